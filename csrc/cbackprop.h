@@ -1,0 +1,237 @@
+/* cbackprop: exact passes of scalar chain networks. The only public header; nothing else is needed to use the core.
+ *
+ * A chain of L layers, one unit each:   z_l = w_l a_(l-1) + b_l,   a_l = act_l(z_l),   a_0 = x.
+ *
+ * Every function below
+ *   - reads `params` = [w1, b1, w2, b2, ..., wL, bL] (2L numbers) and `activations` (L codes of enum cbp_activation);
+ *   - returns CBP_OK or a negative enum cbp_status; on failure no output has been written;
+ *   - keeps no state, allocates nothing, never touches errno: any number of threads may call it at once;
+ *   - takes outputs that do not overlap inputs, unless it says otherwise;
+ *   - gives NaN for NaN, for that example alone, and treats a product of 0 and infinity on the way back as 0.
+ * The result for one example is the same, bit for bit, alone and among others.
+ */
+#ifndef CBACKPROP_H
+#define CBACKPROP_H
+
+#include <stddef.h>
+
+#define CBP_VERSION_MAJOR 0
+#define CBP_VERSION_MINOR 1
+#define CBP_VERSION_PATCH 0
+#define CBP_VERSION "0.1.0"
+
+#if defined(_WIN32) && defined(CBP_BUILD_SHARED)
+#define CBP_API __declspec(dllexport)
+#elif defined(_WIN32) && defined(CBP_USE_SHARED)
+#define CBP_API __declspec(dllimport)
+#elif defined(__GNUC__) || defined(__clang__)
+#define CBP_API __attribute__((visibility("default")))
+#else
+#define CBP_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The working number: double, or float when the core and its caller are compiled with -DCBP_SINGLE. */
+#ifdef CBP_SINGLE
+typedef float cbp_real;
+#else
+typedef double cbp_real;
+#endif
+
+/* Part of the ABI and of model files: codes are never renumbered. */
+enum cbp_activation {
+    CBP_IDENTITY = 0,
+    CBP_SIGMOID = 1,
+    CBP_TANH = 2,
+    CBP_RELU = 3,
+    CBP_LEAKY_RELU = 4, /* z, or 0.01 z below 0 */
+    CBP_ELU = 5,        /* z, or exp(z) - 1 below 0 */
+    CBP_SOFTPLUS = 6,
+    CBP_SILU = 7,
+    CBP_GELU = 8, /* z Phi(z), exact */
+    CBP_SOFTSIGN = 9,
+    CBP_ARCTAN = 10,
+    CBP_EXP = 11,
+    CBP_EXPM1 = 12,
+    CBP_LOG = 13,
+    CBP_LOG1P = 14,
+    CBP_RECIPROCAL = 15,
+    CBP_SQUARE = 16,
+    CBP_SQRT = 17,
+    CBP_GAUSSIAN = 18, /* exp(-z^2/2) */
+    CBP_LOG_SIGMOID = 19,
+    CBP_NORMAL_CDF = 20,
+    CBP_SIN = 21, /* accurate for |z| <= 2^20 (single: 2^13); beyond, only -1 <= sin <= 1 is promised */
+    CBP_ACTIVATION_END
+};
+
+/* The loss E of one example, with r = a_L - y and a scale s > 0 (read by the last three alone). The last three
+ * tend to r^2 for |r| << s. */
+enum cbp_loss {
+    CBP_SQUARED = 0, /* r^2 */
+    CBP_LOG_LOSS,    /* -y log a - (1 - y) log(1 - a), from z of a final sigmoid; 0 <= y <= 1 */
+    CBP_HUBER,       /* r^2 while |r| <= s, then 2 s |r| - s^2 */
+    CBP_SOFT_L1,     /* 2 s^2 (sqrt(1 + (r/s)^2) - 1) */
+    CBP_CAUCHY,      /* s^2 log(1 + (r/s)^2) */
+    CBP_LOSS_END
+};
+
+enum cbp_status {
+    CBP_OK = 0,
+    CBP_ERROR_NULL = -1,           /* a required pointer is null */
+    CBP_ERROR_LAYERS = -2,         /* no layer, or more than memory can address */
+    CBP_ERROR_ACTIVATION = -3,     /* a code outside enum cbp_activation */
+    CBP_ERROR_EMPTY = -4,          /* an average over no example */
+    CBP_ERROR_LOSS = -5,           /* a code outside enum cbp_loss */
+    CBP_ERROR_SCALE = -6,          /* a loss scale that is not positive and finite */
+    CBP_ERROR_NO_SIGMOID = -7,     /* the log loss on a chain that does not end in a sigmoid */
+    CBP_ERROR_TARGET = -8,         /* the log loss with a target outside [0, 1] */
+    CBP_ERROR_WEIGHT = -9,         /* an example weight that is negative, infinite or NaN, or none above 0 */
+    CBP_ERROR_NOT_INVERTIBLE = -10, /* a layer with w = 0 or an activation that is not one-to-one */
+    CBP_ERROR_LEARNING_RATE = -11, /* a learning rate that is not finite */
+    CBP_ERROR_NOT_FINITE = -12,    /* a gradient that is not finite, so that no step was made */
+    CBP_ERROR_KERNEL = -13,        /* a kernel level that this processor or build does not have */
+    CBP_STATUS_END = -14
+};
+
+/* CBP_VERSION of the library that runs. */
+CBP_API const char *cbp_version(void);
+
+/* One sentence for any status; for a number that is no status, a sentence that says so. Never null. */
+CBP_API const char *cbp_status_string(int status);
+
+/* ---- activations ---------------------------------------------------------------------------------------------- */
+
+/* Where an activation is defined and what it reaches; the ends are limits and may be infinite. */
+typedef struct cbp_activation_facts {
+    const char *name;
+    cbp_real domain_low, domain_high;
+    cbp_real range_low, range_high;
+    int one_to_one; /* 1 if cbp_inverse can pass through it */
+} cbp_activation_facts;
+
+/* Facts of one activation. Fails with CBP_ERROR_ACTIVATION, CBP_ERROR_NULL. */
+CBP_API int cbp_activation_describe(int activation, cbp_activation_facts *facts);
+
+/* Value, slope and second derivative of one activation at z[0..n). Outputs may be null when not wanted; each may be z
+ * itself. Outside the domain all three are NaN. Error bounds (double): value 2.5 ulp, slope 4 ulp, second 8 ulp.
+ * Fails with CBP_ERROR_ACTIVATION, CBP_ERROR_NULL. */
+CBP_API int cbp_activation_values(int activation, const cbp_real *z, size_t n, cbp_real *value, cbp_real *slope,
+                                  cbp_real *second);
+
+/* ---- one value for each example ------------------------------------------------------------------------------- */
+/* Shapes: x[n] and out[n]; n may be 0; out may be x itself.
+ * Fail with CBP_ERROR_NULL, CBP_ERROR_LAYERS, CBP_ERROR_ACTIVATION. */
+
+/* out[i] = a_L of x[i]. */
+CBP_API int cbp_forward(const cbp_real *params, const unsigned char *activations, const cbp_real *x, size_t layers,
+                        size_t n, cbp_real *out);
+
+/* out[i] = d a_L / d a_0 at x[i]. */
+CBP_API int cbp_slope(const cbp_real *params, const unsigned char *activations, const cbp_real *x, size_t layers,
+                      size_t n, cbp_real *out);
+
+/* out[i] = the input whose output is y[i], layer by layer from the last; NaN where no input gives y[i].
+ * Fails with CBP_ERROR_NOT_INVERTIBLE also. */
+CBP_API int cbp_inverse(const cbp_real *params, const unsigned char *activations, const cbp_real *y, size_t layers,
+                        size_t n, cbp_real *out);
+
+/* ---- one row for each example --------------------------------------------------------------------------------- */
+/* Shapes: x[n], y[n], rows[n][2L]; n may be 0. `work` holds cbp_work_len(layers, n) numbers, unread on entry, and may
+ * be null when that is 0. Fail with CBP_ERROR_NULL, CBP_ERROR_LAYERS, CBP_ERROR_ACTIVATION. */
+
+/* How many numbers of work memory the functions with a `work` argument need: 0 for one example and up to 32 layers, 6L
+ * for one example of more; for several examples about 292 L, however many. */
+CBP_API size_t cbp_work_len(size_t layers, size_t n);
+
+/* rows[i] = d a_L / d params at x[i]. */
+CBP_API int cbp_jacobian(const cbp_real *params, const unsigned char *activations, const cbp_real *x, size_t layers,
+                         size_t n, cbp_real *work, cbp_real *rows);
+
+/* rows[i] = d E / d params of example i, not multiplied by any weight. Fails also with CBP_ERROR_LOSS,
+ * CBP_ERROR_SCALE, CBP_ERROR_NO_SIGMOID, CBP_ERROR_TARGET. */
+CBP_API int cbp_gradients(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
+                          const cbp_real *y, size_t layers, size_t n, int loss, cbp_real scale, cbp_real *work,
+                          cbp_real *rows);
+
+/* ---- averages over the examples ------------------------------------------------------------------------------- */
+/* Shapes: x[n], y[n], weight[n] or null (all 1), n at least 1. Fail as cbp_gradients, and with CBP_ERROR_EMPTY and
+ * CBP_ERROR_WEIGHT. The mean is sum(weight * term) / sum(weight). */
+
+/* Examples are summed in blocks of this many, the blocks one after the other with compensation: batches cut at
+ * multiples of it give the same bits as the whole. */
+#define CBP_BLOCK 2048
+
+/* Adds to sums[2L+2] the vector [sum weight, sum weight E, sum weight dE/dparams ...] of these examples, and to
+ * lost[2L+2] what rounding lost on the way: sums + lost is the total to about twice the working precision. Start both
+ * at 0. Vectors of shards are merged, in a fixed order, by cbp_sums_merge. Weights of which all are 0 are no error. */
+CBP_API int cbp_gradient_sums(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
+                              const cbp_real *y, const cbp_real *weight, size_t layers, size_t n, int loss,
+                              cbp_real scale, cbp_real *work, cbp_real *sums, cbp_real *lost);
+
+/* The same for sums[2] = [sum weight, sum weight E] alone; needs no work memory. */
+CBP_API int cbp_loss_sums(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
+                          const cbp_real *y, const cbp_real *weight, size_t layers, size_t n, int loss, cbp_real scale,
+                          cbp_real *sums, cbp_real *lost);
+
+/* Adds one shard's (sums, lost), each of `len` numbers, to a total. Fails with CBP_ERROR_NULL. */
+CBP_API int cbp_sums_merge(const cbp_real *shard_sums, const cbp_real *shard_lost, size_t len, cbp_real *sums,
+                           cbp_real *lost);
+
+/* mean[len - 1] = sums[1..len) over sums[0], each with what it lost: the loss, then the averaged gradient. `mean` may be
+ * `sums`. Fails with CBP_ERROR_NULL, and with CBP_ERROR_WEIGHT if the total weight is not above 0. */
+CBP_API int cbp_sums_mean(const cbp_real *sums, const cbp_real *lost, size_t len, cbp_real *mean);
+
+/* *mean = the loss. */
+CBP_API int cbp_loss_mean(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
+                          const cbp_real *y, const cbp_real *weight, size_t layers, size_t n, int loss, cbp_real scale,
+                          cbp_real *mean);
+
+/* gradient[2L] = the averaged gradient; *mean = the loss, unless `mean` is null. `gradient` may be `params`. */
+CBP_API int cbp_gradient(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
+                         const cbp_real *y, const cbp_real *weight, size_t layers, size_t n, int loss, cbp_real scale,
+                         cbp_real *work, cbp_real *mean, cbp_real *gradient);
+
+/* How many numbers of work memory cbp_hessian needs. */
+CBP_API size_t cbp_hessian_work_len(size_t layers);
+
+/* hessian[2L][2L] = the second derivatives of the loss, exact. */
+CBP_API int cbp_hessian(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
+                        const cbp_real *y, const cbp_real *weight, size_t layers, size_t n, int loss, cbp_real scale,
+                        cbp_real *work, cbp_real *hessian);
+
+/* One step of gradient descent on the averaged squared loss, params -= learning_rate * gradient, leaving alone those
+ * with frozen[k] != 0 (`frozen` null: none). *mean = the loss before the step, unless null. On failure the parameters
+ * are untouched. Fails also with CBP_ERROR_LEARNING_RATE, CBP_ERROR_NOT_FINITE. */
+CBP_API int cbp_step(const unsigned char *activations, const unsigned char *frozen, const cbp_real *x,
+                     const cbp_real *y, size_t layers, size_t n, cbp_real learning_rate, cbp_real *work,
+                     cbp_real *params, cbp_real *mean);
+
+/* ---- one example, everything shown ---------------------------------------------------------------------------- */
+
+/* z[L], a[L], slope[L] (act'(z)), delta[L] (dE/dz), gradient[2L] and *value (the loss E) of the example (x, y).
+ * Fails as cbp_gradients. */
+CBP_API int cbp_trace(const cbp_real *params, const unsigned char *activations, cbp_real x, cbp_real y, size_t layers,
+                      int loss, cbp_real scale, cbp_real *z, cbp_real *a, cbp_real *slope, cbp_real *delta,
+                      cbp_real *gradient, cbp_real *value);
+
+/* ---- kernels -------------------------------------------------------------------------------------------------- */
+
+/* The loops are compiled for several instruction sets, and the best that the processor and its system offer is taken
+ * at the first call. All with fused multiply-add give the same bits. */
+
+/* The name of the kernels in use: "generic", "avx2" or "avx512". */
+CBP_API const char *cbp_kernel(void);
+
+/* For tests: use the named kernels from now on, or the best again if `name` is null. Fails with CBP_ERROR_KERNEL and
+ * changes nothing if this machine does not have them. Safe at any time; calls under way keep theirs. */
+CBP_API int cbp_kernel_choose(const char *name);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

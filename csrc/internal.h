@@ -1,0 +1,144 @@
+/* What the C files share: the compiler's manners, and the table of kernels that dispatch.c chooses from. */
+#ifndef CBP_INTERNAL_H
+#define CBP_INTERNAL_H
+
+#include "cbackprop.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+/* A product and a sum are fused only where CBP_FMA is written, whatever the command line says. */
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#elif defined(__GNUC__)
+#pragma GCC optimize("fp-contract=off")
+#elif defined(_MSC_VER)
+#pragma fp_contract(off)
+#endif
+
+#if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD != 0
+#error "cbackprop needs arithmetic without excess precision: compile for SSE2 (-msse2 -mfpmath=sse) on 32-bit x86"
+#endif
+
+#if defined(_MSC_VER) && !defined(__clang__)
+#define CBP_RESTRICT __restrict
+#define CBP_INLINE static __forceinline
+#elif defined(__GNUC__) || defined(__clang__)
+#define CBP_RESTRICT restrict
+#define CBP_INLINE static inline __attribute__((always_inline))
+#define CBP_LIKELY(condition) __builtin_expect(condition, 1)
+#else
+#define CBP_RESTRICT restrict
+#define CBP_INLINE static inline
+#endif
+
+#ifndef CBP_LIKELY
+#define CBP_LIKELY(condition) (condition)
+#endif
+
+#if (defined(__GNUC__) || defined(__clang__)) && (defined(__x86_64__) || defined(_M_X64)) && !defined(CBP_SINGLE)
+#define CBP_X86_KERNELS 1
+#else
+#define CBP_X86_KERNELS 0
+#endif
+
+/* A tile is the group of examples that the array passes carry through all layers at once: its activations and slopes
+ * (2 kB a layer) stay in the first-level cache for the depths that people use. Sums keep CBP_LANES partial sums apart,
+ * a multiple of every vector width, so that the order of the additions is the same on all of them. */
+#define CBP_LANES 16
+#define CBP_TILE 128
+
+/* Chains of at most this many layers need no work memory for one example. */
+#define CBP_STACK_LAYERS 32
+
+/* Every activation: code, name, domain, range, whether it is one-to-one. */
+#define CBP_ACTIVATIONS(X)                                                                 \
+    X(CBP_IDENTITY, identity, -INFINITY, INFINITY, -INFINITY, INFINITY, 1)                 \
+    X(CBP_SIGMOID, sigmoid, -INFINITY, INFINITY, 0, 1, 1)                                  \
+    X(CBP_TANH, tanh, -INFINITY, INFINITY, -1, 1, 1)                                       \
+    X(CBP_RELU, relu, -INFINITY, INFINITY, 0, INFINITY, 0)                                 \
+    X(CBP_LEAKY_RELU, leaky_relu, -INFINITY, INFINITY, -INFINITY, INFINITY, 1)             \
+    X(CBP_ELU, elu, -INFINITY, INFINITY, -1, INFINITY, 1)                                  \
+    X(CBP_SOFTPLUS, softplus, -INFINITY, INFINITY, 0, INFINITY, 1)                         \
+    X(CBP_SILU, silu, -INFINITY, INFINITY, -0.27846454276107380, INFINITY, 0)              \
+    X(CBP_GELU, gelu, -INFINITY, INFINITY, -0.16997120747990370, INFINITY, 0)              \
+    X(CBP_SOFTSIGN, softsign, -INFINITY, INFINITY, -1, 1, 1)                               \
+    X(CBP_ARCTAN, arctan, -INFINITY, INFINITY, -1.5707963267948966, 1.5707963267948966, 1) \
+    X(CBP_EXP, exp, -INFINITY, INFINITY, 0, INFINITY, 1)                                   \
+    X(CBP_EXPM1, expm1, -INFINITY, INFINITY, -1, INFINITY, 1)                              \
+    X(CBP_LOG, log, 0, INFINITY, -INFINITY, INFINITY, 1)                                   \
+    X(CBP_LOG1P, log1p, -1, INFINITY, -INFINITY, INFINITY, 1)                              \
+    X(CBP_RECIPROCAL, reciprocal, -INFINITY, INFINITY, -INFINITY, INFINITY, 1)             \
+    X(CBP_SQUARE, square, -INFINITY, INFINITY, 0, INFINITY, 0)                             \
+    X(CBP_SQRT, sqrt, 0, INFINITY, 0, INFINITY, 1)                                         \
+    X(CBP_GAUSSIAN, gaussian, -INFINITY, INFINITY, 0, 1, 0)                                \
+    X(CBP_LOG_SIGMOID, log_sigmoid, -INFINITY, INFINITY, -INFINITY, 0, 1)                  \
+    X(CBP_NORMAL_CDF, normal_cdf, -INFINITY, INFINITY, 0, 1, 1)                            \
+    X(CBP_SIN, sin, -INFINITY, INFINITY, -1, 1, 0)
+
+/* A chain as the kernels take it. */
+typedef struct cbp_chain {
+    const cbp_real *params;
+    const unsigned char *activations;
+    size_t layers;
+} cbp_chain;
+
+/* The "loss" whose gradient is the Jacobian: the output itself. */
+#define CBP_OUTPUT (-1)
+
+/* Which loss, and its scale. */
+typedef struct cbp_criterion {
+    int loss;
+    cbp_real scale;
+} cbp_criterion;
+
+/* Where one example's numbers go: each of `layers` numbers, gradient of 2 * layers. */
+typedef struct cbp_record {
+    cbp_real *z, *a, *slope, *delta, *gradient;
+} cbp_record;
+
+/* The loops of kernels.h, compiled for one instruction set. Arguments have been checked; shapes are cbackprop.h's. */
+typedef struct cbp_kernels {
+    const char *name;
+    void (*activation)(int code, const cbp_real *z, size_t n, cbp_real *value, cbp_real *slope, cbp_real *second);
+    cbp_real (*forward_one)(const cbp_chain *chain, cbp_real x);
+    cbp_real (*slope_one)(const cbp_chain *chain, cbp_real x);
+    cbp_real (*inverse_one)(const cbp_chain *chain, cbp_real y);
+    cbp_real (*loss_one)(const cbp_chain *chain, cbp_criterion criterion, cbp_real x, cbp_real y);
+    cbp_real (*gradient_one)(const cbp_chain *chain, cbp_criterion criterion, cbp_real x, cbp_real y, const cbp_record *record);
+    void (*forward)(const cbp_chain *chain, const cbp_real *x, size_t n, cbp_real *out);
+    void (*slope)(const cbp_chain *chain, const cbp_real *x, size_t n, cbp_real *out);
+    void (*inverse)(const cbp_chain *chain, const cbp_real *y, size_t n, cbp_real *out);
+    void (*rows)(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x, const cbp_real *y, size_t n,
+                 cbp_real *work, cbp_real *rows);
+    void (*loss_sums)(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x, const cbp_real *y,
+                      const cbp_real *weight, size_t n, cbp_real *sums, cbp_real *lost);
+    void (*gradient_sums)(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x, const cbp_real *y,
+                          const cbp_real *weight, size_t n, cbp_real *work, cbp_real *sums, cbp_real *lost);
+    void (*hessian_sums)(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x, const cbp_real *y,
+                         const cbp_real *weight, size_t n, cbp_real *work, cbp_real *sums, cbp_real *lost);
+} cbp_kernels;
+
+extern const cbp_kernels cbp_kernels_generic;
+#if CBP_X86_KERNELS
+extern const cbp_kernels cbp_kernels_avx2;
+extern const cbp_kernels cbp_kernels_avx512;
+#endif
+
+/* The table in use: chosen at the first call, then read (dispatch.c). */
+const cbp_kernels *cbp_kernels_now(void);
+
+/* Adds `term` to the compensated sum (*sum, *lost): Knuth's two-sum, which finds the rounding error exactly. Once the
+ * sum is not finite the error means nothing and is dropped. */
+CBP_INLINE void cbp_add(cbp_real *sum, cbp_real *lost, cbp_real term)
+{
+    const cbp_real total = *sum + term;
+    const cbp_real part = total - *sum;
+    const cbp_real error = (*sum - (total - part)) + (term - part);
+    *sum = total;
+    *lost += error - error == 0 ? error : 0;
+}
+
+#endif

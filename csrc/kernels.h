@@ -1,0 +1,659 @@
+/* The loops: one example, a tile of examples. The one body, included once for each target by kernels_*.c, which define
+ * CBP_HAVE_FMA and CBP_TARGET first.
+ *
+ * `forward` stands above `backward`. Arrays are carried through the layers a tile at a time, one plain loop for each
+ * layer; a short last tile is padded to a multiple of CBP_LANES, which every vector width divides, so that no example
+ * takes another path than its neighbours.
+ */
+#include "activation.h"
+
+#define CBP_JOIN_(a, b) a##b
+#define CBP_JOIN(a, b) CBP_JOIN_(a, b)
+
+/* How many lanes of a tile are computed for `count` examples. */
+static size_t padded(size_t count)
+{
+    return (count + CBP_LANES - 1) / CBP_LANES * CBP_LANES;
+}
+
+/* The first `count` lanes of a tile, the padding filled with the last of them. */
+static void load_tile(const cbp_real *from, size_t count, cbp_real *tile)
+{
+    memcpy(tile, from, count * sizeof *tile);
+    for (size_t j = count; j < padded(count); j++) {
+        tile[j] = from[count - 1];
+    }
+}
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* ---- one layer ------------------------------------------------------------------------------------------------ */
+
+static cbp_real value_of(int activation, cbp_real z)
+{
+    switch (activation) {
+#define CASE(code, name, ...) \
+    case code: \
+        return cbp_##name##_jet(z).value;
+        CBP_ACTIVATIONS(CASE)
+#undef CASE
+    default:
+        return CBP_NAN;
+    }
+}
+
+static cbp_real value_and_slope_of(int activation, cbp_real z, cbp_real *slope)
+{
+    switch (activation) {
+#define CASE(code, name, ...) \
+    case code: { \
+        const cbp_jet jet = cbp_##name##_jet(z); \
+        *slope = jet.slope; \
+        return jet.value; \
+    }
+        CBP_ACTIVATIONS(CASE)
+#undef CASE
+    default:
+        *slope = CBP_NAN;
+        return CBP_NAN;
+    }
+}
+
+static cbp_jet jet_of(int activation, cbp_real z)
+{
+    switch (activation) {
+#define CASE(code, name, ...) \
+    case code: \
+        return cbp_##name##_jet(z);
+        CBP_ACTIVATIONS(CASE)
+#undef CASE
+    default:
+        return (cbp_jet){CBP_NAN, CBP_NAN, CBP_NAN};
+    }
+}
+
+static cbp_real inverse_of(int activation, cbp_real y)
+{
+    switch (activation) {
+#define CASE(code, name, ...) \
+    case code: \
+        return cbp_##name##_inverse(y);
+        CBP_ACTIVATIONS(CASE)
+#undef CASE
+    default:
+        return CBP_NAN;
+    }
+}
+
+static void activate(int activation, const cbp_real *CBP_RESTRICT z, size_t count, cbp_real *CBP_RESTRICT value,
+                     cbp_real *CBP_RESTRICT slope, cbp_real *CBP_RESTRICT second)
+{
+    switch (activation) {
+#define CASE(code, name, ...) \
+    case code: \
+        for (size_t j = 0; j < count; j++) { \
+            const cbp_jet jet = cbp_##name##_jet(z[j]); \
+            value[j] = jet.value; \
+            slope[j] = jet.slope; \
+            second[j] = jet.second; \
+        } \
+        break;
+        CBP_ACTIVATIONS(CASE)
+#undef CASE
+    default:
+        break;
+    }
+}
+
+/* out = act(w in + b) */
+static void layer_value(int activation, cbp_real w, cbp_real b, const cbp_real *CBP_RESTRICT in, size_t count,
+                        cbp_real *CBP_RESTRICT out)
+{
+    switch (activation) {
+#define CASE(code, name, ...) \
+    case code: \
+        for (size_t j = 0; j < count; j++) { \
+            out[j] = cbp_##name##_jet(CBP_FMA(w, in[j], b)).value; \
+        } \
+        break;
+        CBP_ACTIVATIONS(CASE)
+#undef CASE
+    default:
+        break;
+    }
+}
+
+/* out = act(w in + b), slope = act'(w in + b) */
+static void layer_jet(int activation, cbp_real w, cbp_real b, const cbp_real *CBP_RESTRICT in, size_t count,
+                      cbp_real *CBP_RESTRICT out, cbp_real *CBP_RESTRICT slope)
+{
+    switch (activation) {
+#define CASE(code, name, ...) \
+    case code: \
+        for (size_t j = 0; j < count; j++) { \
+            const cbp_jet jet = cbp_##name##_jet(CBP_FMA(w, in[j], b)); \
+            out[j] = jet.value; \
+            slope[j] = jet.slope; \
+        } \
+        break;
+        CBP_ACTIVATIONS(CASE)
+#undef CASE
+    default:
+        break;
+    }
+}
+
+/* out = (act^-1(in) - b) / w */
+static void layer_inverse(int activation, cbp_real w, cbp_real b, const cbp_real *CBP_RESTRICT in, size_t count,
+                          cbp_real *CBP_RESTRICT out)
+{
+    switch (activation) {
+#define CASE(code, name, ...) \
+    case code: \
+        for (size_t j = 0; j < count; j++) { \
+            out[j] = (cbp_##name##_inverse(in[j]) - b) / w; \
+        } \
+        break;
+        CBP_ACTIVATIONS(CASE)
+#undef CASE
+    default:
+        break;
+    }
+}
+
+/* ---- the loss of one example ---------------------------------------------------------------------------------- */
+
+/* E and its derivatives with respect to a_L; for the log loss with respect to z_L. */
+CBP_INLINE cbp_jet output_jet(cbp_real a)
+{
+    return (cbp_jet){a, 1, 0};
+}
+
+CBP_INLINE cbp_jet squared_jet(cbp_real residual)
+{
+    return (cbp_jet){residual * residual, 2 * residual, 2};
+}
+
+CBP_INLINE cbp_jet huber_jet(cbp_real residual, cbp_real scale)
+{
+    const int inside = cbp_abs(residual) <= scale;
+    const cbp_real outside = scale * (2 * cbp_abs(residual) - scale);
+    const cbp_real held = cbp_clamp(residual, -scale, scale);
+    return (cbp_jet){inside ? residual * residual : outside, 2 * held, inside ? 2 : 0};
+}
+
+/* With u = r/s: 2 r^2 / (1 + sqrt(1 + u^2)). Past u = 2^27 (single: 2^13) the root is |u| after rounding, its square
+ * could overflow, and the loss is a straight line. */
+CBP_INLINE cbp_jet soft_l1_jet(cbp_real residual, cbp_real scale)
+{
+    const cbp_real size = cbp_abs(residual / scale);
+    const int far = size > CBP_PICK(0x1p27, 0x1p13f);
+    const cbp_real root = cbp_sqrt(CBP_FMA(size, size, 1));
+    const cbp_real near_value = 2 * residual * (residual / (1 + root));
+    const cbp_real far_value = 2 * scale * (cbp_abs(residual) - scale);
+    return (cbp_jet){far ? far_value : near_value, far ? cbp_with_sign(2 * scale, residual) : 2 * residual / root,
+                     2 / root / root / root};
+}
+
+/* With u = r/s: s^2 log(1 + u^2), by t = min(|u|, 1/|u|), whose square cannot overflow. */
+CBP_INLINE cbp_jet cauchy_jet(cbp_real residual, cbp_real scale)
+{
+    const cbp_real size = cbp_abs(residual / scale);
+    const int far = size > 1;
+    const cbp_real t = far ? 1 / size : size;
+    const cbp_real r = 1 / CBP_FMA(t, t, 1);
+    const cbp_real near_log = cbp_log1p(t * t);
+    const cbp_real growth = far ? CBP_FMA(2, cbp_log(size), near_log) : near_log;
+    const cbp_real bend = 2 * (1 - t) * (1 + t) * r * r;
+    return (cbp_jet){scale * scale * growth, cbp_with_sign(2 * scale * t * r, residual),
+                     far ? -bend * t * t : bend};
+}
+
+/* From z and the target: E = log(1 + exp(z)) - y z, dE/dz = sigma(z) - y, each written for z > 0 in 1 - y so that a
+ * certain answer costs nothing and has a slope that is exact. */
+CBP_INLINE cbp_jet log_loss_jet(cbp_real z, cbp_real y)
+{
+    const cbp_power power = cbp_exp_falling(cbp_minus_abs(z), -0.0f);
+    const cbp_real e = cbp_power_value(power);
+    const cbp_real r = 1 / (1 + e);
+    const cbp_real er = e * r;
+    const cbp_real other = z < 0 ? y : 1 - y; /* the part of the target on the side that z denies */
+    return (cbp_jet){cbp_times(other, cbp_abs(z)) + cbp_log1p(e), z < 0 ? er - y : other - er, er * r};
+}
+
+static cbp_jet loss_of(cbp_criterion criterion, cbp_real a, cbp_real z, cbp_real y)
+{
+    switch (criterion.loss) {
+    case CBP_OUTPUT:
+        return output_jet(a);
+    case CBP_LOG_LOSS:
+        return log_loss_jet(z, y);
+    case CBP_HUBER:
+        return huber_jet(a - y, criterion.scale);
+    case CBP_SOFT_L1:
+        return soft_l1_jet(a - y, criterion.scale);
+    case CBP_CAUCHY:
+        return cauchy_jet(a - y, criterion.scale);
+    default:
+        return squared_jet(a - y);
+    }
+}
+
+/* For a tile: error = E and push = dE/da_L, or dE/dz_L for the log loss. `in` is a_(L-1). */
+static void tile_loss(cbp_criterion criterion, cbp_real w, cbp_real b, const cbp_real *CBP_RESTRICT in,
+                      const cbp_real *CBP_RESTRICT a, const cbp_real *CBP_RESTRICT y, size_t count,
+                      cbp_real *CBP_RESTRICT error, cbp_real *CBP_RESTRICT push)
+{
+    switch (criterion.loss) {
+#define CASE(code, jet_of_example) \
+    case code: \
+        for (size_t j = 0; j < count; j++) { \
+            const cbp_jet jet = jet_of_example; \
+            error[j] = jet.value; \
+            push[j] = jet.slope; \
+        } \
+        break;
+        CASE(CBP_OUTPUT, output_jet(a[j]))
+        CASE(CBP_SQUARED, squared_jet(a[j] - y[j]))
+        CASE(CBP_LOG_LOSS, log_loss_jet(CBP_FMA(w, in[j], b), y[j]))
+        CASE(CBP_HUBER, huber_jet(a[j] - y[j], criterion.scale))
+        CASE(CBP_SOFT_L1, soft_l1_jet(a[j] - y[j], criterion.scale))
+        CASE(CBP_CAUCHY, cauchy_jet(a[j] - y[j], criterion.scale))
+#undef CASE
+    default:
+        break;
+    }
+}
+
+/* ---- one example ---------------------------------------------------------------------------------------------- */
+
+/* cbp_times with a jump for the case that hardly ever happens, where nothing waits for a vector. */
+CBP_INLINE cbp_real times_alone(cbp_real factor, cbp_real x)
+{
+    const cbp_real product = factor * x;
+    if (CBP_LIKELY(product == product)) {
+        return product;
+    }
+    return cbp_times(factor, x);
+}
+
+static cbp_real forward_one(const cbp_chain *chain, cbp_real x)
+{
+    cbp_real a = x;
+    for (size_t l = 0; l < chain->layers; l++) {
+        a = value_of(chain->activations[l], CBP_FMA(chain->params[2 * l], a, chain->params[2 * l + 1]));
+    }
+    return a;
+}
+
+static cbp_real loss_one(const cbp_chain *chain, cbp_criterion criterion, cbp_real x, cbp_real y)
+{
+    const size_t last = chain->layers - 1;
+    const cbp_chain before = {chain->params, chain->activations, last};
+    const cbp_real z = CBP_FMA(chain->params[2 * last], forward_one(&before, x), chain->params[2 * last + 1]);
+    return loss_of(criterion, value_of(chain->activations[last], z), z, y).value;
+}
+
+static cbp_real slope_one(const cbp_chain *chain, cbp_real x)
+{
+    cbp_real a = x, total = 1;
+    for (size_t l = 0; l < chain->layers; l++) {
+        const cbp_real w = chain->params[2 * l];
+        cbp_real slope;
+        a = value_and_slope_of(chain->activations[l], CBP_FMA(w, a, chain->params[2 * l + 1]), &slope);
+        total = times_alone(times_alone(total, w), slope);
+    }
+    return total;
+}
+
+static cbp_real inverse_one(const cbp_chain *chain, cbp_real y)
+{
+    cbp_real a = y;
+    for (size_t l = chain->layers; l-- > 0;) {
+        a = (inverse_of(chain->activations[l], a) - chain->params[2 * l + 1]) / chain->params[2 * l];
+    }
+    return a;
+}
+
+/* The notes' walk: forward through the layers, then the error signal back. Returns the loss. */
+static cbp_real gradient_one(const cbp_chain *chain, cbp_criterion criterion, cbp_real x, cbp_real y, const cbp_record *record)
+{
+    const cbp_real *params = chain->params;
+    const size_t last = chain->layers - 1;
+    cbp_real a = x;
+    for (size_t l = 0; l <= last; l++) {
+        const cbp_real z = CBP_FMA(params[2 * l], a, params[2 * l + 1]);
+        a = value_and_slope_of(chain->activations[l], z, &record->slope[l]);
+        record->z[l] = z;
+        record->a[l] = a;
+    }
+    const cbp_jet loss = loss_of(criterion, a, record->z[last], y);
+    cbp_real delta = criterion.loss == CBP_LOG_LOSS ? loss.slope : times_alone(loss.slope, record->slope[last]);
+    for (size_t l = last;; l--) {
+        const cbp_real before = l ? record->a[l - 1] : x, push = times_alone(delta, params[2 * l]);
+        record->delta[l] = delta;
+        record->gradient[2 * l] = times_alone(delta, before); /* from here on params[2l] is not read */
+        record->gradient[2 * l + 1] = delta;
+        if (l == 0) {
+            return loss.value;
+        }
+        delta = times_alone(push, record->slope[l - 1]);
+    }
+}
+
+/* ---- many examples -------------------------------------------------------------------------------------------- */
+
+static void activation_values(int activation, const cbp_real *z, size_t n, cbp_real *value, cbp_real *slope,
+                              cbp_real *second)
+{
+    cbp_real in[CBP_TILE], out[3][CBP_TILE];
+    for (size_t start = 0; start < n; start += CBP_TILE) {
+        const size_t count = smaller(CBP_TILE, n - start);
+        cbp_real *wanted[3] = {value, slope, second};
+        load_tile(z + start, count, in);
+        activate(activation, in, padded(count), out[0], out[1], out[2]);
+        for (int k = 0; k < 3; k++) {
+            if (wanted[k]) {
+                memcpy(wanted[k] + start, out[k], count * sizeof **out);
+            }
+        }
+    }
+}
+
+static void forward_all(const cbp_chain *chain, const cbp_real *x, size_t n, cbp_real *out)
+{
+    cbp_real tiles[2][CBP_TILE];
+    for (size_t start = 0; start < n; start += CBP_TILE) {
+        const size_t count = smaller(CBP_TILE, n - start);
+        load_tile(x + start, count, tiles[0]);
+        for (size_t l = 0; l < chain->layers; l++) {
+            layer_value(chain->activations[l], chain->params[2 * l], chain->params[2 * l + 1], tiles[l & 1],
+                        padded(count), tiles[~l & 1]);
+        }
+        memcpy(out + start, tiles[chain->layers & 1], count * sizeof *out);
+    }
+}
+
+static void inverse_all(const cbp_chain *chain, const cbp_real *y, size_t n, cbp_real *out)
+{
+    cbp_real tiles[2][CBP_TILE];
+    for (size_t start = 0; start < n; start += CBP_TILE) {
+        const size_t count = smaller(CBP_TILE, n - start);
+        load_tile(y + start, count, tiles[chain->layers & 1]);
+        for (size_t l = chain->layers; l-- > 0;) {
+            layer_inverse(chain->activations[l], chain->params[2 * l], chain->params[2 * l + 1], tiles[~l & 1],
+                          padded(count), tiles[l & 1]);
+        }
+        memcpy(out + start, tiles[0], count * sizeof *out);
+    }
+}
+
+static void slope_all(const cbp_chain *chain, const cbp_real *x, size_t n, cbp_real *out)
+{
+    cbp_real tiles[2][CBP_TILE], local[CBP_TILE], total[CBP_TILE];
+    for (size_t start = 0; start < n; start += CBP_TILE) {
+        const size_t count = smaller(CBP_TILE, n - start);
+        load_tile(x + start, count, tiles[0]);
+        for (size_t j = 0; j < padded(count); j++) {
+            total[j] = 1;
+        }
+        for (size_t l = 0; l < chain->layers; l++) {
+            const cbp_real w = chain->params[2 * l];
+            layer_jet(chain->activations[l], w, chain->params[2 * l + 1], tiles[l & 1], padded(count), tiles[~l & 1],
+                      local);
+            for (size_t j = 0; j < padded(count); j++) {
+                total[j] = cbp_times(cbp_times(total[j], w), local[j]);
+            }
+        }
+        memcpy(out + start, total, count * sizeof *out);
+    }
+}
+
+/* Forward through all layers: row l of `a` (layers + 1 of them, the first is x) and of `slopes`. */
+static void forward_tile(const cbp_chain *chain, const cbp_real *x, size_t count, cbp_real *a, cbp_real *slopes)
+{
+    load_tile(x, count, a);
+    for (size_t l = 0; l < chain->layers; l++) {
+        layer_jet(chain->activations[l], chain->params[2 * l], chain->params[2 * l + 1], a + l * CBP_TILE,
+                  padded(count), a + (l + 1) * CBP_TILE, slopes + l * CBP_TILE);
+    }
+}
+
+/* delta = push * slope, where push = dE/da_l; and the push on the layer before, dE/da_(l-1) = delta * w. */
+static void backward_layer(cbp_real w, const cbp_real *CBP_RESTRICT slopes, size_t count, cbp_real *CBP_RESTRICT push,
+                           cbp_real *CBP_RESTRICT delta)
+{
+    for (size_t j = 0; j < count; j++) {
+        delta[j] = cbp_times(push[j], slopes[j]);
+        push[j] = cbp_times(delta[j], w);
+    }
+}
+
+/* The loss of a tile: `error`, and `push` on a_L. The log loss starts at z_L: the last slopes become 1. */
+static void start_backward(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *y, size_t count, cbp_real *a,
+                           cbp_real *slopes, cbp_real *error, cbp_real *push)
+{
+    const size_t last = chain->layers - 1;
+    cbp_real target[CBP_TILE];
+    load_tile(y, count, target);
+    tile_loss(criterion, chain->params[2 * last], chain->params[2 * last + 1], a + last * CBP_TILE,
+              a + chain->layers * CBP_TILE, target, padded(count), error, push);
+    for (size_t j = 0; criterion.loss == CBP_LOG_LOSS && j < padded(count); j++) {
+        slopes[last * CBP_TILE + j] = 1;
+    }
+}
+
+/* Row i: the gradient of example i's loss. */
+static void example_rows(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x, const cbp_real *y,
+                         size_t n, cbp_real *work, cbp_real *rows)
+{
+    const size_t width = 2 * chain->layers;
+    cbp_real *a = work, *slopes = a + (chain->layers + 1) * CBP_TILE;
+    cbp_real error[CBP_TILE], push[CBP_TILE], delta[CBP_TILE];
+    for (size_t start = 0; start < n; start += CBP_TILE) {
+        const size_t count = smaller(CBP_TILE, n - start);
+        forward_tile(chain, x + start, count, a, slopes);
+        start_backward(chain, criterion, y + start, count, a, slopes, error, push);
+        for (size_t l = chain->layers; l-- > 0;) {
+            const cbp_real *in = a + l * CBP_TILE;
+            cbp_real *entry = rows + start * width + 2 * l;
+            backward_layer(chain->params[2 * l], slopes + l * CBP_TILE, padded(count), push, delta);
+            for (size_t j = 0; j < count; j++) {
+                entry[j * width] = cbp_times(delta[j], in[j]);
+                entry[j * width + 1] = delta[j];
+            }
+        }
+    }
+}
+
+/* ---- sums over examples --------------------------------------------------------------------------------------- */
+
+/* Eight numbers, CBP_LANES apart, added in pairs: one lane of a tile. */
+#define CBP_LANE_SUM(term)                                                                          \
+    (((term(0) + term(1)) + (term(2) + term(3))) + ((term(4) + term(5)) + (term(6) + term(7))))
+
+/* lanes[k] += the lane sums of a tile. */
+static void add_tile(const cbp_real *CBP_RESTRICT tile, cbp_real *CBP_RESTRICT lanes)
+{
+#define TERM(i) tile[k + (i) * CBP_LANES]
+    for (size_t k = 0; k < CBP_LANES; k++) {
+        lanes[k] += CBP_LANE_SUM(TERM);
+    }
+#undef TERM
+}
+
+/* The same for the products of two tiles. */
+static void add_tile_products(const cbp_real *CBP_RESTRICT tile, const cbp_real *CBP_RESTRICT other,
+                              cbp_real *CBP_RESTRICT lanes)
+{
+#define TERM(i) cbp_times(tile[k + (i) * CBP_LANES], other[k + (i) * CBP_LANES])
+    for (size_t k = 0; k < CBP_LANES; k++) {
+        lanes[k] += CBP_LANE_SUM(TERM);
+    }
+#undef TERM
+}
+
+/* The sums of one block, row by row of `lanes`, join the totals, and the lanes start again at 0. */
+static void close_block(size_t rows, cbp_real *lanes, cbp_real *sums, cbp_real *lost)
+{
+    for (size_t row = 0; row < rows; row++) {
+        cbp_real *lane = lanes + row * CBP_LANES;
+        for (size_t half = CBP_LANES / 2; half > 0; half /= 2) {
+            for (size_t k = 0; k < half; k++) {
+                lane[k] += lane[k + half];
+            }
+        }
+        cbp_add(&sums[row], &lost[row], lane[0]);
+        memset(lane, 0, CBP_LANES * sizeof *lane);
+    }
+}
+
+/* Multiplies `error` and `push` (may be null) by the weights, clears the padding, and adds weight and error. */
+static void weigh_tile(const cbp_real *weight, size_t count, cbp_real *error, cbp_real *push, cbp_real *lanes)
+{
+    if (weight) {
+        cbp_real factor[CBP_TILE] = {0};
+        memcpy(factor, weight, count * sizeof *factor);
+        for (size_t j = 0; j < padded(count); j++) {
+            error[j] *= factor[j];
+        }
+        for (size_t j = 0; push && j < padded(count); j++) {
+            push[j] *= factor[j];
+        }
+        add_tile(factor, lanes);
+    } else {
+        lanes[0] += (cbp_real)count;
+    }
+    for (size_t j = count; j < CBP_TILE; j++) {
+        error[j] = 0;
+    }
+    add_tile(error, lanes + CBP_LANES);
+}
+
+static void loss_sums(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x, const cbp_real *y,
+                      const cbp_real *weight, size_t n, cbp_real *sums, cbp_real *lost)
+{
+    const size_t last = chain->layers - 1;
+    cbp_real tiles[2][CBP_TILE], target[CBP_TILE], error[CBP_TILE], push[CBP_TILE];
+    cbp_real lanes[2 * CBP_LANES] = {0};
+    for (size_t start = 0; start < n; start += CBP_TILE) {
+        const size_t count = smaller(CBP_TILE, n - start);
+        load_tile(x + start, count, tiles[0]);
+        load_tile(y + start, count, target);
+        for (size_t l = 0; l <= last; l++) {
+            layer_value(chain->activations[l], chain->params[2 * l], chain->params[2 * l + 1], tiles[l & 1],
+                        padded(count), tiles[~l & 1]);
+        }
+        tile_loss(criterion, chain->params[2 * last], chain->params[2 * last + 1], tiles[last & 1], tiles[~last & 1],
+                  target, padded(count), error, push);
+        weigh_tile(weight ? weight + start : NULL, count, error, NULL, lanes);
+        if ((start + count) % CBP_BLOCK == 0 || start + count == n) {
+            close_block(2, lanes, sums, lost);
+        }
+    }
+}
+
+static void gradient_sums(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x, const cbp_real *y,
+                          const cbp_real *weight, size_t n, cbp_real *work, cbp_real *sums, cbp_real *lost)
+{
+    const size_t rows = 2 * chain->layers + 2;
+    cbp_real *a = work, *slopes = a + (chain->layers + 1) * CBP_TILE, *lanes = slopes + chain->layers * CBP_TILE;
+    cbp_real error[CBP_TILE], push[CBP_TILE], delta[CBP_TILE];
+    memset(lanes, 0, rows * CBP_LANES * sizeof *lanes);
+    for (size_t start = 0; start < n; start += CBP_TILE) {
+        const size_t count = smaller(CBP_TILE, n - start);
+        forward_tile(chain, x + start, count, a, slopes);
+        start_backward(chain, criterion, y + start, count, a, slopes, error, push);
+        weigh_tile(weight ? weight + start : NULL, count, error, push, lanes);
+        for (size_t l = chain->layers; l-- > 0;) {
+            cbp_real *in = a + l * CBP_TILE;
+            backward_layer(chain->params[2 * l], slopes + l * CBP_TILE, padded(count), push, delta);
+            for (size_t j = count; j < CBP_TILE; j++) {
+                delta[j] = in[j] = 0;
+            }
+            add_tile_products(delta, in, lanes + (2 * l + 2) * CBP_LANES);
+            add_tile(delta, lanes + (2 * l + 3) * CBP_LANES);
+        }
+        if ((start + count) % CBP_BLOCK == 0 || start + count == n) {
+            close_block(rows, lanes, sums, lost);
+        }
+    }
+}
+
+/* The Hessian in closed form. With c_m = d2E/dz_m2, c_l = c_(l+1) (w_(l+1) s_l)^2 + dE/da_l act''(z_l), and J the
+ * slope of z_m in z_l, for l <= m:
+ *   d2E/db_m db_l = c_m J,   d2E/dw_m db_l = c_m J a_(m-1) + delta_m da_(m-1)/dz_l,   and a_(l-1) times these for w_l.
+ * Adds weight and the lower triangle to sums[1 + (2L)^2]. */
+static void hessian_sums(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x, const cbp_real *y,
+                         const cbp_real *weight, size_t n, cbp_real *work, cbp_real *sums, cbp_real *lost)
+{
+    const cbp_real *params = chain->params;
+    const size_t layers = chain->layers, last = layers - 1, width = 2 * layers;
+    cbp_real *a = work, *slopes = a + layers + 1, *seconds = slopes + layers, *delta = seconds + layers,
+             *curve = delta + layers;
+    for (size_t i = 0; i < n; i++) {
+        const cbp_real factor = weight ? weight[i] : 1;
+        cbp_real z = 0;
+        a[0] = x[i];
+        for (size_t l = 0; l < layers; l++) {
+            z = CBP_FMA(params[2 * l], a[l], params[2 * l + 1]);
+            const cbp_jet jet = jet_of(chain->activations[l], z);
+            a[l + 1] = jet.value;
+            slopes[l] = jet.slope;
+            seconds[l] = jet.second;
+        }
+        const cbp_jet loss = loss_of(criterion, a[layers], z, y[i]);
+        const cbp_real s = slopes[last];
+        if (criterion.loss == CBP_LOG_LOSS) {
+            delta[last] = factor * loss.slope;
+            curve[last] = factor * loss.second;
+        } else {
+            delta[last] = factor * times_alone(loss.slope, s);
+            curve[last] = factor * (times_alone(times_alone(loss.second, s), s) + times_alone(loss.slope, seconds[last]));
+        }
+        for (size_t l = last; l-- > 0;) {
+            const cbp_real push = times_alone(delta[l + 1], params[2 * l + 2]);
+            const cbp_real reach = times_alone(params[2 * l + 2], slopes[l]);
+            delta[l] = times_alone(push, slopes[l]);
+            curve[l] = times_alone(times_alone(curve[l + 1], reach), reach) + times_alone(push, seconds[l]);
+        }
+        cbp_add(&sums[0], &lost[0], factor);
+        for (size_t m = 0; m < layers; m++) {
+            cbp_real reach = 1, before = 0; /* dz_m/dz_l and da_(m-1)/dz_l */
+            for (size_t l = m;; l--) {
+                const cbp_real by_b = times_alone(curve[m], reach);
+                const cbp_real by_w = times_alone(by_b, a[m]) + times_alone(delta[m], before);
+                const size_t row_w = 1 + 2 * m * width + 2 * l, row_b = row_w + width;
+                cbp_add(&sums[row_w], &lost[row_w], times_alone(by_w, a[l]));
+                cbp_add(&sums[row_w + 1], &lost[row_w + 1], by_w);
+                cbp_add(&sums[row_b], &lost[row_b], times_alone(by_b, a[l]));
+                cbp_add(&sums[row_b + 1], &lost[row_b + 1], by_b);
+                if (l == 0) {
+                    break;
+                }
+                before = l == m ? slopes[l - 1] : times_alone(times_alone(before, params[2 * l]), slopes[l - 1]);
+                reach = times_alone(times_alone(reach, params[2 * l]), slopes[l - 1]);
+            }
+        }
+    }
+}
+
+const cbp_kernels CBP_JOIN(cbp_kernels_, CBP_TARGET) = {
+    .name = CBP_TARGET_NAME,
+    .activation = activation_values,
+    .forward_one = forward_one,
+    .slope_one = slope_one,
+    .inverse_one = inverse_one,
+    .loss_one = loss_one,
+    .gradient_one = gradient_one,
+    .forward = forward_all,
+    .slope = slope_all,
+    .inverse = inverse_all,
+    .rows = example_rows,
+    .loss_sums = loss_sums,
+    .gradient_sums = gradient_sums,
+    .hessian_sums = hessian_sums,
+};

@@ -1,0 +1,43 @@
+/* Status codes in words, and the version. */
+#include "internal.h"
+
+const char *cbp_version(void)
+{
+    return CBP_VERSION;
+}
+
+const char *cbp_status_string(int status)
+{
+    switch (status) {
+    case CBP_OK:
+        return "no error";
+    case CBP_ERROR_NULL:
+        return "a required pointer is null";
+    case CBP_ERROR_LAYERS:
+        return "the number of layers is 0 or larger than memory can address";
+    case CBP_ERROR_ACTIVATION:
+        return "an activation code is unknown";
+    case CBP_ERROR_EMPTY:
+        return "an average needs at least one example";
+    case CBP_ERROR_LOSS:
+        return "the loss code is unknown";
+    case CBP_ERROR_SCALE:
+        return "the loss scale must be positive and finite";
+    case CBP_ERROR_NO_SIGMOID:
+        return "the log loss needs a chain whose last activation is sigmoid";
+    case CBP_ERROR_TARGET:
+        return "the log loss needs targets between 0 and 1";
+    case CBP_ERROR_WEIGHT:
+        return "example weights must be finite and not negative, and one of them positive";
+    case CBP_ERROR_NOT_INVERTIBLE:
+        return "a layer has w = 0 or an activation that is not one-to-one";
+    case CBP_ERROR_LEARNING_RATE:
+        return "the learning rate must be finite";
+    case CBP_ERROR_NOT_FINITE:
+        return "the gradient is not finite; no step was made";
+    case CBP_ERROR_KERNEL:
+        return "this machine or build does not have that kernel level";
+    default:
+        return "not a status of this library";
+    }
+}

@@ -1,0 +1,30 @@
+"""Scalar chain networks: exact forward and backward passes, for teaching, research and models.
+
+A chain has L layers of one unit each, z = w a + b and a = act(z); see `Chain`.
+"""
+
+from ._core import ACTIVATIONS, Chain, __version__
+from .errors import (
+    ActivationError,
+    CBackpropError,
+    InputTypeError,
+    ModelFileError,
+    ParameterError,
+    ShapeError,
+)
+from .model_file import load
+from .trace import Trace
+
+__all__ = [
+    "ACTIVATIONS",
+    "ActivationError",
+    "CBackpropError",
+    "Chain",
+    "InputTypeError",
+    "ModelFileError",
+    "ParameterError",
+    "ShapeError",
+    "Trace",
+    "__version__",
+    "load",
+]

@@ -1,0 +1,976 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+# cython: cdivision=True, freethreading_compatible=False, embedsignature=True
+"""The C core on NumPy arrays: a `def` validates, calls, translates the status, returns."""
+
+import difflib
+
+import numpy as np
+
+from cpython.buffer cimport (
+    PyBUF_C_CONTIGUOUS,
+    PyBUF_FORMAT,
+    PyBUF_WRITABLE,
+    PyBuffer_Release,
+    PyObject_GetBuffer,
+)
+from cpython.exc cimport PyErr_CheckSignals
+from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_Check
+from cpython.long cimport PyLong_Check
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
+from cpython.object cimport PyObject, PyTypeObject
+from cpython.ref cimport Py_INCREF
+
+from libc.math cimport INFINITY
+from libc.string cimport memcpy
+
+from .c_api cimport *
+
+from .errors import ActivationError, InputTypeError, ParameterError, ShapeError, from_status
+from .trace import Trace
+
+__version__ = cbp_version().decode()
+
+
+# ---- names and codes -----------------------------------------------------------------------------
+
+cdef cbp_activation_facts facts_of(int code):
+    cdef cbp_activation_facts facts
+    cbp_activation_describe(code, &facts)
+    return facts
+
+
+ACTIVATIONS = tuple(facts_of(code).name.decode() for code in range(CBP_ACTIVATION_END))
+LOSSES = ("squared", "log", "huber", "soft_l1", "cauchy")
+
+cdef dict ACTIVATION_CODES = {name: code for code, name in enumerate(ACTIVATIONS)}
+cdef dict LOSS_CODES = {name: code for code, name in enumerate(LOSSES)}
+
+
+def no_such_name(name, names):
+    """What to say of a name that is not among `names`: the nearest one, if any is near."""
+    near = difflib.get_close_matches(str(name), names, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(names)}"
+
+
+def activation_code(name, argument="activation"):
+    """The code of an activation; `argument` is what an error calls it."""
+    code = ACTIVATION_CODES.get(name) if isinstance(name, str) else None
+    if code is None:
+        raise ActivationError(
+            f"{argument}: {name!r} is not an activation; {no_such_name(name, ACTIVATIONS)}"
+        )
+    return code
+
+
+cdef int loss_code(object loss, double scale) except -1:
+    code = LOSS_CODES.get(loss) if isinstance(loss, str) else None
+    if code is None:
+        raise ParameterError(f"loss: {loss!r} is not a loss; {no_such_name(loss, LOSSES)}")
+    if code >= CBP_HUBER and not 0 < scale < INFINITY:
+        raise ParameterError(f"loss_scale: {scale!r}; expected a positive finite number")
+    return code
+
+
+# ---- arguments -----------------------------------------------------------------------------------
+
+cdef bint is_number(object x, double *value) except -1:
+    """Whether x is one number; the usual kinds are recognised without a call into Python."""
+    if PyFloat_Check(x):
+        value[0] = PyFloat_AS_DOUBLE(x)
+        return True
+    if PyLong_Check(x) or (isinstance(x, np.generic) and x.dtype.kind in "biuf"):
+        value[0] = x
+        return True
+    return False
+
+
+def real_array(values, argument):
+    """`values` as contiguous float64, whatever their shape; copied only where they are not."""
+    if isinstance(values, np.ma.MaskedArray):
+        raise InputTypeError(f"{argument}: a masked array; fill or compress it first")
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ShapeError(f"{argument}: not a regular array of numbers ({error})") from None
+    if array.dtype.kind not in "biuf":
+        raise InputTypeError(f"{argument}: expected real numbers, got an array of {array.dtype}")
+    return np.ascontiguousarray(array, dtype=np.float64).reshape(array.shape)
+
+
+cdef tuple pair_of_arrays(object x, object y):
+    """Inputs and targets of one shape, flat."""
+    x = real_array(x, "x")
+    y = real_array(y, "y")
+    if x.shape != y.shape:
+        raise ShapeError(f"y: shape {y.shape}, expected the shape {x.shape} of x")
+    return x.reshape(-1), y.reshape(-1)
+
+
+cdef object weights_like(object x, object sample_weight):
+    weight = real_array(sample_weight, "sample_weight").reshape(-1)
+    if weight.shape[0] != x.shape[0]:
+        raise ShapeError(
+            f"sample_weight: {weight.shape[0]} weights, expected one for each of {x.shape[0]} examples"
+        )
+    return weight
+
+
+# ---- results of C calls --------------------------------------------------------------------------
+
+cdef int check(int status) except -1:
+    if status != CBP_OK:
+        raise from_status(status, cbp_status_string(status).decode())
+    return 0
+
+
+cdef int check_examples(int status, object y, object weight) except -1:
+    """As check, but an example that is at fault is named."""
+    if status == CBP_ERROR_TARGET:
+        i = np.flatnonzero((y < 0) | (y > 1))[0]
+        raise ParameterError(f"y[{i}]: {float(y[i])!r}; the log loss needs targets between 0 and 1")
+    if status == CBP_ERROR_WEIGHT and weight is not None:
+        wrong = np.flatnonzero(~((weight >= 0) & np.isfinite(weight)))
+        if wrong.size:
+            raise ParameterError(
+                f"sample_weight[{wrong[0]}]: {float(weight[wrong[0]])!r}; "
+                "expected a finite weight of 0 or more"
+            )
+        raise ParameterError("sample_weight: all weights are 0, so that no average exists")
+    return check(status)
+
+
+cdef double *new_numbers(size_t count) except? NULL:
+    """Memory of its own for one call, so that calls may run side by side; NULL for none."""
+    if count == 0:
+        return NULL
+    cdef double *memory = <double *> PyMem_RawMalloc(count * sizeof(double))
+    if memory == NULL:
+        raise MemoryError(f"no memory for {count} numbers")
+    return memory
+
+
+# Examples are passed to C in stretches of about 10 ms, between which Ctrl-C is looked for. They
+# end on block boundaries, so that the sums do not depend on them.
+cdef size_t STRETCH = 1 << 22
+
+
+cdef size_t stretch_of(size_t layers):
+    return (STRETCH // layers // CBP_BLOCK + 1) * CBP_BLOCK
+
+
+ctypedef int (*mapping)(const double *, const unsigned char *, const double *, size_t, size_t,
+                        double *) noexcept nogil
+
+
+def activation_values(activation, z):
+    """Value, slope and second derivative of one activation at every z.
+
+    Parameters
+    ----------
+    activation : str
+        Its name.
+    z : array_like
+        Where to evaluate, of any shape.
+
+    Returns
+    -------
+    tuple of ndarray
+        Three float64 arrays of z's shape.
+
+    Raises
+    ------
+    ActivationError
+        If there is no activation of that name.
+    """
+    cdef int code = activation_code(activation)
+    z = real_array(z, "z")
+    cdef const double[::1] points = z.reshape(-1)
+    cdef double[:, ::1] out = np.empty((3, points.shape[0]))
+    with nogil:
+        cbp_activation_values(code, &points[0], points.shape[0], &out[0, 0], &out[1, 0], &out[2, 0])
+    return tuple(np.asarray(out[k]).reshape(z.shape) for k in range(3))
+
+
+def kernel():
+    """Name of the kernels in use: "generic", "avx2" or "avx512"."""
+    return cbp_kernel().decode()
+
+
+def choose_kernel(name=None):
+    """Use the kernels of that name, for tests; None: the best again.
+
+    Raises
+    ------
+    CBackpropError
+        If this machine or build does not have them.
+    """
+    cdef bytes text
+    if name is None:
+        check(cbp_kernel_choose(NULL))
+    else:
+        text = name.encode()
+        check(cbp_kernel_choose(text))
+
+
+# ---- calling a chain -----------------------------------------------------------------------------
+
+# `net(x)` in a loop is what this package is for, and the usual slot for calls would make a tuple of
+# its argument each time. The vectorcall protocol (PEP 590) does not; the type learns of it below.
+ctypedef PyObject *(*vectorcall)(PyObject *, PyObject *const *, size_t, PyObject *) except NULL
+
+cdef extern from *:
+    """
+    #ifdef Py_LIMITED_API
+    #define cbp_call_by_vector(type, offset) ((void)(type), (void)(offset))
+    #else
+    static void cbp_call_by_vector(PyTypeObject *type, Py_ssize_t offset)
+    {
+        type->tp_vectorcall_offset = offset;
+        type->tp_flags |= Py_TPFLAGS_HAVE_VECTORCALL;
+        PyType_Modified(type);
+    }
+    #endif
+    """
+    void cbp_call_by_vector(PyTypeObject *type, Py_ssize_t offset)
+    size_t PyVectorcall_NARGS(size_t)
+    PyObject *PyFloat_FromDouble(double) except NULL
+
+
+cdef PyObject *call_chain(PyObject *self, PyObject *const *args, size_t count,
+                          PyObject *names) except NULL:
+    cdef Chain chain = <Chain> self
+    cdef double number, result
+    count = PyVectorcall_NARGS(count)
+    if count == 1 and names == NULL:
+        if PyFloat_Check(<object> args[0]):
+            number = PyFloat_AS_DOUBLE(<object> args[0])
+            cbp_forward(chain.values, chain.codes, &number, chain.size, 1, &result)
+            return PyFloat_FromDouble(result)
+        answer = chain.forward(<object> args[0])
+    else:
+        keys = () if names == NULL else <tuple> names
+        named = {key: <object> args[count + i] for i, key in enumerate(keys)}
+        answer = chain.forward(*[<object> args[i] for i in range(count)], **named)
+    Py_INCREF(answer)
+    return <PyObject *> answer
+
+
+# ---- the chain -----------------------------------------------------------------------------------
+
+cdef class Chain:
+    """A chain of layers, one unit each: z = w a + b, a = act(z).
+
+    Parameters
+    ----------
+    weights, biases : array_like
+        w and b of every layer, first to last; shape (L,) each, finite.
+    activations : str or sequence of str, default "sigmoid"
+        One name for all layers, or one for each.
+    frozen : sequence of str, default ()
+        Names of parameters that `step` and the fits leave alone, such as ("w1", "b1").
+
+    Raises
+    ------
+    ShapeError
+        If there is no layer, or lengths differ.
+    ParameterError
+        If a parameter is not finite, or a name in `frozen` is unknown.
+    ActivationError
+        If an activation is unknown; the nearest name is given.
+    InputTypeError
+        If weights or biases are not real numbers.
+
+    Examples
+    --------
+    >>> net = Chain([1.5, -0.8], [0.1, 0.3])
+    >>> round(net(0.5), 6)
+    0.435577
+    """
+
+    cdef vectorcall call
+    cdef double *values
+    cdef const unsigned char *codes
+    cdef const unsigned char *held
+    cdef size_t size
+    cdef readonly object params
+    """The chain's own memory, [w1, b1, w2, b2, ...]: a writable float64 array of shape (2L,)."""
+    cdef readonly object weights
+    """Writable view of params: w1 to wL, shape (L,)."""
+    cdef readonly object biases
+    """Writable view of params: b1 to bL, shape (L,)."""
+    cdef readonly tuple activations
+    """Names of the activations, first layer to last."""
+    cdef readonly tuple frozen
+    """Names of the frozen parameters, in the order of params."""
+    cdef bytes code_bytes
+    cdef bytes held_bytes
+
+    def __cinit__(self, weights, biases, activations="sigmoid", frozen=()):
+        cdef double[::1] view
+        self.call = call_chain
+        weights = real_array(weights, "weights")
+        biases = real_array(biases, "biases")
+        for name, array in (("weights", weights), ("biases", biases)):
+            if array.ndim != 1:
+                raise ShapeError(
+                    f"{name}: expected one number for each layer, got an array of shape {array.shape}"
+                )
+            wrong = np.flatnonzero(~np.isfinite(array))
+            if wrong.size:
+                raise ParameterError(
+                    f"{name}[{wrong[0]}]: {float(array[wrong[0]])!r}; parameters must be finite"
+                )
+        if weights.shape[0] == 0:
+            raise ShapeError("weights: a chain has at least one layer, got none")
+        if weights.shape != biases.shape:
+            raise ShapeError(
+                f"biases: {biases.shape[0]} for {weights.shape[0]} weights; each layer has one of both"
+            )
+        self.size = weights.shape[0]
+        if isinstance(activations, str):
+            self.code_bytes = bytes([activation_code(activations, "activations")]) * self.size
+        else:
+            activations = tuple(activations)
+            if <size_t> len(activations) != self.size:
+                raise ShapeError(
+                    f"activations: {len(activations)} names for {self.size} layers"
+                )
+            self.code_bytes = bytes(
+                activation_code(name, f"activations[{i}]") for i, name in enumerate(activations)
+            )
+        self.codes = self.code_bytes
+        self.activations = tuple(ACTIVATIONS[code] for code in self.code_bytes)
+
+        held = bytearray(2 * self.size)
+        for name in [frozen] if isinstance(frozen, str) else frozen:
+            held[self.position(name)] = 1
+        self.held_bytes = bytes(held)
+        self.held = self.held_bytes
+        self.frozen = tuple(name for name, h in zip(self.param_names, held) if h)
+
+        # A bytearray cannot be resized while arrays look into it, as an array of its own could.
+        self.params = np.frombuffer(bytearray(16 * self.size))
+        self.weights = self.params[0::2]
+        self.biases = self.params[1::2]
+        self.weights[:] = weights
+        self.biases[:] = biases
+        view = self.params
+        self.values = &view[0]
+
+    cdef size_t position(self, object name) except? 0:
+        """Where in params the parameter of that name stands."""
+        number = name[1:] if isinstance(name, str) and name[:1] in ("w", "b") else ""
+        if number.isdecimal() and number.isascii() and number[0] != "0":
+            if int(number) <= self.size:
+                return 2 * int(number) - (2 if name[0] == "w" else 1)
+        raise ParameterError(
+            f"frozen: {name!r} is not a parameter; this chain has w1 to w{self.size} "
+            f"and b1 to b{self.size}"
+        )
+
+    @staticmethod
+    def random(layers, activations="sigmoid", *, rng=None):
+        """A chain with weights and biases drawn from the standard normal distribution.
+
+        Parameters
+        ----------
+        layers : int
+            How many layers, at least 1.
+        activations : str or sequence of str, default "sigmoid"
+            As for `Chain`.
+        rng : None, int or numpy.random.Generator, default None
+            Passed to `numpy.random.default_rng`.
+
+        Returns
+        -------
+        Chain
+
+        Raises
+        ------
+        ParameterError
+            If `layers` is not a positive integer.
+        """
+        if isinstance(layers, bool) or not isinstance(layers, (int, np.integer)) or layers < 1:
+            raise ParameterError(f"layers: {layers!r}; expected a positive integer")
+        weights, biases = np.random.default_rng(rng).standard_normal((2, layers))
+        return Chain(weights, biases, activations)
+
+    @property
+    def layers(self):
+        """Number of layers L."""
+        return self.size
+
+    @property
+    def param_names(self):
+        """Names of the parameters in the order of params: ("w1", "b1", "w2", ...)."""
+        return tuple(f"{kind}{l + 1}" for l in range(self.size) for kind in "wb")
+
+    @property
+    def free(self):
+        """Which parameters are not frozen: a new bool array of shape (2L,)."""
+        return np.frombuffer(self.held_bytes, dtype=np.uint8) == 0
+
+    # ---- one value for each example ----
+
+    cdef object map(self, mapping function, object values, str argument):
+        """A float for a number, else an array of the same shape."""
+        cdef double number, result
+        cdef const double[::1] x
+        cdef double[::1] out
+        cdef size_t start, count, n
+        cdef int status
+        if is_number(values, &number):
+            check(function(self.values, self.codes, &number, self.size, 1, &result))
+            return result
+        array = real_array(values, argument)
+        answer = np.empty(array.shape)
+        x = array.reshape(-1)
+        out = answer.reshape(-1)
+        n = x.shape[0]
+        count = stretch_of(self.size)
+        for start in range(0, n, count):
+            with nogil:
+                status = function(self.values, self.codes, &x[start], self.size,
+                                  min(count, n - start), &out[start])
+            check(status)
+            PyErr_CheckSignals()
+        return answer
+
+    def __call__(self, x):
+        """The output a_L for every input: a float for a number, else an array of x's shape."""
+        return self.forward(x)
+
+    def forward(self, x):
+        """The output a_L for every input.
+
+        Parameters
+        ----------
+        x : array_like
+            Inputs, of any shape.
+
+        Returns
+        -------
+        float or ndarray
+            A float for a number, else float64 of x's shape. NaN where x is NaN.
+
+        Raises
+        ------
+        InputTypeError
+            If x is not real.
+        """
+        return self.map(cbp_forward, x, "x")
+
+    def slope(self, x):
+        """The derivative of the output by the input, da_L/da_0, at every x.
+
+        Parameters
+        ----------
+        x : array_like
+            Inputs, of any shape.
+
+        Returns
+        -------
+        float or ndarray
+            A float for a number, else float64 of x's shape.
+
+        Raises
+        ------
+        InputTypeError
+            If x is not real.
+        """
+        return self.map(cbp_slope, x, "x")
+
+    def inverse(self, y):
+        """The input that gives the output y, found analytically, layer by layer from the last.
+
+        Parameters
+        ----------
+        y : array_like
+            Outputs, of any shape.
+
+        Returns
+        -------
+        float or ndarray
+            A float for a number, else float64 of y's shape; NaN where no input gives y.
+
+        Raises
+        ------
+        ParameterError
+            If a layer cannot be inverted; its number and the reason are named.
+        InputTypeError
+            If y is not real.
+        """
+        for l, (name, w) in enumerate(zip(self.activations, self.weights)):
+            if w == 0 or not facts_of(self.codes[l]).one_to_one:
+                reason = f"w{l + 1} is 0" if w == 0 else f"{name} is not one-to-one"
+                raise ParameterError(f"layer {l + 1} cannot be inverted: {reason}")
+        return self.map(cbp_inverse, y, "y")
+
+    # ---- one row for each example ----
+
+    cdef object rows(self, object x, object y, int loss, double scale):
+        """(n, 2L) gradients of the loss, or of the output where y is None."""
+        cdef const double[::1] inputs = x
+        cdef const double[::1] targets = x if y is None else y
+        cdef bint outputs = y is None
+        cdef size_t start, here, n = x.shape[0]
+        cdef size_t count = stretch_of(self.size)
+        cdef int status = CBP_OK
+        answer = np.empty((n, 2 * self.size))
+        cdef double[:, ::1] out = answer
+        cdef double *work = new_numbers(cbp_work_len(self.size, n))
+        try:
+            for start in range(0, n, count):
+                here = min(count, n - start)
+                with nogil:
+                    if outputs:
+                        status = cbp_jacobian(self.values, self.codes, &inputs[start], self.size,
+                                              here, work, &out[start, 0])
+                    else:
+                        status = cbp_gradients(self.values, self.codes, &inputs[start],
+                                               &targets[start], self.size, here, loss, scale, work,
+                                               &out[start, 0])
+                check_examples(status, y, None)
+                PyErr_CheckSignals()
+        finally:
+            PyMem_RawFree(work)
+        return answer
+
+    def gradients(self, x, y, *, loss="squared", double loss_scale=1.0):
+        """The gradient of every example's loss.
+
+        Parameters
+        ----------
+        x, y : array_like
+            Inputs and targets of one shape, n numbers each.
+        loss : {"squared", "log", "huber", "soft_l1", "cauchy"}, default "squared"
+            The loss of one example.
+        loss_scale : float, default 1.0
+            Residual at which the last three losses begin to grow more slowly.
+
+        Returns
+        -------
+        ndarray
+            Shape (n, 2L), in the order of params.
+
+        Raises
+        ------
+        ShapeError
+            If x and y differ in shape.
+        ParameterError
+            If the loss is unknown, its scale not positive, or a target outside [0, 1] for "log".
+        ActivationError
+            If the loss is "log" and the last activation not a sigmoid.
+        """
+        inputs, targets = pair_of_arrays(x, y)
+        return self.rows(inputs, targets, loss_code(loss, loss_scale), loss_scale)
+
+    def jacobian(self, x):
+        """The derivatives of the output by the parameters at every input.
+
+        Parameters
+        ----------
+        x : array_like
+            n inputs.
+
+        Returns
+        -------
+        ndarray
+            Shape (n, 2L): d a_L / d params, in the order of params.
+
+        Raises
+        ------
+        InputTypeError
+            If x is not real.
+        """
+        return self.rows(real_array(x, "x").reshape(-1), None, 0, 1.0)
+
+    # ---- averages over the examples ----
+
+    cdef object means(self, object x, object y, int loss, double scale, object sample_weight,
+                      bint with_gradient):
+        """[loss, gradient ...], or [loss] alone, averaged over arrays of examples."""
+        x, y = pair_of_arrays(x, y)
+        cdef const double[::1] inputs = x
+        cdef const double[::1] targets = y
+        cdef const double[::1] weights
+        cdef const double *weight = NULL
+        cdef size_t start = 0, here, n = x.shape[0]
+        cdef size_t count = stretch_of(self.size), rows = 2
+        cdef double *work = NULL
+        cdef int status
+        if sample_weight is not None:
+            sample_weight = weights_like(x, sample_weight)
+            weights = sample_weight
+            weight = &weights[0]
+        if with_gradient:
+            rows = 2 * self.size + 2
+            work = new_numbers(cbp_work_len(self.size, 2))
+        try:
+            totals = np.zeros((2, rows))
+            answer = np.empty(rows - 1)
+            status = self.add_up(&inputs[0], &targets[0], weight, n, loss, scale, work, totals)
+        finally:
+            PyMem_RawFree(work)
+        cdef double[:, ::1] sums = totals
+        cdef double[::1] out = answer
+        if status == CBP_OK:
+            status = cbp_sums_mean(&sums[0, 0], &sums[1, 0], rows, &out[0])
+        check_examples(status, y, sample_weight)
+        return answer
+
+    cdef int add_up(self, const double *x, const double *y, const double *weight, size_t n,
+                    int loss, double scale, double *work, double[:, ::1] sums) except 1:
+        """Adds the sums of all examples to `sums`, stretch by stretch; the status."""
+        cdef size_t start = 0, count = stretch_of(self.size)
+        cdef int status
+        while True:
+            with nogil:
+                if work != NULL:
+                    status = cbp_gradient_sums(
+                        self.values, self.codes, x + start, y + start,
+                        weight + start if weight != NULL else NULL, self.size,
+                        min(count, n - start), loss, scale, work, &sums[0, 0], &sums[1, 0])
+                else:
+                    status = cbp_loss_sums(
+                        self.values, self.codes, x + start, y + start,
+                        weight + start if weight != NULL else NULL, self.size,
+                        min(count, n - start), loss, scale, &sums[0, 0], &sums[1, 0])
+            start += count
+            if status != CBP_OK or start >= n:
+                return status
+            PyErr_CheckSignals()
+
+    def loss(self, x, y, *, loss="squared", double loss_scale=1.0, sample_weight=None):
+        """The loss, averaged over the examples.
+
+        Parameters
+        ----------
+        x, y : array_like
+            Inputs and targets of one shape, at least one of each.
+        loss : {"squared", "log", "huber", "soft_l1", "cauchy"}, default "squared"
+            The loss of one example.
+        loss_scale : float, default 1.0
+            Residual at which the last three losses begin to grow more slowly.
+        sample_weight : array_like, optional
+            A weight of 0 or more for every example; the mean is sum(weight * loss) / sum(weight).
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ShapeError
+            If shapes differ or there is no example.
+        ParameterError
+            If the loss is unknown, its scale not positive, a weight negative or not finite, all
+            weights 0, or a target outside [0, 1] for "log".
+        ActivationError
+            If the loss is "log" and the last activation not a sigmoid.
+        """
+        cdef double a, b, value
+        cdef int code = loss_code(loss, loss_scale)
+        if sample_weight is None and is_number(x, &a) and is_number(y, &b):
+            check_examples(cbp_loss_mean(self.values, self.codes, &a, &b, NULL, self.size, 1, code,
+                                         loss_scale, &value), [y], None)
+            return value
+        return float(self.means(x, y, code, loss_scale, sample_weight, False)[0])
+
+    cdef double gradient_of_numbers(self, double x, double y, int loss, double scale,
+                                    double *gradient) except? -1:
+        """The loss of one example; its gradient goes to `gradient`."""
+        cdef double value
+        cdef double *work = new_numbers(cbp_work_len(self.size, 1))
+        cdef int status = cbp_gradient(self.values, self.codes, &x, &y, NULL, self.size, 1, loss,
+                                       scale, work, &value, gradient)
+        PyMem_RawFree(work)
+        if status == CBP_ERROR_TARGET:
+            raise ParameterError(f"y: {y!r}; the log loss needs targets between 0 and 1")
+        check(status)
+        return value
+
+    def gradient(self, x, y, *, loss="squared", double loss_scale=1.0, sample_weight=None,
+                 out=None):
+        """The gradient of the averaged loss.
+
+        Parameters
+        ----------
+        x, y, loss, loss_scale, sample_weight
+            As for `loss`.
+        out : ndarray, optional
+            Where to put it: contiguous writable float64 of shape (2L,). It may be
+            `params`.
+
+        Returns
+        -------
+        ndarray
+            Shape (2L,), in the order of params; `out` if that was given.
+
+        Raises
+        ------
+        ShapeError, ParameterError, ActivationError
+            As for `loss`; then `out` has not been written.
+        """
+        cdef double a, b
+        cdef Py_buffer target
+        cdef const double[::1] means
+        cdef int code = loss_code(loss, loss_scale)
+        if out is None:
+            out = np.empty(2 * self.size)
+        self.open_output(out, &target)
+        try:
+            if sample_weight is None and is_number(x, &a) and is_number(y, &b):
+                self.gradient_of_numbers(a, b, code, loss_scale, <double *> target.buf)
+            else:
+                means = self.means(x, y, code, loss_scale, sample_weight, True)[1:]
+                memcpy(target.buf, &means[0], target.len)
+        finally:
+            PyBuffer_Release(&target)
+        return out
+
+    cdef int open_output(self, object out, Py_buffer *target) except -1:
+        """The memory of an `out` argument, to be released. A typed memoryview costs twice this."""
+        try:
+            PyObject_GetBuffer(out, target, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | PyBUF_WRITABLE)
+        except (ValueError, TypeError, BufferError) as error:
+            raise InputTypeError(
+                f"out: expected contiguous writable float64 of shape ({2 * self.size},); {error}"
+            ) from None
+        if (target.ndim == 1 and <size_t> target.shape[0] == 2 * self.size
+                and target.format[0] == b"d" and target.format[1] == 0):
+            return 0
+        shape = tuple(target.shape[i] for i in range(target.ndim))
+        text = target.format.decode()
+        PyBuffer_Release(target)
+        raise ShapeError(
+            f"out: expected float64 of shape ({2 * self.size},), got shape {shape}, format {text!r}"
+        )
+
+    def loss_and_gradient(self, x, y, *, loss="squared", double loss_scale=1.0,
+                          sample_weight=None):
+        """The averaged loss and its gradient, for the price of the gradient.
+
+        Parameters
+        ----------
+        x, y, loss, loss_scale, sample_weight
+            As for `loss`.
+
+        Returns
+        -------
+        tuple of float and ndarray
+            The loss, and the gradient of shape (2L,).
+
+        Raises
+        ------
+        ShapeError, ParameterError, ActivationError
+            As for `loss`.
+        """
+        cdef double a, b, value
+        cdef Py_buffer target
+        cdef int code = loss_code(loss, loss_scale)
+        if sample_weight is None and is_number(x, &a) and is_number(y, &b):
+            answer = np.empty(2 * self.size)
+            self.open_output(answer, &target)
+            try:
+                value = self.gradient_of_numbers(a, b, code, loss_scale, <double *> target.buf)
+            finally:
+                PyBuffer_Release(&target)
+            return value, answer
+        answer = self.means(x, y, code, loss_scale, sample_weight, True)
+        return float(answer[0]), answer[1:]
+
+    def hessian(self, x, y, *, loss="squared", double loss_scale=1.0, sample_weight=None):
+        """The exact second derivatives of the averaged loss.
+
+        Parameters
+        ----------
+        x, y, loss, loss_scale, sample_weight
+            As for `loss`.
+
+        Returns
+        -------
+        ndarray
+            Shape (2L, 2L), symmetric.
+
+        Raises
+        ------
+        ShapeError, ParameterError, ActivationError
+            As for `loss`.
+        """
+        cdef int code = loss_code(loss, loss_scale)
+        cdef int status
+        x, y = pair_of_arrays(x, y)
+        cdef const double[::1] inputs = x
+        cdef const double[::1] targets = y
+        cdef const double[::1] weights
+        cdef const double *weight = NULL
+        cdef size_t n = x.shape[0]
+        if sample_weight is not None:
+            sample_weight = weights_like(x, sample_weight)
+            weights = sample_weight
+            weight = &weights[0]
+        answer = np.empty((2 * self.size, 2 * self.size))
+        cdef double[:, ::1] out = answer
+        cdef double *work = new_numbers(cbp_hessian_work_len(self.size))
+        with nogil:
+            status = cbp_hessian(self.values, self.codes, &inputs[0], &targets[0], weight,
+                                 self.size, n, code, loss_scale, work, &out[0, 0])
+        PyMem_RawFree(work)
+        check_examples(status, y, sample_weight)
+        return answer
+
+    # ---- one step, one example shown ----
+
+    def step(self, x, y, double learning_rate):
+        """One step of gradient descent on the squared loss, in place.
+
+        params -= learning_rate * gradient, except for frozen parameters.
+
+        Parameters
+        ----------
+        x, y : array_like
+            Inputs and targets of one shape: a single example, or a batch whose gradient is
+            averaged.
+        learning_rate : float
+            Finite.
+
+        Returns
+        -------
+        float
+            The loss before the step.
+
+        Raises
+        ------
+        ShapeError
+            If x and y differ in shape or are empty.
+        ParameterError
+            If the learning rate is not finite, or a parameter would not be after the step; then
+            nothing has changed.
+        """
+        cdef double a, b, value
+        cdef double *work
+        cdef int status
+        if is_number(x, &a) and is_number(y, &b):
+            work = new_numbers(cbp_work_len(self.size, 1))
+            status = cbp_step(self.codes, self.held, &a, &b, self.size, 1, learning_rate, work,
+                              self.values, &value)
+            PyMem_RawFree(work)
+            check(status)
+            return value
+        if not np.isfinite(learning_rate):
+            check(CBP_ERROR_LEARNING_RATE)
+        means = self.means(x, y, CBP_SQUARED, 1.0, None, True)
+        moved = np.where(self.free, self.params - learning_rate * means[1:], self.params)
+        if not np.isfinite(moved).all():
+            check(CBP_ERROR_NOT_FINITE)
+        self.params[:] = moved
+        return float(means[0])
+
+    def trace(self, x, y, *, loss="squared", double loss_scale=1.0):
+        """Everything that the two passes compute for one example.
+
+        Parameters
+        ----------
+        x, y : float
+            The example.
+        loss, loss_scale
+            As for `loss`.
+
+        Returns
+        -------
+        Trace
+            z, a, slope and delta of every layer, the loss and the gradient; prints as a table.
+
+        Raises
+        ------
+        InputTypeError
+            If x or y is not a number.
+        ParameterError, ActivationError
+            As for `loss`.
+        """
+        cdef double a, b, value
+        cdef int code = loss_code(loss, loss_scale)
+        for name, number in (("x", x), ("y", y)):
+            if not is_number(number, &a):
+                raise InputTypeError(f"{name}: expected one number, got {number!r}")
+        is_number(x, &a)
+        is_number(y, &b)
+        cdef double[:, ::1] layer = np.empty((4, self.size))
+        cdef double[::1] gradient = np.empty(2 * self.size)
+        check_examples(
+            cbp_trace(self.values, self.codes, a, b, self.size, code, loss_scale, &layer[0, 0],
+                      &layer[1, 0], &layer[2, 0], &layer[3, 0], &gradient[0], &value),
+            np.array([b]), None)
+        columns = np.asarray(layer)
+        return Trace(x=a, y=b, loss_name=loss, activations=self.activations,
+                     params=self.params.copy(), z=columns[0], a=columns[1], slope=columns[2],
+                     delta=columns[3], gradient=np.asarray(gradient), loss=value,
+                     loss_scale=loss_scale)
+
+    # ---- copies and files ----
+
+    def copy(self):
+        """A chain of its own with the same parameters."""
+        return rebuild(type(self), self.params, self.activations, self.frozen)
+
+    def __reduce__(self):
+        return rebuild, (type(self), self.params.copy(), self.activations, self.frozen)
+
+    def __eq__(self, other):
+        if not isinstance(other, Chain):
+            return NotImplemented
+        return (self.activations == other.activations and self.frozen == other.frozen
+                and np.array_equal(self.params, other.params))
+
+    def __repr__(self):
+        same = len(set(self.activations)) == 1
+        activations = self.activations[0] if same else list(self.activations)
+        frozen = f", frozen={self.frozen!r}" if self.frozen else ""
+        return (f"Chain({self.weights.tolist()!r}, {self.biases.tolist()!r}, "
+                f"{activations!r}{frozen})")
+
+    def to_dict(self):
+        """The chain as the mapping that a model file holds."""
+        from .model_file import to_dict
+
+        return to_dict(self)
+
+    @staticmethod
+    def from_dict(mapping):
+        """The chain of a mapping made by `to_dict`.
+
+        Raises
+        ------
+        ModelFileError
+            If anything in it is not as expected.
+        """
+        from .model_file import from_dict
+
+        return from_dict(mapping)
+
+    def save(self, path):
+        """Write the chain to a JSON model file, whole or not at all.
+
+        Raises
+        ------
+        ModelFileError
+            If a parameter is not finite; the file is then untouched.
+        OSError
+            If the file cannot be written; an older one is then untouched.
+        """
+        from .model_file import save
+
+        save(self, path)
+
+
+cdef Chain any_chain = Chain([1.0], [0.0])
+cbp_call_by_vector(<PyTypeObject *> Chain,
+                   <char *> &any_chain.call - <char *> <PyObject *> any_chain)
+
+
+def rebuild(cls, params, activations, frozen):
+    """A chain from its parts, for copies and pickles; here the parameters may be anything."""
+    chain = cls(np.zeros(len(activations)), np.zeros(len(activations)), activations, frozen)
+    chain.params[:] = params
+    return chain

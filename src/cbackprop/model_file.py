@@ -1,0 +1,281 @@
+"""Chains as JSON: read with distrust, written whole or not at all.
+
+A file of one chain is::
+
+    {
+    "format": "cbackprop-chain",
+    "version": 1,
+    "activations": ["log", "sigmoid"],
+    "params": [1.0, 0.0, 2.5, -1.0],
+    "frozen": ["w1", "b1"]
+    }
+
+``params`` is ``[w1, b1, ..., wL, bL]``, each number with the 17 digits that bring back the same
+double. Nothing in a file is ever evaluated, and a file that is not exactly this is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import reprlib
+import secrets
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Final, NoReturn, TypeAlias
+
+from ._core import Chain
+from .errors import CBackpropError, ModelFileError
+
+__all__ = ["from_dict", "load", "save", "to_dict"]
+
+Path: TypeAlias = str | os.PathLike[str]
+
+FORMAT: Final = "cbackprop-chain"
+VERSION: Final = 1
+KEYS: Final = ("format", "version", "activations", "params", "frozen")
+_KEYS: Final = ", ".join(map(repr, KEYS))
+# The longest chain allowed, with every parameter frozen, fits into the largest file allowed.
+MOST_BYTES: Final = 2**20
+MOST_LAYERS: Final = 10_000
+
+
+def to_dict(chain: Chain) -> dict[str, object]:
+    """Describe a chain in lists, numbers and strings.
+
+    Parameters
+    ----------
+    chain : Chain
+
+    Returns
+    -------
+    dict
+        The mapping of a model file; `from_dict` makes an equal chain of it.
+
+    Raises
+    ------
+    ModelFileError
+        If a parameter is not finite, or the chain has more than 10 000 layers.
+    """
+    _check_layers(chain.layers)
+    params = [float(number) for number in chain.params]
+    for k, number in enumerate(params):
+        if not math.isfinite(number):
+            name = f"{'wb'[k % 2]}{k // 2 + 1}"
+            raise ModelFileError(f"the chain has {name} = {number}; expected finite parameters")
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "activations": list(chain.activations),
+        "params": params,
+        "frozen": list(chain.frozen),
+    }
+
+
+def from_dict(mapping: Mapping[str, object]) -> Chain:
+    """Build the chain that `to_dict` described.
+
+    Parameters
+    ----------
+    mapping : mapping
+        "format", "version", "activations", "params" and "frozen", and nothing else.
+
+    Returns
+    -------
+    Chain
+
+    Raises
+    ------
+    ModelFileError
+        If anything in the mapping is not what `to_dict` writes.
+    """
+    if not isinstance(mapping, Mapping):
+        raise ModelFileError(
+            f"the model is a {type(mapping).__name__}; expected an object with {_KEYS}"
+        )
+    _check_header(mapping)
+    activations = _strings(mapping, "activations")
+    frozen = _strings(mapping, "frozen")
+    _check_layers(len(activations))
+    params = _numbers(mapping, "params")
+    if len(params) != 2 * len(activations):
+        raise ModelFileError(
+            f"'params' has {len(params)} numbers and 'activations' {len(activations)} names; "
+            f"expected {2 * len(activations)} numbers, a weight and a bias for each layer"
+        )
+    try:
+        return Chain(params[::2], params[1::2], activations, frozen=tuple(frozen))
+    except CBackpropError as error:
+        raise ModelFileError(str(error)) from error
+
+
+def load(path: Path) -> Chain:
+    """Read a chain from a model file.
+
+    Parameters
+    ----------
+    path : str or path-like
+
+    Returns
+    -------
+    Chain
+
+    Raises
+    ------
+    ModelFileError
+        If the file is not a model file of this package; the message names the file.
+    OSError
+        If the file cannot be read at all.
+    """
+    with open(path, "rb") as file:
+        data = file.read(MOST_BYTES + 1)
+    try:
+        if len(data) > MOST_BYTES:
+            raise ModelFileError(f"longer than {MOST_BYTES} bytes, the most a model file may have")
+        return from_dict(_parse(data))
+    except ModelFileError as error:
+        raise ModelFileError(f"{os.fspath(path)}: {error}") from error.__cause__
+
+
+def save(chain: Chain, path: Path) -> None:
+    """Write a chain to a model file, whole or not at all.
+
+    The text goes to a new file in the same folder, which then takes the place of the old one, so
+    that no reader and no power cut ever sees half a model. A new file gets the permissions of any
+    new file, a replaced one keeps its own; a symbolic link stays, and what it points to is
+    replaced.
+
+    Parameters
+    ----------
+    chain : Chain
+    path : str or path-like
+
+    Raises
+    ------
+    ModelFileError
+        If a parameter is not finite, the chain has more than 10 000 layers, or `path` is something
+        other than a file. Nothing has been touched.
+    OSError
+        If the file cannot be written. The old file is still there.
+    """
+    try:
+        lines = [f"{json.dumps(key)}: {json.dumps(entry)}" for key, entry in to_dict(chain).items()]
+    except ModelFileError as error:
+        raise ModelFileError(f"{os.fspath(path)}: not saved: {error}") from None
+    _replace(path, "{\n" + ",\n".join(lines) + "\n}\n")
+
+
+def _replace(path: Path, text: str) -> None:
+    target = os.path.realpath(path)
+    exists = os.path.exists(target)
+    if exists and not os.path.isfile(target):
+        # a device or a folder must not be replaced by a file
+        raise ModelFileError(f"{os.fspath(path)}: not saved: expected an ordinary file")
+    temporary = os.path.join(os.path.dirname(target), f".cbackprop-{secrets.token_hex(8)}.tmp")
+    try:
+        # not tempfile: its files are readable by their owner alone, these by whom the umask says
+        with open(temporary, "x", encoding="ascii", newline="\n") as file:
+            if exists:
+                shutil.copymode(target, temporary)
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except BaseException as error:
+        with suppress(OSError):
+            os.unlink(temporary)
+        if isinstance(error, OSError):
+            error.filename = os.fspath(path)  # the name that the caller knows
+        raise
+
+
+def _parse(data: bytes) -> Mapping[str, object]:
+    """JSON of bytes that may be anything."""
+    try:
+        model: Mapping[str, object] = json.loads(
+            data.decode("utf-8"),
+            object_pairs_hook=_without_duplicates,
+            parse_constant=_refuse_constant,
+        )
+    except ModelFileError:
+        raise
+    except UnicodeDecodeError as error:
+        raise ModelFileError(f"byte {error.start} is not UTF-8; expected JSON text") from None
+    except RecursionError:
+        raise ModelFileError("lists nested too deeply; expected a model in JSON") from None
+    except ValueError as error:  # JSON's own errors, and integers of thousands of digits
+        raise ModelFileError(f"not JSON: {error}") from None
+    return model
+
+
+def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    # JSON leaves open which of two equal keys counts; two programs could read two models
+    entries: dict[str, object] = {}
+    for key, entry in pairs:
+        if key in entries:
+            raise ModelFileError(f"the key {reprlib.repr(key)} is there twice; expected it once")
+        entries[key] = entry
+    return entries
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ModelFileError(f"{name} is no number of JSON; expected finite numbers")
+
+
+def _check_header(mapping: Mapping[str, object]) -> None:
+    """Format and version first: what is wrong with the rest depends on them."""
+    if mapping.get("format") != FORMAT:
+        raise ModelFileError(f"'format' is {_found(mapping, 'format')}; expected {FORMAT!r}")
+    version = mapping.get("version")
+    if version != VERSION or type(version) is not int:
+        raise ModelFileError(
+            f"'version' is {_found(mapping, 'version')}; this release reads version {VERSION}"
+        )
+    for key in mapping:
+        if key not in KEYS:
+            raise ModelFileError(f"unknown key {reprlib.repr(key)}; expected {_KEYS}")
+
+
+def _check_layers(count: int) -> None:
+    if count == 0:
+        raise ModelFileError("'activations' is empty; expected at least one layer")
+    if count > MOST_LAYERS:
+        raise ModelFileError(f"{count} layers; a model file holds at most {MOST_LAYERS}")
+
+
+def _strings(mapping: Mapping[str, object], key: str) -> list[str]:
+    strings: list[str] = []
+    for k, entry in enumerate(_list(mapping, key)):
+        if not isinstance(entry, str):
+            raise ModelFileError(f"{key}[{k}] is {reprlib.repr(entry)}; expected a name")
+        strings.append(entry)
+    return strings
+
+
+def _numbers(mapping: Mapping[str, object], key: str) -> list[float]:
+    numbers: list[float] = []
+    for k, entry in enumerate(_list(mapping, key)):
+        # True is an int to Python, and no number to anybody else
+        if isinstance(entry, bool) or not isinstance(entry, int | float):
+            raise ModelFileError(f"{key}[{k}] is {reprlib.repr(entry)}; expected a number")
+        try:
+            number = float(entry)
+        except OverflowError:
+            number = math.inf
+        if not math.isfinite(number):
+            raise ModelFileError(f"{key}[{k}] is not finite as a double; expected a finite number")
+        numbers.append(number)
+    return numbers
+
+
+def _list(mapping: Mapping[str, object], key: str) -> list[object]:
+    entries = mapping.get(key)
+    if not isinstance(entries, list):
+        raise ModelFileError(f"{key!r} is {_found(mapping, key)}; expected a list")
+    return entries
+
+
+def _found(mapping: Mapping[str, object], key: str) -> str:
+    return reprlib.repr(mapping[key]) if key in mapping else "missing"

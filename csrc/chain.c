@@ -198,6 +198,12 @@ size_t cbp_work_len(size_t layers, size_t n)
     return layers > CBP_STACK_LAYERS ? record_len(layers) : 0;
 }
 
+/* The memory to work in: the stack's where that is enough, however much the caller gave. */
+static cbp_real *memory_of(cbp_real *work, cbp_real *stack, size_t layers, size_t n)
+{
+    return cbp_work_len(layers, n) > 0 ? work : stack;
+}
+
 static cbp_record record_in(cbp_real *memory, size_t layers, cbp_real *gradient)
 {
     return (cbp_record){memory, memory + layers, memory + 2 * layers, memory + 3 * layers, gradient};
@@ -209,11 +215,9 @@ static int rows_of(const cbp_chain *chain, cbp_criterion criterion, const cbp_re
                    cbp_real *work, cbp_real *rows)
 {
     cbp_real stack[4 * CBP_STACK_LAYERS];
+    work = memory_of(work, stack, chain->layers, n);
     if (!work) {
-        if (cbp_work_len(chain->layers, n) > 0) {
-            return CBP_ERROR_NULL;
-        }
-        work = stack;
+        return CBP_ERROR_NULL;
     }
     if (n == 1) {
         const cbp_record record = record_in(work, chain->layers, rows);
@@ -351,7 +355,8 @@ int cbp_gradient(const cbp_real *params, const unsigned char *activations, const
     const cbp_criterion criterion = {loss, scale};
     cbp_real stack[4 * CBP_STACK_LAYERS], value;
     int status = check_average(&chain, criterion, x, y, weight, n, gradient);
-    if (status == CBP_OK && !work && cbp_work_len(layers, n) > 0) {
+    work = memory_of(work, stack, layers, n);
+    if (status == CBP_OK && !work) {
         status = CBP_ERROR_NULL;
     }
     if (status == CBP_OK) {
@@ -361,7 +366,7 @@ int cbp_gradient(const cbp_real *params, const unsigned char *activations, const
         return status;
     }
     if (n == 1) {
-        const cbp_record record = record_in(work ? work : stack, layers, gradient);
+        const cbp_record record = record_in(work, layers, gradient);
         value = cbp_kernels_now()->gradient_one(&chain, criterion, *x, *y, &record);
     } else {
         memcpy(gradient, work + 1, 2 * layers * sizeof *gradient);
@@ -380,7 +385,8 @@ int cbp_step(const unsigned char *activations, const unsigned char *frozen, cons
     const cbp_criterion squared = {CBP_SQUARED, 1};
     cbp_real stack[6 * CBP_STACK_LAYERS], value, *next;
     int status = check_average(&chain, squared, x, y, NULL, n, params);
-    if (status == CBP_OK && !work && cbp_work_len(layers, n) > 0) {
+    work = memory_of(work, stack, layers, n);
+    if (status == CBP_OK && !work) {
         status = CBP_ERROR_NULL;
     }
     if (status == CBP_OK && learning_rate - learning_rate != 0) {
@@ -390,8 +396,7 @@ int cbp_step(const unsigned char *activations, const unsigned char *frozen, cons
         return status;
     }
     if (n == 1) {
-        cbp_real *memory = work ? work : stack;
-        const cbp_record record = record_in(memory, layers, memory + 4 * layers);
+        const cbp_record record = record_in(work, layers, work + 4 * layers);
         value = cbp_kernels_now()->gradient_one(&chain, squared, *x, *y, &record);
         next = record.gradient;
     } else {

@@ -9,15 +9,10 @@
 #endif
 #endif
 
-/* The one writable global: a pointer that any thread may set, always to the same table unless a test chooses. */
 #if defined(__GNUC__) || defined(__clang__)
-static const cbp_kernels *chosen;
-#define LOAD() __atomic_load_n(&chosen, __ATOMIC_ACQUIRE)
-#define STORE(table) __atomic_store_n(&chosen, table, __ATOMIC_RELEASE)
+const cbp_kernels *cbp_kernels_chosen;
 #else
-static const cbp_kernels *volatile chosen;
-#define LOAD() chosen
-#define STORE(table) (chosen = (table))
+const cbp_kernels *volatile cbp_kernels_chosen;
 #endif
 
 #if CBP_X86_KERNELS
@@ -81,13 +76,10 @@ static const cbp_kernels *best(void)
 static const cbp_kernels *const levels[] = {&cbp_kernels_generic};
 #endif
 
-const cbp_kernels *cbp_kernels_now(void)
+const cbp_kernels *cbp_kernels_find(void)
 {
-    const cbp_kernels *table = LOAD();
-    if (!table) {
-        table = best();
-        STORE(table);
-    }
+    const cbp_kernels *table = best();
+    CBP_STORE_CHOSEN(table);
     return table;
 }
 
@@ -100,12 +92,12 @@ int cbp_kernel_choose(const char *name)
 {
     const cbp_kernels *limit = best();
     if (!name) {
-        STORE(limit);
+        CBP_STORE_CHOSEN(limit);
         return CBP_OK;
     }
     for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
         if (strcmp(levels[i]->name, name) == 0) {
-            STORE(levels[i]);
+            CBP_STORE_CHOSEN(levels[i]);
             return CBP_OK;
         }
         if (levels[i] == limit) {

@@ -127,8 +127,26 @@ extern const cbp_kernels cbp_kernels_avx2;
 extern const cbp_kernels cbp_kernels_avx512;
 #endif
 
-/* The table in use: chosen at the first call, then read (dispatch.c). */
-const cbp_kernels *cbp_kernels_now(void);
+/* The table in use, null before the first call: the one writable global, a pointer that any thread may set, always to
+ * the same table unless a test chooses (dispatch.c). */
+#if defined(__GNUC__) || defined(__clang__)
+extern const cbp_kernels *cbp_kernels_chosen;
+#define CBP_LOAD_CHOSEN() __atomic_load_n(&cbp_kernels_chosen, __ATOMIC_ACQUIRE)
+#define CBP_STORE_CHOSEN(table) __atomic_store_n(&cbp_kernels_chosen, table, __ATOMIC_RELEASE)
+#else
+extern const cbp_kernels *volatile cbp_kernels_chosen;
+#define CBP_LOAD_CHOSEN() cbp_kernels_chosen
+#define CBP_STORE_CHOSEN(table) (cbp_kernels_chosen = (table))
+#endif
+
+/* Finds the best table and takes it. */
+const cbp_kernels *cbp_kernels_find(void);
+
+CBP_INLINE const cbp_kernels *cbp_kernels_now(void)
+{
+    const cbp_kernels *table = CBP_LOAD_CHOSEN();
+    return CBP_LIKELY(table != NULL) ? table : cbp_kernels_find();
+}
 
 /* Adds `term` to the compensated sum (*sum, *lost): Knuth's two-sum, which finds the rounding error exactly. Once the
  * sum is not finite the error means nothing and is dropped. */

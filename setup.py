@@ -39,6 +39,7 @@ core = Extension(
     sources=["src/cbackprop/_core.pyx", *sorted(str(path) for path in Path("csrc").glob("*.c"))],
     depends=[str(path) for path in Path("csrc").glob("*.h")],
     include_dirs=["csrc"],
+    define_macros=[("CBP_API", "")],  # nothing but the module's init function is exported
 )
 
 setup(

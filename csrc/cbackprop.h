@@ -20,7 +20,9 @@
 #define CBP_VERSION_PATCH 0
 #define CBP_VERSION "0.1.0"
 
-#if defined(_WIN32) && defined(CBP_BUILD_SHARED)
+/* Defined empty, by who compiles the core into something of his own, it keeps the functions to himself. */
+#if defined(CBP_API)
+#elif defined(_WIN32) && defined(CBP_BUILD_SHARED)
 #define CBP_API __declspec(dllexport)
 #elif defined(_WIN32) && defined(CBP_USE_SHARED)
 #define CBP_API __declspec(dllimport)

@@ -62,7 +62,12 @@ def activation_code(name, argument="activation"):
     return code
 
 
+cdef str SQUARED = "squared"
+
+
 cdef int loss_code(object loss, double scale) except -1:
+    if loss is SQUARED:  # the default, and every literal: strings like it are interned
+        return CBP_SQUARED
     code = LOSS_CODES.get(loss) if isinstance(loss, str) else None
     if code is None:
         raise ParameterError(f"loss: {loss!r} is not a loss; {no_such_name(loss, LOSSES)}")
@@ -238,19 +243,21 @@ cdef extern from *:
 
 cdef PyObject *call_chain(PyObject *self, PyObject *const *args, size_t count,
                           PyObject *names) except NULL:
-    cdef Chain chain = <Chain> self
     cdef double number, result
     count = PyVectorcall_NARGS(count)
-    if count == 1 and names == NULL:
-        if PyFloat_Check(<object> args[0]):
-            number = PyFloat_AS_DOUBLE(<object> args[0])
-            cbp_forward(chain.values, chain.codes, &number, chain.size, 1, &result)
-            return PyFloat_FromDouble(result)
-        answer = chain.forward(<object> args[0])
-    else:
-        keys = () if names == NULL else <tuple> names
-        named = {key: <object> args[count + i] for i, key in enumerate(keys)}
-        answer = chain.forward(*[<object> args[i] for i in range(count)], **named)
+    if count == 1 and names == NULL and PyFloat_Check(<object> args[0]):
+        number = PyFloat_AS_DOUBLE(<object> args[0])
+        cbp_forward((<Chain> self).values, (<Chain> self).codes, &number, (<Chain> self).size, 1,
+                    &result)
+        return PyFloat_FromDouble(result)
+    return call_generally(<object> self, args, count, names)
+
+
+cdef PyObject *call_generally(object chain, PyObject *const *args, size_t count,
+                              PyObject *names) except NULL:
+    keys = () if names == NULL else <tuple> names
+    named = {key: <object> args[count + i] for i, key in enumerate(keys)}
+    answer = chain.forward(*[<object> args[i] for i in range(count)], **named)
     Py_INCREF(answer)
     return <PyObject *> answer
 

@@ -1,0 +1,68 @@
+/* Prints, for each kernel level of this machine, the bits of a few gradients. All compilers and all flags, none
+ * included, must print the same: run.sh compares. */
+#include "check.h"
+
+static void print_bits(const char *what, const cbp_real *numbers_of, size_t n)
+{
+    printf("%s", what);
+    for (size_t i = 0; i < n; i++) {
+        printf(" %a", (double)numbers_of[i]);
+    }
+    printf("\n");
+}
+
+#define MOST_LAYERS 16
+#define MOST_EXAMPLES 5000
+
+static cbp_real x[MOST_EXAMPLES], y[MOST_EXAMPLES], weight[MOST_EXAMPLES];
+
+static void print_gradient(const char *what, size_t layers, const unsigned char *activations, size_t n, int loss)
+{
+    cbp_real params[2 * MOST_LAYERS], gradient[2 * MOST_LAYERS], mean;
+    check_state = 20;
+    for (size_t k = 0; k < 2 * layers; k++) {
+        params[k] = R(random_between(0.2, 2));
+    }
+    for (size_t i = 0; i < n; i++) {
+        x[i] = R(random_between(0, 4));
+        y[i] = R(random_between(0, 1));
+        weight[i] = R(random_between(0, 2));
+    }
+    cbp_real *work = numbers(cbp_work_len(layers, n));
+    if (cbp_gradient(params, activations, x, y, n > 1 ? weight : NULL, layers, n, loss, R(0.5), work, &mean,
+                     gradient) != CBP_OK) {
+        exit(1);
+    }
+    free(work);
+    print_bits(what, &mean, 1);
+    print_bits(what, gradient, 2 * layers);
+}
+
+int main(void)
+{
+    const char *const levels[] = {"generic", "avx2", "avx512"};
+    const unsigned char network_1[] = {CBP_SIGMOID, CBP_SIGMOID};
+    const unsigned char logistic[] = {CBP_LOG, CBP_SIGMOID, CBP_IDENTITY};
+    const unsigned char gompertz[] = {CBP_EXP, CBP_EXP};
+    unsigned char deep[MOST_LAYERS];
+    for (size_t level = 0; level < sizeof levels / sizeof *levels; level++) {
+        if (cbp_kernel_choose(levels[level]) != CBP_OK) {
+            break;
+        }
+        printf("%s\n", levels[level]);
+        print_gradient("one example", 2, network_1, 1, CBP_SQUARED);
+        print_gradient("network 1", 2, network_1, MOST_EXAMPLES, CBP_SQUARED);
+        print_gradient("log loss", 2, network_1, 777, CBP_LOG_LOSS);
+        print_gradient("logistic", 3, logistic, 2049, CBP_SOFT_L1);
+        print_gradient("gompertz", 2, gompertz, 130, CBP_CAUCHY);
+        for (int activation = 0; activation < CBP_ACTIVATION_END; activation++) {
+            char what[32];
+            for (size_t l = 0; l < MOST_LAYERS; l++) {
+                deep[l] = l == 5 ? (unsigned char)activation : CBP_TANH;
+            }
+            snprintf(what, sizeof what, "activation %d", activation);
+            print_gradient(what, MOST_LAYERS, deep, 300, CBP_HUBER);
+        }
+    }
+    return 0;
+}

@@ -15,10 +15,12 @@
 
 #ifdef CBP_SINGLE
 typedef uint32_t cbp_bits;
+typedef int32_t cbp_signed_bits;
 #define CBP_PICK(for_double, for_single) for_single
 #define CBP_MATH(name) name##f
 #else
 typedef uint64_t cbp_bits;
+typedef int64_t cbp_signed_bits;
 #define CBP_PICK(for_double, for_single) for_double
 #define CBP_MATH(name) name
 #endif
@@ -103,10 +105,18 @@ CBP_INLINE cbp_real cbp_abs(cbp_real x)
     return CBP_MATH(fabs)(x);
 }
 
-/* -|x| */
+#define CBP_SIGN_BIT ((cbp_bits)1 << (sizeof(cbp_bits) * 8 - 1))
+
+/* -|x|, by one operation and not by two. */
 CBP_INLINE cbp_real cbp_minus_abs(cbp_real x)
 {
-    return CBP_MATH(copysign)(x, -1);
+    return cbp_from_bits(cbp_to_bits(x) | CBP_SIGN_BIT);
+}
+
+/* Whether x is below 0, or -0: one operation less than x < 0 where that chooses between vectors. */
+CBP_INLINE int cbp_is_minus(cbp_real x)
+{
+    return (cbp_signed_bits)cbp_to_bits(x) < 0;
 }
 
 CBP_INLINE cbp_real cbp_sqrt(cbp_real x)
@@ -238,14 +248,14 @@ CBP_INLINE cbp_real cbp_expm1_core(cbp_real r)
  * x lacks; -0.0, which adds nothing and costs nothing, if x is exact. */
 CBP_INLINE cbp_power cbp_exp_falling(cbp_real x, cbp_real low)
 {
-    const int lift = CBP_PICK(128, 64);
+    const cbp_real lifted = CBP_ROUNDER + CBP_BIAS + CBP_PICK(128, 64); /* makes k a biased exponent */
     const cbp_real held = CBP_EXP_LOW > x ? CBP_EXP_LOW : x;
-    const cbp_real rounded = CBP_FMA(held, CBP_LOG2_E, CBP_ROUNDER);
-    const cbp_real k = rounded - CBP_ROUNDER;
+    const cbp_real rounded = CBP_FMA(held, CBP_LOG2_E, lifted);
+    const cbp_real k = rounded - lifted;
     const cbp_real r = CBP_FMA(-k, CBP_LN2_LOW, CBP_FMA(-k, CBP_LN2_HIGH, held) + low);
     cbp_power power;
     power.grown = cbp_expm1_core(r);
-    power.scale = cbp_from_bits((cbp_to_bits(rounded) + (cbp_bits)(CBP_BIAS + lift)) << CBP_MANTISSA);
+    power.scale = cbp_from_bits(cbp_to_bits(rounded) << CBP_MANTISSA);
     power.rest = CBP_PICK(0x1p-128, 0x1p-64f);
     return power;
 }

@@ -1,0 +1,239 @@
+"""One example at a time from a Python loop: two layers of sigmoid, squared loss.
+
+    python benchmarks/python_loop.py [--rounds N]
+
+The rivals: the same arithmetic written straight into a pure Python loop, with math.exp bound to a
+local name (nothing is faster without a compiler); Numba, one compiled call for each example; NumPy
+on arrays of one; JAX's compiled value_and_grad; PyTorch's autograd. Rivals that are not installed
+are named and skipped. Each computes the same gradient, which is checked first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import statistics
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import timing
+
+import cbackprop as cbp
+
+W1, B1, W2, B2 = 1.5, 0.1, -0.8, 0.3
+X, Y, RATE = 0.5, 0.2, 1e-9
+Gradient = tuple[float, float, float, float]
+
+
+# ---- this library --------------------------------------------------------------------------------
+
+
+def our_rivals() -> dict[str, Callable[[int], object]]:
+    """Make the loops over this library's calls."""
+    net = cbp.Chain([W1, W2], [B1, B2])
+    stepped = net.copy()
+    out = np.empty(4)
+
+    def forward(count: int) -> None:
+        x = X
+        for _ in range(count):
+            net(x)
+
+    def step(count: int) -> None:
+        x, y, rate = X, Y, RATE
+        for _ in range(count):
+            stepped.step(x, y, rate)
+
+    def gradient(count: int) -> None:
+        x, y = X, Y
+        for _ in range(count):
+            net.gradient(x, y, out=out)
+
+    def loss_and_gradient(count: int) -> None:
+        x, y = X, Y
+        for _ in range(count):
+            net.loss_and_gradient(x, y)
+
+    return {
+        "net(x)": forward,
+        "net.step(x, y, rate)": step,
+        "net.gradient(x, y, out=g)": gradient,
+        "net.loss_and_gradient(x, y)": loss_and_gradient,
+    }
+
+
+# ---- pure Python ---------------------------------------------------------------------------------
+
+
+def python_forward(count: int) -> float:
+    """Forward pass, written into the loop."""
+    exp = math.exp
+    w1, b1, w2, b2, x, a2 = W1, B1, W2, B2, X, 0.0
+    for _ in range(count):
+        a1 = 1.0 / (1.0 + exp(-(w1 * x + b1)))
+        a2 = 1.0 / (1.0 + exp(-(w2 * a1 + b2)))
+    return a2
+
+
+def python_step(count: int) -> Gradient:
+    """Both passes and the update, written into the loop."""
+    exp = math.exp
+    w1, b1, w2, b2, x, y, rate = W1, B1, W2, B2, X, Y, RATE
+    for _ in range(count):
+        a1 = 1.0 / (1.0 + exp(-(w1 * x + b1)))
+        a2 = 1.0 / (1.0 + exp(-(w2 * a1 + b2)))
+        r = a2 - y
+        loss = r * r  # noqa: F841 net.step returns it
+        d2 = 2.0 * r * a2 * (1.0 - a2)
+        d1 = d2 * w2 * a1 * (1.0 - a1)
+        w1 -= rate * d1 * x
+        b1 -= rate * d1
+        w2 -= rate * d2 * a1
+        b2 -= rate * d2
+    return w1, b1, w2, b2
+
+
+def python_gradient(count: int) -> tuple[float, Gradient]:
+    """Both passes, written into the loop."""
+    exp = math.exp
+    w1, b1, w2, b2, x, y = W1, B1, W2, B2, X, Y
+    loss, gradient = 0.0, (0.0, 0.0, 0.0, 0.0)
+    for _ in range(count):
+        a1 = 1.0 / (1.0 + exp(-(w1 * x + b1)))
+        a2 = 1.0 / (1.0 + exp(-(w2 * a1 + b2)))
+        r = a2 - y
+        loss = r * r
+        d2 = 2.0 * r * a2 * (1.0 - a2)
+        d1 = d2 * w2 * a1 * (1.0 - a1)
+        gradient = (d1 * x, d1, d2 * a1, d2)
+    return loss, gradient
+
+
+# ---- packages: each gives a call that returns loss and gradient, or None if it is missing --------
+
+Rival = Callable[[], Any]
+
+
+def numba_rival() -> Rival | None:
+    """Numba: a compiled function for each example."""
+    try:
+        import numba
+    except ImportError:
+        return None
+
+    @numba.njit  # type: ignore[untyped-decorator,unused-ignore]
+    def passes(w1: float, b1: float, w2: float, b2: float, x: float, y: float) -> Any:
+        a1 = 1.0 / (1.0 + math.exp(-(w1 * x + b1)))
+        a2 = 1.0 / (1.0 + math.exp(-(w2 * a1 + b2)))
+        r = a2 - y
+        d2 = 2.0 * r * a2 * (1.0 - a2)
+        d1 = d2 * w2 * a1 * (1.0 - a1)
+        return r * r, (d1 * x, d1, d2 * a1, d2)
+
+    return lambda: passes(W1, B1, W2, B2, X, Y)
+
+
+def numpy_rival() -> Rival:
+    """NumPy on arrays of one example."""
+    x, y = np.array([X]), np.array([Y])
+
+    def passes() -> Any:
+        a1 = 1.0 / (1.0 + np.exp(-(W1 * x + B1)))
+        a2 = 1.0 / (1.0 + np.exp(-(W2 * a1 + B2)))
+        r = a2 - y
+        d2 = 2.0 * r * a2 * (1.0 - a2)
+        d1 = d2 * W2 * a1 * (1.0 - a1)
+        return r * r, (d1 * x, d1, d2 * a1, d2)
+
+    return passes
+
+
+def jax_rival() -> Rival | None:
+    """JAX: value_and_grad under jit."""
+    try:
+        import jax
+    except ImportError:
+        return None
+    jax.config.update("jax_enable_x64", True)
+
+    def loss(params: Any, x: Any, y: Any) -> Any:
+        a1 = jax.nn.sigmoid(params[0] * x + params[1])
+        return (jax.nn.sigmoid(params[2] * a1 + params[3]) - y) ** 2
+
+    compiled = jax.jit(jax.value_and_grad(loss))
+    params = jax.numpy.array([W1, B1, W2, B2])
+    x, y = jax.numpy.float64(X), jax.numpy.float64(Y)
+    return lambda: jax.block_until_ready(compiled(params, x, y))
+
+
+def torch_rival() -> Rival | None:
+    """PyTorch: autograd."""
+    try:
+        import torch
+    except ImportError:
+        return None
+    torch.set_num_threads(1)
+    params = [torch.tensor(p, dtype=torch.float64, requires_grad=True) for p in (W1, B1, W2, B2)]
+    x, y = torch.tensor(X, dtype=torch.float64), torch.tensor(Y, dtype=torch.float64)
+
+    def passes() -> Any:
+        a1 = torch.sigmoid(params[0] * x + params[1])
+        loss = (torch.sigmoid(params[2] * a1 + params[3]) - y) ** 2
+        return loss.detach(), torch.autograd.grad(loss, params)
+
+    return passes
+
+
+def same_gradient(name: str, answer: Any) -> None:
+    """Stop if a rival computes something else."""
+    ours = cbp.Chain([W1, W2], [B1, B2]).loss_and_gradient(X, Y)
+    loss = float(np.asarray(answer[0]).reshape(()))
+    gradient = np.array([float(np.asarray(g).reshape(())) for g in answer[1]])
+    if not (np.isclose(loss, ours[0], rtol=1e-10) and np.allclose(gradient, ours[1], rtol=1e-10)):
+        raise SystemExit(f"{name} computes {loss}, {gradient}; expected {ours}")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=15)
+    rounds = parser.parse_args().rounds
+    timing.pin()
+    timing.print_machine(["numpy", "numba", "jax", "torch"])
+
+    ours = our_rivals()
+    same_gradient("pure Python", python_gradient(1))
+    python = {
+        "net(x)": python_forward,
+        "net.step(x, y, rate)": python_step,
+        "net.gradient(x, y, out=g)": python_gradient,
+        "net.loss_and_gradient(x, y)": python_gradient,
+    }
+    print(f"\n{'per call, L = 2, sigmoid':<32}{'cbackprop':>12}{'pure Python':>14}{'ratio':>9}")
+    for name, run in ours.items():
+        taken = timing.interleave({"ours": run, "python": python[name]}, rounds=rounds)
+        mine, theirs = (statistics.median(taken[key]) * 1e9 for key in ("ours", "python"))
+        ratio = timing.median_ratio(taken["python"], taken["ours"])
+        print(f"{name:<32}{mine:>9.0f} ns{theirs:>11.0f} ns{ratio:>9.1f}")
+
+    name = "net.loss_and_gradient(x, y)"
+    print(f"\n{'loss and gradient':<32}{'per call':>12}{'ratio':>23}")
+    rivals = {
+        "Numba": numba_rival(),
+        "NumPy": numpy_rival(),
+        "JAX, jit": jax_rival(),
+        "PyTorch, autograd": torch_rival(),
+    }
+    for rival, call in rivals.items():
+        if call is None:
+            print(f"{rival:<32}{'not installed':>12}")
+            continue
+        same_gradient(rival, call())
+        taken = timing.interleave({"ours": ours[name], "rival": timing.loop(call)}, rounds=rounds)
+        theirs = statistics.median(taken["rival"]) * 1e9
+        print(f"{rival:<32}{theirs:>9.0f} ns{timing.median_ratio(taken['rival'], taken['ours']):>23.0f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+from collections.abc import Iterable, Mapping, Sequence
+from os import PathLike
+from typing import Any, ClassVar, Final, Literal, Self, TypeAlias, TypeVar, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from typing_extensions import disjoint_base
+
+from .trace import Trace
+
+_Loss: TypeAlias = Literal["squared", "log", "huber", "soft_l1", "cauchy"]
+_Kernel: TypeAlias = Literal["generic", "avx2", "avx512"]
+_Number: TypeAlias = float | np.floating[Any] | np.integer[Any] | np.bool_
+_Vector: TypeAlias = NDArray[np.float64]
+_Out = TypeVar("_Out", bound=NDArray[np.float64])
+_C = TypeVar("_C", bound="Chain")
+
+__version__: Final[str]
+ACTIVATIONS: Final[tuple[str, ...]]
+LOSSES: Final[tuple[_Loss, ...]]
+
+def no_such_name(name: object, names: Sequence[str]) -> str: ...
+def activation_code(name: object, argument: str = "activation") -> int: ...
+def real_array(values: ArrayLike, argument: str) -> _Vector: ...
+def activation_values(activation: str, z: ArrayLike) -> tuple[_Vector, _Vector, _Vector]: ...
+def kernel() -> _Kernel: ...
+def choose_kernel(name: str | None = None) -> None: ...
+
+@disjoint_base
+class Chain:
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+    def __new__(
+        cls,
+        weights: ArrayLike,
+        biases: ArrayLike,
+        activations: str | Iterable[str] = "sigmoid",
+        frozen: str | Iterable[str] = (),
+    ) -> Self: ...
+    @staticmethod
+    def random(
+        layers: int,
+        activations: str | Iterable[str] = "sigmoid",
+        *,
+        rng: int | np.random.Generator | None = None,
+    ) -> Chain: ...
+
+    # ---- what it is made of ----
+
+    @property
+    def layers(self) -> int: ...
+    @property
+    def activations(self) -> tuple[str, ...]: ...
+    @property
+    def param_names(self) -> tuple[str, ...]: ...
+    @property
+    def params(self) -> _Vector: ...
+    @property
+    def weights(self) -> _Vector: ...
+    @property
+    def biases(self) -> _Vector: ...
+    @property
+    def frozen(self) -> tuple[str, ...]: ...
+    @property
+    def free(self) -> NDArray[np.bool_]: ...
+
+    # ---- one value for each example: a float for a number, else an array ----
+
+    @overload
+    def __call__(self, x: _Number) -> float: ...
+    @overload
+    def __call__(self, x: ArrayLike) -> _Vector: ...
+    @overload
+    def forward(self, x: _Number) -> float: ...
+    @overload
+    def forward(self, x: ArrayLike) -> _Vector: ...
+    @overload
+    def slope(self, x: _Number) -> float: ...
+    @overload
+    def slope(self, x: ArrayLike) -> _Vector: ...
+    @overload
+    def inverse(self, y: _Number) -> float: ...
+    @overload
+    def inverse(self, y: ArrayLike) -> _Vector: ...
+
+    # ---- one row for each example ----
+
+    def gradients(
+        self, x: ArrayLike, y: ArrayLike, *, loss: _Loss = "squared", loss_scale: float = 1.0
+    ) -> _Vector: ...
+    def jacobian(self, x: ArrayLike) -> _Vector: ...
+
+    # ---- averages over the examples ----
+
+    def loss(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        *,
+        loss: _Loss = "squared",
+        loss_scale: float = 1.0,
+        sample_weight: ArrayLike | None = None,
+    ) -> float: ...
+    @overload
+    def gradient(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        *,
+        loss: _Loss = "squared",
+        loss_scale: float = 1.0,
+        sample_weight: ArrayLike | None = None,
+        out: None = None,
+    ) -> _Vector: ...
+    @overload
+    def gradient(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        *,
+        loss: _Loss = "squared",
+        loss_scale: float = 1.0,
+        sample_weight: ArrayLike | None = None,
+        out: _Out,
+    ) -> _Out: ...
+    def loss_and_gradient(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        *,
+        loss: _Loss = "squared",
+        loss_scale: float = 1.0,
+        sample_weight: ArrayLike | None = None,
+    ) -> tuple[float, _Vector]: ...
+    def hessian(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        *,
+        loss: _Loss = "squared",
+        loss_scale: float = 1.0,
+        sample_weight: ArrayLike | None = None,
+    ) -> _Vector: ...
+
+    # ---- one step, one example shown ----
+
+    def step(self, x: ArrayLike, y: ArrayLike, learning_rate: float) -> float: ...
+    def trace(
+        self, x: _Number, y: _Number, *, loss: _Loss = "squared", loss_scale: float = 1.0
+    ) -> Trace: ...
+
+    # ---- copies and files ----
+
+    def copy(self) -> Self: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def to_dict(self) -> dict[str, object]: ...
+    @staticmethod
+    def from_dict(mapping: Mapping[str, object]) -> Chain: ...
+    def save(self, path: str | PathLike[str]) -> None: ...
+
+def rebuild(
+    cls: type[_C], params: ArrayLike, activations: Iterable[str], frozen: Iterable[str]
+) -> _C: ...

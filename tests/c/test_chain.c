@@ -1,0 +1,742 @@
+/* The public functions on chains: what they return, when they refuse, and that a refusal leaves outputs alone. */
+#include "check.h"
+
+/* ---- Network 1: two layers of sigmoid, the notes' formulas written out ------------------------------------------ */
+
+static const cbp_real network_params[] = {R(1.5), R(0.1), R(-0.8), R(0.3)};
+static const unsigned char network_activations[] = {CBP_SIGMOID, CBP_SIGMOID};
+static const cbp_real inputs[] = {R(0.5), R(-2), 0};
+static const cbp_real targets[] = {R(0.2), R(0.9), R(0.5)};
+#define NETWORK network_params, network_activations
+
+static double sigmoid(double z)
+{
+    return 1 / (1 + exp(-z));
+}
+
+static double sigmoid_slope(double z)
+{
+    return sigmoid(z) * (1 - sigmoid(z));
+}
+
+typedef struct notes {
+    double z1, a1, z2, a2, error, delta1, delta2, gradient[4];
+} notes;
+
+/* E = (a2 - y)^2; back from the error: Delta2 = 2 (a2 - y) sigma'(z2), Delta1 = Delta2 w2 sigma'(z1). */
+static notes written_out(const cbp_real *params, double x, double y)
+{
+    const double w1 = (double)params[0], b1 = (double)params[1], w2 = (double)params[2], b2 = (double)params[3];
+    notes n;
+    n.z1 = w1 * x + b1;
+    n.a1 = sigmoid(n.z1);
+    n.z2 = w2 * n.a1 + b2;
+    n.a2 = sigmoid(n.z2);
+    n.error = (n.a2 - y) * (n.a2 - y);
+    n.gradient[0] = 2 * (n.a2 - y) * sigmoid_slope(n.z2) * w2 * sigmoid_slope(n.z1) * x;
+    n.gradient[1] = 2 * (n.a2 - y) * sigmoid_slope(n.z2) * w2 * sigmoid_slope(n.z1);
+    n.gradient[2] = 2 * (n.a2 - y) * sigmoid_slope(n.z2) * n.a1;
+    n.gradient[3] = 2 * (n.a2 - y) * sigmoid_slope(n.z2);
+    n.delta1 = n.gradient[1];
+    n.delta2 = n.gradient[3];
+    return n;
+}
+
+#define CLOSE(got, expected) CHECK(near((double)(got), expected, 0, 32))
+
+static void test_network_one(void)
+{
+    double mean[5] = {0, 0, 0, 0, 0};
+    cbp_real out[3], slopes[3], rows[12], jacobian[12], back[3];
+    cbp_real *work = numbers(cbp_work_len(2, 3));
+    CHECK(cbp_forward(NETWORK, inputs, 2, 3, out) == CBP_OK);
+    CHECK(cbp_slope(NETWORK, inputs, 2, 3, slopes) == CBP_OK);
+    CHECK(cbp_inverse(NETWORK, out, 2, 3, back) == CBP_OK);
+    CHECK(cbp_gradients(NETWORK, inputs, targets, 2, 3, CBP_SQUARED, 1, work, rows) == CBP_OK);
+    CHECK(cbp_jacobian(NETWORK, inputs, 2, 3, work, jacobian) == CBP_OK);
+    for (int i = 0; i < 3; i++) {
+        const notes n = written_out(network_params, (double)inputs[i], (double)targets[i]);
+        cbp_real z[2], a[2], slope[2], delta[2], gradient[4], value, loss, own[4];
+        CLOSE(out[i], n.a2);
+        CLOSE(slopes[i], sigmoid_slope(n.z2) * (double)network_params[2] * sigmoid_slope(n.z1) * (double)network_params[0]);
+        CHECK(near((double)back[i], (double)inputs[i], 4, 64));
+        for (int k = 0; k < 4; k++) {
+            CLOSE(rows[4 * i + k], n.gradient[k]);
+            CLOSE(jacobian[4 * i + k], n.gradient[k] / (2 * (n.a2 - (double)targets[i])));
+            mean[k + 1] += n.gradient[k] / 3;
+        }
+        mean[0] += n.error / 3;
+
+        CHECK(cbp_trace(NETWORK, inputs[i], targets[i], 2, CBP_SQUARED, 1, z, a, slope, delta, gradient, &value) == CBP_OK);
+        CLOSE(z[0], n.z1);
+        CLOSE(a[0], n.a1);
+        CLOSE(z[1], n.z2);
+        CLOSE(a[1], n.a2);
+        CLOSE(slope[0], sigmoid_slope(n.z1));
+        CLOSE(slope[1], sigmoid_slope(n.z2));
+        CLOSE(delta[0], n.delta1);
+        CLOSE(delta[1], n.delta2);
+        CLOSE(value, n.error);
+        CHECK(same_all(gradient, rows + 4 * i, 4));
+
+        CHECK(cbp_loss_mean(NETWORK, inputs + i, targets + i, NULL, 2, 1, CBP_SQUARED, 1, &loss) == CBP_OK);
+        CHECK(same(loss, value));
+        CHECK(cbp_gradient(NETWORK, inputs + i, targets + i, NULL, 2, 1, CBP_SQUARED, 1, NULL, &loss, own) == CBP_OK);
+        CHECK(same(loss, value) && same_all(own, gradient, 4));
+    }
+
+    cbp_real loss, gradient[4];
+    CHECK(cbp_gradient(NETWORK, inputs, targets, NULL, 2, 3, CBP_SQUARED, 1, work, &loss, gradient) == CBP_OK);
+    CHECK(near((double)loss, mean[0], 0, 64));
+    for (int k = 0; k < 4; k++) {
+        CHECK(near((double)gradient[k], mean[k + 1], fabs((double)rows[k]), 64));
+    }
+    cbp_real only_loss, no_loss[4];
+    CHECK(cbp_loss_mean(NETWORK, inputs, targets, NULL, 2, 3, CBP_SQUARED, 1, &only_loss) == CBP_OK);
+    CHECK(same(only_loss, loss));
+    CHECK(cbp_gradient(NETWORK, inputs, targets, NULL, 2, 3, CBP_SQUARED, 1, work, NULL, no_loss) == CBP_OK);
+    CHECK(same_all(no_loss, gradient, 4));
+
+    /* Weights: that of 0 takes an example out; equal ones change nothing but the last bits. */
+    const cbp_real first_only[] = {2, 0, 0};
+    cbp_real weighted[4];
+    CHECK(cbp_gradient(NETWORK, inputs, targets, first_only, 2, 3, CBP_SQUARED, 1, work, &loss, weighted) == CBP_OK);
+    for (int k = 0; k < 4; k++) {
+        CLOSE(weighted[k], (double)rows[k]);
+    }
+    free(work);
+}
+
+/* params - rate * gradient, for one example and many, with frozen parameters and without. */
+static void test_step(void)
+{
+    const unsigned char frozen[] = {0, 1, 0, 1};
+    const cbp_real rate = R(0.25);
+    cbp_real *work = numbers(cbp_work_len(2, 3));
+    for (size_t n = 1; n <= 3; n += 2) {
+        for (int freeze = 0; freeze < 2; freeze++) {
+            cbp_real params[4], gradient[4], before, loss = 0;
+            memcpy(params, network_params, sizeof params);
+            CHECK(cbp_gradient(NETWORK, inputs, targets, NULL, 2, n, CBP_SQUARED, 1, work, &before, gradient) == CBP_OK);
+            CHECK(cbp_step(network_activations, freeze ? frozen : NULL, inputs, targets, 2, n, rate, work, params,
+                           freeze ? NULL : &loss) == CBP_OK);
+            CHECK(freeze || same(loss, before));
+            for (int k = 0; k < 4; k++) {
+                const cbp_real moved = network_params[k] - rate * gradient[k];
+                CHECK(near((double)params[k], (double)(freeze && frozen[k] ? network_params[k] : moved), 0, 2));
+            }
+        }
+    }
+    free(work);
+}
+
+/* The Hessian against differences of the exact gradient. */
+static void test_hessian(void)
+{
+    cbp_real *work = numbers(cbp_hessian_work_len(2)), *gradient_work = numbers(cbp_work_len(2, 3));
+    cbp_real hessian[16];
+    CHECK(cbp_hessian(NETWORK, inputs, targets, NULL, 2, 3, CBP_SQUARED, 1, work, hessian) == CBP_OK);
+    const cbp_real step = R(pow(EPSILON, 1.0 / 3));
+    for (int row = 0; row < 4; row++) {
+        cbp_real params[4], up[4], down[4];
+        memcpy(params, network_params, sizeof params);
+        params[row] = network_params[row] + step;
+        const cbp_real high = params[row];
+        CHECK(cbp_gradient(params, network_activations, inputs, targets, NULL, 2, 3, CBP_SQUARED, 1, gradient_work, NULL,
+                           up) == CBP_OK);
+        params[row] = network_params[row] - step;
+        CHECK(cbp_gradient(params, network_activations, inputs, targets, NULL, 2, 3, CBP_SQUARED, 1, gradient_work, NULL,
+                           down) == CBP_OK);
+        for (int column = 0; column < 4; column++) {
+            const double difference = (double)(up[column] - down[column]) / (double)(high - params[row]);
+            CHECK(fabs(difference - (double)hessian[4 * row + column]) < 4 * pow(EPSILON, 2.0 / 3));
+            CHECK(same(hessian[4 * row + column], hessian[4 * column + row]));
+        }
+    }
+    free(work);
+    free(gradient_work);
+}
+
+/* Each loss at a residual on either side of its scale, by its formula. */
+static void test_losses(void)
+{
+    const cbp_real params[] = {1, 0}, scale = R(0.5);
+    const unsigned char identity[] = {CBP_IDENTITY}, logistic[] = {CBP_SIGMOID};
+    for (int i = -8; i <= 8; i++) {
+        const cbp_real x = R(0.25 * i), y = 0;
+        const double r = (double)x, s = (double)scale, a = sigmoid(r), t = 0.25;
+        const double expected[] = {r * r, 0, fabs(r) <= s ? r * r : 2 * s * fabs(r) - s * s,
+                                   2 * s * s * (sqrt(1 + r * r / s / s) - 1), s * s * log(1 + r * r / s / s)};
+        for (int loss = 0; loss < CBP_LOSS_END; loss++) {
+            const cbp_real target = R(t);
+            cbp_real value;
+            if (loss == CBP_LOG_LOSS) {
+                CHECK(cbp_loss_mean(params, logistic, &x, &target, NULL, 1, 1, loss, 0, &value) == CBP_OK);
+                CLOSE(value, -t * log(a) - (1 - t) * log(1 - a));
+            } else {
+                CHECK(cbp_loss_mean(params, identity, &x, &y, NULL, 1, 1, loss, scale, &value) == CBP_OK);
+                CLOSE(value, expected[loss]);
+            }
+        }
+    }
+}
+
+/* Dose 0: log gives -inf, the sigmoid 0 with slope 0, and 0 * inf on the way back is 0. */
+static void test_dose_zero(void)
+{
+    const cbp_real params[] = {1, 0, 2, 1, 3, R(0.5)}, doses[] = {0, 1, R(NAN), 2}, y[] = {1, 1, 1, 1};
+    const unsigned char activations[] = {CBP_LOG, CBP_SIGMOID, CBP_IDENTITY};
+    cbp_real rows[24];
+    cbp_real *work = numbers(cbp_work_len(3, 4));
+    CHECK(cbp_gradients(params, activations, doses, y, 3, 4, CBP_SQUARED, 1, work, rows) == CBP_OK);
+    for (int k = 0; k < 4; k++) {
+        CHECK(rows[k] == 0);
+    }
+    CHECK(rows[5] == -1);
+    for (int k = 0; k < 6; k++) {
+        CHECK(isfinite(rows[k]) && isfinite(rows[6 + k]) && isnan(rows[12 + k]) && isfinite(rows[18 + k]));
+    }
+    free(work);
+}
+
+/* ---- sums -------------------------------------------------------------------------------------------------------- */
+
+enum { MANY = 3 * CBP_BLOCK + 77, DEPTH = 3, SUMS = 2 * DEPTH + 2 };
+
+static const cbp_real deep_params[] = {R(0.7), R(-0.2), R(1.3), R(0.4), R(-0.9), R(0.1)};
+static const unsigned char deep_activations[] = {CBP_TANH, CBP_SOFTPLUS, CBP_SIGMOID};
+static cbp_real many_x[MANY], many_y[MANY], many_weight[MANY];
+
+static void fill_many(void)
+{
+    check_state = 7;
+    for (size_t i = 0; i < MANY; i++) {
+        many_x[i] = R(random_between(-3, 3));
+        many_y[i] = R(random_between(0, 1));
+        many_weight[i] = R(random_between(0, 2));
+    }
+}
+
+static int sums_from(size_t start, size_t end, const cbp_real *weight, cbp_real *work, cbp_real *sums, cbp_real *lost)
+{
+    return cbp_gradient_sums(deep_params, deep_activations, many_x + start, many_y + start, weight ? weight + start : NULL,
+                             DEPTH, end - start, CBP_SQUARED, 1, work, sums, lost);
+}
+
+static size_t earlier(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static void test_cuts(const cbp_real *weight)
+{
+    cbp_real *work = numbers(cbp_work_len(DEPTH, MANY));
+    cbp_real whole[SUMS] = {0}, whole_lost[SUMS] = {0};
+    CHECK(sums_from(0, MANY, weight, work, whole, whole_lost) == CBP_OK);
+
+    for (size_t blocks = 1; blocks <= 3; blocks++) {
+        cbp_real sums[SUMS] = {0}, lost[SUMS] = {0}, loss_sums[2] = {0}, loss_lost[2] = {0};
+        for (size_t start = 0; start < MANY; start += blocks * CBP_BLOCK) {
+            const size_t end = earlier(MANY, start + blocks * CBP_BLOCK);
+            CHECK(sums_from(start, end, weight, work, sums, lost) == CBP_OK);
+            CHECK(cbp_loss_sums(deep_params, deep_activations, many_x + start, many_y + start,
+                                weight ? weight + start : NULL, DEPTH, end - start, CBP_SQUARED, 1, loss_sums,
+                                loss_lost) == CBP_OK);
+        }
+        CHECK(same_all(sums, whole, SUMS) && same_all(lost, whole_lost, SUMS));
+        CHECK(same_all(loss_sums, whole, 2) && same_all(loss_lost, whole_lost, 2));
+    }
+
+    /* Single blocks, each from 0, merged in order. */
+    cbp_real sums[SUMS] = {0}, lost[SUMS] = {0};
+    for (size_t start = 0; start < MANY; start += CBP_BLOCK) {
+        cbp_real shard[SUMS] = {0}, shard_lost[SUMS] = {0};
+        CHECK(sums_from(start, earlier(MANY, start + CBP_BLOCK), weight, work, shard, shard_lost) == CBP_OK);
+        CHECK(cbp_sums_merge(shard, shard_lost, SUMS, sums, lost) == CBP_OK);
+    }
+    CHECK(same_all(sums, whole, SUMS) && same_all(lost, whole_lost, SUMS));
+
+    /* The mean of the sums is what the averages return; `mean` may be `sums`. */
+    cbp_real mean[SUMS - 1], loss, gradient[2 * DEPTH], only_loss;
+    CHECK(cbp_sums_mean(whole, whole_lost, SUMS, mean) == CBP_OK);
+    CHECK(cbp_gradient(deep_params, deep_activations, many_x, many_y, weight, DEPTH, MANY, CBP_SQUARED, 1, work, &loss,
+                       gradient) == CBP_OK);
+    CHECK(cbp_loss_mean(deep_params, deep_activations, many_x, many_y, weight, DEPTH, MANY, CBP_SQUARED, 1, &only_loss) ==
+          CBP_OK);
+    CHECK(same(mean[0], loss) && same(loss, only_loss) && same_all(mean + 1, gradient, 2 * DEPTH));
+    CHECK(cbp_sums_mean(whole, whole_lost, SUMS, whole) == CBP_OK);
+    CHECK(same_all(whole, mean, SUMS - 1));
+    free(work);
+}
+
+/* Against the sum of the rows in long double: compensation leaves only the rounding of the rows and of one block. */
+static void test_sums_value(void)
+{
+    cbp_real *work = numbers(cbp_work_len(DEPTH, MANY)), *rows = numbers((size_t)MANY * 2 * DEPTH);
+    cbp_real sums[SUMS] = {0}, lost[SUMS] = {0};
+    CHECK(sums_from(0, MANY, many_weight, work, sums, lost) == CBP_OK);
+    CHECK(cbp_gradients(deep_params, deep_activations, many_x, many_y, DEPTH, MANY, CBP_SQUARED, 1, work, rows) == CBP_OK);
+    long double weight = 0, size;
+    for (size_t i = 0; i < MANY; i++) {
+        weight += (long double)many_weight[i];
+    }
+    CHECK(near((double)sums[0], (double)weight, 0, 64));
+    for (size_t k = 0; k < 2 * DEPTH; k++) {
+        long double total = 0;
+        size = 0;
+        for (size_t i = 0; i < MANY; i++) {
+            const long double term = (long double)many_weight[i] * (long double)rows[i * 2 * DEPTH + k];
+            total += term;
+            size += term < 0 ? -term : term;
+        }
+        CHECK(near((double)sums[k + 2], (double)total, (double)size, 16));
+    }
+    free(work);
+    free(rows);
+}
+
+/* The sums of one example are its row. */
+static void test_sums_of_one_example(void)
+{
+    for (size_t layers = 1; layers <= 40; layers += 13) {
+        cbp_real *params = numbers(2 * layers), *sums = numbers(2 * layers + 2), *lost = numbers(2 * layers + 2),
+                 *row = numbers(2 * layers);
+        unsigned char activations[40];
+        cbp_real *work = numbers(cbp_work_len(layers, 1)), *many = numbers(cbp_work_len(layers, 2));
+        memset(activations, CBP_TANH, sizeof activations);
+        for (size_t k = 0; k < 2 * layers; k++) {
+            params[k] = R(0.5 + 0.25 * (double)(k % 3));
+        }
+        for (size_t k = 0; k < 2 * layers + 2; k++) {
+            sums[k] = lost[k] = 0;
+        }
+        CHECK(cbp_gradients(params, activations, inputs, targets, layers, 1, CBP_SQUARED, 1, work, row) == CBP_OK);
+        CHECK(cbp_gradient_sums(params, activations, inputs, targets, NULL, layers, 1, CBP_SQUARED, 1, many, sums, lost) ==
+              CBP_OK);
+        CHECK(sums[0] == 1);
+        for (size_t k = 0; k < 2 * layers; k++) {
+            CHECK(sums[k + 2] == row[k] && lost[k + 2] == 0);
+        }
+        free(params);
+        free(sums);
+        free(lost);
+        free(row);
+        free(work);
+        free(many);
+    }
+}
+
+/* ---- aliases the header allows, sizes ---------------------------------------------------------------------------- */
+
+static void test_aliases(void)
+{
+    cbp_real *work = numbers(cbp_work_len(2, 3));
+    for (size_t n = 1; n <= 3; n += 2) {
+        cbp_real params[4], gradient[4], out[3], own[3];
+        memcpy(params, network_params, sizeof params);
+        CHECK(cbp_gradient(NETWORK, inputs, targets, NULL, 2, n, CBP_SQUARED, 1, work, NULL, gradient) == CBP_OK);
+        CHECK(cbp_gradient(params, network_activations, inputs, targets, NULL, 2, n, CBP_SQUARED, 1, work, NULL, params) ==
+              CBP_OK);
+        CHECK(same_all(params, gradient, 4));
+
+        memcpy(own, inputs, sizeof own);
+        CHECK(cbp_forward(NETWORK, inputs, 2, n, out) == CBP_OK && cbp_forward(NETWORK, own, 2, n, own) == CBP_OK);
+        CHECK(same_all(own, out, n));
+        memcpy(own, inputs, sizeof own);
+        CHECK(cbp_slope(NETWORK, inputs, 2, n, out) == CBP_OK && cbp_slope(NETWORK, own, 2, n, own) == CBP_OK);
+        CHECK(same_all(own, out, n));
+        memcpy(own, targets, sizeof own);
+        CHECK(cbp_inverse(NETWORK, targets, 2, n, out) == CBP_OK && cbp_inverse(NETWORK, own, 2, n, own) == CBP_OK);
+        CHECK(same_all(own, out, n));
+    }
+    free(work);
+}
+
+/* Work memory depends on the depth alone, and one example of a shallow chain needs none. */
+static void test_work_len(void)
+{
+    for (size_t layers = 1; layers <= 100000; layers = layers * 3 + 1) {
+        CHECK(cbp_work_len(layers, 1) == (layers <= 32 ? 0 : 6 * layers));
+        CHECK(cbp_work_len(layers, 2) == cbp_work_len(layers, 10000000));
+        CHECK(cbp_work_len(layers, 2) > 0 && cbp_work_len(layers, 2) <= 300 * layers + 400);
+        CHECK(cbp_hessian_work_len(layers) >= 4 * layers * layers);
+    }
+}
+
+/* A chain as deep as anyone asked for, alone and in a batch. */
+static void test_deep(void)
+{
+    const size_t layers = 100000;
+    cbp_real *params = numbers(2 * layers), *gradient = numbers(2 * layers), *work = numbers(cbp_work_len(layers, 2));
+    unsigned char *activations = malloc(layers);
+    if (!activations) {
+        exit(2);
+    }
+    memset(activations, CBP_TANH, layers);
+    for (size_t l = 0; l < layers; l++) {
+        params[2 * l] = R(1.1);
+        params[2 * l + 1] = R(0.01);
+    }
+    for (size_t n = 1; n <= 2; n++) {
+        CHECK(cbp_gradient(params, activations, inputs, targets, NULL, layers, n, CBP_SQUARED, 1, work, NULL, gradient) ==
+              CBP_OK);
+        CHECK(isfinite(gradient[0]) && isfinite(gradient[2 * layers - 1]) && gradient[2 * layers - 1] != 0);
+    }
+    free(params);
+    free(gradient);
+    free(work);
+    free(activations);
+}
+
+/* ---- refusals ---------------------------------------------------------------------------------------------------- */
+
+/* One set of arguments that every function accepts. A case spoils one of them. */
+typedef struct arguments {
+    const cbp_real *params;
+    const unsigned char *activations;
+    const cbp_real *x, *y, *weight;
+    size_t layers, n;
+    int loss;
+    cbp_real scale, learning_rate;
+    int no_work, no_output, no_second_output;
+} arguments;
+
+enum { OUTPUTS = 6, OUTPUT_LEN = 64 };
+static cbp_real outputs[OUTPUTS][OUTPUT_LEN], *call_work, *call_hessian_work;
+
+typedef int (*call)(const arguments *with);
+
+static cbp_real *output(const arguments *with, int k)
+{
+    return (k == 0 && with->no_output) || (k == 1 && with->no_second_output) ? NULL : outputs[k];
+}
+
+static cbp_real *work_of(const arguments *with)
+{
+    return with->no_work ? NULL : call_work;
+}
+
+#define CHAIN_OF(w) (w)->params, (w)->activations
+#define CRITERION_OF(w) (w)->loss, (w)->scale
+
+static int call_forward(const arguments *w)
+{
+    return cbp_forward(CHAIN_OF(w), w->x, w->layers, w->n, output(w, 0));
+}
+
+static int call_slope(const arguments *w)
+{
+    return cbp_slope(CHAIN_OF(w), w->x, w->layers, w->n, output(w, 0));
+}
+
+static int call_inverse(const arguments *w)
+{
+    return cbp_inverse(CHAIN_OF(w), w->x, w->layers, w->n, output(w, 0));
+}
+
+static int call_jacobian(const arguments *w)
+{
+    return cbp_jacobian(CHAIN_OF(w), w->x, w->layers, w->n, work_of(w), output(w, 0));
+}
+
+static int call_gradients(const arguments *w)
+{
+    return cbp_gradients(CHAIN_OF(w), w->x, w->y, w->layers, w->n, CRITERION_OF(w), work_of(w), output(w, 0));
+}
+
+static int call_gradient_sums(const arguments *w)
+{
+    return cbp_gradient_sums(CHAIN_OF(w), w->x, w->y, w->weight, w->layers, w->n, CRITERION_OF(w), work_of(w),
+                             output(w, 0), output(w, 1));
+}
+
+static int call_loss_sums(const arguments *w)
+{
+    return cbp_loss_sums(CHAIN_OF(w), w->x, w->y, w->weight, w->layers, w->n, CRITERION_OF(w), output(w, 0), output(w, 1));
+}
+
+static int call_loss_mean(const arguments *w)
+{
+    return cbp_loss_mean(CHAIN_OF(w), w->x, w->y, w->weight, w->layers, w->n, CRITERION_OF(w), output(w, 0));
+}
+
+static int call_gradient(const arguments *w)
+{
+    return cbp_gradient(CHAIN_OF(w), w->x, w->y, w->weight, w->layers, w->n, CRITERION_OF(w), work_of(w), outputs[2],
+                        output(w, 0));
+}
+
+static int call_hessian(const arguments *w)
+{
+    return cbp_hessian(CHAIN_OF(w), w->x, w->y, w->weight, w->layers, w->n, CRITERION_OF(w),
+                       w->no_work ? NULL : call_hessian_work, output(w, 0));
+}
+
+static int call_trace(const arguments *w)
+{
+    return cbp_trace(CHAIN_OF(w), w->x ? *w->x : 0, w->y ? *w->y : 0, w->layers, CRITERION_OF(w), outputs[2], outputs[3],
+                     outputs[4], outputs[5], output(w, 1), output(w, 0));
+}
+
+/* The parameters are an output: a copy of the case's stands in outputs[0]. */
+static int call_step(const arguments *w)
+{
+    if (!w->params) {
+        return cbp_step(w->activations, NULL, w->x, w->y, w->layers, w->n, w->learning_rate, work_of(w), NULL, outputs[1]);
+    }
+    cbp_real params[4];
+    memcpy(params, w->params, sizeof params);
+    const int status = cbp_step(w->activations, NULL, w->x, w->y, w->layers, w->n, w->learning_rate, work_of(w), params,
+                                outputs[1]);
+    CHECK(status == CBP_OK || same_all(params, w->params, 4));
+    return status;
+}
+
+/* What a function reads, and so can refuse. */
+enum {
+    READS_X = 1,
+    READS_Y = 2,
+    READS_LOSS = 4,
+    READS_WEIGHT = 8,
+    AVERAGES = 16,
+    READS_WORK = 32,
+    WRITES_TWO = 64,
+    WRITES = 128,
+    SUMS_ONLY = 256,
+    STEPS = 512
+};
+
+static const struct {
+    const char *name;
+    call function;
+    int traits;
+} functions[] = {
+    {"forward", call_forward, READS_X | WRITES},
+    {"slope", call_slope, READS_X | WRITES},
+    {"inverse", call_inverse, READS_X | WRITES},
+    {"jacobian", call_jacobian, READS_X | READS_WORK | WRITES},
+    {"gradients", call_gradients, READS_X | READS_Y | READS_LOSS | READS_WORK | WRITES},
+    {"gradient_sums", call_gradient_sums,
+     READS_X | READS_Y | READS_LOSS | READS_WEIGHT | AVERAGES | READS_WORK | WRITES_TWO | WRITES | SUMS_ONLY},
+    {"loss_sums", call_loss_sums,
+     READS_X | READS_Y | READS_LOSS | READS_WEIGHT | AVERAGES | WRITES_TWO | WRITES | SUMS_ONLY},
+    {"loss_mean", call_loss_mean, READS_X | READS_Y | READS_LOSS | READS_WEIGHT | AVERAGES | WRITES},
+    {"gradient", call_gradient, READS_X | READS_Y | READS_LOSS | READS_WEIGHT | AVERAGES | READS_WORK | WRITES},
+    {"hessian", call_hessian, READS_X | READS_Y | READS_LOSS | READS_WEIGHT | AVERAGES | READS_WORK | WRITES},
+    {"trace", call_trace, READS_LOSS | WRITES_TWO | WRITES},
+    {"step", call_step, READS_X | READS_Y | AVERAGES | READS_WORK | STEPS},
+};
+#define FUNCTIONS (sizeof functions / sizeof *functions)
+
+/* Every function with all of `traits` must answer with `status` and leave every output as it was. */
+static void refuse(const char *what, int traits, const arguments *with, int status)
+{
+    for (size_t f = 0; f < FUNCTIONS; f++) {
+        if ((functions[f].traits & traits) != traits) {
+            continue;
+        }
+        for (int k = 0; k < OUTPUTS; k++) {
+            for (int i = 0; i < OUTPUT_LEN; i++) {
+                outputs[k][i] = R(100 * k + i);
+            }
+        }
+        const int got = functions[f].function(with);
+        int untouched = 1;
+        for (int k = 0; k < OUTPUTS; k++) {
+            for (int i = 0; i < OUTPUT_LEN; i++) {
+                untouched = untouched && outputs[k][i] == R(100 * k + i);
+            }
+        }
+        if (!CHECK(got == status) || !CHECK(untouched)) {
+            fprintf(stderr, "    cbp_%s, %s: status %d, expected %d\n", functions[f].name, what, got, status);
+        }
+    }
+}
+
+static const arguments good = {network_params, network_activations, inputs, targets, NULL, 2, 3, CBP_SQUARED, 1, R(0.1),
+                               0, 0, 0};
+
+/* The case's own name for itself, its change to the good arguments, who refuses it, and how. */
+#define REFUSED(traits, status, change)  \
+    do {                                 \
+        arguments with = good;           \
+        change;                          \
+        refuse(#change, traits, &with, status); \
+    } while (0)
+
+static void test_refusals(void)
+{
+    const unsigned char unknown[] = {CBP_SIGMOID, CBP_ACTIVATION_END}, top[] = {255, CBP_SIGMOID};
+    const unsigned char open_end[] = {CBP_SIGMOID, CBP_IDENTITY};
+    const cbp_real above[] = {0, 1, R(1.5)}, below[] = {0, 1, R(-0.5)};
+    const cbp_real bad_weights[][3] = {{1, 1, -1}, {R(NAN), 1, 1}, {1, R(INFINITY), 1}};
+    const cbp_real no_weights[] = {0, 0, 0}, bad_scales[] = {0, -1, R(NAN), R(INFINITY)};
+    const cbp_real bad_rates[] = {R(NAN), R(INFINITY), R(-INFINITY)};
+
+    /* The good arguments are good, or every refusal below means nothing. */
+    for (size_t f = 0; f < FUNCTIONS; f++) {
+        CHECK(functions[f].function(&good) == CBP_OK);
+    }
+
+    for (size_t n = 1; n <= 3; n += 2) {
+        REFUSED(0, CBP_ERROR_NULL, with.params = NULL; with.n = n);
+        REFUSED(0, CBP_ERROR_NULL, with.activations = NULL; with.n = n);
+        REFUSED(READS_X, CBP_ERROR_NULL, with.x = NULL; with.n = n);
+        REFUSED(READS_Y, CBP_ERROR_NULL, with.y = NULL; with.n = n);
+        REFUSED(WRITES, CBP_ERROR_NULL, with.no_output = 1; with.n = n);
+        REFUSED(WRITES_TWO, CBP_ERROR_NULL, with.no_second_output = 1; with.n = n);
+        REFUSED(0, CBP_ERROR_LAYERS, with.layers = 0; with.n = n);
+        REFUSED(0, CBP_ERROR_LAYERS, with.layers = SIZE_MAX; with.n = n);
+        REFUSED(0, CBP_ERROR_LAYERS, with.layers = SIZE_MAX / 2 + 1; with.n = n);
+        REFUSED(0, CBP_ERROR_ACTIVATION, with.activations = unknown; with.n = n);
+        REFUSED(0, CBP_ERROR_ACTIVATION, with.activations = top; with.n = n);
+        REFUSED(READS_LOSS, CBP_ERROR_LOSS, with.loss = -1; with.n = n);
+        REFUSED(READS_LOSS, CBP_ERROR_LOSS, with.loss = CBP_LOSS_END; with.n = n);
+        REFUSED(READS_LOSS, CBP_ERROR_NO_SIGMOID, with.loss = CBP_LOG_LOSS; with.activations = open_end; with.n = n);
+        const int reads_all = n > 1 ? READS_LOSS | READS_Y : READS_LOSS; /* the last target of n is the bad one */
+        REFUSED(reads_all, CBP_ERROR_TARGET, with.loss = CBP_LOG_LOSS; with.y = above + 3 - n; with.n = n);
+        REFUSED(reads_all, CBP_ERROR_TARGET, with.loss = CBP_LOG_LOSS; with.y = below + 3 - n; with.n = n);
+        REFUSED(READS_WEIGHT, CBP_ERROR_WEIGHT, with.weight = bad_weights[0] + 3 - n; with.n = n);
+        REFUSED(READS_WEIGHT, CBP_ERROR_WEIGHT, with.weight = bad_weights[1]; with.n = n);
+        for (int loss = CBP_HUBER; loss < CBP_LOSS_END; loss++) {
+            for (int i = 0; i < 4; i++) {
+                REFUSED(READS_LOSS, CBP_ERROR_SCALE, with.loss = loss; with.scale = bad_scales[i]; with.n = n);
+            }
+        }
+        for (int i = 0; i < 3; i++) {
+            REFUSED(STEPS, CBP_ERROR_LEARNING_RATE, with.learning_rate = bad_rates[i]; with.n = n);
+        }
+    }
+    REFUSED(READS_WEIGHT, CBP_ERROR_WEIGHT, with.weight = bad_weights[2]);
+    REFUSED(READS_WORK, CBP_ERROR_NULL, with.no_work = 1);
+    REFUSED(AVERAGES, CBP_ERROR_EMPTY, with.n = 0);
+    REFUSED(AVERAGES, CBP_ERROR_EMPTY, with.n = 0; with.x = with.y = NULL);
+
+    /* Weights that are all 0: no mean, but sums that are 0. */
+    for (size_t n = 1; n <= 3; n += 2) {
+        arguments with = good;
+        with.weight = no_weights;
+        with.n = n;
+        for (size_t f = 0; f < FUNCTIONS; f++) {
+            if (functions[f].traits & READS_WEIGHT) {
+                memset(outputs, 0, sizeof outputs);
+                const int sums = functions[f].traits & SUMS_ONLY;
+                CHECK(functions[f].function(&with) == (sums ? CBP_OK : CBP_ERROR_WEIGHT));
+                CHECK(outputs[0][0] == 0 && outputs[0][1] == 0 && outputs[0][2] == 0);
+            }
+        }
+    }
+}
+
+static void test_refused_inverse(void)
+{
+    const cbp_real flat[] = {1, 0, 0, 1};
+    cbp_real out[3] = {5, 5, 5};
+    CHECK(cbp_inverse(flat, network_activations, targets, 2, 3, out) == CBP_ERROR_NOT_INVERTIBLE);
+    CHECK(cbp_inverse(flat, network_activations, targets, 2, 1, out) == CBP_ERROR_NOT_INVERTIBLE);
+    CHECK(cbp_inverse(flat, network_activations, NULL, 2, 0, NULL) == CBP_ERROR_NOT_INVERTIBLE);
+    for (int activation = 0; activation < CBP_ACTIVATION_END; activation++) {
+        cbp_activation_facts facts;
+        const unsigned char codes[] = {CBP_SIGMOID, (unsigned char)activation};
+        CHECK(cbp_activation_describe(activation, &facts) == CBP_OK);
+        if (!facts.one_to_one) {
+            CHECK(cbp_inverse(network_params, codes, targets, 2, 3, out) == CBP_ERROR_NOT_INVERTIBLE);
+        }
+    }
+    CHECK(out[0] == 5 && out[1] == 5 && out[2] == 5);
+    /* Out of range is no failure: NaN in that lane. */
+    const cbp_real y[] = {R(0.5), 2, R(-0.1)};
+    CHECK(cbp_inverse(NETWORK, y, 2, 3, out) == CBP_OK);
+    CHECK(isnan(out[1]) && isnan(out[2]));
+}
+
+/* A step that would lead out of the finite numbers is not made. */
+static void test_refused_step(void)
+{
+    const unsigned char square[] = {CBP_SQUARE, CBP_SQUARE};
+    const cbp_real huge[] = {R(1e30), R(-1e30), R(1e25)}, lost[] = {R(NAN), 1, 1};
+    cbp_real *work = numbers(cbp_work_len(2, 3));
+    for (size_t n = 1; n <= 3; n += 2) {
+        cbp_real params[] = {R(1e30), 0, R(1e30), 0}, mean = 5;
+        const cbp_real before[] = {R(1e30), 0, R(1e30), 0};
+        CHECK(cbp_step(square, NULL, huge, targets, 2, n, R(1e30), work, params, &mean) == CBP_ERROR_NOT_FINITE);
+        CHECK(same_all(params, before, 4) && mean == 5);
+        CHECK(cbp_step(network_activations, NULL, lost, targets, 2, n, 1, work, params, &mean) == CBP_ERROR_NOT_FINITE);
+        CHECK(same_all(params, before, 4) && mean == 5);
+    }
+    free(work);
+}
+
+/* Maps of no example are no error, and read and write nothing. */
+static void test_no_example(void)
+{
+    CHECK(cbp_forward(NETWORK, NULL, 2, 0, NULL) == CBP_OK);
+    CHECK(cbp_slope(NETWORK, NULL, 2, 0, NULL) == CBP_OK);
+    CHECK(cbp_inverse(NETWORK, NULL, 2, 0, NULL) == CBP_OK);
+    CHECK(cbp_jacobian(NETWORK, NULL, 2, 0, NULL, NULL) == CBP_OK);
+    CHECK(cbp_gradients(NETWORK, NULL, NULL, 2, 0, CBP_SQUARED, 1, NULL, NULL) == CBP_OK);
+    CHECK(cbp_sums_merge(targets, targets, 0, call_work, call_work) == CBP_OK);
+}
+
+static void test_refused_sums(void)
+{
+    cbp_real sums[] = {2, 3, 4}, lost[] = {0, 0, 0}, mean[] = {5, 5};
+    const cbp_real nothing[] = {0, 1, 1}, not_a_number[] = {R(NAN), 1, 1};
+    CHECK(cbp_sums_merge(NULL, lost, 3, sums, lost) == CBP_ERROR_NULL);
+    CHECK(cbp_sums_merge(sums, NULL, 3, sums, lost) == CBP_ERROR_NULL);
+    CHECK(cbp_sums_merge(sums, lost, 3, NULL, lost) == CBP_ERROR_NULL);
+    CHECK(cbp_sums_merge(sums, lost, 3, sums, NULL) == CBP_ERROR_NULL);
+    CHECK(cbp_sums_mean(NULL, lost, 3, mean) == CBP_ERROR_NULL);
+    CHECK(cbp_sums_mean(sums, NULL, 3, mean) == CBP_ERROR_NULL);
+    CHECK(cbp_sums_mean(sums, lost, 3, NULL) == CBP_ERROR_NULL);
+    CHECK(cbp_sums_mean(nothing, lost, 3, mean) == CBP_ERROR_WEIGHT);
+    CHECK(cbp_sums_mean(not_a_number, lost, 3, mean) == CBP_ERROR_WEIGHT);
+    CHECK(mean[0] == 5 && mean[1] == 5 && sums[0] == 2 && lost[0] == 0);
+    CHECK(cbp_sums_mean(sums, lost, 3, mean) == CBP_OK);
+    CHECK(mean[0] == R(1.5) && mean[1] == 2);
+}
+
+/* Each pointer of a trace is required. */
+static void test_refused_trace(void)
+{
+    cbp_real kept[6][4];
+    for (int missing = 0; missing < 6; missing++) {
+        cbp_real *to[6];
+        for (int k = 0; k < 6; k++) {
+            kept[k][0] = 5;
+            to[k] = k == missing ? NULL : kept[k];
+        }
+        CHECK(cbp_trace(NETWORK, 1, 0, 2, CBP_SQUARED, 1, to[0], to[1], to[2], to[3], to[4], to[5]) == CBP_ERROR_NULL);
+        for (int k = 0; k < 6; k++) {
+            CHECK(kept[k][0] == 5);
+        }
+    }
+}
+
+int main(void)
+{
+    call_work = numbers(cbp_work_len(2, 3));
+    call_hessian_work = numbers(cbp_hessian_work_len(2));
+    fill_many();
+    test_network_one();
+    test_step();
+    test_hessian();
+    test_losses();
+    test_dose_zero();
+    test_cuts(NULL);
+    test_cuts(many_weight);
+    test_sums_value();
+    test_sums_of_one_example();
+    test_aliases();
+    test_work_len();
+    test_deep();
+    test_refusals();
+    test_refused_inverse();
+    test_refused_step();
+    test_no_example();
+    test_refused_sums();
+    test_refused_trace();
+    free(call_work);
+    free(call_hessian_work);
+    return check_done("test_chain");
+}

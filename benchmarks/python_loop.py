@@ -232,7 +232,9 @@ def main() -> None:
         same_gradient(rival, call())
         taken = timing.interleave({"ours": ours[name], "rival": timing.loop(call)}, rounds=rounds)
         theirs = statistics.median(taken["rival"]) * 1e9
-        print(f"{rival:<32}{theirs:>9.0f} ns{timing.median_ratio(taken['rival'], taken['ours']):>23.0f}")
+        print(
+            f"{rival:<32}{theirs:>9.0f} ns{timing.median_ratio(taken['rival'], taken['ours']):>23.0f}"
+        )
 
 
 if __name__ == "__main__":

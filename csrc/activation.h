@@ -159,7 +159,7 @@ CBP_INLINE cbp_jet cbp_sigmoid_jet(cbp_real z)
     const cbp_power power = cbp_exp_falling(cbp_minus_abs(z), -0.0f);
     const cbp_real e = cbp_power_value(power);
     const cbp_real value = (cbp_is_minus(z) ? e : 1) / (1 + e);
-    const cbp_real s = cbp_is_minus(z) ? value : e * value;
+    const cbp_real s = value <= CBP_HALF ? value : e * value; /* not asked of z: gcc would divide once for each answer */
     const cbp_real slope = CBP_FMA(-s, s, s);
     const cbp_real tanh_half = cbp_power_minus_one(power) / (1 + e); /* -tanh(|z|/2) = (e - 1)/(e + 1) */
     return (cbp_jet){value, slope, cbp_with_sign(1, z) * (slope * tanh_half)};

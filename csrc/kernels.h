@@ -16,13 +16,17 @@ static size_t padded(size_t count)
     return (count + CBP_LANES - 1) / CBP_LANES * CBP_LANES;
 }
 
-/* The first `count` lanes of a tile, the padding filled with the last of them. */
-static void load_tile(const cbp_real *from, size_t count, cbp_real *tile)
+/* `count` examples as lanes of a tile: where they are if they fill it, else in `tile`, the padding being the last. */
+static const cbp_real *tile_of(const cbp_real *from, size_t count, cbp_real *tile)
 {
+    if (count == CBP_TILE) {
+        return from;
+    }
     memcpy(tile, from, count * sizeof *tile);
     for (size_t j = count; j < padded(count); j++) {
         tile[j] = from[count - 1];
     }
+    return tile;
 }
 
 static size_t smaller(size_t a, size_t b)
@@ -353,8 +357,7 @@ static void activation_values(int activation, const cbp_real *z, size_t n, cbp_r
     for (size_t start = 0; start < n; start += CBP_TILE) {
         const size_t count = smaller(CBP_TILE, n - start);
         cbp_real *wanted[3] = {value, slope, second};
-        load_tile(z + start, count, in);
-        activate(activation, in, padded(count), out[0], out[1], out[2]);
+        activate(activation, tile_of(z + start, count, in), padded(count), out[0], out[1], out[2]);
         for (int k = 0; k < 3; k++) {
             if (wanted[k]) {
                 memcpy(wanted[k] + start, out[k], count * sizeof **out);
@@ -368,12 +371,13 @@ static void forward_all(const cbp_chain *chain, const cbp_real *x, size_t n, cbp
     cbp_real tiles[2][CBP_TILE];
     for (size_t start = 0; start < n; start += CBP_TILE) {
         const size_t count = smaller(CBP_TILE, n - start);
-        load_tile(x + start, count, tiles[0]);
+        const cbp_real *in = tile_of(x + start, count, tiles[0]);
         for (size_t l = 0; l < chain->layers; l++) {
-            layer_value(chain->activations[l], chain->params[2 * l], chain->params[2 * l + 1], tiles[l & 1],
-                        padded(count), tiles[~l & 1]);
+            layer_value(chain->activations[l], chain->params[2 * l], chain->params[2 * l + 1], in, padded(count),
+                        tiles[~l & 1]);
+            in = tiles[~l & 1];
         }
-        memcpy(out + start, tiles[chain->layers & 1], count * sizeof *out);
+        memcpy(out + start, in, count * sizeof *out);
     }
 }
 
@@ -382,12 +386,13 @@ static void inverse_all(const cbp_chain *chain, const cbp_real *y, size_t n, cbp
     cbp_real tiles[2][CBP_TILE];
     for (size_t start = 0; start < n; start += CBP_TILE) {
         const size_t count = smaller(CBP_TILE, n - start);
-        load_tile(y + start, count, tiles[chain->layers & 1]);
+        const cbp_real *in = tile_of(y + start, count, tiles[chain->layers & 1]);
         for (size_t l = chain->layers; l-- > 0;) {
-            layer_inverse(chain->activations[l], chain->params[2 * l], chain->params[2 * l + 1], tiles[~l & 1],
-                          padded(count), tiles[l & 1]);
+            layer_inverse(chain->activations[l], chain->params[2 * l], chain->params[2 * l + 1], in, padded(count),
+                          tiles[l & 1]);
+            in = tiles[l & 1];
         }
-        memcpy(out + start, tiles[0], count * sizeof *out);
+        memcpy(out + start, in, count * sizeof *out);
     }
 }
 
@@ -396,14 +401,14 @@ static void slope_all(const cbp_chain *chain, const cbp_real *x, size_t n, cbp_r
     cbp_real tiles[2][CBP_TILE], local[CBP_TILE], total[CBP_TILE];
     for (size_t start = 0; start < n; start += CBP_TILE) {
         const size_t count = smaller(CBP_TILE, n - start);
-        load_tile(x + start, count, tiles[0]);
+        const cbp_real *in = tile_of(x + start, count, tiles[0]);
         for (size_t j = 0; j < padded(count); j++) {
             total[j] = 1;
         }
         for (size_t l = 0; l < chain->layers; l++) {
             const cbp_real w = chain->params[2 * l];
-            layer_jet(chain->activations[l], w, chain->params[2 * l + 1], tiles[l & 1], padded(count), tiles[~l & 1],
-                      local);
+            layer_jet(chain->activations[l], w, chain->params[2 * l + 1], in, padded(count), tiles[~l & 1], local);
+            in = tiles[~l & 1];
             for (size_t j = 0; j < padded(count); j++) {
                 total[j] = cbp_times(cbp_times(total[j], w), local[j]);
             }
@@ -412,14 +417,19 @@ static void slope_all(const cbp_chain *chain, const cbp_real *x, size_t n, cbp_r
     }
 }
 
-/* Forward through all layers: row l of `a` (layers + 1 of them, the first is x) and of `slopes`. */
-static void forward_tile(const cbp_chain *chain, const cbp_real *x, size_t count, cbp_real *a, cbp_real *slopes)
+/* Forward through all layers: a_l to row l of `a`, counted from 1, and its slope to row l - 1 of `slopes`. Returns a_0,
+ * which is row 0 of `a` unless the examples fill the tile. */
+static const cbp_real *forward_tile(const cbp_chain *chain, const cbp_real *x, size_t count, cbp_real *a,
+                                    cbp_real *slopes)
 {
-    load_tile(x, count, a);
+    const cbp_real *input = tile_of(x, count, a), *in = input;
     for (size_t l = 0; l < chain->layers; l++) {
-        layer_jet(chain->activations[l], chain->params[2 * l], chain->params[2 * l + 1], a + l * CBP_TILE,
-                  padded(count), a + (l + 1) * CBP_TILE, slopes + l * CBP_TILE);
+        cbp_real *out = a + (l + 1) * CBP_TILE;
+        layer_jet(chain->activations[l], chain->params[2 * l], chain->params[2 * l + 1], in, padded(count), out,
+                  slopes + l * CBP_TILE);
+        in = out;
     }
+    return input;
 }
 
 /* delta = push * slope, where push = dE/da_l; and the push on the layer before, dE/da_(l-1) = delta * w. */
@@ -433,14 +443,14 @@ static void backward_layer(cbp_real w, const cbp_real *CBP_RESTRICT slopes, size
 }
 
 /* The loss of a tile: `error`, and `push` on a_L. The log loss starts at z_L: the last slopes become 1. */
-static void start_backward(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *y, size_t count, cbp_real *a,
-                           cbp_real *slopes, cbp_real *error, cbp_real *push)
+static void start_backward(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *input, const cbp_real *y,
+                           size_t count, const cbp_real *a, cbp_real *slopes, cbp_real *error, cbp_real *push)
 {
     const size_t last = chain->layers - 1;
+    const cbp_real *before = last ? a + last * CBP_TILE : input;
     cbp_real target[CBP_TILE];
-    load_tile(y, count, target);
-    tile_loss(criterion, chain->params[2 * last], chain->params[2 * last + 1], a + last * CBP_TILE,
-              a + chain->layers * CBP_TILE, target, padded(count), error, push);
+    tile_loss(criterion, chain->params[2 * last], chain->params[2 * last + 1], before, a + chain->layers * CBP_TILE,
+              tile_of(y, count, target), padded(count), error, push);
     for (size_t j = 0; criterion.loss == CBP_LOG_LOSS && j < padded(count); j++) {
         slopes[last * CBP_TILE + j] = 1;
     }
@@ -455,10 +465,10 @@ static void example_rows(const cbp_chain *chain, cbp_criterion criterion, const 
     cbp_real error[CBP_TILE], push[CBP_TILE], delta[CBP_TILE];
     for (size_t start = 0; start < n; start += CBP_TILE) {
         const size_t count = smaller(CBP_TILE, n - start);
-        forward_tile(chain, x + start, count, a, slopes);
-        start_backward(chain, criterion, y + start, count, a, slopes, error, push);
+        const cbp_real *input = forward_tile(chain, x + start, count, a, slopes);
+        start_backward(chain, criterion, input, y + start, count, a, slopes, error, push);
         for (size_t l = chain->layers; l-- > 0;) {
-            const cbp_real *in = a + l * CBP_TILE;
+            const cbp_real *in = l ? a + l * CBP_TILE : input;
             cbp_real *entry = rows + start * width + 2 * l;
             backward_layer(chain->params[2 * l], slopes + l * CBP_TILE, padded(count), push, delta);
             for (size_t j = 0; j < count; j++) {
@@ -471,29 +481,51 @@ static void example_rows(const cbp_chain *chain, cbp_criterion criterion, const 
 
 /* ---- sums over examples --------------------------------------------------------------------------------------- */
 
-/* Eight numbers, CBP_LANES apart, added in pairs: one lane of a tile. */
+/* Eight numbers, added in pairs: one lane of a tile. */
 #define CBP_LANE_SUM(term)                                                                          \
     (((term(0) + term(1)) + (term(2) + term(3))) + ((term(4) + term(5)) + (term(6) + term(7))))
+#define CBP_LANE(i) (k + (i) * CBP_LANES)
 
 /* lanes[k] += the lane sums of a tile. */
 static void add_tile(const cbp_real *CBP_RESTRICT tile, cbp_real *CBP_RESTRICT lanes)
 {
-#define TERM(i) tile[k + (i) * CBP_LANES]
+#define TERM(i) tile[CBP_LANE(i)]
     for (size_t k = 0; k < CBP_LANES; k++) {
         lanes[k] += CBP_LANE_SUM(TERM);
     }
 #undef TERM
 }
 
-/* The same for the products of two tiles. */
-static void add_tile_products(const cbp_real *CBP_RESTRICT tile, const cbp_real *CBP_RESTRICT other,
-                              cbp_real *CBP_RESTRICT lanes)
+/* backward_layer for a whole tile, and the lane sums of dE/dw = delta in and dE/db = delta. */
+CBP_INLINE void add_layer(int guarded, cbp_real w, const cbp_real *CBP_RESTRICT slopes,
+                          const cbp_real *CBP_RESTRICT in, const cbp_real *CBP_RESTRICT push,
+                          cbp_real *CBP_RESTRICT next, cbp_real *CBP_RESTRICT lanes_w,
+                          cbp_real *CBP_RESTRICT lanes_b)
 {
-#define TERM(i) cbp_times(tile[k + (i) * CBP_LANES], other[k + (i) * CBP_LANES])
+#define PRODUCT(factor, x) (guarded ? cbp_times(factor, x) : (factor) * (x))
+#define DELTA(i)                                                                      \
+    const cbp_real delta##i = PRODUCT(push[CBP_LANE(i)], slopes[CBP_LANE(i)]);        \
+    next[CBP_LANE(i)] = PRODUCT(delta##i, w);
+#define TERM_W(i) PRODUCT(delta##i, in[CBP_LANE(i)])
+#define TERM_B(i) delta##i
     for (size_t k = 0; k < CBP_LANES; k++) {
-        lanes[k] += CBP_LANE_SUM(TERM);
+        DELTA(0) DELTA(1) DELTA(2) DELTA(3) DELTA(4) DELTA(5) DELTA(6) DELTA(7)
+        lanes_w[k] += CBP_LANE_SUM(TERM_W);
+        lanes_b[k] += CBP_LANE_SUM(TERM_B);
     }
-#undef TERM
+#undef PRODUCT
+#undef DELTA
+#undef TERM_W
+#undef TERM_B
+}
+
+static int has_nan(const cbp_real *numbers, size_t count)
+{
+    size_t found = 0;
+    for (size_t k = 0; k < count; k++) {
+        found += numbers[k] != numbers[k];
+    }
+    return found > 0;
 }
 
 /* The sums of one block, row by row of `lanes`, join the totals, and the lanes start again at 0. */
@@ -541,14 +573,15 @@ static void loss_sums(const cbp_chain *chain, cbp_criterion criterion, const cbp
     cbp_real lanes[2 * CBP_LANES] = {0};
     for (size_t start = 0; start < n; start += CBP_TILE) {
         const size_t count = smaller(CBP_TILE, n - start);
-        load_tile(x + start, count, tiles[0]);
-        load_tile(y + start, count, target);
+        const cbp_real *in = tile_of(x + start, count, tiles[0]), *before = in;
         for (size_t l = 0; l <= last; l++) {
-            layer_value(chain->activations[l], chain->params[2 * l], chain->params[2 * l + 1], tiles[l & 1],
-                        padded(count), tiles[~l & 1]);
+            before = in;
+            in = tiles[~l & 1];
+            layer_value(chain->activations[l], chain->params[2 * l], chain->params[2 * l + 1], before, padded(count),
+                        tiles[~l & 1]);
         }
-        tile_loss(criterion, chain->params[2 * last], chain->params[2 * last + 1], tiles[last & 1], tiles[~last & 1],
-                  target, padded(count), error, push);
+        tile_loss(criterion, chain->params[2 * last], chain->params[2 * last + 1], before, in,
+                  tile_of(y + start, count, target), padded(count), error, push);
         weigh_tile(weight ? weight + start : NULL, count, error, NULL, lanes);
         if ((start + count) % CBP_BLOCK == 0 || start + count == n) {
             close_block(2, lanes, sums, lost);
@@ -556,30 +589,45 @@ static void loss_sums(const cbp_chain *chain, cbp_criterion criterion, const cbp
     }
 }
 
+/* Examples of one block, whose sums go to `lanes`: row 0 the weight, row 1 the loss, then w1, b1, .... `guarded` keeps
+ * to the rule that 0 times infinity is 0. */
+CBP_INLINE void add_block(int guarded, const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x,
+                          const cbp_real *y, const cbp_real *weight, size_t n, cbp_real *work, cbp_real *lanes)
+{
+    cbp_real *a = work, *slopes = a + (chain->layers + 1) * CBP_TILE;
+    cbp_real error[CBP_TILE], push[2][CBP_TILE];
+    for (size_t start = 0; start < n; start += CBP_TILE) {
+        const size_t count = smaller(CBP_TILE, n - start);
+        cbp_real *first = push[chain->layers & 1];
+        const cbp_real *input = forward_tile(chain, x + start, count, a, slopes);
+        start_backward(chain, criterion, input, y + start, count, a, slopes, error, first);
+        weigh_tile(weight ? weight + start : NULL, count, error, first, lanes);
+        for (size_t l = chain->layers; l-- > 0;) {
+            cbp_real *in = a + l * CBP_TILE, *slope = slopes + l * CBP_TILE, *from = push[~l & 1], *to = push[l & 1];
+            for (size_t j = count; j < CBP_TILE; j++) {
+                in[j] = slope[j] = from[j] = 0;
+            }
+            add_layer(guarded, chain->params[2 * l], slope, l ? in : input, from, to,
+                      lanes + (2 * l + 2) * CBP_LANES, lanes + (2 * l + 3) * CBP_LANES);
+        }
+    }
+}
+
 static void gradient_sums(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x, const cbp_real *y,
                           const cbp_real *weight, size_t n, cbp_real *work, cbp_real *sums, cbp_real *lost)
 {
-    const size_t rows = 2 * chain->layers + 2;
-    cbp_real *a = work, *slopes = a + (chain->layers + 1) * CBP_TILE, *lanes = slopes + chain->layers * CBP_TILE;
-    cbp_real error[CBP_TILE], push[CBP_TILE], delta[CBP_TILE];
-    memset(lanes, 0, rows * CBP_LANES * sizeof *lanes);
-    for (size_t start = 0; start < n; start += CBP_TILE) {
-        const size_t count = smaller(CBP_TILE, n - start);
-        forward_tile(chain, x + start, count, a, slopes);
-        start_backward(chain, criterion, y + start, count, a, slopes, error, push);
-        weigh_tile(weight ? weight + start : NULL, count, error, push, lanes);
-        for (size_t l = chain->layers; l-- > 0;) {
-            cbp_real *in = a + l * CBP_TILE;
-            backward_layer(chain->params[2 * l], slopes + l * CBP_TILE, padded(count), push, delta);
-            for (size_t j = count; j < CBP_TILE; j++) {
-                delta[j] = in[j] = 0;
-            }
-            add_tile_products(delta, in, lanes + (2 * l + 2) * CBP_LANES);
-            add_tile(delta, lanes + (2 * l + 3) * CBP_LANES);
+    const size_t rows = 2 * chain->layers + 2, len = rows * CBP_LANES;
+    cbp_real *lanes = work + (2 * chain->layers + 1) * CBP_TILE;
+    memset(lanes, 0, len * sizeof *lanes);
+    for (size_t start = 0; start < n; start += CBP_BLOCK) {
+        const size_t count = smaller(CBP_BLOCK, n - start);
+        const cbp_real *weights = weight ? weight + start : NULL;
+        add_block(0, chain, criterion, x + start, y + start, weights, count, work, lanes);
+        if (has_nan(lanes, len)) { /* from 0 * infinity, perhaps: the rare case is worked twice */
+            memset(lanes, 0, len * sizeof *lanes);
+            add_block(1, chain, criterion, x + start, y + start, weights, count, work, lanes);
         }
-        if ((start + count) % CBP_BLOCK == 0 || start + count == n) {
-            close_block(rows, lanes, sums, lost);
-        }
+        close_block(rows, lanes, sums, lost);
     }
 }
 

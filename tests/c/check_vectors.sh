@@ -3,7 +3,7 @@
 # A loop that a compiler cannot vectorise is silently several times slower; no other test would notice.
 #
 # The criterion, for each function below, of the kernels compiled as setup.py does: at least so many packed
-# multiplications, additions, divisions and fused operations in registers of the full width, and more of them than
+# multiplications, additions, divisions and fused operations in registers of the full width, and no fewer of them than
 # scalar ones. (clang leaves a scalar copy of each loop for a remainder that never comes, gcc none. An activation whose
 # loop stays scalar tips the balance.) Counted with gcc 12 and clang 14 and 16: layer_jet 660 to 690 packed,
 # layer_value 595 to 775, tile_loss 135, the loops of gradient_sums, wherever they are inlined, 26 to 130.
@@ -31,7 +31,7 @@ enough() {
         inside && $2 ~ /^v(fn?m(add|sub)[0-9]+|mul|add|sub|div)sd$/ { scalar++ }
         END {
             printf "%s: %d packed on %s, %d scalar, at least %d wanted\n", names, packed, register, scalar, least
-            exit !(packed >= least && packed > scalar)
+            exit !(packed >= least && packed >= scalar)
         }' "$object.text"
 }
 

@@ -48,7 +48,7 @@ cdef dict LOSS_CODES = {name: code for code, name in enumerate(LOSSES)}
 
 def no_such_name(name, names):
     """What to say of a name that is not among `names`: the nearest one, if any is near."""
-    near = difflib.get_close_matches(str(name), names, n=1)
+    near = difflib.get_close_matches(str(name).lower(), names, n=1)
     return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(names)}"
 
 

@@ -91,7 +91,7 @@ enum cbp_status {
     CBP_ERROR_SCALE = -6,          /* a loss scale that is not positive and finite */
     CBP_ERROR_NO_SIGMOID = -7,     /* the log loss on a chain that does not end in a sigmoid */
     CBP_ERROR_TARGET = -8,         /* the log loss with a target outside [0, 1] */
-    CBP_ERROR_WEIGHT = -9,         /* an example weight that is negative, infinite or NaN, or none above 0 */
+    CBP_ERROR_WEIGHT = -9,         /* an example weight that is negative or NaN, none above 0, or an infinite sum */
     CBP_ERROR_NOT_INVERTIBLE = -10, /* a layer with w = 0 or an activation that is not one-to-one */
     CBP_ERROR_LEARNING_RATE = -11, /* a learning rate that is not finite */
     CBP_ERROR_NOT_FINITE = -12,    /* a gradient that is not finite, so that no step was made */
@@ -184,7 +184,7 @@ CBP_API int cbp_sums_merge(const cbp_real *shard_sums, const cbp_real *shard_los
                            cbp_real *lost);
 
 /* mean[len - 1] = sums[1..len) over sums[0], each with what it lost: the loss, then the averaged gradient. `mean` may be
- * `sums`. Fails with CBP_ERROR_NULL, and with CBP_ERROR_WEIGHT if the total weight is not above 0. */
+ * `sums`. Fails with CBP_ERROR_NULL, and with CBP_ERROR_WEIGHT if the total weight is not above 0 and finite. */
 CBP_API int cbp_sums_mean(const cbp_real *sums, const cbp_real *lost, size_t len, cbp_real *mean);
 
 /* *mean = the loss. */
@@ -196,6 +196,12 @@ CBP_API int cbp_loss_mean(const cbp_real *params, const unsigned char *activatio
 CBP_API int cbp_gradient(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
                          const cbp_real *y, const cbp_real *weight, size_t layers, size_t n, int loss, cbp_real scale,
                          cbp_real *work, cbp_real *mean, cbp_real *gradient);
+
+/* Adds to sums[1 + (2L)^2] the vector [sum weight, sum weight d2E/dparams2 ...] of these examples, row by row, and to
+ * `lost` what rounding lost, as cbp_gradient_sums. `work` holds 5L + 1 numbers. */
+CBP_API int cbp_hessian_sums(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
+                             const cbp_real *y, const cbp_real *weight, size_t layers, size_t n, int loss,
+                             cbp_real scale, cbp_real *work, cbp_real *sums, cbp_real *lost);
 
 /* How many numbers of work memory cbp_hessian needs. */
 CBP_API size_t cbp_hessian_work_len(size_t layers);

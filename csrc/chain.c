@@ -300,7 +300,7 @@ int cbp_sums_mean(const cbp_real *sums, const cbp_real *lost, size_t len, cbp_re
         return CBP_ERROR_NULL;
     }
     const cbp_real weight = sums[0] + lost[0];
-    if (!(weight > 0)) {
+    if (!(weight > 0 && weight - weight == 0)) {
         return CBP_ERROR_WEIGHT;
     }
     for (size_t k = 1; k < len; k++) {
@@ -419,44 +419,59 @@ int cbp_step(const unsigned char *activations, const unsigned char *frozen, cons
     return CBP_OK;
 }
 
-/* Work of the Hessian: one example's five arrays, and the sums and losses of 1 + (2L)^2 numbers. */
 static size_t hessian_sums_len(size_t layers)
 {
     return 1 + 4 * layers * layers;
 }
 
+/* Whether memory can address that many. */
+static int check_hessian(size_t layers)
+{
+    return layers > 0 && layers > CBP_MOST_LAYERS / layers ? CBP_ERROR_LAYERS : CBP_OK;
+}
+
+int cbp_hessian_sums(const cbp_real *params, const unsigned char *activations, const cbp_real *x, const cbp_real *y,
+                     const cbp_real *weight, size_t layers, size_t n, int loss, cbp_real scale, cbp_real *work,
+                     cbp_real *sums, cbp_real *lost)
+{
+    const cbp_chain chain = {params, activations, layers};
+    const cbp_criterion criterion = {loss, scale};
+    int status = check_average(&chain, criterion, x, y, weight, n, sums);
+    if (status == CBP_OK) {
+        status = check_hessian(layers);
+    }
+    if (status != CBP_OK) {
+        return status;
+    }
+    if (!lost || !work) {
+        return CBP_ERROR_NULL;
+    }
+    cbp_kernels_now()->hessian_sums(&chain, criterion, x, y, weight, n, work, sums, lost);
+    return CBP_OK;
+}
+
+/* The sums, what they lost, and one example's five arrays. */
 size_t cbp_hessian_work_len(size_t layers)
 {
-    return 5 * layers + 1 + 2 * hessian_sums_len(layers);
+    return 2 * hessian_sums_len(layers) + 5 * layers + 1;
 }
 
 int cbp_hessian(const cbp_real *params, const unsigned char *activations, const cbp_real *x, const cbp_real *y,
                 const cbp_real *weight, size_t layers, size_t n, int loss, cbp_real scale, cbp_real *work,
                 cbp_real *hessian)
 {
-    const cbp_chain chain = {params, activations, layers};
-    const cbp_criterion criterion = {loss, scale};
-    int status = check_average(&chain, criterion, x, y, weight, n, hessian);
+    if (!work || !hessian) {
+        return CBP_ERROR_NULL;
+    }
+    int status = check_hessian(layers);
     if (status != CBP_OK) {
         return status;
     }
-    if (layers > CBP_MOST_LAYERS / layers) {
-        return CBP_ERROR_LAYERS;
-    }
-    if (!work) {
-        return CBP_ERROR_NULL;
-    }
-    const size_t len = hessian_sums_len(layers), width = 2 * layers;
+    const size_t len = hessian_sums_len(layers);
     cbp_real *sums = work, *lost = sums + len;
     memset(sums, 0, 2 * len * sizeof *sums);
-    cbp_kernels_now()->hessian_sums(&chain, criterion, x, y, weight, n, lost + len, sums, lost);
-    status = cbp_sums_mean(sums, lost, len, sums);
-    for (size_t row = 0; status == CBP_OK && row < width; row++) {
-        for (size_t column = 0; column <= row; column++) {
-            hessian[row * width + column] = hessian[column * width + row] = sums[row * width + column];
-        }
-    }
-    return status;
+    status = cbp_hessian_sums(params, activations, x, y, weight, layers, n, loss, scale, lost + len, sums, lost);
+    return status == CBP_OK ? cbp_sums_mean(sums, lost, len, hessian) : status;
 }
 
 /* ---- one example, everything shown ---------------------------------------------------------------------------- */

@@ -458,10 +458,16 @@ CBP_INLINE cbp_pair cbp_mills(cbp_real t)
 /* Below this, Phi(-t) = 1/2 - t centre(t^2) has no cancellation to speak of, and the fraction above loses digits. */
 #define CBP_CENTRE CBP_PICK(0.75, 0.75f)
 
-CBP_INLINE cbp_real cbp_central_tail(cbp_real t)
+/* (Phi(t) - 1/2) / t */
+CBP_INLINE cbp_real cbp_central(cbp_real t)
 {
     const cbp_real z = t * t;
-    return CBP_FMA(-t, CBP_PICK(CBP_POLY10, CBP_POLY5)(cbp_normal_centre, 0, z), CBP_PICK(0.5, 0.5f));
+    return CBP_PICK(CBP_POLY10, CBP_POLY5)(cbp_normal_centre, 0, z);
+}
+
+CBP_INLINE cbp_real cbp_central_tail(cbp_real t)
+{
+    return CBP_FMA(-t, cbp_central(t), CBP_PICK(0.5, 0.5f));
 }
 
 #endif

@@ -634,7 +634,7 @@ static void gradient_sums(const cbp_chain *chain, cbp_criterion criterion, const
 /* The Hessian in closed form. With c_m = d2E/dz_m2, c_l = c_(l+1) (w_(l+1) s_l)^2 + dE/da_l act''(z_l), and J the
  * slope of z_m in z_l, for l <= m:
  *   d2E/db_m db_l = c_m J,   d2E/dw_m db_l = c_m J a_(m-1) + delta_m da_(m-1)/dz_l,   and a_(l-1) times these for w_l.
- * Adds weight and the lower triangle to sums[1 + (2L)^2]. */
+ * Adds weight and the lower triangle to sums[1 + (2L)^2], then copies it to the upper one. */
 static void hessian_sums(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x, const cbp_real *y,
                          const cbp_real *weight, size_t n, cbp_real *work, cbp_real *sums, cbp_real *lost)
 {
@@ -685,6 +685,12 @@ static void hessian_sums(const cbp_chain *chain, cbp_criterion criterion, const 
                 before = l == m ? slopes[l - 1] : times_alone(times_alone(before, params[2 * l]), slopes[l - 1]);
                 reach = times_alone(times_alone(reach, params[2 * l]), slopes[l - 1]);
             }
+        }
+    }
+    for (size_t row = 0; row < width; row++) {
+        for (size_t column = 0; column < row; column++) {
+            sums[1 + column * width + row] = sums[1 + row * width + column];
+            lost[1 + column * width + row] = lost[1 + row * width + column];
         }
     }
 }

@@ -75,16 +75,7 @@ def _ctrl_c() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_ctrl_c")
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(
-            name,
-            marks=pytest.mark.xfail(reason="one C call for all") if name == "hessian" else (),
-        )
-        for name in CALLS
-    ],
-)
+@pytest.mark.parametrize("name", CALLS)
 def test_ctrl_c_is_heard(name: str) -> None:
     params, out = LONG.params.copy(), np.full(4000, 7.0)
     sent = []

@@ -65,14 +65,17 @@ def activation_code(name, argument="activation"):
 cdef str SQUARED = "squared"
 
 
-cdef int loss_code(object loss, double scale) except -1:
+cdef int loss_code(object loss, object loss_scale, double *scale) except -1:
+    """The code of a loss, and its scale as a number."""
+    if not is_number(loss_scale, scale):
+        raise InputTypeError(f"loss_scale: expected a number, got {loss_scale!r}")
     if loss is SQUARED:  # the default, and every literal: strings like it are interned
         return CBP_SQUARED
     code = LOSS_CODES.get(loss) if isinstance(loss, str) else None
     if code is None:
         raise ParameterError(f"loss: {loss!r} is not a loss; {no_such_name(loss, LOSSES)}")
-    if code >= CBP_HUBER and not 0 < scale < INFINITY:
-        raise ParameterError(f"loss_scale: {scale!r}; expected a positive finite number")
+    if code >= CBP_HUBER and not 0 < scale[0] < INFINITY:
+        raise ParameterError(f"loss_scale: {loss_scale!r}; expected a positive finite number")
     return code
 
 
@@ -83,10 +86,26 @@ cdef bint is_number(object x, double *value) except -1:
     if PyFloat_Check(x):
         value[0] = PyFloat_AS_DOUBLE(x)
         return True
-    if PyLong_Check(x) or (isinstance(x, np.generic) and x.dtype.kind in "biuf"):
+    if PyLong_Check(x):
+        try:
+            value[0] = x
+        except OverflowError:
+            return False
+        return True
+    if isinstance(x, np.generic) and x.dtype.kind in "biuf":
         value[0] = x
         return True
     return False
+
+
+cdef tuple names_in(object names, str argument):
+    """Names given as one or as several."""
+    if isinstance(names, str):
+        return (names,)
+    try:
+        return tuple(names)
+    except TypeError:
+        raise InputTypeError(f"{argument}: expected names, got {names!r}") from None
 
 
 def real_array(values, argument):
@@ -128,6 +147,12 @@ cdef int check(int status) except -1:
     return 0
 
 
+cdef int check_example(int status, double y) except -1:
+    if status == CBP_ERROR_TARGET:
+        raise ParameterError(f"y: {y!r}; the log loss needs targets between 0 and 1")
+    return check(status)
+
+
 cdef int check_examples(int status, object y, object weight) except -1:
     """As check, but an example that is at fault is named."""
     if status == CBP_ERROR_TARGET:
@@ -140,7 +165,8 @@ cdef int check_examples(int status, object y, object weight) except -1:
                 f"sample_weight[{wrong[0]}]: {float(weight[wrong[0]])!r}; "
                 "expected a finite weight of 0 or more"
             )
-        raise ParameterError("sample_weight: all weights are 0, so that no average exists")
+        wrong = "are 0" if not weight.any() else "add up to infinity"
+        raise ParameterError(f"sample_weight: all weights {wrong}, so that no average exists")
     return check(status)
 
 
@@ -337,7 +363,7 @@ cdef class Chain:
         if isinstance(activations, str):
             self.code_bytes = bytes([activation_code(activations, "activations")]) * self.size
         else:
-            activations = tuple(activations)
+            activations = names_in(activations, "activations")
             if <size_t> len(activations) != self.size:
                 raise ShapeError(
                     f"activations: {len(activations)} names for {self.size} layers"
@@ -349,7 +375,7 @@ cdef class Chain:
         self.activations = tuple(ACTIVATIONS[code] for code in self.code_bytes)
 
         held = bytearray(2 * self.size)
-        for name in [frozen] if isinstance(frozen, str) else frozen:
+        for name in names_in(frozen, "frozen"):
             held[self.position(name)] = 1
         self.held_bytes = bytes(held)
         self.held = self.held_bytes
@@ -368,7 +394,7 @@ cdef class Chain:
         """Where in params the parameter of that name stands."""
         number = name[1:] if isinstance(name, str) and name[:1] in ("w", "b") else ""
         if number.isdecimal() and number.isascii() and number[0] != "0":
-            if int(number) <= self.size:
+            if len(number) < 20 and int(number) <= self.size:
                 return 2 * int(number) - (2 if name[0] == "w" else 1)
         raise ParameterError(
             f"frozen: {name!r} is not a parameter; this chain has w1 to w{self.size} "
@@ -543,7 +569,7 @@ cdef class Chain:
             PyMem_RawFree(work)
         return answer
 
-    def gradients(self, x, y, *, loss="squared", double loss_scale=1.0):
+    def gradients(self, x, y, *, loss="squared", loss_scale=1.0):
         """The gradient of every example's loss.
 
         Parameters
@@ -569,8 +595,10 @@ cdef class Chain:
         ActivationError
             If the loss is "log" and the last activation not a sigmoid.
         """
+        cdef double scale
+        cdef int code = loss_code(loss, loss_scale, &scale)
         inputs, targets = pair_of_arrays(x, y)
-        return self.rows(inputs, targets, loss_code(loss, loss_scale), loss_scale)
+        return self.rows(inputs, targets, code, scale)
 
     def jacobian(self, x):
         """The derivatives of the output by the parameters at every input.
@@ -648,7 +676,7 @@ cdef class Chain:
                 return status
             PyErr_CheckSignals()
 
-    def loss(self, x, y, *, loss="squared", double loss_scale=1.0, sample_weight=None):
+    def loss(self, x, y, *, loss="squared", loss_scale=1.0, sample_weight=None):
         """The loss, averaged over the examples.
 
         Parameters
@@ -676,13 +704,13 @@ cdef class Chain:
         ActivationError
             If the loss is "log" and the last activation not a sigmoid.
         """
-        cdef double a, b, value
-        cdef int code = loss_code(loss, loss_scale)
+        cdef double a, b, value, scale
+        cdef int code = loss_code(loss, loss_scale, &scale)
         if sample_weight is None and is_number(x, &a) and is_number(y, &b):
-            check_examples(cbp_loss_mean(self.values, self.codes, &a, &b, NULL, self.size, 1, code,
-                                         loss_scale, &value), [y], None)
+            check_example(cbp_loss_mean(self.values, self.codes, &a, &b, NULL, self.size, 1, code,
+                                        scale, &value), b)
             return value
-        return float(self.means(x, y, code, loss_scale, sample_weight, False)[0])
+        return float(self.means(x, y, code, scale, sample_weight, False)[0])
 
     cdef double gradient_of_numbers(self, double x, double y, int loss, double scale,
                                     double *gradient) except? -1:
@@ -692,12 +720,10 @@ cdef class Chain:
         cdef int status = cbp_gradient(self.values, self.codes, &x, &y, NULL, self.size, 1, loss,
                                        scale, work, &value, gradient)
         PyMem_RawFree(work)
-        if status == CBP_ERROR_TARGET:
-            raise ParameterError(f"y: {y!r}; the log loss needs targets between 0 and 1")
-        check(status)
+        check_example(status, y)
         return value
 
-    def gradient(self, x, y, *, loss="squared", double loss_scale=1.0, sample_weight=None,
+    def gradient(self, x, y, *, loss="squared", loss_scale=1.0, sample_weight=None,
                  out=None):
         """The gradient of the averaged loss.
 
@@ -719,18 +745,18 @@ cdef class Chain:
         ShapeError, ParameterError, ActivationError
             As for `loss`; then `out` has not been written.
         """
-        cdef double a, b
+        cdef double a, b, scale
         cdef Py_buffer target
         cdef const double[::1] means
-        cdef int code = loss_code(loss, loss_scale)
+        cdef int code = loss_code(loss, loss_scale, &scale)
         if out is None:
             out = np.empty(2 * self.size)
         self.open_output(out, &target)
         try:
             if sample_weight is None and is_number(x, &a) and is_number(y, &b):
-                self.gradient_of_numbers(a, b, code, loss_scale, <double *> target.buf)
+                self.gradient_of_numbers(a, b, code, scale, <double *> target.buf)
             else:
-                means = self.means(x, y, code, loss_scale, sample_weight, True)[1:]
+                means = self.means(x, y, code, scale, sample_weight, True)[1:]
                 memcpy(target.buf, &means[0], target.len)
         finally:
             PyBuffer_Release(&target)
@@ -754,7 +780,7 @@ cdef class Chain:
             f"out: expected float64 of shape ({2 * self.size},), got shape {shape}, format {text!r}"
         )
 
-    def loss_and_gradient(self, x, y, *, loss="squared", double loss_scale=1.0,
+    def loss_and_gradient(self, x, y, *, loss="squared", loss_scale=1.0,
                           sample_weight=None):
         """The averaged loss and its gradient, for the price of the gradient.
 
@@ -773,21 +799,21 @@ cdef class Chain:
         ShapeError, ParameterError, ActivationError
             As for `loss`.
         """
-        cdef double a, b, value
+        cdef double a, b, value, scale
         cdef Py_buffer target
-        cdef int code = loss_code(loss, loss_scale)
+        cdef int code = loss_code(loss, loss_scale, &scale)
         if sample_weight is None and is_number(x, &a) and is_number(y, &b):
             answer = np.empty(2 * self.size)
             self.open_output(answer, &target)
             try:
-                value = self.gradient_of_numbers(a, b, code, loss_scale, <double *> target.buf)
+                value = self.gradient_of_numbers(a, b, code, scale, <double *> target.buf)
             finally:
                 PyBuffer_Release(&target)
             return value, answer
-        answer = self.means(x, y, code, loss_scale, sample_weight, True)
+        answer = self.means(x, y, code, scale, sample_weight, True)
         return float(answer[0]), answer[1:]
 
-    def hessian(self, x, y, *, loss="squared", double loss_scale=1.0, sample_weight=None):
+    def hessian(self, x, y, *, loss="squared", loss_scale=1.0, sample_weight=None):
         """The exact second derivatives of the averaged loss.
 
         Parameters
@@ -805,31 +831,45 @@ cdef class Chain:
         ShapeError, ParameterError, ActivationError
             As for `loss`.
         """
-        cdef int code = loss_code(loss, loss_scale)
-        cdef int status
+        cdef double scale
+        cdef int code = loss_code(loss, loss_scale, &scale)
         x, y = pair_of_arrays(x, y)
         cdef const double[::1] inputs = x
         cdef const double[::1] targets = y
         cdef const double[::1] weights
         cdef const double *weight = NULL
-        cdef size_t n = x.shape[0]
+        cdef size_t start, n = x.shape[0], width = 2 * self.size
+        cdef size_t count = max(1, STRETCH // 32 // (self.size * self.size))
+        cdef int status = CBP_ERROR_EMPTY if n == 0 else CBP_OK
         if sample_weight is not None:
             sample_weight = weights_like(x, sample_weight)
             weights = sample_weight
             weight = &weights[0]
-        answer = np.empty((2 * self.size, 2 * self.size))
-        cdef double[:, ::1] out = answer
-        cdef double *work = new_numbers(cbp_hessian_work_len(self.size))
-        with nogil:
-            status = cbp_hessian(self.values, self.codes, &inputs[0], &targets[0], weight,
-                                 self.size, n, code, loss_scale, work, &out[0, 0])
-        PyMem_RawFree(work)
+        totals = np.zeros((2, 1 + width * width))
+        answer = np.empty(width * width)
+        cdef double[:, ::1] sums = totals
+        cdef double[::1] out = answer
+        cdef double *work = new_numbers(5 * self.size + 1)
+        try:
+            for start in range(0, n, count):
+                with nogil:
+                    status = cbp_hessian_sums(
+                        self.values, self.codes, &inputs[start], &targets[start],
+                        weight + start if weight != NULL else NULL, self.size,
+                        min(count, n - start), code, scale, work, &sums[0, 0], &sums[1, 0])
+                if status != CBP_OK:
+                    break
+                PyErr_CheckSignals()
+        finally:
+            PyMem_RawFree(work)
+        if status == CBP_OK:
+            status = cbp_sums_mean(&sums[0, 0], &sums[1, 0], sums.shape[1], &out[0])
         check_examples(status, y, sample_weight)
-        return answer
+        return answer.reshape(width, width)
 
     # ---- one step, one example shown ----
 
-    def step(self, x, y, double learning_rate):
+    def step(self, x, y, learning_rate):
         """One step of gradient descent on the squared loss, in place.
 
         params -= learning_rate * gradient, except for frozen parameters.
@@ -855,26 +895,29 @@ cdef class Chain:
             If the learning rate is not finite, or a parameter would not be after the step; then
             nothing has changed.
         """
-        cdef double a, b, value
+        cdef double a, b, value, rate
         cdef double *work
         cdef int status
+        if not is_number(learning_rate, &rate):
+            raise InputTypeError(f"learning_rate: expected a number, got {learning_rate!r}")
         if is_number(x, &a) and is_number(y, &b):
             work = new_numbers(cbp_work_len(self.size, 1))
-            status = cbp_step(self.codes, self.held, &a, &b, self.size, 1, learning_rate, work,
+            status = cbp_step(self.codes, self.held, &a, &b, self.size, 1, rate, work,
                               self.values, &value)
             PyMem_RawFree(work)
             check(status)
             return value
-        if not np.isfinite(learning_rate):
+        if not -INFINITY < rate < INFINITY:
             check(CBP_ERROR_LEARNING_RATE)
         means = self.means(x, y, CBP_SQUARED, 1.0, None, True)
-        moved = np.where(self.free, self.params - learning_rate * means[1:], self.params)
+        with np.errstate(over="ignore", invalid="ignore"):
+            moved = np.where(self.free, self.params - rate * means[1:], self.params)
         if not np.isfinite(moved).all():
             check(CBP_ERROR_NOT_FINITE)
         self.params[:] = moved
         return float(means[0])
 
-    def trace(self, x, y, *, loss="squared", double loss_scale=1.0):
+    def trace(self, x, y, *, loss="squared", loss_scale=1.0):
         """Everything that the two passes compute for one example.
 
         Parameters
@@ -896,8 +939,8 @@ cdef class Chain:
         ParameterError, ActivationError
             As for `loss`.
         """
-        cdef double a, b, value
-        cdef int code = loss_code(loss, loss_scale)
+        cdef double a, b, value, scale
+        cdef int code = loss_code(loss, loss_scale, &scale)
         for name, number in (("x", x), ("y", y)):
             if not is_number(number, &a):
                 raise InputTypeError(f"{name}: expected one number, got {number!r}")
@@ -905,15 +948,14 @@ cdef class Chain:
         is_number(y, &b)
         cdef double[:, ::1] layer = np.empty((4, self.size))
         cdef double[::1] gradient = np.empty(2 * self.size)
-        check_examples(
-            cbp_trace(self.values, self.codes, a, b, self.size, code, loss_scale, &layer[0, 0],
-                      &layer[1, 0], &layer[2, 0], &layer[3, 0], &gradient[0], &value),
-            np.array([b]), None)
+        check_example(
+            cbp_trace(self.values, self.codes, a, b, self.size, code, scale, &layer[0, 0],
+                      &layer[1, 0], &layer[2, 0], &layer[3, 0], &gradient[0], &value), b)
         columns = np.asarray(layer)
         return Trace(x=a, y=b, loss_name=loss, activations=self.activations,
                      params=self.params.copy(), z=columns[0], a=columns[1], slope=columns[2],
                      delta=columns[3], gradient=np.asarray(gradient), loss=value,
-                     loss_scale=loss_scale)
+                     loss_scale=scale)
 
     # ---- copies and files ----
 

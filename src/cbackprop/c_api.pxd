@@ -76,6 +76,10 @@ cdef extern from "cbackprop.h" nogil:
                      const cbp_real *y, const cbp_real *weight, size_t layers, size_t n, int loss,
                      cbp_real scale, cbp_real *work, cbp_real *mean, cbp_real *gradient)
     size_t cbp_hessian_work_len(size_t layers)
+    int cbp_hessian_sums(const cbp_real *params, const unsigned char *activations,
+                         const cbp_real *x, const cbp_real *y, const cbp_real *weight,
+                         size_t layers, size_t n, int loss, cbp_real scale, cbp_real *work,
+                         cbp_real *sums, cbp_real *lost)
     int cbp_hessian(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
                     const cbp_real *y, const cbp_real *weight, size_t layers, size_t n, int loss,
                     cbp_real scale, cbp_real *work, cbp_real *hessian)

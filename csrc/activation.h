@@ -141,7 +141,7 @@ CBP_INLINE cbp_real cbp_log1p_inverse(cbp_real y)
 
 CBP_INLINE cbp_jet cbp_elu_jet(cbp_real z)
 {
-    const cbp_power power = cbp_exp_falling(z < 0 ? z : z == z ? 0 : z, -0.0f);
+    const cbp_power power = cbp_exp_falling(z > 0 ? 0 : -z, 0);
     const cbp_real growth = cbp_power_value(power);
     return (cbp_jet){z > 0 ? z : cbp_power_minus_one(power), z > 0 ? 1 : growth, z > 0 ? 0 : growth};
 }
@@ -153,16 +153,15 @@ CBP_INLINE cbp_real cbp_elu_inverse(cbp_real y)
 
 /* ---- the logistic family: all from e = exp(-|z|) ------------------------------------------------------------- */
 
-/* s = sigma(-|z|) <= 1/2 has full relative accuracy, and so has the slope s - s^2. */
+/* By r = sigma(|z|) and s = sigma(-|z|) <= 1/2, which has full relative accuracy, and so has the slope s - s^2. */
 CBP_INLINE cbp_jet cbp_sigmoid_jet(cbp_real z)
 {
-    const cbp_power power = cbp_exp_falling(cbp_minus_abs(z), -0.0f);
-    const cbp_real e = cbp_power_value(power);
-    const cbp_real value = (cbp_is_minus(z) ? e : 1) / (1 + e);
-    const cbp_real s = value <= CBP_HALF ? value : e * value; /* not asked of z: gcc would divide once for each answer */
+    const cbp_power power = cbp_exp_falling(cbp_abs(z), 0);
+    const cbp_real r = 1 / cbp_power_plus_one(power);
+    const cbp_real s = cbp_power_value(power) * r;
     const cbp_real slope = CBP_FMA(-s, s, s);
-    const cbp_real tanh_half = cbp_power_minus_one(power) / (1 + e); /* -tanh(|z|/2) = (e - 1)/(e + 1) */
-    return (cbp_jet){value, slope, cbp_with_sign(1, z) * (slope * tanh_half)};
+    const cbp_real tanh_half = cbp_power_minus_one(power) * r; /* -tanh(|z|/2) = (e - 1)/(e + 1) */
+    return (cbp_jet){cbp_is_minus(z) ? s : r, slope, cbp_with_sign(1, z) * (slope * tanh_half)};
 }
 
 /* log(y / (1 - y)) */
@@ -177,7 +176,7 @@ CBP_INLINE cbp_real cbp_sigmoid_inverse(cbp_real y)
 /* (1 - e)/(1 + e) with e = exp(-2|z|), by way of 1 - e without cancellation; the slope is 4 (s - s^2), s = e/(1 + e). */
 CBP_INLINE cbp_jet cbp_tanh_jet(cbp_real z)
 {
-    const cbp_power power = cbp_exp_falling(-2 * cbp_abs(z), -0.0f);
+    const cbp_power power = cbp_exp_falling(2 * cbp_abs(z), 0);
     const cbp_real scale = power.scale * power.rest;
     const cbp_real e = (1 + power.grown) * scale;
     const cbp_real below = CBP_FMA(scale, power.grown, scale - 1);
@@ -198,7 +197,7 @@ CBP_INLINE cbp_real cbp_tanh_inverse(cbp_real y)
 CBP_INLINE cbp_jet cbp_softplus_jet(cbp_real z)
 {
     const cbp_jet sigmoid = cbp_sigmoid_jet(z);
-    const cbp_real e = cbp_power_value(cbp_exp_falling(cbp_minus_abs(z), -0.0f));
+    const cbp_real e = cbp_power_value(cbp_exp_falling(cbp_abs(z), 0));
     return (cbp_jet){(z < 0 ? 0 : z) + cbp_log1p(e), sigmoid.value, sigmoid.slope};
 }
 
@@ -225,7 +224,7 @@ CBP_INLINE cbp_real cbp_log_sigmoid_inverse(cbp_real y)
 CBP_INLINE cbp_jet cbp_silu_jet(cbp_real z)
 {
     const cbp_real near = cbp_clamp(z, -CBP_EXP_REACH, CBP_EXP_REACH);
-    const cbp_power power = cbp_exp_falling(cbp_minus_abs(near), -0.0f);
+    const cbp_power power = cbp_exp_falling(cbp_abs(near), 0);
     const cbp_real e = cbp_power_value(power);
     const cbp_pair one_e = cbp_pair_sum(1, e);
     const cbp_pair small = cbp_pair_ratio(cbp_power_pair(power), one_e); /* sigma(-|z|) before its powers of 2 */

@@ -107,12 +107,6 @@ CBP_INLINE cbp_real cbp_abs(cbp_real x)
 
 #define CBP_SIGN_BIT ((cbp_bits)1 << (sizeof(cbp_bits) * 8 - 1))
 
-/* -|x|, by one operation and not by two. */
-CBP_INLINE cbp_real cbp_minus_abs(cbp_real x)
-{
-    return cbp_from_bits(cbp_to_bits(x) | CBP_SIGN_BIT);
-}
-
 /* Whether x is below 0, or -0: one operation less than x < 0 where that chooses between vectors. */
 CBP_INLINE int cbp_is_minus(cbp_real x)
 {
@@ -234,25 +228,24 @@ CBP_INLINE cbp_real cbp_expm1_core(cbp_real r)
 {
     const cbp_real *c = cbp_exp_tail;
     const cbp_real r2 = r * r, r4 = r2 * r2;
-    const cbp_real low = CBP_FMA(CBP_POLY2(c, 2, r), r2, CBP_POLY2(c, 0, r));
+    const cbp_real low = CBP_FMA(r2, CBP_FMA(CBP_POLY2(c, 2, r), r2, CBP_POLY2(c, 0, r)), r);
 #ifdef CBP_SINGLE
-    const cbp_real tail = CBP_FMA(c[4], r4, low);
+    const cbp_real high = c[4];
 #else
-    const cbp_real high = CBP_FMA(CBP_POLY2(c, 6, r), r2, CBP_POLY2(c, 4, r));
-    const cbp_real tail = CBP_FMA(CBP_FMA(CBP_POLY2(c, 8, r), r4, high), r4, low);
+    const cbp_real high = CBP_FMA(CBP_POLY2(c, 8, r), r4, CBP_FMA(CBP_POLY2(c, 6, r), r2, CBP_POLY2(c, 4, r)));
 #endif
-    return CBP_FMA(r2, tail, r);
+    return CBP_FMA(r2 * r4, high, low);
 }
 
-/* For x from 0 down: one shift makes the scale, for exponents as low as the format's smallest subnormal. `low` is what
- * x lacks; -0.0, which adds nothing and costs nothing, if x is exact. */
-CBP_INLINE cbp_power cbp_exp_falling(cbp_real x, cbp_real low)
+/* exp(-size - low) for size >= 0: one shift makes the scale, for exponents as low as the format's smallest subnormal.
+ * `low` is what size lacks; 0, which costs nothing, if it is exact. */
+CBP_INLINE cbp_power cbp_exp_falling(cbp_real size, cbp_real low)
 {
     const cbp_real lifted = CBP_ROUNDER + CBP_BIAS + CBP_PICK(128, 64); /* makes k a biased exponent */
-    const cbp_real held = CBP_EXP_LOW > x ? CBP_EXP_LOW : x;
-    const cbp_real rounded = CBP_FMA(held, CBP_LOG2_E, lifted);
+    const cbp_real held = -CBP_EXP_LOW < size ? -CBP_EXP_LOW : size;
+    const cbp_real rounded = CBP_FMA(-held, CBP_LOG2_E, lifted);
     const cbp_real k = rounded - lifted;
-    const cbp_real r = CBP_FMA(-k, CBP_LN2_LOW, CBP_FMA(-k, CBP_LN2_HIGH, held) + low);
+    const cbp_real r = CBP_FMA(-k, CBP_LN2_LOW, CBP_FMA(-k, CBP_LN2_HIGH, -held) - low);
     cbp_power power;
     power.grown = cbp_expm1_core(r);
     power.scale = cbp_from_bits(cbp_to_bits(rounded) << CBP_MANTISSA);
@@ -283,13 +276,20 @@ CBP_INLINE cbp_pair cbp_power_pair(cbp_power power)
     return cbp_pair_sum(1, power.grown);
 }
 
-/* The powers of 2 meet first, while the polynomial is still under way. */
+/* exp(x), exp(x) + 1 and exp(x) - 1 from the power of an x <= 0. The powers of 2 meet first, while the polynomial is
+ * still under way. */
 CBP_INLINE cbp_real cbp_power_value(cbp_power power)
 {
-    return (1 + power.grown) * (power.scale * power.rest);
+    const cbp_real scale = power.scale * power.rest;
+    return CBP_FMA(scale, power.grown, scale);
 }
 
-/* exp(x) - 1 from the power of an x <= 0. */
+CBP_INLINE cbp_real cbp_power_plus_one(cbp_power power)
+{
+    const cbp_real scale = power.scale * power.rest;
+    return CBP_FMA(scale, power.grown, scale + 1);
+}
+
 CBP_INLINE cbp_real cbp_power_minus_one(cbp_power power)
 {
     const cbp_real scale = power.scale * power.rest;
@@ -432,7 +432,7 @@ CBP_INLINE cbp_turn cbp_sin_cos(cbp_real x)
 /* exp(-z^2/2) as a power, for |z| <= 40: the square's rounding error is carried along. */
 CBP_INLINE cbp_power cbp_bell(cbp_real z)
 {
-    const cbp_real half = CBP_PICK(-0.5, -0.5f);
+    const cbp_real half = CBP_PICK(0.5, 0.5f);
     const cbp_real square = z * z;
     return cbp_exp_falling(half * square, half * cbp_product_error(z, z, square));
 }

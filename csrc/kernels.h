@@ -220,9 +220,9 @@ CBP_INLINE cbp_jet cauchy_jet(cbp_real residual, cbp_real scale)
  * certain answer costs nothing and has a slope that is exact. */
 CBP_INLINE cbp_jet log_loss_jet(cbp_real z, cbp_real y)
 {
-    const cbp_power power = cbp_exp_falling(cbp_minus_abs(z), -0.0f);
+    const cbp_power power = cbp_exp_falling(cbp_abs(z), 0);
     const cbp_real e = cbp_power_value(power);
-    const cbp_real r = 1 / (1 + e);
+    const cbp_real r = 1 / cbp_power_plus_one(power);
     const cbp_real er = e * r;
     const cbp_real other = z < 0 ? y : 1 - y; /* the part of the target on the side that z denies */
     return (cbp_jet){cbp_times(other, cbp_abs(z)) + cbp_log1p(e), z < 0 ? er - y : other - er, er * r};

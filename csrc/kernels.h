@@ -29,6 +29,16 @@ static const cbp_real *tile_of(const cbp_real *from, size_t count, cbp_real *til
     return tile;
 }
 
+/* Zeros in place of the padding. The loop over all lanes of the last group is a few vectors; one over the padding alone
+ * would become a slow string instruction. */
+static void clear_padding(cbp_real *tile, size_t count)
+{
+    const size_t start = padded(count) - CBP_LANES;
+    for (size_t k = 0; k < CBP_LANES; k++) {
+        tile[start + k] = start + k < count ? tile[start + k] : 0;
+    }
+}
+
 static size_t smaller(size_t a, size_t b)
 {
     return a < b ? a : b;
@@ -496,27 +506,45 @@ static void add_tile(const cbp_real *CBP_RESTRICT tile, cbp_real *CBP_RESTRICT l
 #undef TERM
 }
 
+#define CBP_PRODUCT(factor, x) (guarded ? cbp_times(factor, x) : (factor) * (x))
+
 /* backward_layer for a whole tile, and the lane sums of dE/dw = delta in and dE/db = delta. */
 CBP_INLINE void add_layer(int guarded, cbp_real w, const cbp_real *CBP_RESTRICT slopes,
                           const cbp_real *CBP_RESTRICT in, const cbp_real *CBP_RESTRICT push,
                           cbp_real *CBP_RESTRICT next, cbp_real *CBP_RESTRICT lanes_w,
                           cbp_real *CBP_RESTRICT lanes_b)
 {
-#define PRODUCT(factor, x) (guarded ? cbp_times(factor, x) : (factor) * (x))
 #define DELTA(i)                                                                      \
-    const cbp_real delta##i = PRODUCT(push[CBP_LANE(i)], slopes[CBP_LANE(i)]);        \
-    next[CBP_LANE(i)] = PRODUCT(delta##i, w);
-#define TERM_W(i) PRODUCT(delta##i, in[CBP_LANE(i)])
+    const cbp_real delta##i = CBP_PRODUCT(push[CBP_LANE(i)], slopes[CBP_LANE(i)]);    \
+    next[CBP_LANE(i)] = CBP_PRODUCT(delta##i, w);
+#define TERM_W(i) CBP_PRODUCT(delta##i, in[CBP_LANE(i)])
 #define TERM_B(i) delta##i
     for (size_t k = 0; k < CBP_LANES; k++) {
         DELTA(0) DELTA(1) DELTA(2) DELTA(3) DELTA(4) DELTA(5) DELTA(6) DELTA(7)
         lanes_w[k] += CBP_LANE_SUM(TERM_W);
         lanes_b[k] += CBP_LANE_SUM(TERM_B);
     }
-#undef PRODUCT
 #undef DELTA
 #undef TERM_W
 #undef TERM_B
+}
+
+/* The same for the first `count` lanes of a tile, by way of terms_w and terms_b, which are 0 beyond them: a 0 more in
+ * a sum changes no bit of it. */
+CBP_INLINE void add_part_of_layer(int guarded, cbp_real w, const cbp_real *CBP_RESTRICT slopes,
+                                  const cbp_real *CBP_RESTRICT in, size_t count, const cbp_real *CBP_RESTRICT push,
+                                  cbp_real *CBP_RESTRICT next, cbp_real *CBP_RESTRICT terms_w,
+                                  cbp_real *CBP_RESTRICT terms_b, cbp_real *CBP_RESTRICT lanes_w,
+                                  cbp_real *CBP_RESTRICT lanes_b)
+{
+    for (size_t j = 0; j < count; j++) {
+        const cbp_real delta = CBP_PRODUCT(push[j], slopes[j]);
+        next[j] = CBP_PRODUCT(delta, w);
+        terms_w[j] = CBP_PRODUCT(delta, in[j]);
+        terms_b[j] = delta;
+    }
+    add_tile(terms_w, lanes_w);
+    add_tile(terms_b, lanes_b);
 }
 
 static int has_nan(const cbp_real *numbers, size_t count)
@@ -533,17 +561,19 @@ static void close_block(size_t rows, cbp_real *lanes, cbp_real *sums, cbp_real *
 {
     for (size_t row = 0; row < rows; row++) {
         cbp_real *lane = lanes + row * CBP_LANES;
-        for (size_t half = CBP_LANES / 2; half > 0; half /= 2) {
-            for (size_t k = 0; k < half; k++) {
-                lane[k] += lane[k + half];
-            }
-        }
+#define HALVE(half) /* a loop over the halves would not be unrolled */ \
+    for (size_t k = 0; k < (half); k++) {                              \
+        lane[k] += lane[k + (half)];                                   \
+    }
+        HALVE(8) HALVE(4) HALVE(2) HALVE(1)
+#undef HALVE
         cbp_add(&sums[row], &lost[row], lane[0]);
         memset(lane, 0, CBP_LANES * sizeof *lane);
     }
 }
 
-/* Multiplies `error` and `push` (may be null) by the weights, clears the padding, and adds weight and error. */
+/* Multiplies `error` and `push` (may be null) by the weights, clears their padding, and adds weight and error, which
+ * is 0 beyond the padding. */
 static void weigh_tile(const cbp_real *weight, size_t count, cbp_real *error, cbp_real *push, cbp_real *lanes)
 {
     if (weight) {
@@ -559,8 +589,9 @@ static void weigh_tile(const cbp_real *weight, size_t count, cbp_real *error, cb
     } else {
         lanes[0] += (cbp_real)count;
     }
-    for (size_t j = count; j < CBP_TILE; j++) {
-        error[j] = 0;
+    clear_padding(error, count);
+    if (push) {
+        clear_padding(push, count);
     }
     add_tile(error, lanes + CBP_LANES);
 }
@@ -574,6 +605,9 @@ static void loss_sums(const cbp_chain *chain, cbp_criterion criterion, const cbp
     for (size_t start = 0; start < n; start += CBP_TILE) {
         const size_t count = smaller(CBP_TILE, n - start);
         const cbp_real *in = tile_of(x + start, count, tiles[0]), *before = in;
+        if (count < CBP_TILE) {
+            memset(error, 0, sizeof error);
+        }
         for (size_t l = 0; l <= last; l++) {
             before = in;
             in = tiles[~l & 1];
@@ -595,20 +629,26 @@ CBP_INLINE void add_block(int guarded, const cbp_chain *chain, cbp_criterion cri
                           const cbp_real *y, const cbp_real *weight, size_t n, cbp_real *work, cbp_real *lanes)
 {
     cbp_real *a = work, *slopes = a + (chain->layers + 1) * CBP_TILE;
-    cbp_real error[CBP_TILE], push[2][CBP_TILE];
+    cbp_real error[CBP_TILE], push[2][CBP_TILE], terms[2][CBP_TILE];
     for (size_t start = 0; start < n; start += CBP_TILE) {
         const size_t count = smaller(CBP_TILE, n - start);
         cbp_real *first = push[chain->layers & 1];
         const cbp_real *input = forward_tile(chain, x + start, count, a, slopes);
+        if (count < CBP_TILE) {
+            memset(error, 0, sizeof error);
+            memset(terms, 0, sizeof terms);
+        }
         start_backward(chain, criterion, input, y + start, count, a, slopes, error, first);
         weigh_tile(weight ? weight + start : NULL, count, error, first, lanes);
         for (size_t l = chain->layers; l-- > 0;) {
-            cbp_real *in = a + l * CBP_TILE, *slope = slopes + l * CBP_TILE, *from = push[~l & 1], *to = push[l & 1];
-            for (size_t j = count; j < CBP_TILE; j++) {
-                in[j] = slope[j] = from[j] = 0;
+            const cbp_real w = chain->params[2 * l], *in = l ? a + l * CBP_TILE : input, *slope = slopes + l * CBP_TILE;
+            const cbp_real *from = push[~l & 1];
+            cbp_real *to = push[l & 1], *lanes_w = lanes + (2 * l + 2) * CBP_LANES, *lanes_b = lanes_w + CBP_LANES;
+            if (count == CBP_TILE) {
+                add_layer(guarded, w, slope, in, from, to, lanes_w, lanes_b);
+            } else {
+                add_part_of_layer(guarded, w, slope, in, padded(count), from, to, terms[0], terms[1], lanes_w, lanes_b);
             }
-            add_layer(guarded, chain->params[2 * l], slope, l ? in : input, from, to,
-                      lanes + (2 * l + 2) * CBP_LANES, lanes + (2 * l + 3) * CBP_LANES);
         }
     }
 }

@@ -9,6 +9,7 @@ import numpy as np
 from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS,
     PyBUF_FORMAT,
+    PyBUF_ND,
     PyBUF_WRITABLE,
     PyBuffer_Release,
     PyObject_GetBuffer,
@@ -21,7 +22,7 @@ from cpython.object cimport PyObject, PyTypeObject
 from cpython.ref cimport Py_INCREF
 
 from libc.math cimport INFINITY
-from libc.string cimport memcpy
+from libc.string cimport memcmp, memcpy, memset
 
 from .c_api cimport *
 
@@ -29,6 +30,9 @@ from .errors import ActivationError, InputTypeError, ParameterError, ShapeError,
 from .trace import Trace
 
 __version__ = cbp_version().decode()
+
+cdef object ndarray = np.ndarray
+cdef object empty = np.empty
 
 
 # ---- names and codes -----------------------------------------------------------------------------
@@ -121,22 +125,85 @@ def real_array(values, argument):
     return np.ascontiguousarray(array, dtype=np.float64).reshape(array.shape)
 
 
-cdef tuple pair_of_arrays(object x, object y):
-    """Inputs and targets of one shape, flat."""
-    x = real_array(x, "x")
-    y = real_array(y, "y")
-    if x.shape != y.shape:
-        raise ShapeError(f"y: shape {y.shape}, expected the shape {x.shape} of x")
-    return x.reshape(-1), y.reshape(-1)
+# A look into an array argument, as flat contiguous float64; a typed memoryview costs twice this.
+cdef struct Numbers:
+    Py_buffer view
+    const double *at  # null where nothing was given
+    size_t count
 
 
-cdef object weights_like(object x, object sample_weight):
-    weight = real_array(sample_weight, "sample_weight").reshape(-1)
-    if weight.shape[0] != x.shape[0]:
-        raise ShapeError(
-            f"sample_weight: {weight.shape[0]} weights, expected one for each of {x.shape[0]} examples"
-        )
-    return weight
+cdef int open_numbers(object values, str argument, Numbers *numbers) except -1:
+    """Look into `values`, or into a converted copy; to be closed by close_numbers."""
+    if type(values) is not ndarray or not open_float64(values, &numbers.view):
+        PyObject_GetBuffer(real_array(values, argument), &numbers.view, PyBUF_ND)
+    numbers.at = <const double *> numbers.view.buf
+    numbers.count = <size_t> numbers.view.len // sizeof(double)
+    return 0
+
+
+cdef bint open_float64(object array, Py_buffer *view) except -1:
+    """Whether an array is aligned contiguous float64; if so, its buffer."""
+    try:
+        PyObject_GetBuffer(array, view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
+    except (ValueError, BufferError):
+        return False
+    if is_float64(view) and <size_t> view.buf % sizeof(double) == 0:
+        return True
+    PyBuffer_Release(view)
+    return False
+
+
+cdef bint is_float64(const Py_buffer *view) noexcept:
+    return view.format[0] == b"d" and view.format[1] == 0
+
+
+cdef void close_numbers(Numbers *numbers) noexcept:
+    PyBuffer_Release(&numbers.view)
+
+
+cdef tuple shape_of(const Py_buffer *view):
+    if view.ndim == 1:
+        return (view.shape[0],)
+    return tuple([view.shape[i] for i in range(view.ndim)])
+
+
+cdef struct Examples:
+    Numbers x, y, weight
+
+
+cdef int open_examples(object x, object y, object sample_weight, Examples *examples) except -1:
+    """Inputs and targets of one shape, and perhaps a weight for each."""
+    memset(examples, 0, sizeof(Examples))
+    try:
+        open_numbers(x, "x", &examples.x)
+        open_numbers(y, "y", &examples.y)
+        if not same_shape(&examples.x.view, &examples.y.view):
+            raise ShapeError(f"y: shape {shape_of(&examples.y.view)}, "
+                             f"expected the shape {shape_of(&examples.x.view)} of x")
+        if sample_weight is not None:
+            open_numbers(sample_weight, "sample_weight", &examples.weight)
+            if examples.weight.count != examples.x.count:
+                raise ShapeError(f"sample_weight: {examples.weight.count} weights, "
+                                 f"expected one for each of {examples.x.count} examples")
+    except:
+        close_examples(examples)
+        raise
+    return 0
+
+
+cdef bint same_shape(const Py_buffer *a, const Py_buffer *b) noexcept:
+    return a.ndim == b.ndim and memcmp(a.shape, b.shape, a.ndim * sizeof(Py_ssize_t)) == 0
+
+
+cdef void close_examples(Examples *examples) noexcept:
+    close_numbers(&examples.x)
+    close_numbers(&examples.y)
+    close_numbers(&examples.weight)
+
+
+cdef const double *after(const double *start, size_t count) noexcept nogil:
+    """What stands `count` numbers on; null stays null."""
+    return start + count if start != NULL else NULL
 
 
 # ---- results of C calls --------------------------------------------------------------------------
@@ -156,9 +223,11 @@ cdef int check_example(int status, double y) except -1:
 cdef int check_examples(int status, object y, object weight) except -1:
     """As check, but an example that is at fault is named."""
     if status == CBP_ERROR_TARGET:
+        y = real_array(y, "y").reshape(-1)
         i = np.flatnonzero((y < 0) | (y > 1))[0]
         raise ParameterError(f"y[{i}]: {float(y[i])!r}; the log loss needs targets between 0 and 1")
     if status == CBP_ERROR_WEIGHT and weight is not None:
+        weight = real_array(weight, "sample_weight").reshape(-1)
         wrong = np.flatnonzero(~((weight >= 0) & np.isfinite(weight)))
         if wrong.size:
             raise ParameterError(
@@ -178,6 +247,14 @@ cdef double *new_numbers(size_t count) except? NULL:
     if memory == NULL:
         raise MemoryError(f"no memory for {count} numbers")
     return memory
+
+
+cdef double *memory_of(object array) except? NULL:
+    """Where an array of our own keeps its numbers."""
+    cdef Py_buffer view
+    PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
+    PyBuffer_Release(&view)
+    return <double *> view.buf
 
 
 # Examples are passed to C in stretches of about 10 ms, between which Ctrl-C is looked for. They
@@ -214,12 +291,18 @@ def activation_values(activation, z):
         If there is no activation of that name.
     """
     cdef int code = activation_code(activation)
-    z = real_array(z, "z")
-    cdef const double[::1] points = z.reshape(-1)
-    cdef double[:, ::1] out = np.empty((3, points.shape[0]))
-    with nogil:
-        cbp_activation_values(code, &points[0], points.shape[0], &out[0, 0], &out[1, 0], &out[2, 0])
-    return tuple(np.asarray(out[k]).reshape(z.shape) for k in range(3))
+    cdef Numbers points
+    open_numbers(z, "z", &points)
+    cdef size_t n = points.count
+    cdef double *out
+    try:
+        answer = empty((3, *shape_of(&points.view)))
+        out = memory_of(answer)
+        with nogil:
+            cbp_activation_values(code, points.at, n, out, out + n, out + 2 * n)
+    finally:
+        close_numbers(&points)
+    return tuple(answer)
 
 
 def kernel():
@@ -448,25 +531,26 @@ cdef class Chain:
     cdef object map(self, mapping function, object values, str argument):
         """A float for a number, else an array of the same shape."""
         cdef double number, result
-        cdef const double[::1] x
-        cdef double[::1] out
-        cdef size_t start, count, n
+        cdef double *out
+        cdef Numbers x
+        cdef size_t start, count = stretch_of(self.size)
         cdef int status
         if is_number(values, &number):
             check(function(self.values, self.codes, &number, self.size, 1, &result))
             return result
-        array = real_array(values, argument)
-        answer = np.empty(array.shape)
-        x = array.reshape(-1)
-        out = answer.reshape(-1)
-        n = x.shape[0]
-        count = stretch_of(self.size)
-        for start in range(0, n, count):
-            with nogil:
-                status = function(self.values, self.codes, &x[start], self.size,
-                                  min(count, n - start), &out[start])
-            check(status)
-            PyErr_CheckSignals()
+        open_numbers(values, argument, &x)
+        try:
+            answer = empty(shape_of(&x.view))
+            out = memory_of(answer)
+            for start in range(0, x.count, count):
+                with nogil:
+                    status = function(self.values, self.codes, x.at + start, self.size,
+                                      min(count, x.count - start), out + start)
+                check(status)
+                if start + count < x.count:
+                    PyErr_CheckSignals()
+        finally:
+            close_numbers(&x)
         return answer
 
     def __call__(self, x):
@@ -541,30 +625,30 @@ cdef class Chain:
 
     # ---- one row for each example ----
 
-    cdef object rows(self, object x, object y, int loss, double scale):
-        """(n, 2L) gradients of the loss, or of the output where y is None."""
-        cdef const double[::1] inputs = x
-        cdef const double[::1] targets = x if y is None else y
-        cdef bint outputs = y is None
-        cdef size_t start, here, n = x.shape[0]
+    cdef object rows(self, const Numbers *x, const Numbers *y, int loss, double scale):
+        """(n, 2L) gradients of the loss, or of the output where y is null."""
+        cdef size_t start, here, n = x.count, width = 2 * self.size
         cdef size_t count = stretch_of(self.size)
         cdef int status = CBP_OK
-        answer = np.empty((n, 2 * self.size))
-        cdef double[:, ::1] out = answer
+        answer = empty((n, width))
+        cdef double *out = memory_of(answer)
         cdef double *work = new_numbers(cbp_work_len(self.size, n))
         try:
             for start in range(0, n, count):
                 here = min(count, n - start)
                 with nogil:
-                    if outputs:
-                        status = cbp_jacobian(self.values, self.codes, &inputs[start], self.size,
-                                              here, work, &out[start, 0])
+                    if y == NULL:
+                        status = cbp_jacobian(self.values, self.codes, x.at + start, self.size,
+                                              here, work, out + start * width)
                     else:
-                        status = cbp_gradients(self.values, self.codes, &inputs[start],
-                                               &targets[start], self.size, here, loss, scale, work,
-                                               &out[start, 0])
-                check_examples(status, y, None)
-                PyErr_CheckSignals()
+                        status = cbp_gradients(self.values, self.codes, x.at + start,
+                                               y.at + start, self.size, here, loss, scale, work,
+                                               out + start * width)
+                if status == CBP_ERROR_TARGET:
+                    check_examples(status, <const double[:n]> y.at, None)
+                check(status)
+                if start + count < n:
+                    PyErr_CheckSignals()
         finally:
             PyMem_RawFree(work)
         return answer
@@ -597,8 +681,12 @@ cdef class Chain:
         """
         cdef double scale
         cdef int code = loss_code(loss, loss_scale, &scale)
-        inputs, targets = pair_of_arrays(x, y)
-        return self.rows(inputs, targets, code, scale)
+        cdef Examples examples
+        open_examples(x, y, None, &examples)
+        try:
+            return self.rows(&examples.x, &examples.y, code, scale)
+        finally:
+            close_examples(&examples)
 
     def jacobian(self, x):
         """The derivatives of the output by the parameters at every input.
@@ -618,59 +706,63 @@ cdef class Chain:
         InputTypeError
             If x is not real.
         """
-        return self.rows(real_array(x, "x").reshape(-1), None, 0, 1.0)
+        cdef Numbers inputs
+        open_numbers(x, "x", &inputs)
+        try:
+            return self.rows(&inputs, NULL, 0, 1.0)
+        finally:
+            close_numbers(&inputs)
 
     # ---- averages over the examples ----
 
-    cdef object means(self, object x, object y, int loss, double scale, object sample_weight,
-                      bint with_gradient):
-        """[loss, gradient ...], or [loss] alone, averaged over arrays of examples."""
-        x, y = pair_of_arrays(x, y)
-        cdef const double[::1] inputs = x
-        cdef const double[::1] targets = y
-        cdef const double[::1] weights
-        cdef const double *weight = NULL
-        cdef size_t start = 0, here, n = x.shape[0]
-        cdef size_t count = stretch_of(self.size), rows = 2
-        cdef double *work = NULL
+    cdef double means(self, object x, object y, int loss, double scale, object sample_weight,
+                      double *gradient) except? -1:
+        """The loss averaged over arrays of examples; its gradient goes to `gradient`, if any."""
+        cdef size_t rows = 2 if gradient == NULL else 2 * self.size + 2
+        cdef size_t work_len = 0 if gradient == NULL else cbp_work_len(self.size, 2)
+        cdef double value
+        cdef double *sums
         cdef int status
-        if sample_weight is not None:
-            sample_weight = weights_like(x, sample_weight)
-            weights = sample_weight
-            weight = &weights[0]
-        if with_gradient:
-            rows = 2 * self.size + 2
-            work = new_numbers(cbp_work_len(self.size, 2))
+        cdef Examples examples
+        open_examples(x, y, sample_weight, &examples)
         try:
-            totals = np.zeros((2, rows))
-            answer = np.empty(rows - 1)
-            status = self.add_up(&inputs[0], &targets[0], weight, n, loss, scale, work, totals)
+            sums = new_numbers(2 * rows + work_len)
+            try:
+                memset(sums, 0, 2 * rows * sizeof(double))
+                status = self.add_up(&examples, loss, scale, sums, rows)
+                if status == CBP_OK:
+                    status = cbp_sums_mean(sums, sums + rows, rows, sums)
+                check_examples(status, y, sample_weight)
+                if gradient != NULL:
+                    memcpy(gradient, sums + 1, 2 * self.size * sizeof(double))
+                value = sums[0]
+            finally:
+                PyMem_RawFree(sums)
         finally:
-            PyMem_RawFree(work)
-        cdef double[:, ::1] sums = totals
-        cdef double[::1] out = answer
-        if status == CBP_OK:
-            status = cbp_sums_mean(&sums[0, 0], &sums[1, 0], rows, &out[0])
-        check_examples(status, y, sample_weight)
-        return answer
+            close_examples(&examples)
+        return value
 
-    cdef int add_up(self, const double *x, const double *y, const double *weight, size_t n,
-                    int loss, double scale, double *work, double[:, ::1] sums) except 1:
-        """Adds the sums of all examples to `sums`, stretch by stretch; the status."""
-        cdef size_t start = 0, count = stretch_of(self.size)
+    cdef int add_up(self, const Examples *examples, int loss, double scale, double *sums,
+                    size_t rows) except 1:
+        """Adds the sums of all examples, stretch by stretch; the status.
+
+        At `sums` stand the sums, what they lost, and then work memory.
+        """
+        cdef size_t start = 0, here, n = examples.x.count, count = stretch_of(self.size)
         cdef int status
         while True:
+            here = min(count, n - start)
             with nogil:
-                if work != NULL:
+                if rows > 2:
                     status = cbp_gradient_sums(
-                        self.values, self.codes, x + start, y + start,
-                        weight + start if weight != NULL else NULL, self.size,
-                        min(count, n - start), loss, scale, work, &sums[0, 0], &sums[1, 0])
+                        self.values, self.codes, examples.x.at + start, examples.y.at + start,
+                        after(examples.weight.at, start), self.size, here, loss, scale,
+                        sums + 2 * rows, sums, sums + rows)
                 else:
                     status = cbp_loss_sums(
-                        self.values, self.codes, x + start, y + start,
-                        weight + start if weight != NULL else NULL, self.size,
-                        min(count, n - start), loss, scale, &sums[0, 0], &sums[1, 0])
+                        self.values, self.codes, examples.x.at + start, examples.y.at + start,
+                        after(examples.weight.at, start), self.size, here, loss, scale,
+                        sums, sums + rows)
             start += count
             if status != CBP_OK or start >= n:
                 return status
@@ -710,7 +802,7 @@ cdef class Chain:
             check_example(cbp_loss_mean(self.values, self.codes, &a, &b, NULL, self.size, 1, code,
                                         scale, &value), b)
             return value
-        return float(self.means(x, y, code, scale, sample_weight, False)[0])
+        return self.means(x, y, code, scale, sample_weight, NULL)
 
     cdef double gradient_of_numbers(self, double x, double y, int loss, double scale,
                                     double *gradient) except? -1:
@@ -747,17 +839,15 @@ cdef class Chain:
         """
         cdef double a, b, scale
         cdef Py_buffer target
-        cdef const double[::1] means
         cdef int code = loss_code(loss, loss_scale, &scale)
         if out is None:
-            out = np.empty(2 * self.size)
+            out = empty(2 * self.size)
         self.open_output(out, &target)
         try:
             if sample_weight is None and is_number(x, &a) and is_number(y, &b):
                 self.gradient_of_numbers(a, b, code, scale, <double *> target.buf)
             else:
-                means = self.means(x, y, code, scale, sample_weight, True)[1:]
-                memcpy(target.buf, &means[0], target.len)
+                self.means(x, y, code, scale, sample_weight, <double *> target.buf)
         finally:
             PyBuffer_Release(&target)
         return out
@@ -771,9 +861,9 @@ cdef class Chain:
                 f"out: expected contiguous writable float64 of shape ({2 * self.size},); {error}"
             ) from None
         if (target.ndim == 1 and <size_t> target.shape[0] == 2 * self.size
-                and target.format[0] == b"d" and target.format[1] == 0):
+                and is_float64(target)):
             return 0
-        shape = tuple(target.shape[i] for i in range(target.ndim))
+        shape = shape_of(target)
         text = target.format.decode()
         PyBuffer_Release(target)
         raise ShapeError(
@@ -800,18 +890,14 @@ cdef class Chain:
             As for `loss`.
         """
         cdef double a, b, value, scale
-        cdef Py_buffer target
         cdef int code = loss_code(loss, loss_scale, &scale)
+        answer = empty(2 * self.size)
+        cdef double *out = memory_of(answer)
         if sample_weight is None and is_number(x, &a) and is_number(y, &b):
-            answer = np.empty(2 * self.size)
-            self.open_output(answer, &target)
-            try:
-                value = self.gradient_of_numbers(a, b, code, scale, <double *> target.buf)
-            finally:
-                PyBuffer_Release(&target)
-            return value, answer
-        answer = self.means(x, y, code, scale, sample_weight, True)
-        return float(answer[0]), answer[1:]
+            value = self.gradient_of_numbers(a, b, code, scale, out)
+        else:
+            value = self.means(x, y, code, scale, sample_weight, out)
+        return value, answer
 
     def hessian(self, x, y, *, loss="squared", loss_scale=1.0, sample_weight=None):
         """The exact second derivatives of the averaged loss.
@@ -833,39 +919,36 @@ cdef class Chain:
         """
         cdef double scale
         cdef int code = loss_code(loss, loss_scale, &scale)
-        x, y = pair_of_arrays(x, y)
-        cdef const double[::1] inputs = x
-        cdef const double[::1] targets = y
-        cdef const double[::1] weights
-        cdef const double *weight = NULL
-        cdef size_t start, n = x.shape[0], width = 2 * self.size
+        cdef size_t start, n, width = 2 * self.size, len = 1 + width * width
         cdef size_t count = max(1, STRETCH // 32 // (self.size * self.size))
-        cdef int status = CBP_ERROR_EMPTY if n == 0 else CBP_OK
-        if sample_weight is not None:
-            sample_weight = weights_like(x, sample_weight)
-            weights = sample_weight
-            weight = &weights[0]
-        totals = np.zeros((2, 1 + width * width))
-        answer = np.empty(width * width)
-        cdef double[:, ::1] sums = totals
-        cdef double[::1] out = answer
-        cdef double *work = new_numbers(5 * self.size + 1)
+        cdef int status = CBP_ERROR_EMPTY
+        cdef double *sums
+        cdef Examples examples
+        answer = empty((width, width))
+        cdef double *out = memory_of(answer)
+        open_examples(x, y, sample_weight, &examples)
         try:
-            for start in range(0, n, count):
-                with nogil:
-                    status = cbp_hessian_sums(
-                        self.values, self.codes, &inputs[start], &targets[start],
-                        weight + start if weight != NULL else NULL, self.size,
-                        min(count, n - start), code, scale, work, &sums[0, 0], &sums[1, 0])
-                if status != CBP_OK:
-                    break
-                PyErr_CheckSignals()
+            n = examples.x.count
+            sums = new_numbers(2 * len + 5 * self.size + 1)
+            try:
+                memset(sums, 0, 2 * len * sizeof(double))
+                for start in range(0, n, count):
+                    with nogil:
+                        status = cbp_hessian_sums(
+                            self.values, self.codes, examples.x.at + start, examples.y.at + start,
+                            after(examples.weight.at, start), self.size, min(count, n - start),
+                            code, scale, sums + 2 * len, sums, sums + len)
+                    if status != CBP_OK:
+                        break
+                    PyErr_CheckSignals()
+                if status == CBP_OK:
+                    status = cbp_sums_mean(sums, sums + len, len, out)
+                check_examples(status, y, sample_weight)
+            finally:
+                PyMem_RawFree(sums)
         finally:
-            PyMem_RawFree(work)
-        if status == CBP_OK:
-            status = cbp_sums_mean(&sums[0, 0], &sums[1, 0], sums.shape[1], &out[0])
-        check_examples(status, y, sample_weight)
-        return answer.reshape(width, width)
+            close_examples(&examples)
+        return answer
 
     # ---- one step, one example shown ----
 
@@ -909,13 +992,14 @@ cdef class Chain:
             return value
         if not -INFINITY < rate < INFINITY:
             check(CBP_ERROR_LEARNING_RATE)
-        means = self.means(x, y, CBP_SQUARED, 1.0, None, True)
+        gradient = empty(2 * self.size)
+        value = self.means(x, y, CBP_SQUARED, 1.0, None, memory_of(gradient))
         with np.errstate(over="ignore", invalid="ignore"):
-            moved = np.where(self.free, self.params - rate * means[1:], self.params)
+            moved = np.where(self.free, self.params - rate * gradient, self.params)
         if not np.isfinite(moved).all():
             check(CBP_ERROR_NOT_FINITE)
         self.params[:] = moved
-        return float(means[0])
+        return value
 
     def trace(self, x, y, *, loss="squared", loss_scale=1.0):
         """Everything that the two passes compute for one example.

@@ -1,4 +1,4 @@
-"""Builds the one extension module: the Cython wrapper and the C core, whose header holds the version."""
+"""Builds the extension module: the Cython wrapper and the C core, whose header has the version."""
 
 import re
 from pathlib import Path

@@ -24,7 +24,7 @@ from cbackprop import _core
 
 VECTORS = Path(__file__).parents[1] / "tests" / "vectors"
 sys.path.insert(0, str(VECTORS))
-from exact import BOUNDS, DOMAIN, NAMES, SIN_REACH, error_in_ulp, jet, scales  # noqa: E402
+from exact import BOUNDS, DOMAIN, NAMES, SIN_REACH, error_in_ulp, jet, scales
 
 Floats = npt.NDArray[np.float64]
 Worst = tuple[float, float]  # the error in ulp, and z

@@ -166,7 +166,7 @@ def torch_rivals(params: Floats, x: Floats, y: Floats) -> dict[str, Rival]:
     weights, biases = params[::2].tolist(), params[1::2].tolist()
     shifts = [torch.tensor(b, dtype=torch.float64) for b in biases]
 
-    @torch.no_grad()
+    @torch.no_grad()  # type: ignore[untyped-decorator,unused-ignore]
     def by_hand() -> Any:
         for l in range(layers):  # noqa: E741
             torch.add(shifts[l], rows[l], alpha=weights[l], out=rows[l + 1])

@@ -85,9 +85,8 @@ def main() -> None:
     print(f"compiled by {name.stdout.splitlines()[0]}")
     first, *lines = (line.split() for line in answer.stdout.splitlines())
     print(f"\nSLEEF's sigmoid: {first[0]} ns per value in cache, {first[1]} from memory")
-    print(
-        "\nn = 1000000, loss and gradient    ns per example and layer    sigmoids in cache    from memory"
-    )
+    print("\nn = 1000000, loss and gradient")
+    print("        ns per example and layer    sigmoids in cache    from memory")
     for layers, ns, in_cache, in_memory in lines:
         print(
             f"L = {layers:<30}{float(ns):>24.3f}{float(in_cache):>21.2f}{float(in_memory):>15.2f}"

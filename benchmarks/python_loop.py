@@ -2,8 +2,9 @@
 
     python benchmarks/python_loop.py [--rounds N]
 
-The rivals: the same arithmetic written straight into a pure Python loop, with math.exp bound to a
-local name (nothing is faster without a compiler); Numba, one compiled call for each example; NumPy
+The rivals: the same arithmetic in pure Python, once over lists, for a chain of any length, as one
+writes it, and once unrolled into the loop for this chain alone, with math.exp bound to a local name
+(nothing is faster without a compiler); Numba, one compiled call for each example; NumPy
 on arrays of one; JAX's compiled value_and_grad; PyTorch's autograd. Rivals that are not installed
 are named and skipped. Each computes the same gradient, which is checked first.
 """
@@ -53,13 +54,13 @@ def our_rivals() -> dict[str, Callable[[int], object]]:
     def loss_and_gradient(count: int) -> None:
         x, y = X, Y
         for _ in range(count):
-            net.loss_and_gradient(x, y)
+            net.loss_and_gradient(x, y, out=out)
 
     return {
         "net(x)": forward,
         "net.step(x, y, rate)": step,
         "net.gradient(x, y, out=g)": gradient,
-        "net.loss_and_gradient(x, y)": loss_and_gradient,
+        "net.loss_and_gradient(x, y, out=g)": loss_and_gradient,
     }
 
 
@@ -108,6 +109,55 @@ def python_gradient(count: int) -> tuple[float, Gradient]:
         d1 = d2 * w2 * a1 * (1.0 - a1)
         gradient = (d1 * x, d1, d2 * a1, d2)
     return loss, gradient
+
+
+# ---- pure Python over lists: a chain of any length -----------------------------------------------
+
+
+def lists_forward(count: int) -> float:
+    """Forward pass of a chain whose parameters are lists."""
+    weights, biases, x, a = [W1, W2], [B1, B2], X, 0.0
+    for _ in range(count):
+        a = x
+        for w, b in zip(weights, biases, strict=True):
+            a = 1.0 / (1.0 + math.exp(-(w * a + b)))
+    return a
+
+
+def lists_gradient(count: int) -> tuple[float, list[float]]:
+    """Both passes of a chain whose parameters are lists."""
+    weights, biases, x, y = [W1, W2], [B1, B2], X, Y
+    loss, gradient = 0.0, [0.0] * 4
+    for _ in range(count):
+        outputs = [x]
+        for w, b in zip(weights, biases, strict=True):
+            outputs.append(1.0 / (1.0 + math.exp(-(w * outputs[-1] + b))))
+        loss = (outputs[-1] - y) ** 2
+        push = 2.0 * (outputs[-1] - y)
+        for k in range(len(weights) - 1, -1, -1):
+            a = outputs[k + 1]
+            delta = push * a * (1.0 - a)
+            gradient[2 * k] = delta * outputs[k]
+            gradient[2 * k + 1] = delta
+            push = delta * weights[k]
+    return loss, gradient
+
+
+def lists_step(count: int) -> None:
+    """Both passes and the update of a chain whose parameters are lists."""
+    weights, biases, x, y, rate = [W1, W2], [B1, B2], X, Y, RATE
+    for _ in range(count):
+        outputs = [x]
+        for w, b in zip(weights, biases, strict=True):
+            outputs.append(1.0 / (1.0 + math.exp(-(w * outputs[-1] + b))))
+        loss = (outputs[-1] - y) ** 2  # noqa: F841 net.step returns it
+        push = 2.0 * (outputs[-1] - y)
+        for k in range(len(weights) - 1, -1, -1):
+            a, w = outputs[k + 1], weights[k]
+            delta = push * a * (1.0 - a)
+            weights[k] = w - rate * delta * outputs[k]
+            biases[k] -= rate * delta
+            push = delta * w
 
 
 # ---- packages: each gives a call that returns loss and gradient, or None if it is missing --------
@@ -204,37 +254,46 @@ def main() -> None:
 
     ours = our_rivals()
     same_gradient("pure Python", python_gradient(1))
+    same_gradient("pure Python over lists", lists_gradient(1))
     python = {
-        "net(x)": python_forward,
-        "net.step(x, y, rate)": python_step,
-        "net.gradient(x, y, out=g)": python_gradient,
-        "net.loss_and_gradient(x, y)": python_gradient,
+        "net(x)": (lists_forward, python_forward),
+        "net.step(x, y, rate)": (lists_step, python_step),
+        "net.gradient(x, y, out=g)": (lists_gradient, python_gradient),
+        "net.loss_and_gradient(x, y, out=g)": (lists_gradient, python_gradient),
     }
-    print(f"\n{'per call, L = 2, sigmoid':<32}{'cbackprop':>12}{'pure Python':>14}{'ratio':>9}")
+    print(f"\n{'L = 2, sigmoid':<36}{'per call':>10}{'Python, lists':>22}{'unrolled':>22}")
     for name, run in ours.items():
-        taken = timing.interleave({"ours": run, "python": python[name]}, rounds=rounds)
-        mine, theirs = (statistics.median(taken[key]) * 1e9 for key in ("ours", "python"))
-        ratio = timing.median_ratio(taken["python"], taken["ours"])
-        print(f"{name:<32}{mine:>9.0f} ns{theirs:>11.0f} ns{ratio:>9.1f}")
+        lists, unrolled = python[name]
+        rivals: dict[str, Callable[[int], object]] = {
+            "ours": run,
+            "lists": lists,
+            "unrolled": unrolled,
+        }
+        taken = timing.interleave(rivals, rounds=rounds)
+        line = f"{name:<36}{statistics.median(taken['ours']) * 1e9:>7.0f} ns"
+        for key in ("lists", "unrolled"):
+            theirs = statistics.median(taken[key]) * 1e9
+            ratio = timing.median_ratio(taken[key], taken["ours"])
+            line += f"{theirs:>9.0f} ns, {ratio:>5.1f} ×"
+        print(line)
 
-    name = "net.loss_and_gradient(x, y)"
+    name = "net.loss_and_gradient(x, y, out=g)"
     print(f"\n{'loss and gradient':<32}{'per call':>12}{'ratio':>23}")
-    rivals = {
+    packages = {
         "Numba": numba_rival(),
         "NumPy": numpy_rival(),
         "JAX, jit": jax_rival(),
         "PyTorch, autograd": torch_rival(),
     }
-    for rival, call in rivals.items():
+    for rival, call in packages.items():
         if call is None:
             print(f"{rival:<32}{'not installed':>12}")
             continue
         same_gradient(rival, call())
         taken = timing.interleave({"ours": ours[name], "rival": timing.loop(call)}, rounds=rounds)
         theirs = statistics.median(taken["rival"]) * 1e9
-        print(
-            f"{rival:<32}{theirs:>9.0f} ns{timing.median_ratio(taken['rival'], taken['ours']):>23.0f}"
-        )
+        ratio = timing.median_ratio(taken["rival"], taken["ours"])
+        print(f"{rival:<32}{theirs:>9.0f} ns{ratio:>23.0f}")
 
 
 if __name__ == "__main__":

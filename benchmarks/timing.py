@@ -90,7 +90,7 @@ def interleave(
 
 
 def median_ratio(rival: Sequence[float], ours: Sequence[float]) -> float:
-    """The median over the rounds of the rival's time divided by ours."""
+    """Take the median over the rounds of the rival's time divided by ours."""
     return statistics.median(a / b for a, b in zip(rival, ours, strict=True))
 
 

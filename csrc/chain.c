@@ -378,12 +378,17 @@ int cbp_gradient(const cbp_real *params, const unsigned char *activations, const
     return CBP_OK;
 }
 
+CBP_INLINE cbp_real stepped(cbp_real param, cbp_real slope, cbp_real learning_rate, int frozen)
+{
+    return frozen ? param : param - learning_rate * slope;
+}
+
 int cbp_step(const unsigned char *activations, const unsigned char *frozen, const cbp_real *x, const cbp_real *y,
              size_t layers, size_t n, cbp_real learning_rate, cbp_real *work, cbp_real *params, cbp_real *mean)
 {
     const cbp_chain chain = {params, activations, layers};
     const cbp_criterion squared = {CBP_SQUARED, 1};
-    cbp_real stack[6 * CBP_STACK_LAYERS], value, *next;
+    cbp_real stack[6 * CBP_STACK_LAYERS], value, *gradient;
     int status = check_average(&chain, squared, x, y, NULL, n, params);
     work = memory_of(work, stack, layers, n);
     if (status == CBP_OK && !work) {
@@ -398,20 +403,20 @@ int cbp_step(const unsigned char *activations, const unsigned char *frozen, cons
     if (n == 1) {
         const cbp_record record = record_in(work, layers, work + 4 * layers);
         value = cbp_kernels_now()->gradient_one(&chain, squared, *x, *y, &record);
-        next = record.gradient;
+        gradient = record.gradient;
     } else {
         tile_means(&chain, squared, x, y, NULL, n, work);
         value = work[0];
-        next = work + 1;
+        gradient = work + 1;
     }
     for (size_t k = 0; k < 2 * layers; k++) {
-        next[k] = frozen && frozen[k] ? params[k] : params[k] - learning_rate * next[k];
-        if (next[k] - next[k] != 0) {
+        const cbp_real next = stepped(params[k], gradient[k], learning_rate, frozen && frozen[k]);
+        if (next - next != 0) {
             return CBP_ERROR_NOT_FINITE;
         }
     }
     for (size_t k = 0; k < 2 * layers; k++) {
-        params[k] = next[k];
+        params[k] = stepped(params[k], gradient[k], learning_rate, frozen && frozen[k]);
     }
     if (mean) {
         *mean = value;

@@ -139,9 +139,14 @@ def test_examples_that_are_not_real(net: cbp.Chain, wrong: Any, error: Any, word
         refused(lambda f=method: f(wrong, X), error, "x: ", *words, net=net)
         refused(lambda f=method: f(X, wrong), error, "y: ", *words, net=net)
     for method in (net.loss, net.gradient, net.loss_and_gradient, net.hessian):
-        weighted = {"sample_weight": wrong}
         if wrong is not None:
-            refused(lambda f=method: f(X, X, **weighted), error, "sample_weight: ", *words, net=net)
+            refused(
+                lambda f=method: f(X, X, sample_weight=wrong),
+                error,
+                "sample_weight: ",
+                *words,
+                net=net,
+            )
     refused(lambda: net.step(wrong, X, 0.1), error, "x: ", *words, net=net)
     refused(lambda: net.step(X, wrong, 0.1), error, "y: ", *words, net=net)
 
@@ -323,7 +328,11 @@ def test_targets_of_the_log_loss(net: cbp.Chain, method: str, wrong: float) -> N
         y = np.full(300, 0.5)
         y[257] = wrong
         refused(
-            lambda: function(np.zeros(300), y, loss="log"), cbp.ParameterError, "y[257]", *words, net=net
+            lambda: function(np.zeros(300), y, loss="log"),
+            cbp.ParameterError,
+            "y[257]",
+            *words,
+            net=net,
         )
 
 

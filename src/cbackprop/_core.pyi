@@ -122,6 +122,7 @@ class Chain:
         sample_weight: ArrayLike | None = None,
         out: _Out,
     ) -> _Out: ...
+    @overload
     def loss_and_gradient(
         self,
         x: ArrayLike,
@@ -130,7 +131,19 @@ class Chain:
         loss: _Loss = "squared",
         loss_scale: float = 1.0,
         sample_weight: ArrayLike | None = None,
+        out: None = None,
     ) -> tuple[float, _Vector]: ...
+    @overload
+    def loss_and_gradient(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        *,
+        loss: _Loss = "squared",
+        loss_scale: float = 1.0,
+        sample_weight: ArrayLike | None = None,
+        out: _Out,
+    ) -> tuple[float, _Out]: ...
     def hessian(
         self,
         x: ArrayLike,

@@ -837,20 +837,25 @@ cdef class Chain:
         ShapeError, ParameterError, ActivationError
             As for `loss`; then `out` has not been written.
         """
-        cdef double a, b, scale
-        cdef Py_buffer target
+        cdef double scale
         cdef int code = loss_code(loss, loss_scale, &scale)
         if out is None:
             out = empty(2 * self.size)
+        self.gradient_into(out, x, y, code, scale, sample_weight)
+        return out
+
+    cdef double gradient_into(self, object out, object x, object y, int loss, double scale,
+                              object sample_weight) except? -1:
+        """The averaged loss; its gradient goes to `out`."""
+        cdef double a, b
+        cdef Py_buffer target
         self.open_output(out, &target)
         try:
             if sample_weight is None and is_number(x, &a) and is_number(y, &b):
-                self.gradient_of_numbers(a, b, code, scale, <double *> target.buf)
-            else:
-                self.means(x, y, code, scale, sample_weight, <double *> target.buf)
+                return self.gradient_of_numbers(a, b, loss, scale, <double *> target.buf)
+            return self.means(x, y, loss, scale, sample_weight, <double *> target.buf)
         finally:
             PyBuffer_Release(&target)
-        return out
 
     cdef int open_output(self, object out, Py_buffer *target) except -1:
         """The memory of an `out` argument, to be released. A typed memoryview costs twice this."""
@@ -870,14 +875,14 @@ cdef class Chain:
             f"out: expected float64 of shape ({2 * self.size},), got shape {shape}, format {text!r}"
         )
 
-    def loss_and_gradient(self, x, y, *, loss="squared", loss_scale=1.0,
-                          sample_weight=None):
+    def loss_and_gradient(self, x, y, *, loss="squared", loss_scale=1.0, sample_weight=None,
+                          out=None):
         """The averaged loss and its gradient, for the price of the gradient.
 
         Parameters
         ----------
-        x, y, loss, loss_scale, sample_weight
-            As for `loss`.
+        x, y, loss, loss_scale, sample_weight, out
+            As for `gradient`.
 
         Returns
         -------
@@ -889,15 +894,11 @@ cdef class Chain:
         ShapeError, ParameterError, ActivationError
             As for `loss`.
         """
-        cdef double a, b, value, scale
+        cdef double scale
         cdef int code = loss_code(loss, loss_scale, &scale)
-        answer = empty(2 * self.size)
-        cdef double *out = memory_of(answer)
-        if sample_weight is None and is_number(x, &a) and is_number(y, &b):
-            value = self.gradient_of_numbers(a, b, code, scale, out)
-        else:
-            value = self.means(x, y, code, scale, sample_weight, out)
-        return value, answer
+        if out is None:
+            out = empty(2 * self.size)
+        return self.gradient_into(out, x, y, code, scale, sample_weight), out
 
     def hessian(self, x, y, *, loss="squared", loss_scale=1.0, sample_weight=None):
         """The exact second derivatives of the averaged loss.

@@ -26,14 +26,14 @@ from .reference import ACTIVATIONS, LOSSES
 
 if TYPE_CHECKING:
     # the class is generic in type stubs alone
-    Verbs: TypeAlias = "argparse._SubParsersAction[_Parser]"
+    _Verbs: TypeAlias = "argparse._SubParsersAction[_Parser]"
 
 __all__ = ["main"]
 
 # ---- verbs -------------------------------------------------------------------------------------
 
 
-def trace(verbs: Verbs) -> None:
+def trace(verbs: _Verbs) -> None:
     """Describe ``trace``: one example's derivation with numbers."""
     parser = verbs.add_parser(
         "trace",
@@ -81,7 +81,7 @@ def _run_trace(given: argparse.Namespace) -> None:
     print(json.dumps(seen.to_dict(), allow_nan=False) if given.json else seen)
 
 
-def info(verbs: Verbs) -> None:
+def info(verbs: _Verbs) -> None:
     """Describe ``info``: what is needed in a report of a problem."""
     parser = verbs.add_parser(
         "info",
@@ -108,7 +108,7 @@ def _run_info(given: argparse.Namespace) -> None:
             print(f"{name:<10} {fact}")
 
 
-VERBS: Final[tuple[Callable[[Verbs], None], ...]] = (trace, info)
+VERBS: Final[tuple[Callable[[_Verbs], None], ...]] = (trace, info)
 
 # ---- arguments ---------------------------------------------------------------------------------
 

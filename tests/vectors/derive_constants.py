@@ -104,7 +104,14 @@ TABLES = (
     Table("arctan_tail", arctan_tail, lambda z: z, (mp.mpf(0), ARCTAN_EDGE), 11, 5),
     Table("sin_tail", sin_tail, lambda z: z, (mp.mpf(0), QUARTER_EDGE), 6, 3),
     Table("cos_tail", cos_tail, lambda z: z * z, (mp.mpf(0), QUARTER_EDGE), 6, 3),
-    Table("mills_scaled", mills_scaled, lambda v: 1 / mills_scaled(v), (mp.mpf(-1), MILLS_EDGE), 24, 12),
+    Table(
+        "mills_scaled",
+        mills_scaled,
+        lambda v: 1 / mills_scaled(v),
+        (mp.mpf(-1), MILLS_EDGE),
+        24,
+        12,
+    ),
     Table("normal_centre", normal_centre, mp.sqrt, (mp.mpf(0), CENTRE_EDGE), 10, 5),
 )
 
@@ -185,7 +192,8 @@ def main() -> int:
         for name, (coefficients, error) in derive(bits).items():
             values = ", ".join(printed(c, bits) for c in coefficients)
             count = len(coefficients)
-            text = f"static const cbp_real cbp_{name}[{count}] = {{ /* error 2^{error:.1f} */ {values}}};"
+            comment = f"/* error 2^{error:.1f} */"
+            text = f"static const cbp_real cbp_{name}[{count}] = {{ {comment} {values}}};"
             if header is None:
                 print("\n".join(textwrap.wrap(text, 100, subsequent_indent="    ")))
             elif text not in header:

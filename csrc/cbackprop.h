@@ -96,7 +96,14 @@ enum cbp_status {
     CBP_ERROR_LEARNING_RATE = -11, /* a learning rate that is not finite */
     CBP_ERROR_NOT_FINITE = -12,    /* a gradient that is not finite, so that no step was made */
     CBP_ERROR_KERNEL = -13,        /* a kernel level that this processor or build does not have */
-    CBP_STATUS_END = -14
+    CBP_ERROR_OPTION = -14,        /* an option out of its range, or options of an unknown size */
+    CBP_ERROR_NO_FREE = -15,       /* every parameter is frozen: nothing to fit */
+    CBP_ERROR_FEW_EXAMPLES = -16,  /* fewer examples of positive weight than free parameters */
+    CBP_ERROR_BOUNDS = -17,        /* a lower bound above its upper one, or NaN */
+    CBP_ERROR_START = -18,         /* a start outside its bounds or not finite */
+    CBP_ERROR_START_LOSS = -19,    /* a loss at the start that is not finite */
+    CBP_ERROR_DATA = -20,          /* an example that is NaN or infinite */
+    CBP_STATUS_END = -21
 };
 
 /* CBP_VERSION of the library that runs. */
@@ -217,6 +224,112 @@ CBP_API int cbp_hessian(const cbp_real *params, const unsigned char *activations
 CBP_API int cbp_step(const unsigned char *activations, const unsigned char *frozen, const cbp_real *x,
                      const cbp_real *y, size_t layers, size_t n, cbp_real learning_rate, cbp_real *work,
                      cbp_real *params, cbp_real *mean);
+
+/* ---- fitting --------------------------------------------------------------------------------------------------- */
+/* Parameters that make the averaged loss least. Shapes: x[n], y[n], weight[n] or null, frozen[2L] or null,
+ * lower[2L] and upper[2L] or null (no bounds; -inf and inf: none there). `params` holds the start on entry and what
+ * was found on return, also when the fit was stopped or did not converge; after a failure, still the start. Frozen
+ * parameters are neither moved nor checked. Fail as cbp_gradient, and with CBP_ERROR_OPTION, CBP_ERROR_NO_FREE,
+ * CBP_ERROR_BOUNDS, CBP_ERROR_START, CBP_ERROR_START_LOSS, CBP_ERROR_DATA. */
+
+/* How a fit ended. */
+enum cbp_outcome {
+    CBP_RUNNING = 0,
+    CBP_CONVERGED, /* no step makes the loss less, to the tolerance or to what rounding lets one see */
+    CBP_EXHAUSTED, /* max_iterations were not enough */
+    CBP_STOPPED,   /* by the progress function */
+    CBP_DIVERGED,  /* the loss or its gradient ceased to be finite (descents alone) */
+    CBP_OUTCOME_END
+};
+
+/* Where a fit has got to. */
+typedef struct cbp_fit_info {
+    enum cbp_outcome outcome;
+    size_t iterations, evaluations; /* evaluations: passes over all examples, in parts of them for batches */
+    cbp_real loss;                  /* averaged, at params */
+    cbp_real gradient_norm;         /* Euclidean, of the averaged loss by the free parameters, there */
+    const cbp_real *params;         /* found so far, [2L]; after the fit, the caller's own */
+} cbp_fit_info;
+
+enum cbp_method { CBP_GRADIENT_DESCENT = 0, CBP_MOMENTUM, CBP_ADAM, CBP_METHOD_END };
+
+typedef struct cbp_fit_options {
+    size_t size; /* of this struct, by which later versions know what they were given */
+    int loss;    /* enum cbp_loss */
+    cbp_real scale;
+    size_t max_iterations;
+    cbp_real tolerance;
+    /* Called after each iteration, and during long ones every few milliseconds with the same numbers; a result other
+     * than 0 ends the fit with CBP_STOPPED. May be null. */
+    int (*progress)(void *user, const cbp_fit_info *info);
+    void *user;
+    cbp_real *history; /* the loss before the first iteration and after each, [history_len]; may be null */
+    size_t history_len;
+    size_t restarts;         /* Levenberg-Marquardt: how many other starts to try, drawn around the one given */
+    unsigned long long seed; /* of restarts and of the order of examples */
+    int method;              /* descents: enum cbp_method */
+    cbp_real learning_rate;
+    cbp_real momentum;  /* CBP_MOMENTUM: velocity = momentum * velocity - learning_rate * gradient */
+    size_t batch_size;  /* descents: examples a step; 0: all */
+} cbp_fit_options;
+
+/* Fills *options: squared loss, scale 1, 1000 iterations, tolerance 1e-10 (single: 1e-5), gradient descent on all
+ * examples with learning rate 0.1, momentum 0.9; the rest 0. Fails with CBP_ERROR_NULL. */
+CBP_API int cbp_fit_defaults(cbp_fit_options *options);
+
+/* How many numbers of work memory cbp_fit_lm and cbp_fit_covariance need, for so many parameters that are not frozen. */
+CBP_API size_t cbp_fit_work_len(size_t layers, size_t free);
+
+/* Levenberg-Marquardt: Gauss-Newton steps held to a region of trust, from the exact Jacobian by orthogonal
+ * transformations (Householder). The three robust losses are met by reweighting, the log loss in its Fisher form. A last
+ * identity layer is first solved for exactly. If the fit does not converge or leaves a parameter undetermined, it is tried
+ * again from the same start in another scaling, and from `restarts` others; the best of all is kept.
+ * Returns the best parameters found. Fails also with CBP_ERROR_FEW_EXAMPLES.
+ * Converged: the step that remains changes the outputs by less than `tolerance` times the residuals (in Euclidean norm),
+ * or by less than rounding does. */
+CBP_API int cbp_fit_lm(const unsigned char *activations, const unsigned char *frozen, const cbp_real *lower,
+                       const cbp_real *upper, const cbp_real *x, const cbp_real *y, const cbp_real *weight,
+                       size_t layers, size_t n, const cbp_fit_options *options, cbp_real *work, cbp_real *params,
+                       cbp_fit_info *info);
+
+/* How many numbers of work memory cbp_fit_descent needs. `order`, which a batch_size other than 0 needs too, is n
+ * numbers of type size_t. */
+CBP_API size_t cbp_fit_descent_work_len(size_t layers, size_t batch_size);
+
+/* Gradient descent, with momentum, or Adam (beta 0.9 and 0.999, epsilon 1e-8), on all examples or on batches of them in a
+ * shuffled order. An iteration is one pass over all examples. Converged: the norm of the averaged gradient is at most
+ * `tolerance` (never, if that is 0). Returns the last parameters; a descent that was stopped or that diverged, the best
+ * that it had after an iteration. The parameters are held to their bounds after each step. The order of examples
+ * depends on the seed alone. */
+CBP_API int cbp_fit_descent(const unsigned char *activations, const unsigned char *frozen, const cbp_real *lower,
+                            const cbp_real *upper, const cbp_real *x, const cbp_real *y, const cbp_real *weight,
+                            size_t layers, size_t n, const cbp_fit_options *options, cbp_real *work, size_t *order,
+                            cbp_real *params, cbp_fit_info *info);
+
+/* What the examples say of one parameter. */
+enum cbp_determined {
+    CBP_DETERMINED = 0,
+    CBP_FROZEN,
+    CBP_AT_BOUND,     /* held there by the data */
+    CBP_UNDETERMINED, /* the data do not fix it */
+    CBP_DETERMINED_END
+};
+
+/* Covariances from the Gauss-Newton approximation of the Hessian (as R's nls and SciPy) or from the exact one (as R's
+ * drc). */
+enum cbp_curvature { CBP_GAUSS_NEWTON = 0, CBP_OBSERVED_HESSIAN, CBP_CURVATURE_END };
+
+/* At fitted parameters: determined[2L], each of enum cbp_determined, and covariance[2L][2L]. Rows of parameters that
+ * are frozen or at a bound are 0, the variance of an undetermined one is infinite and its covariances NaN. The
+ * covariance is s^2 times the inverse curvature with s^2 = *variance = sum(weight r^2) / (examples - parameters), NaN if
+ * nothing is left over; for robust losses the weights are those of the last reweighting; for the log loss s^2 = 1. An
+ * observed Hessian that is not positive definite makes all undetermined.
+ * `work` holds cbp_fit_work_len(layers, free) numbers, for the observed Hessian 4L^2 + cbp_hessian_work_len(layers) more. */
+CBP_API int cbp_fit_covariance(const cbp_real *params, const unsigned char *activations, const unsigned char *frozen,
+                               const cbp_real *lower, const cbp_real *upper, const cbp_real *x, const cbp_real *y,
+                               const cbp_real *weight, size_t layers, size_t n, int loss, cbp_real scale,
+                               int curvature, cbp_real *work, cbp_real *variance, cbp_real *covariance,
+                               unsigned char *determined);
 
 /* ---- one example, everything shown ---------------------------------------------------------------------------- */
 

@@ -108,9 +108,8 @@ static int check_weights(const cbp_real *weight, size_t n)
     return CBP_OK;
 }
 
-/* What every average checks. */
-static int check_average(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x, const cbp_real *y,
-                         const cbp_real *weight, size_t n, const cbp_real *out)
+int cbp_check_average(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x, const cbp_real *y,
+                      const cbp_real *weight, size_t n, const cbp_real *out)
 {
     int status = check_examples(chain, criterion, x, y, n, out);
     if (status == CBP_OK && n == 0) {
@@ -254,7 +253,7 @@ int cbp_gradient_sums(const cbp_real *params, const unsigned char *activations, 
 {
     const cbp_chain chain = {params, activations, layers};
     const cbp_criterion criterion = {loss, scale};
-    const int status = check_average(&chain, criterion, x, y, weight, n, sums);
+    const int status = cbp_check_average(&chain, criterion, x, y, weight, n, sums);
     if (status != CBP_OK) {
         return status;
     }
@@ -271,7 +270,7 @@ int cbp_loss_sums(const cbp_real *params, const unsigned char *activations, cons
 {
     const cbp_chain chain = {params, activations, layers};
     const cbp_criterion criterion = {loss, scale};
-    const int status = check_average(&chain, criterion, x, y, weight, n, sums);
+    const int status = cbp_check_average(&chain, criterion, x, y, weight, n, sums);
     if (status != CBP_OK) {
         return status;
     }
@@ -320,7 +319,7 @@ int cbp_loss_mean(const cbp_real *params, const unsigned char *activations, cons
 {
     const cbp_chain chain = {params, activations, layers};
     const cbp_criterion criterion = {loss, scale};
-    const int status = check_average(&chain, criterion, x, y, weight, n, mean);
+    const int status = cbp_check_average(&chain, criterion, x, y, weight, n, mean);
     if (status != CBP_OK) {
         return status;
     }
@@ -354,7 +353,7 @@ int cbp_gradient(const cbp_real *params, const unsigned char *activations, const
     const cbp_chain chain = {params, activations, layers};
     const cbp_criterion criterion = {loss, scale};
     cbp_real stack[4 * CBP_STACK_LAYERS], value;
-    int status = check_average(&chain, criterion, x, y, weight, n, gradient);
+    int status = cbp_check_average(&chain, criterion, x, y, weight, n, gradient);
     work = memory_of(work, stack, layers, n);
     if (status == CBP_OK && !work) {
         status = CBP_ERROR_NULL;
@@ -389,7 +388,7 @@ int cbp_step(const unsigned char *activations, const unsigned char *frozen, cons
     const cbp_chain chain = {params, activations, layers};
     const cbp_criterion squared = {CBP_SQUARED, 1};
     cbp_real stack[6 * CBP_STACK_LAYERS], value, *gradient;
-    int status = check_average(&chain, squared, x, y, NULL, n, params);
+    int status = cbp_check_average(&chain, squared, x, y, NULL, n, params);
     work = memory_of(work, stack, layers, n);
     if (status == CBP_OK && !work) {
         status = CBP_ERROR_NULL;
@@ -441,7 +440,7 @@ int cbp_hessian_sums(const cbp_real *params, const unsigned char *activations, c
 {
     const cbp_chain chain = {params, activations, layers};
     const cbp_criterion criterion = {loss, scale};
-    int status = check_average(&chain, criterion, x, y, weight, n, sums);
+    int status = cbp_check_average(&chain, criterion, x, y, weight, n, sums);
     if (status == CBP_OK) {
         status = check_hessian(layers);
     }

@@ -119,6 +119,9 @@ typedef struct cbp_kernels {
                           const cbp_real *weight, size_t n, cbp_real *work, cbp_real *sums, cbp_real *lost);
     void (*hessian_sums)(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x, const cbp_real *y,
                          const cbp_real *weight, size_t n, cbp_real *work, cbp_real *sums, cbp_real *lost);
+    void (*fit_rows)(const cbp_chain *chain, cbp_criterion criterion, const unsigned char *frozen, const cbp_real *x,
+                     const cbp_real *y, const cbp_real *weight, size_t n, size_t free, cbp_real *work,
+                     cbp_real *triangle, cbp_real *sum, cbp_real *lost);
 } cbp_kernels;
 
 extern const cbp_kernels cbp_kernels_generic;
@@ -147,6 +150,10 @@ CBP_INLINE const cbp_kernels *cbp_kernels_now(void)
     const cbp_kernels *table = CBP_LOAD_CHOSEN();
     return CBP_LIKELY(table != NULL) ? table : cbp_kernels_find();
 }
+
+/* What every average checks of its arguments; `out` stands for all outputs. */
+int cbp_check_average(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x, const cbp_real *y,
+                      const cbp_real *weight, size_t n, const cbp_real *out);
 
 /* Adds `term` to the compensated sum (*sum, *lost): Knuth's two-sum, which finds the rounding error exactly. Once the
  * sum is not finite the error means nothing and is dropped. */

@@ -37,6 +37,20 @@ const char *cbp_status_string(int status)
         return "the gradient is not finite; no step was made";
     case CBP_ERROR_KERNEL:
         return "this machine or build does not have that kernel level";
+    case CBP_ERROR_OPTION:
+        return "a fit's option is out of its range, or the options are of an unknown size";
+    case CBP_ERROR_NO_FREE:
+        return "every parameter is frozen, so that there is nothing to fit";
+    case CBP_ERROR_FEW_EXAMPLES:
+        return "there are fewer examples than free parameters";
+    case CBP_ERROR_BOUNDS:
+        return "a lower bound is above its upper bound, or a bound is NaN";
+    case CBP_ERROR_START:
+        return "the start is not finite or outside its bounds";
+    case CBP_ERROR_START_LOSS:
+        return "the loss at the start is not finite";
+    case CBP_ERROR_DATA:
+        return "an example is NaN or infinite";
     default:
         return "not a status of this library";
     }

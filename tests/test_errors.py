@@ -24,6 +24,13 @@ EXPECTED = {
     "LEARNING_RATE": errors.ParameterError,
     "NOT_FINITE": errors.ParameterError,
     "KERNEL": errors.ParameterError,
+    "OPTION": errors.ParameterError,
+    "NO_FREE": errors.ParameterError,
+    "FEW_EXAMPLES": errors.ShapeError,
+    "BOUNDS": errors.ParameterError,
+    "START": errors.ParameterError,
+    "START_LOSS": errors.ParameterError,
+    "DATA": errors.ParameterError,
 }
 
 

@@ -12,6 +12,7 @@ from .errors import (
     ParameterError,
     ShapeError,
 )
+from .fitting import FitProgress, FitResult, Objective, fit
 from .model_file import load
 from .trace import Trace
 
@@ -20,11 +21,15 @@ __all__ = [
     "ActivationError",
     "CBackpropError",
     "Chain",
+    "FitProgress",
+    "FitResult",
     "InputTypeError",
     "ModelFileError",
+    "Objective",
     "ParameterError",
     "ShapeError",
     "Trace",
     "__version__",
+    "fit",
     "load",
 ]

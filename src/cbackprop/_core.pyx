@@ -19,7 +19,7 @@ from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_Check
 from cpython.long cimport PyLong_Check
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from cpython.object cimport PyObject, PyTypeObject
-from cpython.ref cimport Py_INCREF
+from cpython.ref cimport Py_DECREF, Py_INCREF
 
 from libc.math cimport INFINITY
 from libc.string cimport memcmp, memcpy, memset
@@ -81,6 +81,12 @@ cdef int loss_code(object loss, object loss_scale, double *scale) except -1:
     if code >= CBP_HUBER and not 0 < scale[0] < INFINITY:
         raise ParameterError(f"loss_scale: {loss_scale!r}; expected a positive finite number")
     return code
+
+
+def code_of_loss(loss, loss_scale):
+    """The code of a loss, after a check of both arguments."""
+    cdef double scale
+    return loss_code(loss, loss_scale, &scale)
 
 
 # ---- arguments -----------------------------------------------------------------------------------
@@ -951,6 +957,82 @@ cdef class Chain:
             close_examples(&examples)
         return answer
 
+    def sharpness(self, x, y, *, loss="squared", loss_scale=1.0, sample_weight=None):
+        """The largest eigenvalue of the Hessian of the averaged loss by the free parameters.
+
+        Gradient descent with a learning rate above 2 / sharpness moves away from a minimum.
+
+        Parameters
+        ----------
+        x, y, loss, loss_scale, sample_weight
+            As for `loss`.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ShapeError, ParameterError, ActivationError
+            As for `loss`; also if every parameter is frozen.
+        """
+        free = np.flatnonzero(self.free)
+        if free.size == 0:
+            check(CBP_ERROR_NO_FREE)
+        hessian = self.hessian(x, y, loss=loss, loss_scale=loss_scale, sample_weight=sample_weight)
+        hessian = hessian[np.ix_(free, free)]
+        if not np.isfinite(hessian).all():
+            return float("nan")
+        return float(np.linalg.eigvalsh(hessian).max())
+
+    def residuals(self, x, y):
+        """Output minus target of every example; its derivatives are `jacobian`'s rows.
+
+        Parameters
+        ----------
+        x, y : array_like
+            Inputs and targets of one shape.
+
+        Returns
+        -------
+        ndarray
+            Shape (n,), flat as the rows of `jacobian`.
+
+        Raises
+        ------
+        ShapeError
+            If x and y differ in shape.
+        InputTypeError
+            If x or y is not real.
+        """
+        x, y = real_array(x, "x"), real_array(y, "y")
+        if x.shape != y.shape:
+            raise ShapeError(f"y: shape {y.shape}, expected the shape {x.shape} of x")
+        return self.map(cbp_forward, x.reshape(-1), "x") - y.reshape(-1)
+
+    def objective(self, x, y, *, loss="squared", loss_scale=1.0, sample_weight=None):
+        """The averaged loss as a function of the free parameters, for optimisers.
+
+        Parameters
+        ----------
+        x, y, loss, loss_scale, sample_weight
+            As for `loss`.
+
+        Returns
+        -------
+        Objective
+            Called with the free parameters it returns the loss and its gradient, as
+            ``scipy.optimize.minimize(objective, objective.start, jac=True)`` expects.
+
+        Raises
+        ------
+        ShapeError, ParameterError, ActivationError
+            As for `loss`.
+        """
+        from .fitting import Objective
+
+        return Objective(self, x, y, loss=loss, loss_scale=loss_scale, sample_weight=sample_weight)
+
     # ---- one step, one example shown ----
 
     def step(self, x, y, learning_rate):
@@ -1108,3 +1190,6 @@ def rebuild(cls, params, activations, frozen):
     chain = cls(np.zeros(len(activations)), np.zeros(len(activations)), activations, frozen)
     chain.params[:] = params
     return chain
+
+
+include "_fit.pxi"

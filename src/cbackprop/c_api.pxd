@@ -32,7 +32,65 @@ cdef extern from "cbackprop.h" nogil:
         CBP_ERROR_LEARNING_RATE
         CBP_ERROR_NOT_FINITE
         CBP_ERROR_KERNEL
+        CBP_ERROR_OPTION
+        CBP_ERROR_NO_FREE
+        CBP_ERROR_FEW_EXAMPLES
+        CBP_ERROR_BOUNDS
+        CBP_ERROR_START
+        CBP_ERROR_START_LOSS
+        CBP_ERROR_DATA
         CBP_STATUS_END
+
+    enum cbp_outcome:
+        CBP_RUNNING
+        CBP_CONVERGED
+        CBP_EXHAUSTED
+        CBP_STOPPED
+        CBP_DIVERGED
+        CBP_OUTCOME_END
+
+    enum cbp_method:
+        CBP_GRADIENT_DESCENT
+        CBP_MOMENTUM
+        CBP_ADAM
+        CBP_METHOD_END
+
+    enum cbp_determined:
+        CBP_DETERMINED
+        CBP_FROZEN
+        CBP_AT_BOUND
+        CBP_UNDETERMINED
+        CBP_DETERMINED_END
+
+    enum cbp_curvature:
+        CBP_GAUSS_NEWTON
+        CBP_OBSERVED_HESSIAN
+        CBP_CURVATURE_END
+
+    ctypedef struct cbp_fit_info:
+        cbp_outcome outcome
+        size_t iterations
+        size_t evaluations
+        cbp_real loss
+        cbp_real gradient_norm
+        const cbp_real *params
+
+    ctypedef struct cbp_fit_options:
+        size_t size
+        int loss
+        cbp_real scale
+        size_t max_iterations
+        cbp_real tolerance
+        int (*progress)(void *user, const cbp_fit_info *info) noexcept
+        void *user
+        cbp_real *history
+        size_t history_len
+        size_t restarts
+        unsigned long long seed
+        int method
+        cbp_real learning_rate
+        cbp_real momentum
+        size_t batch_size
 
     ctypedef struct cbp_activation_facts:
         const char *name
@@ -86,6 +144,25 @@ cdef extern from "cbackprop.h" nogil:
     int cbp_step(const unsigned char *activations, const unsigned char *frozen, const cbp_real *x,
                  const cbp_real *y, size_t layers, size_t n, cbp_real learning_rate,
                  cbp_real *work, cbp_real *params, cbp_real *mean)
+    int cbp_fit_defaults(cbp_fit_options *options)
+    size_t cbp_fit_work_len(size_t layers, size_t free)
+    int cbp_fit_lm(const unsigned char *activations, const unsigned char *frozen,
+                   const cbp_real *lower, const cbp_real *upper, const cbp_real *x,
+                   const cbp_real *y, const cbp_real *weight, size_t layers, size_t n,
+                   const cbp_fit_options *options, cbp_real *work, cbp_real *params,
+                   cbp_fit_info *info)
+    size_t cbp_fit_descent_work_len(size_t layers, size_t batch_size)
+    int cbp_fit_descent(const unsigned char *activations, const unsigned char *frozen,
+                        const cbp_real *lower, const cbp_real *upper, const cbp_real *x,
+                        const cbp_real *y, const cbp_real *weight, size_t layers, size_t n,
+                        const cbp_fit_options *options, cbp_real *work, size_t *order,
+                        cbp_real *params, cbp_fit_info *info)
+    int cbp_fit_covariance(const cbp_real *params, const unsigned char *activations,
+                           const unsigned char *frozen, const cbp_real *lower,
+                           const cbp_real *upper, const cbp_real *x, const cbp_real *y,
+                           const cbp_real *weight, size_t layers, size_t n, int loss,
+                           cbp_real scale, int curvature, cbp_real *work, cbp_real *variance,
+                           cbp_real *covariance, unsigned char *determined)
     int cbp_trace(const cbp_real *params, const unsigned char *activations, cbp_real x, cbp_real y,
                   size_t layers, int loss, cbp_real scale, cbp_real *z, cbp_real *a,
                   cbp_real *slope, cbp_real *delta, cbp_real *gradient, cbp_real *value)

@@ -61,6 +61,13 @@ _ERROR_OF_STATUS: Final = MappingProxyType(
         -11: ParameterError,  # CBP_ERROR_LEARNING_RATE
         -12: ParameterError,  # CBP_ERROR_NOT_FINITE
         -13: ParameterError,  # CBP_ERROR_KERNEL
+        -14: ParameterError,  # CBP_ERROR_OPTION
+        -15: ParameterError,  # CBP_ERROR_NO_FREE
+        -16: ShapeError,  # CBP_ERROR_FEW_EXAMPLES
+        -17: ParameterError,  # CBP_ERROR_BOUNDS
+        -18: ParameterError,  # CBP_ERROR_START
+        -19: ParameterError,  # CBP_ERROR_START_LOSS
+        -20: ParameterError,  # CBP_ERROR_DATA
     }
 )
 

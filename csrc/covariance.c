@@ -1,0 +1,253 @@
+/* The covariance of fitted parameters, and which of them the data do not determine. */
+#include "fit.h"
+
+/* Columns of length 1 whose smallest singular value is below this, of the largest, depend on each other. */
+#define DEPENDENT ((cbp_real)(sizeof(cbp_real) == sizeof(float) ? 1e-5 : 1e-12))
+
+/* From this share in a direction that the data leave open, a parameter is undetermined. */
+#define SHARE ((cbp_real)1e-3)
+
+static cbp_real root_of(cbp_real number)
+{
+    return (cbp_real)sqrt((double)number);
+}
+
+static cbp_real column_square(const cbp_real *matrix, size_t rows, size_t columns, size_t j)
+{
+    cbp_real sum = 0;
+    for (size_t i = 0; i < rows; i++) {
+        sum += matrix[i * columns + j] * matrix[i * columns + j];
+    }
+    return sum;
+}
+
+/* Turns columns p and q of matrix[rows][columns] by an angle. */
+static void turn(cbp_real *matrix, size_t rows, size_t columns, size_t p, size_t q, cbp_real cosine, cbp_real sine)
+{
+    for (size_t i = 0; i < rows; i++) {
+        cbp_real *const a = matrix + i * columns + p, *const b = matrix + i * columns + q, kept = *a;
+        *a = cosine * kept - sine * *b;
+        *b = sine * kept + cosine * *b;
+    }
+}
+
+/* One-sided Jacobi rotations, until all columns of matrix[rows][columns] are at right angles: they are then the left
+ * singular vectors times the singular values, and right[columns][columns] has the right vectors. */
+static void straighten(cbp_real *matrix, size_t rows, size_t columns, cbp_real *right)
+{
+    const cbp_real small = sizeof(cbp_real) == sizeof(float) ? (cbp_real)FLT_EPSILON : (cbp_real)DBL_EPSILON;
+    memset(right, 0, columns * columns * sizeof *right);
+    for (size_t j = 0; j < columns; j++) {
+        right[j * columns + j] = 1;
+    }
+    for (int sweep = 0, turned = 1; turned && sweep < 40; sweep++) {
+        turned = 0;
+        for (size_t q = 1; q < columns; q++) {
+            for (size_t p = 0; p < q; p++) {
+                const cbp_real a = column_square(matrix, rows, columns, p);
+                const cbp_real b = column_square(matrix, rows, columns, q);
+                cbp_real c = 0;
+                for (size_t i = 0; i < rows; i++) {
+                    c += matrix[i * columns + p] * matrix[i * columns + q];
+                }
+                if (c * c <= small * a * (small * b)) {
+                    continue;
+                }
+                const cbp_real zeta = (b - a) / (2 * c), far = root_of(1 + zeta * zeta);
+                const cbp_real tangent = 1 / (zeta > 0 ? zeta + far : zeta - far);
+                const cbp_real cosine = 1 / root_of(1 + tangent * tangent);
+                turn(matrix, rows, columns, p, q, cosine, cosine * tangent);
+                turn(right, columns, columns, p, q, cosine, cosine * tangent);
+                turned = 1;
+            }
+        }
+    }
+}
+
+/* inverse[columns][columns] = factor * (matrix' matrix)^-1, with directions left out that are lost in rounding; those
+ * parameters that lie in one get undetermined[j] = 1, others 0. Columns are taken to length 1 first. `right` and
+ * inverse have columns^2 numbers, lengths 2 columns. */
+static void invert_square(cbp_real *matrix, size_t rows, size_t columns, cbp_real factor, cbp_real *right,
+                          cbp_real *lengths, cbp_real *inverse, cbp_real *undetermined)
+{
+    cbp_real largest = 0, *squares = lengths + columns;
+    for (size_t j = 0; j < columns; j++) {
+        lengths[j] = root_of(column_square(matrix, rows, columns, j));
+        for (size_t i = 0; i < rows; i++) {
+            matrix[i * columns + j] /= lengths[j];
+        }
+    }
+    straighten(matrix, rows, columns, right);
+    for (size_t k = 0; k < columns; k++) {
+        squares[k] = column_square(matrix, rows, columns, k);
+        largest = squares[k] > largest ? squares[k] : largest;
+    }
+    memset(inverse, 0, columns * columns * sizeof *inverse);
+    memset(undetermined, 0, columns * sizeof *undetermined);
+    for (size_t k = 0; k < columns; k++) {
+        const int lost = !(squares[k] > DEPENDENT * DEPENDENT * largest);
+        for (size_t i = 0; i < columns; i++) {
+            const cbp_real share = right[i * columns + k];
+            undetermined[i] = lost && (share > SHARE || -share > SHARE) ? 1 : undetermined[i];
+            for (size_t j = 0; !lost && j < columns; j++) {
+                inverse[i * columns + j] +=
+                    factor * (share / lengths[i]) * (right[j * columns + k] / lengths[j]) / squares[k];
+            }
+        }
+    }
+}
+
+/* Half the Hessian of the summed loss as the upper factor of Cholesky, in its place; 0 if it is not positive definite. */
+static int factor_square(cbp_real *matrix, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        for (size_t j = 0; j < i; j++) {
+            matrix[i * size + j] = 0;
+        }
+        for (size_t j = i; j < size; j++) {
+            cbp_real sum = matrix[i * size + j];
+            for (size_t k = 0; k < i; k++) {
+                sum -= matrix[k * size + i] * matrix[k * size + j];
+            }
+            if (j == i && !(sum > 0)) {
+                return 0;
+            }
+            matrix[i * size + j] = j == i ? root_of(sum) : sum / matrix[i * size + i];
+        }
+    }
+    return 1;
+}
+
+/* The columns of determined parameters, out of matrix[rows][width] with one for each that `among` does not say is
+ * frozen (null: one for every parameter), times `factor`. With `rows_too` the rows are picked in the same way. */
+static void pick(const cbp_real *matrix, size_t rows, size_t width, const unsigned char *among,
+                 const unsigned char *determined, size_t all, int rows_too, cbp_real factor, cbp_real *picked)
+{
+    for (size_t i = 0; i < rows; i++) {
+        if (rows_too && determined[i] != CBP_DETERMINED) {
+            continue;
+        }
+        for (size_t k = 0, j = 0; k < all; k++) {
+            if (determined[k] == CBP_DETERMINED) {
+                *picked++ = factor * matrix[i * width + j];
+            }
+            j += (size_t)cbp_is_free(among, k);
+        }
+    }
+}
+
+/* Sets aside what is frozen, held at a bound by the gradient, or without any effect to speak of. */
+static void set_aside(const cbp_fit *fit, const cbp_real *params, const cbp_real *triangle, size_t free,
+                      cbp_real target_size, unsigned char *determined)
+{
+    for (size_t k = 0, j = 0; k < 2 * fit->layers; k++) {
+        determined[k] = CBP_FROZEN;
+        if (!cbp_is_free(fit->frozen, k)) {
+            continue;
+        }
+        cbp_real slope = 0;
+        for (size_t i = 0; i <= j; i++) {
+            slope += triangle[i * (free + 1) + j] * triangle[i * (free + 1) + free];
+        }
+        const cbp_real length = root_of(column_square(triangle, j + 1, free + 1, j));
+        const cbp_real size = params[k] < 0 ? -params[k] : params[k] > 0 ? params[k] : 1;
+        const int held = (params[k] <= cbp_low(fit, k) && slope >= 0) || (params[k] >= cbp_high(fit, k) && slope <= 0);
+        const int weak = !(length * size > CBP_WEAK * target_size);
+        determined[k] = held ? CBP_AT_BOUND : weak ? CBP_UNDETERMINED : CBP_DETERMINED;
+        j++;
+    }
+}
+
+static size_t count_of(const unsigned char *determined, size_t all, enum cbp_determined kind)
+{
+    size_t count = 0;
+    for (size_t k = 0; k < all; k++) {
+        count += determined[k] == kind;
+    }
+    return count;
+}
+
+/* The determined parameters' covariance among zeros; undetermined ones have infinite variance. */
+static void spread(const cbp_real *inverse, const cbp_real *undetermined, size_t open, size_t all,
+                   unsigned char *determined, cbp_real *covariance)
+{
+    memset(covariance, 0, all * all * sizeof *covariance);
+    for (size_t k = 0, i = 0; k < all; k++) {
+        if (determined[k] != CBP_DETERMINED) {
+            continue;
+        }
+        for (size_t m = 0, j = 0; m < all; m++) {
+            if (determined[m] == CBP_DETERMINED) {
+                covariance[k * all + m] = inverse[i * open + j++];
+            }
+        }
+        i++;
+    }
+    for (size_t k = 0, i = 0; k < all; k++) {
+        if (determined[k] == CBP_DETERMINED && undetermined[i++] != 0) {
+            determined[k] = CBP_UNDETERMINED;
+        }
+    }
+    for (size_t k = 0; k < all; k++) {
+        for (size_t m = 0; m < all && determined[k] == CBP_UNDETERMINED; m++) {
+            const int moves = determined[m] == CBP_DETERMINED || determined[m] == CBP_UNDETERMINED;
+            covariance[k * all + m] = covariance[m * all + k] =
+                k == m ? (cbp_real)INFINITY : moves ? (cbp_real)NAN : 0;
+        }
+    }
+}
+
+int cbp_fit_covariance(const cbp_real *params, const unsigned char *activations, const unsigned char *frozen,
+                       const cbp_real *lower, const cbp_real *upper, const cbp_real *x, const cbp_real *y,
+                       const cbp_real *weight, size_t layers, size_t n, int loss, cbp_real scale, int curvature,
+                       cbp_real *work, cbp_real *variance, cbp_real *covariance, unsigned char *determined)
+{
+    const cbp_chain chain = {params, activations, layers};
+    const cbp_fit fit = {activations, frozen, lower, upper, x, y, weight, layers, n, {loss, scale}, NULL, NULL};
+    const int status = cbp_check_average(&chain, fit.criterion, x, y, weight, n, covariance);
+    if (status != CBP_OK) {
+        return status;
+    }
+    if (!work || !variance || !determined) {
+        return CBP_ERROR_NULL;
+    }
+    if (curvature < 0 || curvature >= CBP_CURVATURE_END) {
+        return CBP_ERROR_OPTION;
+    }
+    const size_t all = 2 * layers, free = cbp_count_free(frozen, layers);
+    const cbp_fit_totals totals = cbp_fit_totals_of(&fit);
+    cbp_real *triangle = work, *matrix = triangle + (free + 1) * (free + 1), *right = matrix + free * free;
+    cbp_real *inverse = right + free * free, *lengths = inverse + free * free, *undetermined = lengths + 2 * free;
+    cbp_real *passes = undetermined + free, sum = 0, lost = 0;
+    memset(triangle, 0, (free + 1) * (free + 1) * sizeof *triangle);
+    cbp_kernels_now()->fit_rows(&chain, fit.criterion, frozen, x, y, weight, n, free, passes, triangle, &sum, &lost);
+    set_aside(&fit, params, triangle, free, root_of(totals.squares), determined);
+
+    size_t open = count_of(determined, all, CBP_DETERMINED), rows = free;
+    const cbp_real left_over = totals.examples - (cbp_real)(open + count_of(determined, all, CBP_UNDETERMINED));
+    const cbp_real squares = column_square(triangle, free + 1, free + 1, free);
+    *variance = loss == CBP_LOG_LOSS ? 1 : left_over > 0 ? squares / left_over : (cbp_real)NAN;
+    if (curvature == CBP_GAUSS_NEWTON) {
+        pick(triangle, free, free + 1, frozen, determined, all, 0, 1, matrix);
+    } else {
+        cbp_real *hessian = passes;
+        const int failed = cbp_hessian(params, activations, x, y, weight, layers, n, loss, scale, hessian + all * all,
+                                       hessian);
+        if (failed != CBP_OK) {
+            return failed;
+        }
+        pick(hessian, all, all, NULL, determined, all, 1, totals.weight / 2, matrix);
+        rows = open;
+        if (!factor_square(matrix, open)) {
+            for (size_t k = 0; k < all; k++) {
+                determined[k] = determined[k] == CBP_DETERMINED ? CBP_UNDETERMINED : determined[k];
+            }
+            open = 0;
+        }
+    }
+    /* the loss is the sum of squares whose curvature is twice its matrix' matrix; the log loss is no sum of squares */
+    invert_square(matrix, rows, open, loss == CBP_LOG_LOSS ? (cbp_real)0.5 : *variance, right, lengths, inverse,
+                  undetermined);
+    spread(inverse, undetermined, open, all, determined, covariance);
+    return CBP_OK;
+}

@@ -1,0 +1,138 @@
+/* What the fits share: options, checks, progress, random numbers. */
+#include "fit.h"
+
+int cbp_fit_defaults(cbp_fit_options *options)
+{
+    if (!options) {
+        return CBP_ERROR_NULL;
+    }
+    memset(options, 0, sizeof *options);
+    options->size = sizeof *options;
+    options->scale = 1;
+    options->max_iterations = 1000;
+    options->tolerance = sizeof(cbp_real) == sizeof(float) ? (cbp_real)1e-5 : (cbp_real)1e-10;
+    options->learning_rate = (cbp_real)0.1;
+    options->momentum = (cbp_real)0.9;
+    return CBP_OK;
+}
+
+size_t cbp_count_free(const unsigned char *frozen, size_t layers)
+{
+    size_t free = 0;
+    for (size_t k = 0; k < 2 * layers; k++) {
+        free += (size_t)cbp_is_free(frozen, k);
+    }
+    return free;
+}
+
+/* ---- checks --------------------------------------------------------------------------------------------------- */
+
+static int check_options(const cbp_fit_options *options)
+{
+    const int usable = options->size == sizeof *options && options->max_iterations > 0 && options->tolerance >= 0 &&
+                       cbp_is_finite(options->tolerance) && options->method >= 0 && options->method < CBP_METHOD_END &&
+                       options->momentum >= 0 && options->momentum < 1;
+    if (!usable) {
+        return CBP_ERROR_OPTION;
+    }
+    return options->learning_rate > 0 && cbp_is_finite(options->learning_rate) ? CBP_OK : CBP_ERROR_LEARNING_RATE;
+}
+
+static int check_bounds(const cbp_fit *fit, const cbp_real *params)
+{
+    for (size_t k = 0; k < 2 * fit->layers; k++) {
+        if (!cbp_is_free(fit->frozen, k)) {
+            continue;
+        }
+        const cbp_real low = cbp_low(fit, k), high = cbp_high(fit, k);
+        if (!(low <= high)) {
+            return CBP_ERROR_BOUNDS;
+        }
+        if (!cbp_is_finite(params[k]) || params[k] < low || params[k] > high) {
+            return CBP_ERROR_START;
+        }
+    }
+    return CBP_OK;
+}
+
+static int check_data(const cbp_fit *fit)
+{
+    for (size_t i = 0; i < fit->n; i++) {
+        if (!cbp_is_finite(fit->x[i]) || !cbp_is_finite(fit->y[i])) {
+            return CBP_ERROR_DATA;
+        }
+    }
+    return CBP_OK;
+}
+
+int cbp_fit_check(const cbp_fit *fit, const cbp_real *params)
+{
+    if (!fit->options || !fit->info) {
+        return CBP_ERROR_NULL;
+    }
+    int status = check_options(fit->options);
+    if (status == CBP_OK) {
+        status = cbp_check_average(&(cbp_chain){params, fit->activations, fit->layers}, fit->criterion, fit->x, fit->y,
+                                   fit->weight, fit->n, params);
+    }
+    if (status == CBP_OK && cbp_count_free(fit->frozen, fit->layers) == 0) {
+        status = CBP_ERROR_NO_FREE;
+    }
+    if (status == CBP_OK) {
+        status = check_bounds(fit, params);
+    }
+    return status == CBP_OK ? check_data(fit) : status;
+}
+
+cbp_fit_totals cbp_fit_totals_of(const cbp_fit *fit)
+{
+    cbp_fit_totals totals = {0, 0, 0};
+    for (size_t i = 0; i < fit->n; i++) {
+        const cbp_real weight = fit->weight ? fit->weight[i] : 1;
+        totals.weight += weight;
+        totals.examples += weight > 0 ? 1 : 0;
+        totals.squares += fit->criterion.loss == CBP_LOG_LOSS ? weight : weight * (fit->y[i] * fit->y[i]);
+    }
+    return totals;
+}
+
+/* ---- progress ------------------------------------------------------------------------------------------------- */
+
+int cbp_fit_progress(const cbp_fit *fit)
+{
+    return fit->options->progress && fit->options->progress(fit->options->user, fit->info);
+}
+
+void cbp_fit_remember(const cbp_fit *fit, size_t iteration, cbp_real loss)
+{
+    if (fit->options->history && iteration < fit->options->history_len) {
+        fit->options->history[iteration] = loss;
+    }
+}
+
+/* ---- random numbers ------------------------------------------------------------------------------------------- */
+
+uint64_t cbp_random_bits(uint64_t *state)
+{
+    uint64_t bits = *state += UINT64_C(0x9e3779b97f4a7c15); /* 2^64 over the golden ratio, odd */
+    bits = (bits ^ bits >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    bits = (bits ^ bits >> 27) * UINT64_C(0x94d049bb133111eb);
+    return bits ^ bits >> 31;
+}
+
+cbp_real cbp_random_uniform(uint64_t *state)
+{
+    const int kept = sizeof(cbp_real) == sizeof(float) ? 24 : 53;
+    return (cbp_real)(cbp_random_bits(state) >> (64 - kept)) / (cbp_real)(UINT64_C(1) << kept);
+}
+
+/* Bits at or above the largest multiple of `count` are drawn again. */
+size_t cbp_random_below(uint64_t *state, size_t count)
+{
+    const uint64_t uneven = (UINT64_MAX % count + 1) % count;
+    uint64_t bits;
+    do {
+        bits = cbp_random_bits(state);
+    } while (bits > UINT64_MAX - uneven);
+    return (size_t)(bits % count);
+}

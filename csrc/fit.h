@@ -1,0 +1,82 @@
+/* What the fits share: the problem, its checks, and random numbers that are the same everywhere. */
+#ifndef CBP_FIT_H
+#define CBP_FIT_H
+
+#include "internal.h"
+
+/* A checked problem. */
+typedef struct cbp_fit {
+    const unsigned char *activations, *frozen;
+    const cbp_real *lower, *upper, *x, *y, *weight;
+    size_t layers, n;
+    cbp_criterion criterion;
+    const cbp_fit_options *options;
+    cbp_fit_info *info;
+} cbp_fit;
+
+/* Everything that a fit checks before it starts; `params` is the start. Sets *info to the state before it. */
+int cbp_fit_check(const cbp_fit *fit, const cbp_real *params);
+
+CBP_INLINE int cbp_is_free(const unsigned char *frozen, size_t k)
+{
+    return !frozen || !frozen[k];
+}
+
+/* How many of 2 * layers parameters are free. */
+size_t cbp_count_free(const unsigned char *frozen, size_t layers);
+
+CBP_INLINE int cbp_is_finite(cbp_real number)
+{
+    return number - number == 0;
+}
+
+CBP_INLINE cbp_real cbp_low(const cbp_fit *fit, size_t k)
+{
+    return fit->lower ? fit->lower[k] : (cbp_real)-INFINITY;
+}
+
+CBP_INLINE cbp_real cbp_high(const cbp_fit *fit, size_t k)
+{
+    return fit->upper ? fit->upper[k] : (cbp_real)INFINITY;
+}
+
+/* A parameter held to its bounds. */
+CBP_INLINE cbp_real cbp_bounded(const cbp_fit *fit, size_t k, cbp_real param)
+{
+    const cbp_real low = cbp_low(fit, k), high = cbp_high(fit, k);
+    return param < low ? low : param > high ? high : param;
+}
+
+/* A parameter says nothing if its change by itself moves the outputs by less than this share of the targets. */
+#define CBP_WEAK ((cbp_real)(sizeof(cbp_real) == sizeof(float) ? 1e-4 : 1e-8))
+
+/* All weights, how many examples have one above 0, and what the outputs are measured by: the weighted sum of squared
+ * targets, for the log loss of the weights. */
+typedef struct cbp_fit_totals {
+    cbp_real weight, examples, squares;
+} cbp_fit_totals;
+
+cbp_fit_totals cbp_fit_totals_of(const cbp_fit *fit);
+
+/* How many examples a pass goes through before it asks whether to stop: a few milliseconds' work, whole blocks. */
+CBP_INLINE size_t cbp_fit_stretch(size_t layers)
+{
+    return (((size_t)1 << 20) / layers / CBP_BLOCK + 1) * CBP_BLOCK;
+}
+
+/* Tells the progress function, if there is one. Not 0: the fit is to stop. */
+int cbp_fit_progress(const cbp_fit *fit);
+
+/* Writes the loss after so many iterations to the history, if there is one. */
+void cbp_fit_remember(const cbp_fit *fit, size_t iteration, cbp_real loss);
+
+/* SplitMix64 (Steele, Lea, Flood 2014): the next 64 random bits of a state that starts as the seed. */
+uint64_t cbp_random_bits(uint64_t *state);
+
+/* Uniform in [0, 1), a multiple of 2^-53 (single: 2^-24). */
+cbp_real cbp_random_uniform(uint64_t *state);
+
+/* Uniform among 0 ... count - 1, for count from 1 to 2^53, without bias. */
+size_t cbp_random_below(uint64_t *state, size_t count);
+
+#endif

@@ -1,0 +1,157 @@
+# ---- fitting: part of _core.pyx ------------------------------------------------------------------
+
+
+# What the progress function needs. Asking Python costs more than a small fit's iteration, so that it
+# is done for a callback, and else once in some milliseconds' work.
+cdef struct Watch:
+    PyObject *callback  # or null
+    PyObject *raised    # what the callback or Ctrl-C raised, or null
+    size_t params_len, cost, credit, iterations
+
+
+cdef size_t PATIENCE = 1 << 21
+
+
+cdef int watch(void *user, const cbp_fit_info *info) noexcept nogil:
+    cdef Watch *w = <Watch *> user
+    w.credit += w.cost
+    if w.credit < PATIENCE and (w.callback == NULL or info.iterations == w.iterations):
+        return 0
+    w.credit = 0
+    with gil:
+        return ask(w, info)
+
+
+cdef int ask(Watch *w, const cbp_fit_info *info) noexcept:
+    """Whether the fit is to stop."""
+    try:
+        PyErr_CheckSignals()
+        if w.callback == NULL or info.iterations == w.iterations:
+            return False
+        w.iterations = info.iterations
+        params = np.array(<const double[:w.params_len]> info.params)
+        return bool((<object> w.callback)(info.iterations, info.evaluations, info.loss,
+                                          info.gradient_norm, params))
+    except BaseException as error:
+        Py_INCREF(error)
+        w.raised = <PyObject *> error
+        return True
+
+
+def status_text(int status):
+    """The core's sentence for a status."""
+    return cbp_status_string(status).decode()
+
+
+def check_status(int status, y, sample_weight):
+    """Raise what a status stands for, and name the example at fault if there is one."""
+    check_examples(status, y, sample_weight)
+
+
+def fit_chain(Chain net, x, y, sample_weight, lower, upper, int method, int loss, double scale,
+              size_t max_iterations, double tolerance, double learning_rate, double momentum,
+              size_t batch_size, size_t restarts, unsigned long long seed, callback, history):
+    """Fits a copy of a chain; called by `fitting.fit`, which says what the arguments are.
+
+    `method` is -1 for Levenberg-Marquardt, else a descent's code; lower and upper are None or
+    arrays of shape (2L,); `history` is an array to be filled, or None. Returns a status, and after
+    success the parameters, the outcome, iterations, evaluations, loss and gradient norm.
+    """
+    cdef Examples examples
+    cdef cbp_fit_options options
+    cdef cbp_fit_info info
+    cdef Watch w
+    cdef const double *low = NULL
+    cdef const double *high = NULL
+    cdef size_t *order = NULL
+    cdef double *work = NULL
+    cdef size_t layers = net.size, free = 2 * layers - len(net.frozen)
+    cdef int status
+    memset(&w, 0, sizeof(Watch))
+    params = net.params.copy()
+    cdef double *moving = memory_of(params)
+    if lower is not None:
+        low = memory_of(lower)
+        high = memory_of(upper)
+    cbp_fit_defaults(&options)
+    options.loss = loss
+    options.scale = scale
+    options.max_iterations = max_iterations
+    options.tolerance = tolerance
+    options.learning_rate = learning_rate
+    options.momentum = momentum
+    options.batch_size = batch_size
+    options.restarts = restarts
+    options.seed = seed
+    options.progress = watch
+    options.user = &w
+    if history is not None:
+        options.history = memory_of(history)
+        options.history_len = len(history)
+    open_examples(x, y, sample_weight, &examples)
+    try:
+        w.cost = 8 * layers * examples.x.count
+        w.params_len = 2 * layers
+        if callback is not None:
+            w.callback = <PyObject *> callback
+        if method < 0:
+            work = new_numbers(cbp_fit_work_len(layers, free))
+            with nogil:
+                status = cbp_fit_lm(net.codes, net.held, low, high, examples.x.at, examples.y.at,
+                                    examples.weight.at, layers, examples.x.count, &options, work,
+                                    moving, &info)
+        else:
+            options.method = method
+            work = new_numbers(cbp_fit_descent_work_len(layers, batch_size))
+            if batch_size > 0:
+                order = <size_t *> new_numbers(examples.x.count)
+            with nogil:
+                status = cbp_fit_descent(net.codes, net.held, low, high, examples.x.at,
+                                         examples.y.at, examples.weight.at, layers,
+                                         examples.x.count, &options, work, order, moving, &info)
+    finally:
+        PyMem_RawFree(order)
+        PyMem_RawFree(work)
+        close_examples(&examples)
+    if w.raised != NULL:
+        error = <object> w.raised
+        Py_DECREF(error)
+        raise error
+    if status != CBP_OK:
+        return status, None
+    return status, (params, <int> info.outcome, info.iterations, info.evaluations, info.loss,
+                    info.gradient_norm)
+
+
+def fit_covariance(Chain net, x, y, sample_weight, lower, upper, int loss, double scale,
+                   int curvature):
+    """The variance s^2, the covariance (2L, 2L), and 2L bytes of enum cbp_determined."""
+    cdef Examples examples
+    cdef const double *low = NULL
+    cdef const double *high = NULL
+    cdef double *work = NULL
+    cdef size_t width = 2 * net.size, len_ = cbp_fit_work_len(net.size, width - len(net.frozen))
+    cdef double variance
+    cdef int status
+    answer = empty((width, width))
+    determined = bytearray(width)
+    cdef double *covariance = memory_of(answer)
+    cdef unsigned char *kinds = determined
+    if lower is not None:
+        low = memory_of(lower)
+        high = memory_of(upper)
+    if curvature == CBP_OBSERVED_HESSIAN:
+        len_ += width * width + cbp_hessian_work_len(net.size)
+    open_examples(x, y, sample_weight, &examples)
+    try:
+        work = new_numbers(len_)
+        with nogil:
+            status = cbp_fit_covariance(net.values, net.codes, net.held, low, high, examples.x.at,
+                                        examples.y.at, examples.weight.at, net.size,
+                                        examples.x.count, loss, scale, curvature, work, &variance,
+                                        covariance, kinds)
+        check_examples(status, y, sample_weight)
+    finally:
+        PyMem_RawFree(work)
+        close_examples(&examples)
+    return variance, answer, bytes(determined)

@@ -7,11 +7,6 @@
 /* From this share in a direction that the data leave open, a parameter is undetermined. */
 #define SHARE ((cbp_real)1e-3)
 
-static cbp_real root_of(cbp_real number)
-{
-    return (cbp_real)sqrt((double)number);
-}
-
 static cbp_real column_square(const cbp_real *matrix, size_t rows, size_t columns, size_t j)
 {
     cbp_real sum = 0;
@@ -35,7 +30,6 @@ static void turn(cbp_real *matrix, size_t rows, size_t columns, size_t p, size_t
  * singular vectors times the singular values, and right[columns][columns] has the right vectors. */
 static void straighten(cbp_real *matrix, size_t rows, size_t columns, cbp_real *right)
 {
-    const cbp_real small = sizeof(cbp_real) == sizeof(float) ? (cbp_real)FLT_EPSILON : (cbp_real)DBL_EPSILON;
     memset(right, 0, columns * columns * sizeof *right);
     for (size_t j = 0; j < columns; j++) {
         right[j * columns + j] = 1;
@@ -50,12 +44,12 @@ static void straighten(cbp_real *matrix, size_t rows, size_t columns, cbp_real *
                 for (size_t i = 0; i < rows; i++) {
                     c += matrix[i * columns + p] * matrix[i * columns + q];
                 }
-                if (c * c <= small * a * (small * b)) {
+                if (c * c <= CBP_EPSILON * a * (CBP_EPSILON * b)) {
                     continue;
                 }
-                const cbp_real zeta = (b - a) / (2 * c), far = root_of(1 + zeta * zeta);
+                const cbp_real zeta = (b - a) / (2 * c), far = cbp_root(1 + zeta * zeta);
                 const cbp_real tangent = 1 / (zeta > 0 ? zeta + far : zeta - far);
-                const cbp_real cosine = 1 / root_of(1 + tangent * tangent);
+                const cbp_real cosine = 1 / cbp_root(1 + tangent * tangent);
                 turn(matrix, rows, columns, p, q, cosine, cosine * tangent);
                 turn(right, columns, columns, p, q, cosine, cosine * tangent);
                 turned = 1;
@@ -72,7 +66,7 @@ static void invert_square(cbp_real *matrix, size_t rows, size_t columns, cbp_rea
 {
     cbp_real largest = 0, *squares = lengths + columns;
     for (size_t j = 0; j < columns; j++) {
-        lengths[j] = root_of(column_square(matrix, rows, columns, j));
+        lengths[j] = cbp_root(column_square(matrix, rows, columns, j));
         for (size_t i = 0; i < rows; i++) {
             matrix[i * columns + j] /= lengths[j];
         }
@@ -112,7 +106,7 @@ static int factor_square(cbp_real *matrix, size_t size)
             if (j == i && !(sum > 0)) {
                 return 0;
             }
-            matrix[i * size + j] = j == i ? root_of(sum) : sum / matrix[i * size + i];
+            matrix[i * size + j] = j == i ? cbp_root(sum) : sum / matrix[i * size + i];
         }
     }
     return 1;
@@ -149,8 +143,8 @@ static void set_aside(const cbp_fit *fit, const cbp_real *params, const cbp_real
         for (size_t i = 0; i <= j; i++) {
             slope += triangle[i * (free + 1) + j] * triangle[i * (free + 1) + free];
         }
-        const cbp_real length = root_of(column_square(triangle, j + 1, free + 1, j));
-        const cbp_real size = params[k] < 0 ? -params[k] : params[k] > 0 ? params[k] : 1;
+        const cbp_real length = cbp_root(column_square(triangle, j + 1, free + 1, j));
+        const cbp_real size = params[k] != 0 ? cbp_magnitude(params[k]) : 1;
         const int held = (params[k] <= cbp_low(fit, k) && slope >= 0) || (params[k] >= cbp_high(fit, k) && slope <= 0);
         const int weak = !(length * size > CBP_WEAK * target_size);
         determined[k] = held ? CBP_AT_BOUND : weak ? CBP_UNDETERMINED : CBP_DETERMINED;
@@ -221,7 +215,7 @@ int cbp_fit_covariance(const cbp_real *params, const unsigned char *activations,
     cbp_real *passes = undetermined + free, sum = 0, lost = 0;
     memset(triangle, 0, (free + 1) * (free + 1) * sizeof *triangle);
     cbp_kernels_now()->fit_rows(&chain, fit.criterion, frozen, x, y, weight, n, free, passes, triangle, &sum, &lost);
-    set_aside(&fit, params, triangle, free, root_of(totals.squares), determined);
+    set_aside(&fit, params, triangle, free, cbp_root(totals.squares), determined);
 
     size_t open = count_of(determined, all, CBP_DETERMINED), rows = free;
     const cbp_real left_over = totals.examples - (cbp_real)(open + count_of(determined, all, CBP_UNDETERMINED));

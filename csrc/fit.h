@@ -25,6 +25,18 @@ CBP_INLINE int cbp_is_free(const unsigned char *frozen, size_t k)
 /* How many of 2 * layers parameters are free. */
 size_t cbp_count_free(const unsigned char *frozen, size_t layers);
 
+#define CBP_EPSILON ((cbp_real)(sizeof(cbp_real) == sizeof(float) ? FLT_EPSILON : DBL_EPSILON))
+
+CBP_INLINE cbp_real cbp_root(cbp_real number)
+{
+    return (cbp_real)sqrt((double)number);
+}
+
+CBP_INLINE cbp_real cbp_magnitude(cbp_real number)
+{
+    return number < 0 ? -number : number;
+}
+
 CBP_INLINE int cbp_is_finite(cbp_real number)
 {
     return number - number == 0;

@@ -2,35 +2,22 @@
  * found from it (J. J. Moré, The Levenberg-Marquardt algorithm: implementation and theory, 1978). The Jacobian is never
  * squared: each pass takes it, row by row, into a triangle R with R'R = J'J, whose last column carries the residuals.
  */
-#include "fit.h"
-
-#define EPSILON (sizeof(cbp_real) == sizeof(float) ? (cbp_real)FLT_EPSILON : (cbp_real)DBL_EPSILON)
+#include "fit_step.h"
 
 /* Steps that change the loss by less than this are accepted unseen: the difference of two sums is all rounding. */
-#define UNSEEN (64 * EPSILON)
+#define UNSEEN (64 * CBP_EPSILON)
 
-/* A fit under way. Vectors have an entry for each free parameter, in the order of params. */
+/* A fit under way. */
 typedef struct search {
     const cbp_fit *fit;
-    size_t free, width; /* width = free + 1: the columns of a triangle, residuals last */
+    cbp_fit_step at;          /* the point reached, its triangle, and the step from there */
     cbp_real weight;      /* of all examples */
     cbp_real target_size; /* sqrt(sum weight y^2), for the log loss sqrt(sum weight): what rounding is relative to */
     cbp_real best_loss;   /* summed, at `best` */
     cbp_real *passes;     /* the kernels' memory */
-    cbp_real *triangle, *trial_triangle, *stack;
-    cbp_real *point, *low, *high, *step, *scaling, *held, *direction;
+    cbp_real *trial_triangle;
     cbp_real *params, *trial, *best, *start; /* all parameters */
 } search;
-
-static cbp_real root_of(cbp_real number)
-{
-    return (cbp_real)sqrt((double)number);
-}
-
-static cbp_real magnitude(cbp_real number)
-{
-    return number < 0 ? -number : number;
-}
 
 /* ---- memory ---------------------------------------------------------------------------------------------------- */
 
@@ -48,18 +35,18 @@ size_t cbp_fit_work_len(size_t layers, size_t free)
 static search search_in(cbp_real *work, const cbp_fit *fit)
 {
     const size_t layers = fit->layers, free = cbp_count_free(fit->frozen, layers), square = (free + 1) * (free + 1);
-    search s = {.fit = fit, .free = free, .width = free + 1, .passes = work};
-    s.triangle = work + passes_len(layers, free);
-    s.trial_triangle = s.triangle + square;
-    s.stack = s.trial_triangle + square;
-    s.point = s.stack + 2 * free * (free + 1);
-    s.low = s.point + free;
-    s.high = s.low + free;
-    s.step = s.high + free;
-    s.scaling = s.step + free;
-    s.held = s.scaling + free;
-    s.direction = s.held + free;
-    s.params = s.direction + free;
+    search s = {.fit = fit, .at = {.free = free, .width = free + 1}, .passes = work};
+    s.at.triangle = work + passes_len(layers, free);
+    s.trial_triangle = s.at.triangle + square;
+    s.at.stack = s.trial_triangle + square;
+    s.at.point = s.at.stack + 2 * free * (free + 1);
+    s.at.low = s.at.point + free;
+    s.at.high = s.at.low + free;
+    s.at.step = s.at.high + free;
+    s.at.scaling = s.at.step + free;
+    s.at.held = s.at.scaling + free;
+    s.at.direction = s.at.held + free;
+    s.params = s.at.direction + free;
     s.trial = s.params + 2 * layers;
     s.best = s.trial + 2 * layers;
     s.start = s.best + 2 * layers;
@@ -85,12 +72,12 @@ static int evaluate(const search *s, const cbp_real *params, cbp_real *triangle,
     const cbp_chain chain = {params, fit->activations, fit->layers};
     const size_t stretch = cbp_fit_stretch(fit->layers);
     cbp_real sum = 0, lost = 0;
-    memset(triangle, 0, s->width * s->width * sizeof *triangle);
+    memset(triangle, 0, s->at.width * s->at.width * sizeof *triangle);
     for (size_t start = 0; start < fit->n; start += stretch) {
         const size_t left = fit->n - start;
         cbp_kernels_now()->fit_rows(&chain, fit->criterion, fit->frozen, fit->x + start, fit->y + start,
                                     fit->weight ? fit->weight + start : NULL, left < stretch ? left : stretch,
-                                    s->free, s->passes, triangle, &sum, &lost);
+                                    s->at.free, s->passes, triangle, &sum, &lost);
         if (left > stretch && cbp_fit_progress(fit)) {
             return 1;
         }
@@ -100,263 +87,15 @@ static int evaluate(const search *s, const cbp_real *params, cbp_real *triangle,
     return 0;
 }
 
-/* Half the gradient of the summed loss: J' of the residuals. */
-static void gradient_of(const search *s, const cbp_real *triangle, cbp_real *gradient)
-{
-    for (size_t j = 0; j < s->free; j++) {
-        gradient[j] = 0;
-        for (size_t i = 0; i <= j; i++) {
-            gradient[j] += triangle[i * s->width + j] * triangle[i * s->width + s->free];
-        }
-    }
-}
-
-static cbp_real column_norm(const search *s, const cbp_real *triangle, size_t j)
-{
-    cbp_real sum = 0;
-    for (size_t i = 0; i <= j; i++) {
-        sum += triangle[i * s->width + j] * triangle[i * s->width + j];
-    }
-    return root_of(sum);
-}
-
-/* ---- small least squares ---------------------------------------------------------------------------------------- */
-
-/* Reflects rows x (columns + 1) of `stack`, of the given width, into an upper triangle. */
-static void triangulate(cbp_real *stack, size_t rows, size_t columns, size_t width)
-{
-    for (size_t k = 0; k < columns; k++) {
-        cbp_real size = 0;
-        for (size_t i = k; i < rows; i++) {
-            size += stack[i * width + k] * stack[i * width + k];
-        }
-        const cbp_real norm = root_of(size), top = stack[k * width + k];
-        if (norm == 0) {
-            continue;
-        }
-        const cbp_real reflected = top > 0 ? -norm : norm, first = top - reflected;
-        stack[k * width + k] = first;
-        for (size_t j = k + 1; j <= columns; j++) {
-            cbp_real along = 0;
-            for (size_t i = k; i < rows; i++) {
-                along += stack[i * width + k] * stack[i * width + j];
-            }
-            along /= reflected * first;
-            for (size_t i = k; i < rows; i++) {
-                stack[i * width + j] += along * stack[i * width + k];
-            }
-        }
-        stack[k * width + k] = reflected;
-        for (size_t i = k + 1; i < rows; i++) {
-            stack[i * width + k] = 0;
-        }
-    }
-}
-
-/* The step that minimises |R step + residual|^2 + damping |scaling step|^2 over the parameters that are not held; those
- * that are go the step that stands there. 0 if that is not unique. The triangle of the free ones stays in `stack`. */
-static int solve(const search *s, cbp_real damping)
-{
-    const size_t free = s->free, width = s->width;
-    const cbp_real root = root_of(damping);
-    size_t open = 0, rows = free;
-    for (size_t j = 0; j < free; j++) {
-        open += s->held[j] == 0;
-    }
-    memset(s->stack, 0, 2 * free * width * sizeof *s->stack);
-    for (size_t i = 0; i < free; i++) {
-        const cbp_real *row = s->triangle + i * width;
-        cbp_real *to = s->stack + i * width;
-        size_t column = 0;
-        to[open] = -row[free];
-        for (size_t j = i; j < free; j++) {
-            if (s->held[j] != 0) {
-                to[open] -= row[j] * s->step[j];
-            }
-        }
-        for (size_t j = 0; j < free; j++) {
-            if (s->held[j] == 0) {
-                to[column++] = j < i ? 0 : row[j];
-            }
-        }
-    }
-    if (damping > 0) {
-        for (size_t j = 0; j < free; j++) {
-            if (s->held[j] == 0) {
-                s->stack[rows * width + (rows - free)] = root * s->scaling[j];
-                rows++;
-            }
-        }
-    }
-    if (damping > 0 || open < free) {
-        triangulate(s->stack, rows, open, width);
-    }
-    for (size_t j = free, column = open; j-- > 0;) {
-        if (s->held[j] != 0) {
-            continue;
-        }
-        column--;
-        const cbp_real *row = s->stack + column * width;
-        cbp_real value = row[open];
-        size_t other = open;
-        for (size_t i = free; i-- > j + 1;) {
-            if (s->held[i] == 0) {
-                value -= row[--other] * s->step[i];
-            }
-        }
-        s->step[j] = value / row[column];
-        if (!cbp_is_finite(s->step[j])) {
-            return 0;
-        }
-    }
-    return 1;
-}
-
-static cbp_real scaled_length(const search *s)
-{
-    cbp_real sum = 0;
-    for (size_t j = 0; j < s->free; j++) {
-        if (s->held[j] == 0) {
-            sum += s->scaling[j] * s->step[j] * (s->scaling[j] * s->step[j]);
-        }
-    }
-    return root_of(sum);
-}
-
-/* -d length / d damping, over the length: |R'^-1 scaling^2 step / length|^2 with the triangle that `solve` left. */
-static cbp_real shrinkage(const search *s, cbp_real length)
-{
-    cbp_real sum = 0;
-    for (size_t j = 0, column = 0; j < s->free; j++) {
-        if (s->held[j] != 0) {
-            continue;
-        }
-        cbp_real value = s->scaling[j] * (s->scaling[j] * s->step[j] / length);
-        for (size_t i = 0; i < column; i++) {
-            value -= s->stack[i * s->width + column] * s->direction[i];
-        }
-        s->direction[column] = value / s->stack[column * s->width + column];
-        sum += s->direction[column] * s->direction[column];
-        column++;
-    }
-    return sum;
-}
-
-/* The step of about the radius' length, and the damping that makes it so; the undamped step if that is no longer. */
-static void step_within(const search *s, cbp_real radius, cbp_real *damping)
-{
-    cbp_real low = 0, high = 0, excess = 0;
-    const int unique = solve(s, 0);
-    if (unique) {
-        const cbp_real length = scaled_length(s);
-        if (length <= radius + radius / 10) {
-            *damping = 0;
-            return;
-        }
-        low = (length - radius) / (radius * shrinkage(s, length));
-    }
-    gradient_of(s, s->triangle, s->direction);
-    for (size_t j = 0; j < s->free; j++) {
-        if (s->held[j] == 0) {
-            high += s->direction[j] / s->scaling[j] * (s->direction[j] / s->scaling[j]);
-        }
-    }
-    high = root_of(high) / radius;
-    if (!cbp_is_finite(low)) {
-        low = 0;
-    }
-    for (int i = 0; i < 10; i++) {
-        if (!(*damping > low && *damping < high)) {
-            const cbp_real middle = root_of(low * high);
-            *damping = middle > high / 1000 ? middle : high / 1000;
-        }
-        if (!solve(s, *damping)) {
-            low = *damping;
-            *damping *= 10;
-            continue;
-        }
-        const cbp_real length = scaled_length(s), before = excess;
-        excess = length - radius;
-        if ((excess <= radius / 10 && excess >= -radius / 10) || (low == 0 && excess <= before && before < 0)) {
-            return;
-        }
-        if (excess > 0) {
-            low = *damping > low ? *damping : low;
-        } else {
-            high = *damping < high ? *damping : high;
-        }
-        const cbp_real next = *damping + excess / (radius * shrinkage(s, length));
-        *damping = next > low ? next : low;
-    }
-}
-
 /* ---- one attempt ------------------------------------------------------------------------------------------------ */
-
-/* Holds what stands at a bound and is pushed beyond it; whether anything is left to move. */
-static int hold_at_bounds(const search *s)
-{
-    size_t open = 0;
-    gradient_of(s, s->triangle, s->direction);
-    for (size_t j = 0; j < s->free; j++) {
-        const cbp_real slope = s->direction[j];
-        s->held[j] = (s->point[j] <= s->low[j] && slope >= 0) || (s->point[j] >= s->high[j] && slope <= 0);
-        s->step[j] = 0;
-        open += s->held[j] == 0 && slope != 0;
-    }
-    return open > 0;
-}
-
-/* What would pass a bound stops there, and the others make up for it. */
-static void stop_at_bounds(const search *s, cbp_real damping)
-{
-    for (int again = 1; again;) {
-        again = 0;
-        for (size_t j = 0; j < s->free; j++) {
-            const cbp_real to = s->point[j] + s->step[j];
-            if (s->held[j] == 0 && (to < s->low[j] || to > s->high[j])) {
-                s->step[j] = (to < s->low[j] ? s->low[j] : s->high[j]) - s->point[j];
-                s->held[j] = 1;
-                again = 1;
-            }
-        }
-        if (again && !solve(s, damping)) {
-            return;
-        }
-    }
-}
-
-/* By how much the parabola falls on the step: -(2 c'v + v'v), v = R step. */
-static cbp_real predicted_fall(const search *s)
-{
-    cbp_real sum = 0;
-    for (size_t i = 0; i < s->free; i++) {
-        const cbp_real *row = s->triangle + i * s->width;
-        cbp_real v = 0;
-        for (size_t j = i; j < s->free; j++) {
-            v += row[j] * s->step[j];
-        }
-        sum -= v * (2 * row[s->free] + v);
-    }
-    return sum;
-}
-
-/* The sum of squares that the parabola starts from. */
-static cbp_real squares(const search *s)
-{
-    cbp_real sum = 0;
-    for (size_t i = 0; i < s->width; i++) {
-        sum += s->triangle[i * s->width + s->free] * s->triangle[i * s->width + s->free];
-    }
-    return sum;
-}
 
 /* Moré's scaling keeps the longest that a column has been; the other follows the column. */
 static void rescale(const search *s, int keep, int first)
 {
-    for (size_t j = 0; j < s->free; j++) {
-        const cbp_real norm = column_norm(s, s->triangle, j);
-        if (first || !keep || norm > s->scaling[j]) {
-            s->scaling[j] = norm > 0 ? norm : first || !keep ? 1 : s->scaling[j];
+    for (size_t j = 0; j < s->at.free; j++) {
+        const cbp_real norm = cbp_fit_step_column_norm(&s->at, s->at.triangle, j);
+        if (first || !keep || norm > s->at.scaling[j]) {
+            s->at.scaling[j] = norm > 0 ? norm : first || !keep ? 1 : s->at.scaling[j];
         }
     }
 }
@@ -369,9 +108,9 @@ static int move(const search *s)
     for (size_t k = 0, j = 0; k < 2 * fit->layers; k++) {
         s->trial[k] = s->params[k];
         if (cbp_is_free(fit->frozen, k)) {
-            s->trial[k] = cbp_bounded(fit, k, s->params[k] + s->step[j]);
+            s->trial[k] = cbp_bounded(fit, k, s->params[k] + s->at.step[j]);
             const cbp_real moved = s->trial[k] - s->params[k], size = s->params[k];
-            still = still && magnitude(moved) <= 2 * EPSILON * magnitude(size);
+            still = still && cbp_magnitude(moved) <= 2 * CBP_EPSILON * cbp_magnitude(size);
             j++;
         }
     }
@@ -389,7 +128,7 @@ static void swap(cbp_real **a, cbp_real **b)
 static int is_usable(const search *s, const cbp_real *triangle, cbp_real loss)
 {
     cbp_real sum = loss;
-    for (size_t k = 0; k < s->width * s->width; k++) {
+    for (size_t k = 0; k < s->at.width * s->at.width; k++) {
         sum += triangle[k] - triangle[k];
     }
     return cbp_is_finite(sum);
@@ -401,11 +140,11 @@ static void keep_best(search *s, cbp_real loss)
     cbp_fit_info *info = s->fit->info;
     const cbp_real fall = s->best_loss - loss;
     cbp_real sum = 0;
-    gradient_of(s, s->triangle, s->direction);
-    for (size_t j = 0; j < s->free; j++) {
-        sum += s->direction[j] * s->direction[j];
+    cbp_fit_step_gradient(&s->at, s->at.triangle, s->at.direction);
+    for (size_t j = 0; j < s->at.free; j++) {
+        sum += s->at.direction[j] * s->at.direction[j];
     }
-    const cbp_real norm = 2 * root_of(sum) / s->weight;
+    const cbp_real norm = 2 * cbp_root(sum) / s->weight;
     if (fall > UNSEEN * loss || (fall >= -UNSEEN * loss && norm <= info->gradient_norm)) {
         memcpy(s->best, s->params, 2 * s->fit->layers * sizeof *s->best);
         s->best_loss = loss;
@@ -431,31 +170,31 @@ static void adapt(trust *t, cbp_real length, cbp_real ratio, int good_enough)
     }
 }
 
-/* From s->params, whose pass is in s->triangle, down to a minimum; `keep` chooses the scaling. */
+/* From s->params, whose pass is in s->at.triangle, down to a minimum; `keep` chooses the scaling. */
 static enum cbp_outcome attempt(search *s, int keep, size_t limit, cbp_real loss)
 {
     const cbp_fit *fit = s->fit;
-    const cbp_real rounding = 4 * EPSILON * s->target_size;
+    const cbp_real rounding = 4 * CBP_EPSILON * s->target_size;
     cbp_real last_share = (cbp_real)INFINITY;
     trust t = {0, 0};
     for (size_t iteration = 0; iteration < limit; iteration++) {
-        gather(s, s->params, 0, s->point);
+        gather(s, s->params, 0, s->at.point);
         rescale(s, keep, iteration == 0);
         if (iteration == 0) {
-            memset(s->held, 0, s->free * sizeof *s->held);
-            memcpy(s->step, s->point, s->free * sizeof *s->step);
-            t.radius = 100 * scaled_length(s);
+            memset(s->at.held, 0, s->at.free * sizeof *s->at.held);
+            memcpy(s->at.step, s->at.point, s->at.free * sizeof *s->at.step);
+            t.radius = 100 * cbp_fit_step_length(&s->at);
             t.radius = t.radius > 0 ? t.radius : 100;
         }
-        if (!hold_at_bounds(s)) {
+        if (!cbp_fit_step_hold_at_bounds(&s->at)) {
             return CBP_CONVERGED;
         }
-        step_within(s, t.radius, &t.damping);
-        const cbp_real length = scaled_length(s);
+        cbp_fit_step_within(&s->at, t.radius, &t.damping);
+        const cbp_real length = cbp_fit_step_length(&s->at);
         const int is_whole = t.damping == 0 || length < t.radius / 2; /* trust is not what limits it */
-        stop_at_bounds(s, t.damping);
-        const cbp_real predicted = predicted_fall(s);
-        const cbp_real share = root_of(predicted > 0 ? predicted / squares(s) : 0); /* of the residuals */
+        cbp_fit_step_stop_at_bounds(&s->at, t.damping);
+        const cbp_real predicted = cbp_fit_step_predicted_fall(&s->at);
+        const cbp_real share = cbp_root(predicted > 0 ? predicted / cbp_fit_step_squares(&s->at) : 0); /* of the residuals */
         const int still = move(s);
         cbp_real trial_loss;
         if (evaluate(s, s->trial, s->trial_triangle, &trial_loss)) {
@@ -469,7 +208,7 @@ static enum cbp_outcome attempt(search *s, int keep, size_t limit, cbp_real loss
         adapt(&t, length, fall / predicted, unseen && better);
         if (better) {
             swap(&s->params, &s->trial);
-            swap(&s->triangle, &s->trial_triangle);
+            swap(&s->at.triangle, &s->trial_triangle);
             loss = trial_loss;
             keep_best(s, loss);
         }
@@ -492,10 +231,10 @@ static enum cbp_outcome attempt(search *s, int keep, size_t limit, cbp_real loss
 /* Whether the last pass leaves a parameter undetermined, or nearly. */
 static int is_doubtful(const search *s)
 {
-    gather(s, s->params, 0, s->point);
-    for (size_t j = 0; j < s->free; j++) {
-        const cbp_real norm = column_norm(s, s->triangle, j), size = s->point[j] != 0 ? magnitude(s->point[j]) : 1;
-        const cbp_real own = magnitude(s->triangle[j * s->width + j]);
+    gather(s, s->params, 0, s->at.point);
+    for (size_t j = 0; j < s->at.free; j++) {
+        const cbp_real norm = cbp_fit_step_column_norm(&s->at, s->at.triangle, j), size = s->at.point[j] != 0 ? cbp_magnitude(s->at.point[j]) : 1;
+        const cbp_real own = cbp_magnitude(s->at.triangle[j * s->at.width + j]);
         if (!(own > norm / 100000) || !(norm * size > CBP_WEAK * s->target_size)) {
             return 1;
         }
@@ -510,7 +249,7 @@ static void draw_start(search *s, const cbp_real *params, uint64_t *random)
         s->params[k] = params[k];
         if (cbp_is_free(s->fit->frozen, k)) {
             const cbp_real low = cbp_low(s->fit, k), high = cbp_high(s->fit, k), t = cbp_random_uniform(random);
-            const cbp_real size = params[k] != 0 ? magnitude(params[k]) : 1;
+            const cbp_real size = params[k] != 0 ? cbp_magnitude(params[k]) : 1;
             const cbp_real drawn = cbp_is_finite(high - low) ? low + t * (high - low) : params[k] + (4 * t - 2) * size;
             s->params[k] = cbp_bounded(s->fit, k, drawn);
         }
@@ -518,7 +257,7 @@ static void draw_start(search *s, const cbp_real *params, uint64_t *random)
 }
 
 /* The weight and bias of a last identity layer, where free, are put where the squared loss is least for the others as
- * they are: a least-squares problem of one or two columns. */
+ * they are: a least-cbp_fit_step_squares problem of one or two columns. */
 static void solve_last_layer(search *s)
 {
     const cbp_fit *fit = s->fit;
@@ -560,10 +299,10 @@ static enum cbp_outcome search_from(search *s, cbp_real loss, const cbp_real *st
     const cbp_real best_before = s->best_loss;
     memcpy(s->params, start, 2 * s->fit->layers * sizeof *start);
     solve_last_layer(s);
-    if (evaluate(s, s->params, s->triangle, &loss)) {
+    if (evaluate(s, s->params, s->at.triangle, &loss)) {
         return CBP_STOPPED;
     }
-    if (!is_usable(s, s->triangle, loss)) {
+    if (!is_usable(s, s->at.triangle, loss)) {
         return first;
     }
     keep_best(s, loss);
@@ -586,22 +325,22 @@ int cbp_fit_lm(const unsigned char *activations, const unsigned char *frozen, co
     }
     search s = search_in(work, &fit);
     const cbp_fit_totals totals = cbp_fit_totals_of(&fit);
-    if (totals.examples < (cbp_real)s.free) {
+    if (totals.examples < (cbp_real)s.at.free) {
         return CBP_ERROR_FEW_EXAMPLES;
     }
     cbp_real loss, *const start = s.start;
     s.weight = totals.weight;
-    s.target_size = root_of(totals.squares);
+    s.target_size = cbp_root(totals.squares);
     s.best_loss = (cbp_real)INFINITY;
-    gather(&s, lower, (cbp_real)-INFINITY, s.low);
-    gather(&s, upper, (cbp_real)INFINITY, s.high);
+    gather(&s, lower, (cbp_real)-INFINITY, s.at.low);
+    gather(&s, upper, (cbp_real)INFINITY, s.at.high);
     memcpy(start, params, 2 * layers * sizeof *start);
     memcpy(s.params, start, 2 * layers * sizeof *start);
     *info = (cbp_fit_info){.outcome = CBP_RUNNING, .params = s.best};
-    if (evaluate(&s, s.params, s.triangle, &loss)) {
+    if (evaluate(&s, s.params, s.at.triangle, &loss)) {
         loss = (cbp_real)NAN;
         info->outcome = CBP_STOPPED;
-    } else if (!is_usable(&s, s.triangle, loss)) {
+    } else if (!is_usable(&s, s.at.triangle, loss)) {
         return CBP_ERROR_START_LOSS;
     } else {
         keep_best(&s, loss);
@@ -614,8 +353,8 @@ int cbp_fit_lm(const unsigned char *activations, const unsigned char *frozen, co
         memcpy(start, s.params, 2 * layers * sizeof *start);
         const cbp_real best_before = s.best_loss;
         enum cbp_outcome outcome = CBP_STOPPED;
-        if (!evaluate(&s, s.params, s.triangle, &loss)) {
-            outcome = is_usable(&s, s.triangle, loss) ? search_from(&s, loss, start) : info->outcome;
+        if (!evaluate(&s, s.params, s.at.triangle, &loss)) {
+            outcome = is_usable(&s, s.at.triangle, loss) ? search_from(&s, loss, start) : info->outcome;
         }
         if (outcome == CBP_STOPPED || s.best_loss < best_before) {
             info->outcome = outcome;

@@ -4,8 +4,8 @@
  */
 #include "fit_step.h"
 
-/* Steps that change the loss by less than this are accepted unseen: the difference of two sums is all rounding. */
-#define UNSEEN (64 * CBP_EPSILON)
+/* Convergence at least so fast is taken to go on. */
+#define FAST ((cbp_real)0.5)
 
 /* A fit under way. */
 typedef struct search {
@@ -13,9 +13,10 @@ typedef struct search {
     cbp_fit_step at;          /* the point reached, its triangle, and the step from there */
     cbp_real weight;      /* of all examples */
     cbp_real target_size; /* sqrt(sum weight y^2), for the log loss sqrt(sum weight): what rounding is relative to */
-    cbp_real best_loss;   /* summed, at `best` */
+    cbp_real best_loss, best_way; /* at `best`: the loss, summed; |J step| */
     cbp_real *passes;     /* the kernels' memory */
     cbp_real *trial_triangle;
+    cbp_real *last_step; /* an entry for each free parameter */
     cbp_real *params, *trial, *best, *start; /* all parameters */
 } search;
 
@@ -29,7 +30,7 @@ static size_t passes_len(size_t layers, size_t free)
 /* Also enough for cbp_fit_covariance, which needs less. */
 size_t cbp_fit_work_len(size_t layers, size_t free)
 {
-    return passes_len(layers, free) + 2 * (free + 1) * (free + 1) + 2 * free * (free + 1) + 7 * free + 8 * layers;
+    return passes_len(layers, free) + 2 * (free + 1) * (free + 1) + 2 * free * (free + 1) + 8 * free + 8 * layers;
 }
 
 static search search_in(cbp_real *work, const cbp_fit *fit)
@@ -46,7 +47,8 @@ static search search_in(cbp_real *work, const cbp_fit *fit)
     s.at.scaling = s.at.step + free;
     s.at.held = s.at.scaling + free;
     s.at.direction = s.at.held + free;
-    s.params = s.at.direction + free;
+    s.last_step = s.at.direction + free;
+    s.params = s.last_step + free;
     s.trial = s.params + 2 * layers;
     s.best = s.trial + 2 * layers;
     s.start = s.best + 2 * layers;
@@ -93,7 +95,7 @@ static int evaluate(const search *s, const cbp_real *params, cbp_real *triangle,
 static void rescale(const search *s, int keep, int first)
 {
     for (size_t j = 0; j < s->at.free; j++) {
-        const cbp_real norm = cbp_fit_step_column_norm(&s->at, s->at.triangle, j);
+        const cbp_real norm = cbp_fit_step_column_norm(&s->at, j);
         if (first || !keep || norm > s->at.scaling[j]) {
             s->at.scaling[j] = norm > 0 ? norm : first || !keep ? 1 : s->at.scaling[j];
         }
@@ -134,40 +136,101 @@ static int is_usable(const search *s, const cbp_real *triangle, cbp_real loss)
     return cbp_is_finite(sum);
 }
 
-/* Takes s->params for the best if they are: where rounding hides which loss is less, by the gradient. */
+/* What rounding makes of the summed loss: of its own digits, and of the outputs', which are as large as the targets.
+ * Steps that change it by less are taken unseen. */
+static cbp_real blur_of(const search *s, cbp_real loss)
+{
+    return 8 * CBP_EPSILON * (8 * loss + cbp_root(loss) * s->target_size);
+}
+
+/* Takes s->params for the best if they are: where rounding hides which loss is less, if the step from there is shorter,
+ * as seen in the outputs. */
 static void keep_best(search *s, cbp_real loss)
 {
     cbp_fit_info *info = s->fit->info;
-    const cbp_real fall = s->best_loss - loss;
-    cbp_real sum = 0;
-    cbp_fit_step_gradient(&s->at, s->at.triangle, s->at.direction);
-    for (size_t j = 0; j < s->at.free; j++) {
-        sum += s->at.direction[j] * s->at.direction[j];
-    }
-    const cbp_real norm = 2 * cbp_root(sum) / s->weight;
-    if (fall > UNSEEN * loss || (fall >= -UNSEEN * loss && norm <= info->gradient_norm)) {
+    const cbp_real fall = s->best_loss - loss, blur = blur_of(s, loss), way = cbp_fit_step_way(&s->at);
+    if (fall > blur || (fall >= -blur && way <= s->best_way)) {
         memcpy(s->best, s->params, 2 * s->fit->layers * sizeof *s->best);
         s->best_loss = loss;
+        s->best_way = way;
         info->loss = loss / s->weight;
-        info->gradient_norm = norm;
+        info->gradient_norm = 2 * cbp_fit_step_gradient_norm(&s->at) / s->weight;
     }
 }
 
-/* The region of trust: its radius and the damping that goes with it. */
-typedef struct trust {
-    cbp_real radius, damping;
-} trust;
+/* What an attempt knows of its way. */
+typedef struct course {
+    cbp_real radius, damping; /* of the region of trust */
+    cbp_real share;           /* how far the last step went beside the residuals: |J step| / |residuals| */
+    int is_plain;             /* the last step was the undamped one, and was taken */
+} course;
 
 /* Learns from a step of the given length, which brought `ratio` of what was predicted. */
-static void adapt(trust *t, cbp_real length, cbp_real ratio, int good_enough)
+static void adapt(course *c, cbp_real length, cbp_real ratio, int good_enough)
 {
     if (!(ratio > (cbp_real)0.25) && !good_enough) {
-        t->radius = length / 4 < t->radius / 2 ? length / 4 : t->radius / 2;
-        t->damping *= 4;
-    } else if (t->damping == 0 || ratio >= (cbp_real)0.75) {
-        t->radius = t->radius > 2 * length ? t->radius : 2 * length;
-        t->damping /= 2;
+        c->radius = length / 4 < c->radius / 2 ? length / 4 : c->radius / 2;
+        c->damping *= 4;
+    } else if (c->damping == 0 || ratio >= (cbp_real)0.75) {
+        c->radius = c->radius > 2 * length ? c->radius : 2 * length;
+        c->damping /= 2;
     }
+}
+
+static void begin(search *s, course *c)
+{
+    memset(s->at.held, 0, s->at.free * sizeof *s->at.held);
+    memcpy(s->at.step, s->at.point, s->at.free * sizeof *s->at.step);
+    const cbp_real radius = 100 * cbp_fit_step_length(&s->at);
+    *c = (course){radius > 0 ? radius : 100, 0, (cbp_real)INFINITY, 0};
+}
+
+/* Near a minimum an undamped step is a fixed part of the one before it, since one direction converges more slowly than
+ * the others. It is then made to go all the way (Aitken's extrapolation); whether it was. */
+static int extrapolate(search *s)
+{
+    cbp_real both = 0, own = 0, last = 0;
+    for (size_t j = 0; j < s->at.free; j++) {
+        const cbp_real now = s->at.scaling[j] * s->at.step[j], before = s->at.scaling[j] * s->last_step[j];
+        both += now * before;
+        own += now * now;
+        last += before * before;
+    }
+    const cbp_real part = both / last;
+    if (!(both * both > (cbp_real)0.9 * own * last && part < (cbp_real)0.9 && part > (cbp_real)-0.9)) {
+        return 0;
+    }
+    for (size_t j = 0; j < s->at.free; j++) {
+        s->at.step[j] /= 1 - part;
+    }
+    return 1;
+}
+
+/* The step from s->at, and the way it makes: its length, predicted fall and share. */
+typedef struct plan {
+    cbp_real length, predicted, share, rest; /* rest: the share that will be left after it, as far as can be told */
+    int is_whole, is_plain;                  /* trust is not what limits it; undamped, and as it came */
+} plan;
+
+static plan make_plan(search *s, course *c)
+{
+    plan p;
+    const int is_bounded = s->fit->lower || s->fit->upper;
+    cbp_fit_step_within(&s->at, c->radius, &c->damping);
+    p.length = cbp_fit_step_length(&s->at);
+    p.is_whole = c->damping == 0 || p.length < c->radius / 2;
+    p.is_plain = c->damping == 0 && !is_bounded;
+    if (is_bounded) {
+        cbp_fit_step_stop_at_bounds(&s->at, c->damping);
+    }
+    p.predicted = cbp_fit_step_predicted_fall(&s->at);
+    p.share = cbp_root(p.predicted > 0 ? p.predicted / cbp_fit_step_squares(&s->at) : 0);
+    const cbp_real rate = p.is_plain && c->is_plain ? p.share / c->share : 1;
+    p.rest = rate < FAST ? p.share * rate / (1 - rate) : p.share;
+    if (p.is_plain && c->is_plain && rate < FAST) {
+        p.is_plain = !extrapolate(s);
+    }
+    return p;
 }
 
 /* From s->params, whose pass is in s->at.triangle, down to a minimum; `keep` chooses the scaling. */
@@ -175,50 +238,42 @@ static enum cbp_outcome attempt(search *s, int keep, size_t limit, cbp_real loss
 {
     const cbp_fit *fit = s->fit;
     const cbp_real rounding = 4 * CBP_EPSILON * s->target_size;
-    cbp_real last_share = (cbp_real)INFINITY;
-    trust t = {0, 0};
+    course c;
     for (size_t iteration = 0; iteration < limit; iteration++) {
         gather(s, s->params, 0, s->at.point);
         rescale(s, keep, iteration == 0);
         if (iteration == 0) {
-            memset(s->at.held, 0, s->at.free * sizeof *s->at.held);
-            memcpy(s->at.step, s->at.point, s->at.free * sizeof *s->at.step);
-            t.radius = 100 * cbp_fit_step_length(&s->at);
-            t.radius = t.radius > 0 ? t.radius : 100;
+            begin(s, &c);
         }
         if (!cbp_fit_step_hold_at_bounds(&s->at)) {
             return CBP_CONVERGED;
         }
-        cbp_fit_step_within(&s->at, t.radius, &t.damping);
-        const cbp_real length = cbp_fit_step_length(&s->at);
-        const int is_whole = t.damping == 0 || length < t.radius / 2; /* trust is not what limits it */
-        cbp_fit_step_stop_at_bounds(&s->at, t.damping);
-        const cbp_real predicted = cbp_fit_step_predicted_fall(&s->at);
-        const cbp_real share = cbp_root(predicted > 0 ? predicted / cbp_fit_step_squares(&s->at) : 0); /* of the residuals */
+        const plan p = make_plan(s, &c);
         const int still = move(s);
         cbp_real trial_loss;
         if (evaluate(s, s->trial, s->trial_triangle, &trial_loss)) {
             return CBP_STOPPED;
         }
-        const cbp_real fall = loss - trial_loss;
-        const int unseen = predicted <= UNSEEN * loss;
-        const int better =
-            is_usable(s, s->trial_triangle, trial_loss) && (fall > 0 || (unseen && -fall <= UNSEEN * loss));
-        t.radius = iteration == 0 && length < t.radius ? length : t.radius;
-        adapt(&t, length, fall / predicted, unseen && better);
+        const cbp_real fall = loss - trial_loss, blur = blur_of(s, loss);
+        const int unseen = p.predicted <= blur;
+        const int better = is_usable(s, s->trial_triangle, trial_loss) && (fall > 0 || (unseen && -fall <= blur));
+        c.radius = iteration == 0 && p.length < c.radius ? p.length : c.radius;
+        adapt(&c, p.length, fall / p.predicted, unseen && better);
         if (better) {
             swap(&s->params, &s->trial);
             swap(&s->at.triangle, &s->trial_triangle);
+            swap(&s->at.step, &s->last_step);
             loss = trial_loss;
             keep_best(s, loss);
         }
         fit->info->iterations++;
         cbp_fit_remember(fit, fit->info->iterations, s->best_loss / s->weight);
-        if (still || predicted <= rounding * rounding || (is_whole && share <= fit->options->tolerance) ||
-            (is_whole && unseen && (!better || share > last_share))) {
+        if (still || p.predicted <= rounding * rounding ||
+            (p.is_whole && (p.rest <= fit->options->tolerance || (unseen && (!better || p.share > c.share))))) {
             return CBP_CONVERGED;
         }
-        last_share = share;
+        c.share = p.share;
+        c.is_plain = p.is_plain && better;
         if (cbp_fit_progress(fit)) {
             return CBP_STOPPED;
         }
@@ -233,7 +288,8 @@ static int is_doubtful(const search *s)
 {
     gather(s, s->params, 0, s->at.point);
     for (size_t j = 0; j < s->at.free; j++) {
-        const cbp_real norm = cbp_fit_step_column_norm(&s->at, s->at.triangle, j), size = s->at.point[j] != 0 ? cbp_magnitude(s->at.point[j]) : 1;
+        const cbp_real norm = cbp_fit_step_column_norm(&s->at, j);
+        const cbp_real size = s->at.point[j] != 0 ? cbp_magnitude(s->at.point[j]) : 1;
         const cbp_real own = cbp_magnitude(s->at.triangle[j * s->at.width + j]);
         if (!(own > norm / 100000) || !(norm * size > CBP_WEAK * s->target_size)) {
             return 1;

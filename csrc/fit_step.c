@@ -1,22 +1,22 @@
-/* One step of Levenberg-Marquardt: the least-cbp_fit_step_squares step of a triangle, held to a region of trust and to bounds. */
+/* One step of Levenberg-Marquardt: the least-squares step of a triangle, held to a region of trust and to bounds. */
 #include "fit_step.h"
 
 /* Half the gradient of the summed loss: J' of the residuals. */
-void cbp_fit_step_gradient(const cbp_fit_step *s, const cbp_real *triangle, cbp_real *gradient)
+static void gradient_of(const cbp_fit_step *s, cbp_real *gradient)
 {
     for (size_t j = 0; j < s->free; j++) {
         gradient[j] = 0;
         for (size_t i = 0; i <= j; i++) {
-            gradient[j] += triangle[i * s->width + j] * triangle[i * s->width + s->free];
+            gradient[j] += s->triangle[i * s->width + j] * s->triangle[i * s->width + s->free];
         }
     }
 }
 
-cbp_real cbp_fit_step_column_norm(const cbp_fit_step *s, const cbp_real *triangle, size_t j)
+cbp_real cbp_fit_step_column_norm(const cbp_fit_step *s, size_t j)
 {
     cbp_real sum = 0;
     for (size_t i = 0; i <= j; i++) {
-        sum += triangle[i * s->width + j] * triangle[i * s->width + j];
+        sum += s->triangle[i * s->width + j] * s->triangle[i * s->width + j];
     }
     return cbp_root(sum);
 }
@@ -154,7 +154,7 @@ void cbp_fit_step_within(const cbp_fit_step *s, cbp_real radius, cbp_real *dampi
         }
         low = (length - radius) / (radius * shrinkage(s, length));
     }
-    cbp_fit_step_gradient(s, s->triangle, s->direction);
+    gradient_of(s, s->direction);
     for (size_t j = 0; j < s->free; j++) {
         if (s->held[j] == 0) {
             high += s->direction[j] / s->scaling[j] * (s->direction[j] / s->scaling[j]);
@@ -193,7 +193,7 @@ void cbp_fit_step_within(const cbp_fit_step *s, cbp_real radius, cbp_real *dampi
 int cbp_fit_step_hold_at_bounds(const cbp_fit_step *s)
 {
     size_t open = 0;
-    cbp_fit_step_gradient(s, s->triangle, s->direction);
+    gradient_of(s, s->direction);
     for (size_t j = 0; j < s->free; j++) {
         const cbp_real slope = s->direction[j];
         s->held[j] = (s->point[j] <= s->low[j] && slope >= 0) || (s->point[j] >= s->high[j] && slope <= 0);
@@ -237,13 +237,28 @@ cbp_real cbp_fit_step_predicted_fall(const cbp_fit_step *s)
     return sum;
 }
 
-/* The sum of cbp_fit_step_squares that the parabola starts from. */
+/* The sum of squares that the parabola starts from. */
 cbp_real cbp_fit_step_squares(const cbp_fit_step *s)
 {
-    cbp_real sum = 0;
-    for (size_t i = 0; i < s->width; i++) {
-        sum += s->triangle[i * s->width + s->free] * s->triangle[i * s->width + s->free];
-    }
-    return sum;
+    const cbp_real left = s->triangle[s->free * s->width + s->free], way = cbp_fit_step_way(s);
+    return left * left + way * way;
 }
 
+cbp_real cbp_fit_step_way(const cbp_fit_step *s)
+{
+    cbp_real sum = 0;
+    for (size_t i = 0; i < s->free; i++) {
+        sum += s->triangle[i * s->width + s->free] * s->triangle[i * s->width + s->free];
+    }
+    return cbp_root(sum);
+}
+
+cbp_real cbp_fit_step_gradient_norm(const cbp_fit_step *s)
+{
+    cbp_real sum = 0;
+    gradient_of(s, s->direction);
+    for (size_t j = 0; j < s->free; j++) {
+        sum += s->direction[j] * s->direction[j];
+    }
+    return cbp_root(sum);
+}

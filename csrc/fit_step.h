@@ -15,11 +15,8 @@ typedef struct cbp_fit_step {
     cbp_real *direction; /* to work in */
 } cbp_fit_step;
 
-/* Half the gradient of the summed loss: J' of the residuals. */
-void cbp_fit_step_gradient(const cbp_fit_step *s, const cbp_real *triangle, cbp_real *gradient);
-
 /* Euclidean norm of column j of the Jacobian. */
-cbp_real cbp_fit_step_column_norm(const cbp_fit_step *s, const cbp_real *triangle, size_t j);
+cbp_real cbp_fit_step_column_norm(const cbp_fit_step *s, size_t j);
 
 /* Holds what stands at a bound and is pushed beyond it; whether anything is left to move. */
 int cbp_fit_step_hold_at_bounds(const cbp_fit_step *s);
@@ -36,5 +33,11 @@ void cbp_fit_step_stop_at_bounds(const cbp_fit_step *s, cbp_real damping);
 /* By how much the parabola falls on the step, and the sum of squares that it falls from. */
 cbp_real cbp_fit_step_predicted_fall(const cbp_fit_step *s);
 cbp_real cbp_fit_step_squares(const cbp_fit_step *s);
+
+/* |J step| of the undamped step: how far the outputs are from the best that the parabola knows. */
+cbp_real cbp_fit_step_way(const cbp_fit_step *s);
+
+/* Euclidean norm of J' residuals, half the gradient of the summed loss. */
+cbp_real cbp_fit_step_gradient_norm(const cbp_fit_step *s);
 
 #endif

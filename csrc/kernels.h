@@ -798,15 +798,24 @@ static void tile_columns(const cbp_chain *chain, cbp_criterion criterion, const 
 {
     const size_t last = chain->layers - 1, lane_count = padded(count);
     cbp_real *a = work, *slopes = a + (chain->layers + 1) * CBP_TILE;
-    cbp_real target[CBP_TILE], factor[CBP_TILE] = {0}, error[CBP_TILE] = {0}, push[CBP_TILE], delta[CBP_TILE];
+    cbp_real target[CBP_TILE], factor[CBP_TILE], error[CBP_TILE], push[CBP_TILE], delta[CBP_TILE];
     const cbp_real *input = forward_tile(chain, x, count, a, slopes);
-    for (size_t j = 0; j < count; j++) {
-        factor[j] = weight ? weight[j] : 1;
+    if (weight) {
+        memcpy(factor, weight, count * sizeof *factor);
+    } else {
+        for (size_t j = 0; j < lane_count; j++) {
+            factor[j] = 1;
+        }
     }
+    clear_padding(factor, count);
     tile_bend(criterion, chain->params[2 * last], chain->params[2 * last + 1], last ? a + last * CBP_TILE : input,
               a + chain->layers * CBP_TILE, tile_of(y, count, target), factor, lane_count, error, push,
               columns + free * CBP_TILE);
-    add_tile(error, lanes);
+    for (size_t start = 0; start < lane_count; start += CBP_LANES) {
+        for (size_t k = 0; k < CBP_LANES; k++) {
+            lanes[k] += error[start + k];
+        }
+    }
     for (size_t j = 0; criterion.loss == CBP_LOG_LOSS && j < lane_count; j++) {
         slopes[last * CBP_TILE + j] = 1;
     }
@@ -826,7 +835,7 @@ static void tile_columns(const cbp_chain *chain, cbp_criterion criterion, const 
 }
 
 /* The scalar product of two columns, lane by lane and then the lanes. */
-static cbp_real product_of(const cbp_real *CBP_RESTRICT a, const cbp_real *CBP_RESTRICT b, size_t count)
+CBP_INLINE cbp_real product_of(const cbp_real *CBP_RESTRICT a, const cbp_real *CBP_RESTRICT b, size_t count)
 {
     cbp_real lane[CBP_LANES] = {0};
     for (size_t start = 0; start < count; start += CBP_LANES) {
@@ -839,7 +848,7 @@ static cbp_real product_of(const cbp_real *CBP_RESTRICT a, const cbp_real *CBP_R
 }
 
 /* target += factor * column */
-static void add_multiple(cbp_real factor, const cbp_real *CBP_RESTRICT column, size_t count,
+CBP_INLINE void add_multiple(cbp_real factor, const cbp_real *CBP_RESTRICT column, size_t count,
                          cbp_real *CBP_RESTRICT target)
 {
     for (size_t j = 0; j < count; j++) {
@@ -847,9 +856,7 @@ static void add_multiple(cbp_real factor, const cbp_real *CBP_RESTRICT column, s
     }
 }
 
-/* Householder's reflections take the `count` rows that stand in columns into the upper triangle[width][width] above
- * them: its transpose times itself grows by that of the rows. The columns are used up. */
-static void add_rows(size_t width, size_t count, cbp_real *columns, cbp_real *triangle)
+CBP_INLINE void reflect_rows(size_t width, size_t count, cbp_real *columns, cbp_real *triangle)
 {
     for (size_t k = 0; k < width; k++) {
         cbp_real *row = triangle + k * width, *column = columns + k * CBP_TILE;
@@ -868,6 +875,17 @@ static void add_rows(size_t width, size_t count, cbp_real *columns, cbp_real *tr
             row[j] = CBP_FMA(along, first, row[j]);
             add_multiple(along, column, count, other);
         }
+    }
+}
+
+/* Householder's reflections take the `count` rows that stand in columns into the upper triangle[width][width] above
+ * them: its transpose times itself grows by that of the rows. The columns are used up. */
+static void add_rows(size_t width, size_t count, cbp_real *columns, cbp_real *triangle)
+{
+    if (count == CBP_LANES) { /* the loops of a small fit fold into straight code */
+        reflect_rows(width, CBP_LANES, columns, triangle);
+    } else {
+        reflect_rows(width, count, columns, triangle);
     }
 }
 

@@ -10,55 +10,18 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import shlex
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
+import building
 import timing
 
 from cbackprop import _core
 
-ROOT = Path(__file__).parents[1]
 VECTORS = {"avx512": ["-mavx512f"], "avx2": ["-mavx2", "-mfma"]}
-
-
-def setup_flags() -> list[str]:
-    """Read what setup.py compiles with."""
-    text = (ROOT / "setup.py").read_text(encoding="utf-8")
-    block = re.search(r"UNIX_FLAGS = \[(.*?)\]", text, re.DOTALL)
-    if block is None:
-        raise SystemExit("setup.py: UNIX_FLAGS not found")
-    return re.findall(r'"(-[^"]+)"', block.group(1))
-
-
-def has_sleef(compiler: list[str]) -> bool:
-    """Whether the compiler finds SLEEF's header."""
-    command = [*compiler, "-E", "-x", "c", "-"]
-    answer = subprocess.run(
-        command, input=b"#include <sleef.h>\n", capture_output=True, check=False
-    )
-    return answer.returncode == 0
-
-
-def build(compiler: list[str], directory: str) -> str:
-    """Compile the core as it ships, and limit.c for this processor's vectors."""
-    flags, objects = setup_flags(), []
-    for source in sorted((ROOT / "csrc").glob("*.c")):
-        objects.append(os.path.join(directory, source.stem + ".o"))
-        subprocess.run([*compiler, *flags, "-c", str(source), "-o", objects[-1]], check=True)
-    program = os.path.join(directory, "limit")
-    own = [
-        "-O3",
-        *VECTORS[_core.kernel()],
-        "-I",
-        str(ROOT / "csrc"),
-        str(ROOT / "benchmarks/limit.c"),
-    ]
-    subprocess.run([*compiler, *own, *objects, "-lsleef", "-lm", "-o", program], check=True)
-    return program
 
 
 def main() -> None:
@@ -75,11 +38,13 @@ def main() -> None:
     if shutil.which(compiler[0]) is None:
         print(f"skipped: no C compiler {compiler[0]}")
         return
-    if not has_sleef(compiler):
+    if not building.has_header(compiler, "sleef.h"):
         print("skipped: sleef.h not found (Debian: apt-get install libsleef-dev)")
         return
     with tempfile.TemporaryDirectory() as directory:
-        program = build(compiler, directory)
+        program = building.build(
+            compiler, Path(directory), "limit.c", VECTORS[_core.kernel()], ["-lsleef", "-lm"]
+        )
         answer = subprocess.run([program, str(rounds)], check=True, capture_output=True, text=True)
     name = subprocess.run([*compiler, "--version"], check=True, capture_output=True, text=True)
     print(f"compiled by {name.stdout.splitlines()[0]}")

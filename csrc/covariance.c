@@ -59,7 +59,7 @@ static void straighten(cbp_real *matrix, size_t rows, size_t columns, cbp_real *
 }
 
 /* inverse[columns][columns] = factor * (matrix' matrix)^-1, with directions left out that are lost in rounding; those
- * parameters that lie in one get undetermined[j] = 1, others 0. Columns are taken to length 1 first. `right` and
+ * parameters that lie in one get undetermined[j] = 1. Columns are taken to length 1 first. `right` and
  * inverse have columns^2 numbers, lengths 2 columns. */
 static void invert_square(cbp_real *matrix, size_t rows, size_t columns, cbp_real factor, cbp_real *right,
                           cbp_real *lengths, cbp_real *inverse, cbp_real *undetermined)
@@ -77,7 +77,6 @@ static void invert_square(cbp_real *matrix, size_t rows, size_t columns, cbp_rea
         largest = squares[k] > largest ? squares[k] : largest;
     }
     memset(inverse, 0, columns * columns * sizeof *inverse);
-    memset(undetermined, 0, columns * sizeof *undetermined);
     for (size_t k = 0; k < columns; k++) {
         const int lost = !(squares[k] > DEPENDENT * DEPENDENT * largest);
         for (size_t i = 0; i < columns; i++) {
@@ -89,6 +88,36 @@ static void invert_square(cbp_real *matrix, size_t rows, size_t columns, cbp_rea
             }
         }
     }
+}
+
+/* The same where matrix[columns][columns] is an upper triangle that is far from singular, by its inverse, which goes to
+ * `inverse_triangle`; 0 if it is not. */
+static int invert_triangle(const cbp_real *matrix, size_t columns, cbp_real factor, cbp_real *inverse_triangle,
+                           cbp_real *inverse)
+{
+    for (size_t j = 0; j < columns; j++) {
+        const cbp_real length = cbp_root(column_square(matrix, columns, columns, j));
+        if (!(cbp_magnitude(matrix[j * columns + j]) > CBP_CLEAR * length)) {
+            return 0;
+        }
+        for (size_t i = j + 1; i-- > 0;) { /* column j of the inverse, from the diagonal up */
+            cbp_real sum = i == j ? 1 : 0;
+            for (size_t k = i + 1; k <= j; k++) {
+                sum -= matrix[i * columns + k] * inverse_triangle[k * columns + j];
+            }
+            inverse_triangle[i * columns + j] = sum / matrix[i * columns + i];
+        }
+    }
+    for (size_t i = 0; i < columns; i++) {
+        for (size_t j = i; j < columns; j++) {
+            cbp_real sum = 0;
+            for (size_t k = j; k < columns; k++) {
+                sum += inverse_triangle[i * columns + k] * inverse_triangle[j * columns + k];
+            }
+            inverse[i * columns + j] = inverse[j * columns + i] = factor * sum;
+        }
+    }
+    return 1;
 }
 
 /* Half the Hessian of the summed loss as the upper factor of Cholesky, in its place; 0 if it is not positive definite. */
@@ -240,8 +269,11 @@ int cbp_fit_covariance(const cbp_real *params, const unsigned char *activations,
         }
     }
     /* the loss is the sum of squares whose curvature is twice its matrix' matrix; the log loss is no sum of squares */
-    invert_square(matrix, rows, open, loss == CBP_LOG_LOSS ? (cbp_real)0.5 : *variance, right, lengths, inverse,
-                  undetermined);
+    const cbp_real factor = loss == CBP_LOG_LOSS ? (cbp_real)0.5 : *variance;
+    memset(undetermined, 0, open * sizeof *undetermined);
+    if (rows != open || !invert_triangle(matrix, open, factor, right, inverse)) {
+        invert_square(matrix, rows, open, factor, right, lengths, inverse, undetermined);
+    }
     spread(inverse, undetermined, open, all, determined, covariance);
     return CBP_OK;
 }

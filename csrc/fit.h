@@ -59,6 +59,9 @@ CBP_INLINE cbp_real cbp_bounded(const cbp_fit *fit, size_t k, cbp_real param)
     return param < low ? low : param > high ? high : param;
 }
 
+/* A diagonal entry of a triangle above this share of its column leaves no doubt that the column says something new. */
+#define CBP_CLEAR ((cbp_real)(sizeof(cbp_real) == sizeof(float) ? 1e-2 : 1e-5))
+
 /* A parameter says nothing if its change by itself moves the outputs by less than this share of the targets. */
 #define CBP_WEAK ((cbp_real)(sizeof(cbp_real) == sizeof(float) ? 1e-4 : 1e-8))
 

@@ -245,7 +245,7 @@ static enum cbp_outcome attempt(search *s, int keep, size_t limit, cbp_real loss
         if (iteration == 0) {
             begin(s, &c);
         }
-        if (!cbp_fit_step_hold_at_bounds(&s->at)) {
+        if ((fit->lower || fit->upper) && !cbp_fit_step_hold_at_bounds(&s->at)) {
             return CBP_CONVERGED;
         }
         const plan p = make_plan(s, &c);
@@ -291,7 +291,7 @@ static int is_doubtful(const search *s)
         const cbp_real norm = cbp_fit_step_column_norm(&s->at, j);
         const cbp_real size = s->at.point[j] != 0 ? cbp_magnitude(s->at.point[j]) : 1;
         const cbp_real own = cbp_magnitude(s->at.triangle[j * s->at.width + j]);
-        if (!(own > norm / 100000) || !(norm * size > CBP_WEAK * s->target_size)) {
+        if (!(own > CBP_CLEAR * norm) || !(norm * size > CBP_WEAK * s->target_size)) {
             return 1;
         }
     }

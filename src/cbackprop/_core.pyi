@@ -1,4 +1,4 @@
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from typing import Any, ClassVar, Final, Literal, Self, TypeAlias, TypeVar, overload
 
@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import disjoint_base
 
+from .fitting import Objective
 from .trace import Trace
 
 _Loss: TypeAlias = Literal["squared", "log", "huber", "soft_l1", "cauchy"]
@@ -153,6 +154,25 @@ class Chain:
         loss_scale: float = 1.0,
         sample_weight: ArrayLike | None = None,
     ) -> _Vector: ...
+    def sharpness(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        *,
+        loss: _Loss = "squared",
+        loss_scale: float = 1.0,
+        sample_weight: ArrayLike | None = None,
+    ) -> float: ...
+    def residuals(self, x: ArrayLike, y: ArrayLike) -> _Vector: ...
+    def objective(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        *,
+        loss: _Loss = "squared",
+        loss_scale: float = 1.0,
+        sample_weight: ArrayLike | None = None,
+    ) -> Objective: ...
 
     # ---- one step, one example shown ----
 
@@ -173,3 +193,37 @@ class Chain:
 def rebuild(
     cls: type[_C], params: ArrayLike, activations: Iterable[str], frozen: Iterable[str]
 ) -> _C: ...
+def code_of_loss(loss: str, loss_scale: float) -> int: ...
+def status_text(status: int) -> str: ...
+def check_status(status: int, y: ArrayLike, sample_weight: ArrayLike | None) -> None: ...
+def fit_chain(
+    net: Chain,
+    x: ArrayLike,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None,
+    lower: _Vector | None,
+    upper: _Vector | None,
+    method: int,
+    loss: int,
+    scale: float,
+    max_iterations: int,
+    tolerance: float,
+    learning_rate: float,
+    momentum: float,
+    batch_size: int,
+    restarts: int,
+    seed: int,
+    callback: Callable[[int, int, float, float, _Vector], object] | None,
+    history: _Vector,
+) -> tuple[int, tuple[Chain, int, int, int, float, float] | None]: ...
+def fit_covariance(
+    net: Chain,
+    x: ArrayLike,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None,
+    lower: _Vector | None,
+    upper: _Vector | None,
+    loss: int,
+    scale: float,
+    curvature: int,
+) -> tuple[float, _Vector, bytes]: ...

@@ -32,6 +32,7 @@ from .trace import Trace
 __version__ = cbp_version().decode()
 
 cdef object ndarray = np.ndarray
+cdef object frombuffer = np.frombuffer
 cdef object empty = np.empty
 
 
@@ -379,6 +380,10 @@ cdef PyObject *call_generally(object chain, PyObject *const *args, size_t count,
 
 # ---- the chain -----------------------------------------------------------------------------------
 
+# In the place of weights it makes a chain the copy of what comes next: it has been checked before.
+cdef object COPY_OF = object()
+
+
 cdef class Chain:
     """A chain of layers, one unit each: z = w a + b, a = act(z).
 
@@ -428,8 +433,10 @@ cdef class Chain:
     cdef bytes held_bytes
 
     def __cinit__(self, weights, biases, activations="sigmoid", frozen=()):
-        cdef double[::1] view
         self.call = call_chain
+        if weights is COPY_OF:
+            self.take_after(biases)
+            return
         weights = real_array(weights, "weights")
         biases = real_array(biases, "biases")
         for name, array in (("weights", weights), ("biases", biases)):
@@ -470,14 +477,30 @@ cdef class Chain:
         self.held = self.held_bytes
         self.frozen = tuple(name for name, h in zip(self.param_names, held) if h)
 
-        # A bytearray cannot be resized while arrays look into it, as an array of its own could.
-        self.params = np.frombuffer(bytearray(16 * self.size))
-        self.weights = self.params[0::2]
-        self.biases = self.params[1::2]
+        self.make_params()
         self.weights[:] = weights
         self.biases[:] = biases
-        view = self.params
-        self.values = &view[0]
+
+    cdef int make_params(self) except -1:
+        # A bytearray cannot be resized while arrays look into it, as an array of its own could.
+        self.params = frombuffer(bytearray(16 * self.size))
+        self.weights = self.params[0::2]
+        self.biases = self.params[1::2]
+        self.values = memory_of(self.params)
+        return 0
+
+    cdef int take_after(self, Chain other) except -1:
+        """Become another chain's copy; nothing needs to be checked again."""
+        self.size = other.size
+        self.activations = other.activations
+        self.frozen = other.frozen
+        self.code_bytes = other.code_bytes
+        self.held_bytes = other.held_bytes
+        self.codes = self.code_bytes
+        self.held = self.held_bytes
+        self.make_params()
+        memcpy(self.values, other.values, 2 * self.size * sizeof(double))
+        return 0
 
     cdef size_t position(self, object name) except? 0:
         """Where in params the parameter of that name stands."""
@@ -1128,7 +1151,7 @@ cdef class Chain:
 
     def copy(self):
         """A chain of its own with the same parameters."""
-        return rebuild(type(self), self.params, self.activations, self.frozen)
+        return type(self)(COPY_OF, self)
 
     def __reduce__(self):
         return rebuild, (type(self), self.params.copy(), self.activations, self.frozen)

@@ -54,8 +54,8 @@ def fit_chain(Chain net, x, y, sample_weight, lower, upper, int method, int loss
     """Fits a copy of a chain; called by `fitting.fit`, which says what the arguments are.
 
     `method` is -1 for Levenberg-Marquardt, else a descent's code; lower and upper are None or
-    arrays of shape (2L,); `history` is an array to be filled, or None. Returns a status, and after
-    success the parameters, the outcome, iterations, evaluations, loss and gradient norm.
+    arrays of shape (2L,); `history` is an array to be filled. Returns a status, and after success
+    the fitted chain, the outcome, iterations, evaluations, loss and gradient norm.
     """
     cdef Examples examples
     cdef cbp_fit_options options
@@ -68,8 +68,7 @@ def fit_chain(Chain net, x, y, sample_weight, lower, upper, int method, int loss
     cdef size_t layers = net.size, free = 2 * layers - len(net.frozen)
     cdef int status
     memset(&w, 0, sizeof(Watch))
-    params = net.params.copy()
-    cdef double *moving = memory_of(params)
+    cdef Chain fitted = net.copy()
     if lower is not None:
         low = memory_of(lower)
         high = memory_of(upper)
@@ -85,9 +84,8 @@ def fit_chain(Chain net, x, y, sample_weight, lower, upper, int method, int loss
     options.seed = seed
     options.progress = watch
     options.user = &w
-    if history is not None:
-        options.history = memory_of(history)
-        options.history_len = len(history)
+    options.history = memory_of(history)
+    options.history_len = len(history)
     open_examples(x, y, sample_weight, &examples)
     try:
         w.cost = 8 * layers * examples.x.count
@@ -99,7 +97,7 @@ def fit_chain(Chain net, x, y, sample_weight, lower, upper, int method, int loss
             with nogil:
                 status = cbp_fit_lm(net.codes, net.held, low, high, examples.x.at, examples.y.at,
                                     examples.weight.at, layers, examples.x.count, &options, work,
-                                    moving, &info)
+                                    fitted.values, &info)
         else:
             options.method = method
             work = new_numbers(cbp_fit_descent_work_len(layers, batch_size))
@@ -108,7 +106,8 @@ def fit_chain(Chain net, x, y, sample_weight, lower, upper, int method, int loss
             with nogil:
                 status = cbp_fit_descent(net.codes, net.held, low, high, examples.x.at,
                                          examples.y.at, examples.weight.at, layers,
-                                         examples.x.count, &options, work, order, moving, &info)
+                                         examples.x.count, &options, work, order,
+                                         fitted.values, &info)
     finally:
         PyMem_RawFree(order)
         PyMem_RawFree(work)
@@ -119,7 +118,7 @@ def fit_chain(Chain net, x, y, sample_weight, lower, upper, int method, int loss
         raise error
     if status != CBP_OK:
         return status, None
-    return status, (params, <int> info.outcome, info.iterations, info.evaluations, info.loss,
+    return status, (fitted, <int> info.outcome, info.iterations, info.evaluations, info.loss,
                     info.gradient_norm)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple, TypeAlias
 
@@ -18,6 +19,7 @@ from .errors import InputTypeError, ParameterError, ShapeError, from_status
 __all__ = ["FitProgress", "FitResult", "Objective", "fit"]
 
 Vector: TypeAlias = NDArray[np.float64]
+_Loss: TypeAlias = Literal["squared", "log", "huber", "soft_l1", "cauchy"]
 Bounds: TypeAlias = Mapping[str, tuple[float | None, float | None]]
 
 _LM: Final = -1
@@ -51,7 +53,7 @@ class FitProgress(NamedTuple):
     params: Vector
 
 
-@dataclass(frozen=True, eq=False, repr=False, slots=True)
+@dataclass(eq=False, repr=False, slots=True)
 class FitResult:
     """What a fit has found.
 
@@ -155,14 +157,20 @@ class Objective:
         x: ArrayLike,
         y: ArrayLike,
         *,
-        loss: str,
+        loss: _Loss,
         loss_scale: float,
         sample_weight: ArrayLike | None,
     ) -> None:
         self._net = net.copy()
         self._free = np.flatnonzero(net.free)
-        self._examples = (real_array(x, "x"), real_array(y, "y"))
-        self._options = {"loss": loss, "loss_scale": loss_scale, "sample_weight": sample_weight}
+        self._evaluate = partial(
+            self._net.loss_and_gradient,
+            real_array(x, "x"),
+            real_array(y, "y"),
+            loss=loss,
+            loss_scale=loss_scale,
+            sample_weight=sample_weight,
+        )
         self.start = net.params[self._free].copy()
         self(self.start)
 
@@ -180,7 +188,7 @@ class Objective:
             The loss, and its derivatives by them.
         """
         self._put(self._net, free_params)
-        loss, gradient = self._net.loss_and_gradient(*self._examples, **self._options)  # type: ignore[call-overload]
+        loss, gradient = self._evaluate()
         return loss, gradient[self._free]
 
     def chain(self, free_params: ArrayLike) -> Chain:
@@ -205,7 +213,7 @@ def fit(
     y: ArrayLike,
     *,
     method: Literal["lm", "gradient_descent", "sgd", "momentum", "adam"] = "lm",
-    loss: str = "squared",
+    loss: _Loss = "squared",
     loss_scale: float = 1.0,
     sample_weight: ArrayLike | None = None,
     bounds: Bounds | None = None,
@@ -290,13 +298,15 @@ def fit(
     """
     code = _code("method", method, _METHODS)
     curvature = _code("covariance", covariance, _CURVATURES)
-    _check_use(
-        method,
-        learning_rate=learning_rate,
-        batch_size=batch_size,
-        momentum=momentum,
-        restarts=restarts or None,
-    )
+    for option, given in (
+        ("learning_rate", learning_rate),
+        ("batch_size", batch_size),
+        ("momentum", momentum),
+        ("restarts", restarts or None),
+    ):
+        if given is not None and method not in _USERS[option]:
+            known = ", ".join(repr(user) for user in _USERS[option])
+            raise ParameterError(f"{option}: not for method {method!r}, only for {known}")
     if nan_policy not in ("raise", "omit"):
         raise ParameterError(f"nan_policy: {nan_policy!r}; expected 'raise' or 'omit'")
     if nan_policy == "omit":
@@ -336,9 +346,7 @@ def fit(
     )
     if found is None:
         raise _refusal(status, net, x, y, sample_weight, lower, upper)
-    params, outcome, n_iterations, n_evaluations, value, gradient_norm = found
-    chain = net.copy()
-    chain.params[:] = params
+    chain, outcome, n_iterations, n_evaluations, value, gradient_norm = found
     return _result(
         chain,
         (x, y, sample_weight),
@@ -374,32 +382,28 @@ def _result(
 ) -> FitResult:
     """Add to what the search found what can be said of it."""
     x, y, sample_weight = examples
+    width, fitted = 2 * chain.layers, 2 * chain.layers - len(chain.frozen)
     n = np.size(y)
     weight, counted = float(n), n
     if sample_weight is not None:
         weights = np.asarray(sample_weight, dtype=np.float64)
         weight, counted = float(weights.sum()), int(np.count_nonzero(weights))
-    fitted = 2 * chain.layers - len(chain.frozen)
-    names = chain.param_names
     status, message = _OUTCOMES[outcome]
     if has_minimum:
         variance, matrix, kinds = _core.fit_covariance(
             chain, x, y, sample_weight, *bounds, loss, loss_scale, curvature
         )
         stderr = np.sqrt(matrix.diagonal())
-        at_bound = [name for name, kind in zip(names, kinds, strict=True) if kind == _AT_BOUND]
-        unknown = [name for name, kind in zip(names, kinds, strict=True) if kind == _UNDETERMINED]
-        fitted -= len(at_bound)
+        at_bound, unknown = kinds.count(_AT_BOUND), kinds.count(_UNDETERMINED)
+        fitted -= at_bound
         if unknown:
             status = "not_identified" if status == "converged" else status
-            message += f"; not identified by the data: {', '.join(unknown)}"
+            message += f"; not identified by the data: {_names_of(chain, kinds, _UNDETERMINED)}"
         if at_bound:
-            message += f"; at a bound: {', '.join(at_bound)}"
-        identified = np.frombuffer(kinds, dtype=np.uint8) != _UNDETERMINED
+            message += f"; at a bound: {_names_of(chain, kinds, _AT_BOUND)}"
     else:
-        variance = math.nan
-        matrix, stderr = np.full((2 * chain.layers,) * 2, math.nan), np.full(len(names), math.nan)
-        identified = np.ones(len(names), dtype=bool)
+        variance, kinds = math.nan, bytes(width)
+        matrix, stderr = np.full((width, width), math.nan), np.full(width, math.nan)
     squared = value if loss == 0 else chain.loss(x, y, sample_weight=sample_weight)
     return FitResult(
         chain=chain,
@@ -412,12 +416,17 @@ def _result(
         converged=outcome == 1,
         status=status,
         message=message,
-        identified=identified,
+        identified=np.frombuffer(kinds, dtype=np.uint8) != _UNDETERMINED,
         n_iterations=n_iterations,
         n_evaluations=n_evaluations,
         gradient_norm=gradient_norm,
         history=history,
     )
+
+
+def _names_of(chain: Chain, kinds: bytes, kind: int) -> str:
+    """List the names of the parameters of that kind."""
+    return ", ".join(name for name, k in zip(chain.param_names, kinds, strict=True) if k == kind)
 
 
 # ---- arguments ---------------------------------------------------------------------------------
@@ -438,14 +447,6 @@ _USERS: Final = MappingProxyType(
         "restarts": ("lm",),
     }
 )
-
-
-def _check_use(method: str, **options: object) -> None:
-    """Refuse an option that the method would not read."""
-    for name, value in options.items():
-        if value is not None and method not in _USERS[name]:
-            known = ", ".join(repr(user) for user in _USERS[name])
-            raise ParameterError(f"{name}: not for method {method!r}, only for {known}")
 
 
 def _count(argument: str, value: int | None, default: int, least: int = 1) -> int:

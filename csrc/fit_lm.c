@@ -17,7 +17,7 @@ typedef struct search {
     cbp_real *passes;     /* the kernels' memory */
     cbp_real *trial_triangle;
     cbp_real *last_step; /* an entry for each free parameter */
-    cbp_real *params, *trial, *best, *start; /* all parameters */
+    cbp_real *params, *trial, *best, *start, *given; /* all parameters; where the attempt and the whole fit started */
 } search;
 
 /* ---- memory ---------------------------------------------------------------------------------------------------- */
@@ -30,7 +30,8 @@ static size_t passes_len(size_t layers, size_t free)
 /* Also enough for cbp_fit_covariance, which needs less. */
 size_t cbp_fit_work_len(size_t layers, size_t free)
 {
-    return passes_len(layers, free) + 2 * (free + 1) * (free + 1) + 2 * free * (free + 1) + 8 * free + 8 * layers;
+    return passes_len(layers, free) + 2 * (free + 1) * (free + 1) + 2 * free * (free + 1) + 8 * free + 10 * layers +
+           CBP_TILE;
 }
 
 static search search_in(cbp_real *work, const cbp_fit *fit)
@@ -50,8 +51,8 @@ static search search_in(cbp_real *work, const cbp_fit *fit)
     s.last_step = s.at.direction + free;
     s.params = s.last_step + free;
     s.trial = s.params + 2 * layers;
-    s.best = s.trial + 2 * layers;
-    s.start = s.best + 2 * layers;
+    s.start = s.trial + 2 * layers;
+    s.given = s.start + 2 * layers;
     return s;
 }
 
@@ -298,16 +299,17 @@ static int is_doubtful(const search *s)
     return 0;
 }
 
-/* A start around `params`: anywhere between two bounds, else up to twice its size away. */
-static void draw_start(search *s, const cbp_real *params, uint64_t *random)
+/* A start around the given one: anywhere between two bounds, else up to twice its size away. */
+static void draw_start(search *s, uint64_t *random)
 {
     for (size_t k = 0; k < 2 * s->fit->layers; k++) {
-        s->params[k] = params[k];
+        const cbp_real given = s->given[k];
+        s->start[k] = given;
         if (cbp_is_free(s->fit->frozen, k)) {
             const cbp_real low = cbp_low(s->fit, k), high = cbp_high(s->fit, k), t = cbp_random_uniform(random);
-            const cbp_real size = params[k] != 0 ? cbp_magnitude(params[k]) : 1;
-            const cbp_real drawn = cbp_is_finite(high - low) ? low + t * (high - low) : params[k] + (4 * t - 2) * size;
-            s->params[k] = cbp_bounded(s->fit, k, drawn);
+            const cbp_real size = given != 0 ? cbp_magnitude(given) : 1;
+            const cbp_real drawn = cbp_is_finite(high - low) ? low + t * (high - low) : given + (4 * t - 2) * size;
+            s->start[k] = cbp_bounded(s->fit, k, drawn);
         }
     }
 }
@@ -343,8 +345,8 @@ static void solve_last_layer(search *s)
     }
 }
 
-/* From s->params; if that leaves doubt, once more in the other scaling and with the last layer solved for first. */
-static enum cbp_outcome search_from(search *s, cbp_real loss, const cbp_real *start)
+/* From s->params, which is s->start; if that leaves doubt, once more in the other scaling and with the last layer solved for first. */
+static enum cbp_outcome search_from(search *s, cbp_real loss)
 {
     const size_t limit = s->fit->options->max_iterations, used = s->fit->info->iterations;
     const enum cbp_outcome first = attempt(s, 1, limit, loss);
@@ -353,7 +355,7 @@ static enum cbp_outcome search_from(search *s, cbp_real loss, const cbp_real *st
         return first;
     }
     const cbp_real best_before = s->best_loss;
-    memcpy(s->params, start, 2 * s->fit->layers * sizeof *start);
+    memcpy(s->params, s->start, 2 * s->fit->layers * sizeof *s->start);
     solve_last_layer(s);
     if (evaluate(s, s->params, s->at.triangle, &loss)) {
         return CBP_STOPPED;
@@ -366,59 +368,98 @@ static enum cbp_outcome search_from(search *s, cbp_real loss, const cbp_real *st
     return second == CBP_STOPPED || s->best_loss < best_before ? second : first;
 }
 
+/* Leading frozen layers give the same numbers at every pass: for a tile of examples they are worked once, the rest is fit
+ * to what they give, and the number of parameters that it lacks is returned. */
+static size_t skip_frozen_layers(cbp_fit *fit, const cbp_real *params, cbp_real *outputs)
+{
+    size_t skipped = 0;
+    while (fit->n <= CBP_TILE && skipped + 1 < fit->layers && !cbp_is_free(fit->frozen, 2 * skipped) &&
+           !cbp_is_free(fit->frozen, 2 * skipped + 1)) {
+        skipped++;
+    }
+    if (skipped > 0) {
+        const cbp_chain leading = {params, fit->activations, skipped};
+        cbp_kernels_now()->forward(&leading, fit->x, fit->n, outputs);
+        fit->x = outputs;
+        fit->layers -= skipped;
+        fit->activations += skipped;
+        fit->frozen += 2 * skipped;
+        fit->lower = fit->lower ? fit->lower + 2 * skipped : NULL;
+        fit->upper = fit->upper ? fit->upper + 2 * skipped : NULL;
+    }
+    return 2 * skipped;
+}
+
+/* From the start in s->start, and from others if they are asked for. */
+static int search_all(search *s)
+{
+    const cbp_fit *fit = s->fit;
+    const size_t size = 2 * fit->layers * sizeof *s->start;
+    cbp_real loss;
+    memcpy(s->params, s->start, size);
+    memcpy(s->best, s->start, size);
+    if (evaluate(s, s->params, s->at.triangle, &loss)) {
+        fit->info->outcome = CBP_STOPPED;
+        return CBP_OK;
+    }
+    if (!is_usable(s, s->at.triangle, loss)) {
+        return CBP_ERROR_START_LOSS;
+    }
+    keep_best(s, loss);
+    cbp_fit_remember(fit, 0, fit->info->loss);
+    fit->info->outcome = search_from(s, loss);
+    uint64_t random = fit->options->seed;
+    memcpy(s->given, s->start, size);
+    for (size_t i = 0; i < fit->options->restarts && fit->info->outcome != CBP_STOPPED; i++) {
+        draw_start(s, &random);
+        memcpy(s->params, s->start, size);
+        const cbp_real best_before = s->best_loss;
+        enum cbp_outcome outcome = CBP_STOPPED;
+        if (!evaluate(s, s->params, s->at.triangle, &loss)) {
+            outcome = is_usable(s, s->at.triangle, loss) ? search_from(s, loss) : fit->info->outcome;
+        }
+        if (outcome == CBP_STOPPED || s->best_loss < best_before) {
+            fit->info->outcome = outcome;
+        }
+    }
+    return CBP_OK;
+}
+
 int cbp_fit_lm(const unsigned char *activations, const unsigned char *frozen, const cbp_real *lower,
                const cbp_real *upper, const cbp_real *x, const cbp_real *y, const cbp_real *weight, size_t layers,
                size_t n, const cbp_fit_options *options, cbp_real *work, cbp_real *params, cbp_fit_info *info)
 {
     const cbp_criterion criterion = {options ? options->loss : 0, options ? options->scale : 0};
-    const cbp_fit fit = {activations, frozen, lower, upper, x, y, weight, layers, n, criterion, options, info};
-    const int status = cbp_fit_check(&fit, params);
+    cbp_fit_info so_far;
+    cbp_fit fit = {activations, frozen, lower, upper, x, y, weight, layers, n, criterion, options, info ? &so_far : NULL};
+    int status = cbp_fit_check(&fit, params);
     if (status != CBP_OK) {
         return status;
     }
     if (!work) {
         return CBP_ERROR_NULL;
     }
-    search s = search_in(work, &fit);
     const cbp_fit_totals totals = cbp_fit_totals_of(&fit);
-    if (totals.examples < (cbp_real)s.at.free) {
+    if (totals.examples < (cbp_real)cbp_count_free(frozen, layers)) {
         return CBP_ERROR_FEW_EXAMPLES;
     }
-    cbp_real loss, *const start = s.start;
+    cbp_real *whole = work + CBP_TILE; /* all parameters of the best */
+    const size_t skipped = skip_frozen_layers(&fit, params, work);
+    search s = search_in(whole + 2 * layers, &fit);
+    memcpy(whole, params, 2 * layers * sizeof *whole);
+    s.best = whole + skipped;
     s.weight = totals.weight;
     s.target_size = cbp_root(totals.squares);
     s.best_loss = (cbp_real)INFINITY;
-    gather(&s, lower, (cbp_real)-INFINITY, s.at.low);
-    gather(&s, upper, (cbp_real)INFINITY, s.at.high);
-    memcpy(start, params, 2 * layers * sizeof *start);
-    memcpy(s.params, start, 2 * layers * sizeof *start);
-    *info = (cbp_fit_info){.outcome = CBP_RUNNING, .params = s.best};
-    if (evaluate(&s, s.params, s.at.triangle, &loss)) {
-        loss = (cbp_real)NAN;
-        info->outcome = CBP_STOPPED;
-    } else if (!is_usable(&s, s.at.triangle, loss)) {
-        return CBP_ERROR_START_LOSS;
-    } else {
-        keep_best(&s, loss);
-        cbp_fit_remember(&fit, 0, info->loss);
-        info->outcome = search_from(&s, loss, start);
+    gather(&s, fit.lower, (cbp_real)-INFINITY, s.at.low);
+    gather(&s, fit.upper, (cbp_real)INFINITY, s.at.high);
+    memcpy(s.start, params + skipped, 2 * fit.layers * sizeof *s.start);
+    so_far = (cbp_fit_info){CBP_RUNNING, 0, 0, (cbp_real)NAN, (cbp_real)NAN, whole};
+    status = search_all(&s);
+    if (status == CBP_OK) {
+        memcpy(params, whole, 2 * layers * sizeof *params);
+        *info = so_far;
+        info->params = params;
     }
-    uint64_t random = options->seed;
-    for (size_t i = 0; i < options->restarts && info->outcome != CBP_STOPPED; i++) {
-        draw_start(&s, params, &random);
-        memcpy(start, s.params, 2 * layers * sizeof *start);
-        const cbp_real best_before = s.best_loss;
-        enum cbp_outcome outcome = CBP_STOPPED;
-        if (!evaluate(&s, s.params, s.at.triangle, &loss)) {
-            outcome = is_usable(&s, s.at.triangle, loss) ? search_from(&s, loss, start) : info->outcome;
-        }
-        if (outcome == CBP_STOPPED || s.best_loss < best_before) {
-            info->outcome = outcome;
-        }
-    }
-    if (cbp_is_finite(s.best_loss)) {
-        memcpy(params, s.best, 2 * layers * sizeof *params);
-    }
-    info->params = params;
-    return CBP_OK;
+    return status;
 }

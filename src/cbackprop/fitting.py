@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,10 +16,12 @@ from . import _core
 from ._core import LOSSES, Chain, no_such_name, real_array
 from .errors import InputTypeError, ParameterError, ShapeError, from_status
 
+if TYPE_CHECKING:
+    from ._core import _Loss
+
 __all__ = ["FitProgress", "FitResult", "Objective", "fit"]
 
 Vector: TypeAlias = NDArray[np.float64]
-_Loss: TypeAlias = Literal["squared", "log", "huber", "soft_l1", "cauchy"]
 Bounds: TypeAlias = Mapping[str, tuple[float | None, float | None]]
 
 _LM: Final = -1

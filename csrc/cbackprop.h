@@ -237,7 +237,7 @@ enum cbp_outcome {
     CBP_RUNNING = 0,
     CBP_CONVERGED, /* no step makes the loss less, to the tolerance or to what rounding lets one see */
     CBP_EXHAUSTED, /* max_iterations were not enough */
-    CBP_STOPPED,   /* by the progress function */
+    CBP_STOPPED,   /* by the progress function; if that was before the first pass ended, the loss is NaN */
     CBP_DIVERGED,  /* the loss or its gradient ceased to be finite (descents alone) */
     CBP_OUTCOME_END
 };
@@ -247,7 +247,7 @@ typedef struct cbp_fit_info {
     enum cbp_outcome outcome;
     size_t iterations, evaluations; /* evaluations: passes over all examples, in parts of them for batches */
     cbp_real loss;                  /* averaged, at params */
-    cbp_real gradient_norm;         /* Euclidean, of the averaged loss by the free parameters, there */
+    cbp_real gradient_norm;         /* Euclidean, of the averaged loss there by the free parameters that no bound holds */
     const cbp_real *params;         /* found so far, [2L]; after the fit, the caller's own */
 } cbp_fit_info;
 
@@ -299,7 +299,7 @@ CBP_API size_t cbp_fit_descent_work_len(size_t layers, size_t batch_size);
 /* Gradient descent, with momentum, or Adam (beta 0.9 and 0.999, epsilon 1e-8), on all examples or on batches of them in a
  * shuffled order. An iteration is one pass over all examples. Converged: the norm of the averaged gradient is at most
  * `tolerance` (never, if that is 0). Returns the last parameters; a descent that was stopped or that diverged, the best
- * that it had after an iteration. The parameters are held to their bounds after each step. The order of examples
+ * that it had after an iteration; a gradient at the start that is not finite is CBP_DIVERGED. The parameters are held to their bounds after each step. The order of examples
  * depends on the seed alone. */
 CBP_API int cbp_fit_descent(const unsigned char *activations, const unsigned char *frozen, const cbp_real *lower,
                             const cbp_real *upper, const cbp_real *x, const cbp_real *y, const cbp_real *weight,

@@ -174,7 +174,7 @@ static void set_aside(const cbp_fit *fit, const cbp_real *params, const cbp_real
         }
         const cbp_real length = cbp_root(column_square(triangle, j + 1, free + 1, j));
         const cbp_real size = params[k] != 0 ? cbp_magnitude(params[k]) : 1;
-        const int held = (params[k] <= cbp_low(fit, k) && slope >= 0) || (params[k] >= cbp_high(fit, k) && slope <= 0);
+        const int held = cbp_is_held(fit, k, params[k], slope);
         const int weak = !(length * size > CBP_WEAK * target_size);
         determined[k] = held ? CBP_AT_BOUND : weak ? CBP_UNDETERMINED : CBP_DETERMINED;
         j++;

@@ -25,6 +25,18 @@ size_t cbp_count_free(const unsigned char *frozen, size_t layers)
     return free;
 }
 
+cbp_fit_totals cbp_fit_totals_of(const cbp_fit *fit)
+{
+    cbp_fit_totals totals = {0, 0, 0};
+    for (size_t i = 0; i < fit->n; i++) {
+        const cbp_real weight = fit->weight ? fit->weight[i] : 1;
+        totals.weight += weight;
+        totals.examples += weight > 0 ? 1 : 0;
+        totals.squares += fit->criterion.loss == CBP_LOG_LOSS ? weight : weight * (fit->y[i] * fit->y[i]);
+    }
+    return totals;
+}
+
 /* ---- checks --------------------------------------------------------------------------------------------------- */
 
 static int check_options(const cbp_fit_options *options)
@@ -81,19 +93,11 @@ int cbp_fit_check(const cbp_fit *fit, const cbp_real *params)
     if (status == CBP_OK) {
         status = check_bounds(fit, params);
     }
-    return status == CBP_OK ? check_data(fit) : status;
-}
-
-cbp_fit_totals cbp_fit_totals_of(const cbp_fit *fit)
-{
-    cbp_fit_totals totals = {0, 0, 0};
-    for (size_t i = 0; i < fit->n; i++) {
-        const cbp_real weight = fit->weight ? fit->weight[i] : 1;
-        totals.weight += weight;
-        totals.examples += weight > 0 ? 1 : 0;
-        totals.squares += fit->criterion.loss == CBP_LOG_LOSS ? weight : weight * (fit->y[i] * fit->y[i]);
+    if (status == CBP_OK) {
+        status = check_data(fit);
     }
-    return totals;
+    const cbp_real weight = status == CBP_OK ? cbp_fit_totals_of(fit).weight : 1;
+    return weight > 0 && cbp_is_finite(weight) ? status : CBP_ERROR_WEIGHT;
 }
 
 /* ---- progress ------------------------------------------------------------------------------------------------- */

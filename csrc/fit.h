@@ -14,7 +14,7 @@ typedef struct cbp_fit {
     cbp_fit_info *info;
 } cbp_fit;
 
-/* Everything that a fit checks before it starts; `params` is the start. Sets *info to the state before it. */
+/* Everything that a fit checks before it starts; `params` is the start. */
 int cbp_fit_check(const cbp_fit *fit, const cbp_real *params);
 
 CBP_INLINE int cbp_is_free(const unsigned char *frozen, size_t k)
@@ -61,6 +61,12 @@ CBP_INLINE cbp_real cbp_bounded(const cbp_fit *fit, size_t k, cbp_real param)
 
 /* A diagonal entry of a triangle above this share of its column leaves no doubt that the column says something new. */
 #define CBP_CLEAR ((cbp_real)(sizeof(cbp_real) == sizeof(float) ? 1e-2 : 1e-5))
+
+/* Whether a bound holds a parameter that the loss, with this slope there, pushes beyond it. */
+CBP_INLINE int cbp_is_held(const cbp_fit *fit, size_t k, cbp_real param, cbp_real slope)
+{
+    return (param <= cbp_low(fit, k) && slope >= 0) || (param >= cbp_high(fit, k) && slope <= 0);
+}
 
 /* A parameter says nothing if its change by itself moves the outputs by less than this share of the targets. */
 #define CBP_WEAK ((cbp_real)(sizeof(cbp_real) == sizeof(float) ? 1e-4 : 1e-8))

@@ -216,13 +216,20 @@ static enum cbp_outcome step_by_batches(descent *d)
 
 /* ---- marks ---------------------------------------------------------------------------------------------------- */
 
-/* Euclidean, over the free parameters, the largest taken out so that no square overflows; NaN if any is not finite. */
-static cbp_real norm_of(const cbp_fit *fit, const cbp_real *gradient)
+/* Whether a parameter is free, and no bound holds it. */
+static int moves(const descent *d, size_t k, cbp_real slope)
 {
+    return cbp_is_free(d->fit->frozen, k) && !cbp_is_held(d->fit, k, d->params[k], slope);
+}
+
+/* Euclidean, over what moves, the largest taken out so that no square overflows; NaN if any is not finite. */
+static cbp_real norm_of(const descent *d, const cbp_real *gradient)
+{
+    const cbp_fit *fit = d->fit;
     cbp_real largest = 0, sum = 0;
     for (size_t k = 0; k < 2 * fit->layers; k++) {
-        if (cbp_is_free(fit->frozen, k)) {
-            const cbp_real size = gradient[k] < 0 ? -gradient[k] : gradient[k];
+        if (moves(d, k, gradient[k])) {
+            const cbp_real size = cbp_magnitude(gradient[k]);
             if (!cbp_is_finite(size)) {
                 return (cbp_real)NAN;
             }
@@ -230,7 +237,7 @@ static cbp_real norm_of(const cbp_fit *fit, const cbp_real *gradient)
         }
     }
     for (size_t k = 0; largest > 0 && k < 2 * fit->layers; k++) {
-        if (cbp_is_free(fit->frozen, k)) {
+        if (moves(d, k, gradient[k])) {
             sum += gradient[k] / largest * (gradient[k] / largest);
         }
     }
@@ -242,7 +249,7 @@ static enum cbp_outcome mark(descent *d)
 {
     cbp_fit_info *info = d->fit->info;
     const size_t size = 2 * d->fit->layers * sizeof *d->params;
-    const cbp_real loss = d->sums[0], norm = norm_of(d->fit, d->sums + 1), tolerance = d->fit->options->tolerance;
+    const cbp_real loss = d->sums[0], norm = norm_of(d, d->sums + 1), tolerance = d->fit->options->tolerance;
     cbp_fit_remember(d->fit, info->iterations, loss);
     if (!cbp_is_finite(loss)) {
         return CBP_DIVERGED;

@@ -144,6 +144,20 @@ static cbp_real blur_of(const search *s, cbp_real loss)
     return 8 * CBP_EPSILON * (8 * loss + cbp_root(loss) * s->target_size);
 }
 
+/* Of half the gradient of the summed loss at s->params, without what bounds hold. */
+static cbp_real gradient_norm(const search *s)
+{
+    cbp_real sum = 0;
+    cbp_fit_step_gradient(&s->at, s->at.direction);
+    for (size_t k = 0, j = 0; k < 2 * s->fit->layers; k++) {
+        if (cbp_is_free(s->fit->frozen, k)) {
+            const cbp_real slope = s->at.direction[j++];
+            sum += cbp_is_held(s->fit, k, s->params[k], slope) ? 0 : slope * slope;
+        }
+    }
+    return cbp_root(sum);
+}
+
 /* Takes s->params for the best if they are: where rounding hides which loss is less, if the step from there is shorter,
  * as seen in the outputs. */
 static void keep_best(search *s, cbp_real loss)
@@ -155,7 +169,7 @@ static void keep_best(search *s, cbp_real loss)
         s->best_loss = loss;
         s->best_way = way;
         info->loss = loss / s->weight;
-        info->gradient_norm = 2 * cbp_fit_step_gradient_norm(&s->at) / s->weight;
+        info->gradient_norm = 2 * gradient_norm(s) / s->weight;
     }
 }
 

@@ -1,8 +1,7 @@
 /* One step of Levenberg-Marquardt: the least-squares step of a triangle, held to a region of trust and to bounds. */
 #include "fit_step.h"
 
-/* Half the gradient of the summed loss: J' of the residuals. */
-static void gradient_of(const cbp_fit_step *s, cbp_real *gradient)
+void cbp_fit_step_gradient(const cbp_fit_step *s, cbp_real *gradient)
 {
     for (size_t j = 0; j < s->free; j++) {
         gradient[j] = 0;
@@ -154,7 +153,7 @@ void cbp_fit_step_within(const cbp_fit_step *s, cbp_real radius, cbp_real *dampi
         }
         low = (length - radius) / (radius * shrinkage(s, length));
     }
-    gradient_of(s, s->direction);
+    cbp_fit_step_gradient(s, s->direction);
     for (size_t j = 0; j < s->free; j++) {
         if (s->held[j] == 0) {
             high += s->direction[j] / s->scaling[j] * (s->direction[j] / s->scaling[j]);
@@ -193,7 +192,7 @@ void cbp_fit_step_within(const cbp_fit_step *s, cbp_real radius, cbp_real *dampi
 int cbp_fit_step_hold_at_bounds(const cbp_fit_step *s)
 {
     size_t open = 0;
-    gradient_of(s, s->direction);
+    cbp_fit_step_gradient(s, s->direction);
     for (size_t j = 0; j < s->free; j++) {
         const cbp_real slope = s->direction[j];
         s->held[j] = (s->point[j] <= s->low[j] && slope >= 0) || (s->point[j] >= s->high[j] && slope <= 0);
@@ -249,16 +248,6 @@ cbp_real cbp_fit_step_way(const cbp_fit_step *s)
     cbp_real sum = 0;
     for (size_t i = 0; i < s->free; i++) {
         sum += s->triangle[i * s->width + s->free] * s->triangle[i * s->width + s->free];
-    }
-    return cbp_root(sum);
-}
-
-cbp_real cbp_fit_step_gradient_norm(const cbp_fit_step *s)
-{
-    cbp_real sum = 0;
-    gradient_of(s, s->direction);
-    for (size_t j = 0; j < s->free; j++) {
-        sum += s->direction[j] * s->direction[j];
     }
     return cbp_root(sum);
 }

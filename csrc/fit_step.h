@@ -37,7 +37,7 @@ cbp_real cbp_fit_step_squares(const cbp_fit_step *s);
 /* |J step| of the undamped step: how far the outputs are from the best that the parabola knows. */
 cbp_real cbp_fit_step_way(const cbp_fit_step *s);
 
-/* Euclidean norm of J' residuals, half the gradient of the summed loss. */
-cbp_real cbp_fit_step_gradient_norm(const cbp_fit_step *s);
+/* Half the gradient of the summed loss: J' of the residuals. */
+void cbp_fit_step_gradient(const cbp_fit_step *s, cbp_real *gradient);
 
 #endif

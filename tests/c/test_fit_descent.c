@@ -1,6 +1,12 @@
 /* Descents: where they arrive, what they return however they end, and when they refuse. */
 #include "check.h"
 
+#ifdef CBP_SINGLE
+#define HUGE_REAL FLT_MAX
+#else
+#define HUGE_REAL DBL_MAX
+#endif
+
 /* ---- one call ---------------------------------------------------------------------------------------------------- */
 
 /* A fit with all that it reads, so that a test says only what matters to it. */
@@ -42,7 +48,9 @@ static void check_info(const call *c, const cbp_real *params)
     CHECK(cbp_gradient(params, c->activations, c->x, c->y, c->weight, c->layers, c->n, c->options.loss,
                        c->options.scale, work, &loss, gradient) == CBP_OK);
     for (size_t k = 0; k < 2 * c->layers; k++) {
-        norm += c->frozen && c->frozen[k] ? 0 : (double)gradient[k] * (double)gradient[k];
+        const int held = (c->lower && params[k] == c->lower[k] && gradient[k] >= 0) ||
+                         (c->upper && params[k] == c->upper[k] && gradient[k] <= 0);
+        norm += held || (c->frozen && c->frozen[k]) ? 0 : (double)gradient[k] * (double)gradient[k];
     }
     CHECK(near((double)c->info.loss, (double)loss, 0, 4));
     CHECK(near((double)c->info.gradient_norm, sqrt(norm), 0, 16));
@@ -384,6 +392,26 @@ static void test_each_example_once(void)
     CHECK(reshuffled > 240 && reshuffled < 300);
 }
 
+/* A batch without weight makes no step, not even that which momentum is left with. */
+static void test_batch_without_weight(void)
+{
+    const cbp_real weight[] = {1, 0};
+    size_t order[2], first = 0;
+    for (unsigned seed = 0; seed < 20; seed++) {
+        cbp_real params[] = {1, 3};
+        call c = fit_of_constant(0.125);
+        c.weight = weight;
+        c.order = order;
+        c.options.method = CBP_MOMENTUM;
+        c.options.batch_size = 1;
+        c.options.max_iterations = 1;
+        c.options.seed = seed;
+        CHECK(fit(&c, params) == CBP_OK && params[1] == R(2.5));
+        first += order[0] == 0;
+    }
+    CHECK(first > 0 && first < 20);
+}
+
 static void test_seeds(void)
 {
     cbp_real first[2], again[2], other[2];
@@ -461,10 +489,15 @@ static void test_bounds(void)
         c.upper = upper;
         c.options.method = method;
         c.options.learning_rate = R(0.05);
+        c.options.tolerance = 0;
         CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_EXHAUSTED);
         CHECK(params[0] == R(1.5));
         CHECK(fabs((double)params[1] - (mean_y - 1.5 * mean_x)) < (method == CBP_ADAM ? 1e-3 : 32 * EPSILON));
         check_info(&c, params);
+        params[0] = params[1] = 0;
+        c.options.tolerance = R(1e-2);
+        CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_CONVERGED && params[0] == R(1.5));
+        CHECK(c.info.gradient_norm <= R(1e-2));
         c.upper = NULL;
         c.lower = zeros;
         params[0] = params[1] = 0;
@@ -623,6 +656,19 @@ static void test_stretches(void)
     free(gradient);
 }
 
+/* Iterations shorter than a stretch are told of once each, however many they are. */
+static void test_short_iterations(void)
+{
+    unsigned char activations[DEEP], frozen[2 * DEEP];
+    cbp_real params[2 * DEEP];
+    watcher w = {0};
+    call c = deep_fit(params, activations, frozen);
+    c.n = 300;
+    c.options.max_iterations = 20;
+    watch_fit(&c, &w);
+    CHECK(fit(&c, params) == CBP_OK && c.info.iterations == 20 && w.calls == 20);
+}
+
 /* Within a pass of batches too, small ones and large ones. */
 static void test_stopped_batches(void)
 {
@@ -655,11 +701,9 @@ static void check_diverged(call *c, const cbp_real *start)
 
 static void test_diverged(void)
 {
-    const cbp_real huge = R(sizeof(cbp_real) == 4 ? FLT_MAX : DBL_MAX);
-    const cbp_real start[] = {1, 0}, four[] = {4, 4}, bounds[] = {huge, huge}, bounds_below[] = {-huge, -huge};
+    const cbp_real start[] = {1, 0}, low[] = {-9, -9};
+    const unsigned char logarithm[] = {CBP_LOG};
     cbp_real history[1000];
-    size_t order[POINTS];
-
     call c = fit_of_constant(1000);
     c.options.history = history;
     c.options.history_len = 1000;
@@ -667,53 +711,85 @@ static void test_diverged(void)
     CHECK(c.info.loss == 1 && c.info.iterations > 2 && history[0] == 1 && history[1] > 1);
     CHECK(!isfinite(history[c.info.iterations]) && isfinite(history[c.info.iterations - 1]));
 
-    /* All methods, whole and in batches, with bounds that are no help and without. */
-    for (int method = 0; method < CBP_METHOD_END; method++) {
-        for (size_t batch = 0; batch < 15; batch += 7) {
-            for (int bounded = 0; bounded < 2; bounded++) {
-                call any = fit_of(line, 1, point_x, point_y, POINTS);
-                any.order = order;
-                any.lower = bounded ? bounds_below : NULL;
-                any.upper = bounded ? bounds : NULL;
-                any.options.method = method;
-                any.options.batch_size = batch;
-                any.options.learning_rate = huge / 4;
-                check_diverged(&any, start);
-            }
-        }
-    }
-
-    /* A sigmoid of infinity is finite, its slope 0: that is no convergence. */
-    const cbp_real middle[] = {R(0.25), R(0.25)}, wrong[] = {0, 2};
-    call far = fit_of(neuron, 1, four, middle, 2);
-    far.options.loss = CBP_LOG_LOSS;
-    far.options.learning_rate = huge;
-    check_diverged(&far, wrong);
-
-    /* A square that overflows would hold Adam where it is. */
-    const cbp_real root = R(sqrt(sqrt((double)huge)) / 8), sharp[] = {1024 * root, 1024 * root};
-    const cbp_real near_root[] = {1, root};
-    call steep = fit_of(line, 1, sharp, sharp, 2);
-    steep.options.method = CBP_ADAM;
-    check_diverged(&steep, near_root);
-    CHECK(steep.info.iterations == 0);
-
-    /* Out of the domain: the logarithm of w x, w pushed below 0. */
-    const unsigned char logarithm[] = {CBP_LOG};
-    const cbp_real low[] = {-9, -9};
+    /* Out of the domain: the logarithm of w + b, pushed below 0. */
     call outside = fit_of(logarithm, 1, ones, low, 2);
     outside.options.learning_rate = 1;
     check_diverged(&outside, start);
     CHECK(outside.info.iterations == 1 && outside.info.loss == 81);
+}
 
-    /* A start whose loss is finite and whose gradient is not has no way to go. */
-    const cbp_real root_huge = R(sqrt((double)huge)), large[] = {16 * root_huge, 16 * root_huge};
-    const cbp_real little[] = {0, root_huge / 8};
-    call stuck = fit_of(line, 1, large, zeros, 2);
-    cbp_real params[2];
-    memcpy(params, little, sizeof params);
-    CHECK(fit(&stuck, params) == CBP_OK && stuck.info.outcome == CBP_DIVERGED && stuck.info.iterations == 0);
-    CHECK(same_all(params, little, 2) && isfinite(stuck.info.loss) && isnan(stuck.info.gradient_norm));
+/* All methods, whole and in batches, with bounds that are no help and without. */
+static void test_diverged_methods(void)
+{
+    const cbp_real start[] = {1, 0}, lower[] = {-HUGE_REAL, -HUGE_REAL}, upper[] = {HUGE_REAL, HUGE_REAL};
+    size_t order[POINTS];
+    for (int method = 0; method < CBP_METHOD_END; method++) {
+        for (size_t batch = 0; batch < 15; batch += 7) {
+            for (int bounded = 0; bounded < 2; bounded++) {
+                call c = fit_of(line, 1, point_x, point_y, POINTS);
+                c.order = order;
+                c.lower = bounded ? lower : NULL;
+                c.upper = bounded ? upper : NULL;
+                c.options.method = method;
+                c.options.batch_size = batch;
+                c.options.learning_rate = HUGE_REAL / 4;
+                check_diverged(&c, start);
+            }
+        }
+    }
+}
+
+/* A sigmoid of infinity is finite and its slope 0, which looks like convergence. */
+static void test_diverged_unseen(void)
+{
+    const cbp_real four[] = {4, 4}, start[] = {0, 2}, lower[] = {-5, -5};
+    call c = fit_of(neuron, 1, four, zeros, 2);
+    c.options.loss = CBP_LOG_LOSS;
+    c.options.learning_rate = HUGE_REAL;
+    check_diverged(&c, start);
+    CHECK(c.info.iterations == 0);
+    c.lower = lower; /* which hold the parameters, not the velocity */
+    c.options.method = CBP_MOMENTUM;
+    check_diverged(&c, start);
+    CHECK(c.info.iterations == 0);
+
+    /* Here each step is finite, and their sum is not. */
+    call sum = fit_of_constant(0);
+    sum.activations = neuron;
+    sum.options.method = CBP_ADAM;
+    sum.options.learning_rate = HUGE_REAL - HUGE_REAL / 8;
+    sum.options.tolerance = 0;
+    check_diverged(&sum, start);
+    CHECK(sum.info.iterations == 1 && sum.info.loss == 0);
+}
+
+/* A square that overflows would hold Adam where it is. */
+static void test_diverged_square(void)
+{
+    const cbp_real root = R(sqrt(sqrt((double)HUGE_REAL)) / 8), x[] = {1024 * root, 1024 * root}, start[] = {1, root};
+    call c = fit_of(line, 1, x, x, 2);
+    c.options.method = CBP_ADAM;
+    check_diverged(&c, start);
+    CHECK(c.info.iterations == 0);
+}
+
+/* A start whose loss is finite and whose gradient is not has no way to go, even where those of the batches are finite. */
+static void test_diverged_start(void)
+{
+    const cbp_real root = R(sqrt((double)HUGE_REAL));
+    for (int part = 0; part < 2; part++) {
+        const cbp_real x = part ? 4 * root : 16 * root, inputs[] = {x, x}, start[] = {0, root / 10};
+        cbp_real params[2];
+        size_t order[2];
+        call c = fit_of(line, 1, inputs, zeros, 2);
+        c.order = order;
+        c.options.batch_size = (size_t)part;
+        c.options.learning_rate = 1 / HUGE_REAL / 64;
+        memcpy(params, start, sizeof params);
+        CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_DIVERGED);
+        CHECK(c.info.iterations == 0 && c.info.evaluations == 1);
+        CHECK(same_all(params, start, 2) && isfinite(c.info.loss) && isnan(c.info.gradient_norm));
+    }
 }
 
 /* ---- refusals ---------------------------------------------------------------------------------------------------- */
@@ -738,7 +814,7 @@ static const cbp_real fine[] = {1, 0};
 static void test_refused_start(void)
 {
     const unsigned char logarithm[] = {CBP_LOG};
-    const cbp_real negative[] = {-1, 0}, huge = R(sizeof(cbp_real) == 4 ? FLT_MAX : DBL_MAX), weights[] = {huge, huge};
+    const cbp_real negative[] = {-1, 0}, weights[] = {HUGE_REAL, HUGE_REAL};
     call c = fit_of(logarithm, 1, ones, zeros, 2);
     watcher w = {0};
     watch_fit(&c, &w);
@@ -849,6 +925,7 @@ int main(void)
         test_batches(MANY, CBP_BLOCK, weight);
         test_batches(MANY, MANY - 1000, weight);
     }
+    test_batch_without_weight();
     test_each_example_once();
     test_seeds();
     test_whole_batches();
@@ -858,8 +935,13 @@ int main(void)
     test_converged();
     test_best_or_last();
     test_stretches();
+    test_short_iterations();
     test_stopped_batches();
     test_diverged();
+    test_diverged_methods();
+    test_diverged_unseen();
+    test_diverged_square();
+    test_diverged_start();
     test_refused_start();
     test_refused_memory();
     test_refused_arguments();

@@ -273,7 +273,7 @@ typedef struct cbp_fit_options {
     size_t batch_size;  /* descents: examples a step; 0: all */
 } cbp_fit_options;
 
-/* Fills *options: squared loss, scale 1, 1000 iterations, tolerance 1e-10 (single: 1e-5), gradient descent on all
+/* Fills *options: squared loss, scale 1, 2000 iterations, tolerance 1e-10 (single: 1e-5), gradient descent on all
  * examples with learning rate 0.1, momentum 0.9; the rest 0. Fails with CBP_ERROR_NULL. */
 CBP_API int cbp_fit_defaults(cbp_fit_options *options);
 

@@ -9,7 +9,7 @@ int cbp_fit_defaults(cbp_fit_options *options)
     memset(options, 0, sizeof *options);
     options->size = sizeof *options;
     options->scale = 1;
-    options->max_iterations = 1000;
+    options->max_iterations = 2000;
     options->tolerance = sizeof(cbp_real) == sizeof(float) ? (cbp_real)1e-5 : (cbp_real)1e-10;
     options->learning_rate = (cbp_real)0.1;
     options->momentum = (cbp_real)0.9;

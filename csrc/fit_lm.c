@@ -4,6 +4,9 @@
  */
 #include "fit_step.h"
 
+/* From so many iterations on, half of them are kept for the second attempt. */
+#define PATIENT 200
+
 /* Convergence at least so fast is taken to go on. */
 #define FAST ((cbp_real)0.5)
 
@@ -363,7 +366,7 @@ static void solve_last_layer(search *s)
 static enum cbp_outcome search_from(search *s, cbp_real loss)
 {
     const size_t limit = s->fit->options->max_iterations, used = s->fit->info->iterations;
-    const enum cbp_outcome first = attempt(s, 1, limit, loss);
+    const enum cbp_outcome first = attempt(s, 1, limit >= PATIENT ? limit / 2 : limit, loss);
     const size_t left = limit - (s->fit->info->iterations - used);
     if (first == CBP_STOPPED || (first == CBP_CONVERGED && !is_doubtful(s)) || left == 0) {
         return first;

@@ -249,7 +249,7 @@ def fit(
         A weight of 0 or more for every example.
     bounds : mapping of str to (low, high), optional
         Bounds of parameters by name, such as ``{"w2": (0, None)}``; None is no bound.
-    max_iterations : int, default 1000
+    max_iterations : int, default 2000 for "lm", 1000 for descents
         Steps of "lm", passes over all examples of the others.
     tolerance : float, optional
         "lm": converged when the step that remains would change the outputs by less than this share
@@ -313,7 +313,7 @@ def fit(
         raise ParameterError(f"nan_policy: {nan_policy!r}; expected 'raise' or 'omit'")
     if nan_policy == "omit":
         x, y, sample_weight = _finite_only(x, y, sample_weight)
-    iterations = _count("max_iterations", max_iterations, 1000)
+    iterations = _count("max_iterations", max_iterations, 2000 if code == _LM else 1000)
     restarts = _count("restarts", restarts, 0, least=0)
     batch = _count("batch_size", batch_size, 32 if method == "sgd" else 0, least=1)
     if tolerance is None:

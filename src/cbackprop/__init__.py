@@ -3,7 +3,10 @@
 A chain has L layers of one unit each, z = w a + b and a = act(z); see `Chain`.
 """
 
+from . import curves
 from ._core import ACTIVATIONS, Chain, __version__
+from .curve import Curve
+from .curve_fit import CurveFit
 from .errors import (
     ActivationError,
     CBackpropError,
@@ -21,6 +24,8 @@ __all__ = [
     "ActivationError",
     "CBackpropError",
     "Chain",
+    "Curve",
+    "CurveFit",
     "FitProgress",
     "FitResult",
     "InputTypeError",
@@ -30,6 +35,7 @@ __all__ = [
     "ShapeError",
     "Trace",
     "__version__",
+    "curves",
     "fit",
     "load",
 ]

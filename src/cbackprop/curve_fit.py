@@ -1,0 +1,276 @@
+"""What the fit of a curve knows: natural parameters, errors, bands, inverses."""
+
+from __future__ import annotations
+
+import cmath
+import math
+from collections.abc import Mapping
+from os import PathLike
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ._core import real_array
+from .errors import ParameterError
+from .fitting import FitResult
+from .student import t_quantile
+
+if TYPE_CHECKING:
+    from .curve import Curve
+
+__all__ = ["CurveFit", "Inverse", "Prediction"]
+
+Vector: TypeAlias = NDArray[np.float64]
+_STEP: Final = 1e-100  # of complex-step derivatives
+
+
+class Prediction(NamedTuple):
+    """The curve at some inputs, with a band of the level asked for."""
+
+    value: Vector
+    low: Vector
+    high: Vector
+
+
+class Inverse(NamedTuple):
+    """Inputs found for outputs, with their standard errors."""
+
+    value: Vector
+    stderr: Vector
+
+
+class CurveFit:
+    """A fitted curve.
+
+    Attributes
+    ----------
+    curve : Curve
+    chain : Chain
+        Computes the fitted curve.
+    result : FitResult
+        The fit of the chain: status, message, iterations, ....
+    params, stderr : dict of str to float
+        Natural parameters and their standard errors; 0 for what was fixed, infinite for what the
+        data do not identify.
+    covariance : ndarray, shape (k, k)
+        Of the natural parameters, in the order of `params`.
+    rss, residual_sd, df, converged, status, message
+        As in `FitResult`.
+    r2 : float
+        1 - rss / sum(weight (y - mean)^2).
+    log_likelihood, aic, bic : float
+        Of normal errors with the estimated variance, as R has them (the variance counts as a
+        parameter); for the log loss of the labels.
+    """
+
+    def __init__(
+        self,
+        curve: Curve,
+        result: FitResult,
+        natural: Vector,
+        covariance: Vector,
+        x: Vector,
+        y: Vector,
+        weights: Vector | None,
+    ) -> None:
+        self.curve, self.result, self.chain = curve, result, result.chain
+        self.covariance = covariance
+        names = curve.parameters
+        self.params = dict(zip(names, natural.tolist(), strict=True))
+        with np.errstate(invalid="ignore"):
+            errors = np.sqrt(covariance.diagonal())
+        self.stderr = dict(zip(names, errors.tolist(), strict=True))
+        self.rss, self.residual_sd, self.df = result.rss, result.residual_sd, result.df
+        self.converged, self.status, self.message = result.converged, result.status, result.message
+        weight = np.ones_like(y) if weights is None else weights
+        counted = weight > 0
+        n, total = int(np.count_nonzero(counted)), float(weight.sum())
+        mean = float(weight @ y) / total
+        spread = float(weight @ (y - mean) ** 2)
+        self.r2 = 1.0 - self.rss / spread if spread > 0 else math.nan
+        fitted = n - self.df
+        if curve.loss == "log":
+            self.log_likelihood = -result.loss * total
+        else:
+            scale = float(np.log(weight[counted]).sum())
+            ratio = self.rss / n
+            log_ratio = math.log(ratio) if ratio > 0 else -math.inf
+            self.log_likelihood = 0.5 * (scale - n * (math.log(2.0 * math.pi) + log_ratio + 1.0))
+            fitted += 1
+        self.aic = 2.0 * fitted - 2.0 * self.log_likelihood
+        self.bic = math.log(n) * fitted - 2.0 * self.log_likelihood
+        self.x, self.y, self.weights = x, y, weights
+
+    def __call__(self, x: ArrayLike) -> float | Vector:
+        """Compute the fitted curve."""
+        return self.chain.forward(x)
+
+    def confidence_interval(self, level: float = 0.95) -> dict[str, tuple[float, float]]:
+        """Give the interval of each natural parameter, by Student's t.
+
+        Raises
+        ------
+        ParameterError
+            If the level is not between 0 and 1.
+        """
+        reach = self._quantile(level)
+        return {
+            name: (value - reach * self.stderr[name], value + reach * self.stderr[name])
+            for name, value in self.params.items()
+        }
+
+    def predict(
+        self,
+        x: ArrayLike,
+        interval: Literal["confidence", "prediction"] | None = None,
+        level: float = 0.95,
+    ) -> float | Vector | Prediction:
+        """Compute the curve, and a band around it.
+
+        Parameters
+        ----------
+        x : array_like
+            Inputs.
+        interval : {None, "confidence", "prediction"}
+            No band, that of the curve, or that of a new observation of weight 1.
+        level : float, default 0.95
+
+        Returns
+        -------
+        float, ndarray or Prediction
+            The curve alone without an interval, else with the band's ends.
+
+        Raises
+        ------
+        ParameterError
+            If `interval` is unknown or `level` not between 0 and 1.
+        """
+        if interval is None:
+            return self.chain.forward(x)
+        if interval not in ("confidence", "prediction"):
+            raise ParameterError(
+                f"interval: {interval!r}; expected None, 'confidence' or 'prediction'"
+            )
+        inputs = real_array(x, "x")
+        variance = self._variance(inputs.reshape(-1)).reshape(inputs.shape)
+        if interval == "prediction":
+            variance = variance + self.residual_sd**2
+        value = np.asarray(self.chain.forward(inputs))
+        reach = self._quantile(level) * np.sqrt(variance)
+        return Prediction(value, value - reach, value + reach)
+
+    def inverse(self, y: ArrayLike, *, replicates: int | None = None) -> Inverse:
+        """Find the inputs of given outputs: back-calculation.
+
+        Parameters
+        ----------
+        y : array_like
+            Outputs.
+        replicates : int, optional
+            Of how many observations each y is the mean: their scatter then counts too. Without it
+            the standard error is that of the curve alone.
+
+        Returns
+        -------
+        Inverse
+            Inputs, NaN where the curve never gives y, and standard errors by the delta method.
+
+        Raises
+        ------
+        ParameterError
+            If the curve is not one-to-one, or `replicates` is not a positive integer.
+        """
+        if replicates is not None and (isinstance(replicates, bool) or replicates < 1):
+            raise ParameterError(f"replicates: {replicates!r}; expected a positive integer")
+        outputs = real_array(y, "y")
+        value = np.asarray(self.chain.inverse(outputs))
+        flat = value.reshape(-1)
+        variance = self._variance(flat)
+        if replicates is not None:
+            variance = variance + self.residual_sd**2 / replicates
+        with np.errstate(all="ignore"):
+            stderr = np.sqrt(variance) / np.abs(np.asarray(self.chain.slope(flat)))
+        return Inverse(value, stderr.reshape(value.shape))
+
+    def effective_dose(self, percent: float) -> tuple[float, float]:
+        """Find the dose that gives so many percent of the way from bottom to top.
+
+        Returns
+        -------
+        tuple of float
+            The dose and its standard error, the way's ends being uncertain too.
+
+        Raises
+        ------
+        ParameterError
+            If the curve has no ec50, or the percentage is not between 0 and 100.
+        """
+        names = self.curve.parameters
+        if "ec50" not in names:
+            raise ParameterError(f"{self.curve.name} has no effective dose")
+        if not 0 < percent < 100:
+            raise ParameterError(f"percent: {percent!r}; expected between 0 and 100")
+        at: dict[str, complex] = dict(self.params)
+        slopes = np.array(
+            [
+                _dose_at({**at, name: at[name] + _STEP * 1j}, percent / 100.0).imag / _STEP
+                for name in names
+            ]
+        )
+        dose = _dose_at(at, percent / 100.0).real
+        return dose, math.sqrt(float(slopes @ self.covariance @ slopes))
+
+    def summary(self) -> str:
+        """Print the parameters as a table, with what the fit is worth."""
+        width = max(len(name) for name in self.params)
+        lines = [f"{self.curve.name}: {self.curve.formula}"]
+        lines.append(f"{'':{width}}  {'estimate':>14}  {'std. error':>12}  {'95% interval':>29}")
+        for name, (low, high) in self.confidence_interval().items():
+            lines.append(
+                f"{name:{width}}  {self.params[name]:>14.8g}  {self.stderr[name]:>12.5g}"
+                f"  {low:>14.7g} {high:>14.7g}"
+            )
+        if math.isfinite(self.residual_sd):
+            lines.append(
+                f"residual sd {self.residual_sd:.6g} on {self.df} degrees of freedom, "
+                f"r2 {self.r2:.6g}, AIC {self.aic:.6g}"
+            )
+        lines.append(self.message)
+        return "\n".join(lines)
+
+    __str__ = summary
+
+    def __repr__(self) -> str:
+        """Name the curve and its parameters."""
+        values = ", ".join(f"{name}={value:.6g}" for name, value in self.params.items())
+        return f"<CurveFit of {self.curve.name}: {values}; {self.message}>"
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the fitted chain to a model file."""
+        self.chain.save(path)
+
+    def _variance(self, x: Vector) -> Vector:
+        """Variance of the fitted curve at each x."""
+        jacobian = np.asarray(self.chain.jacobian(x))
+        matrix = self.result.covariance
+        known = np.where(np.isfinite(matrix), matrix, 0.0)
+        with np.errstate(invalid="ignore"):
+            variance = np.einsum("ij,jk,ik->i", jacobian, known, jacobian)
+        unknown = ~self.result.identified
+        if unknown.any():
+            variance[np.any(jacobian[:, unknown] != 0, axis=1)] = math.inf
+        return np.asarray(variance)
+
+    def _quantile(self, level: float) -> float:
+        if not 0 < level < 1:
+            raise ParameterError(f"level: {level!r}; expected between 0 and 1")
+        if self.curve.loss == "log":
+            return t_quantile(0.5 + level / 2.0, math.inf)
+        return t_quantile(0.5 + level / 2.0, self.df) if self.df > 0 else math.nan
+
+
+def _dose_at(natural: Mapping[str, complex], share: float) -> complex:
+    """(1 + (ec50 / x)^slope)^asymmetry = 1 / share, solved for x."""
+    odds = (1.0 / share) ** (1.0 / natural.get("asymmetry", 1.0)) - 1.0
+    return natural["ec50"] * cmath.exp(-cmath.log(odds) / natural["slope"])

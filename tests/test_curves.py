@@ -1,0 +1,358 @@
+"""Curves: what they recover without starting values, what they print, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+import cbackprop as cbp
+from cbackprop import curves
+from cbackprop.student import t_quantile
+
+Floats = npt.NDArray[np.float64]
+PUBLISHED = {
+    case["name"]: case
+    for case in json.loads((Path(__file__).parent / "vectors" / "fits.json").read_text())[
+        "published"
+    ]
+}
+
+
+def draw(name: str, rng: np.random.Generator) -> tuple[Floats, dict[str, float]]:
+    """Inputs, and natural parameters of a curve that shows itself on them."""
+    n, sign = int(rng.integers(6, 31)), float(rng.choice([-1, 1]))
+    u = rng.uniform
+    line, dose = np.linspace(0, 10, n), np.exp(np.linspace(-4, 4, n))
+    kelvin, low_line, late = (
+        np.linspace(280, 360, n),
+        np.linspace(0.5, 10, n),
+        np.linspace(0.2, 10, n),
+    )
+    ec50 = math.exp(u(-1.5, 1.5))
+    cases: dict[str, tuple[Floats, dict[str, float]]] = {
+        "linear": (line, {"slope": sign * u(0.1, 5), "intercept": u(-5, 5)}),
+        "exponential": (line, {"scale": u(0.5, 50), "rate": sign * u(0.05, 1)}),
+        "saturation": (line, {"asymptote": sign * u(0.5, 50), "rate": u(0.1, 1.5)}),
+        "asymptotic": (
+            line,
+            {"asymptote": u(-5, 5), "start": sign * u(10, 50), "rate": u(0.1, 1.5)},
+        ),
+        "power": (low_line, {"scale": u(0.5, 10), "exponent": sign * u(0.2, 3)}),
+        "michaelis_menten": (dose, {"vmax": u(1, 300), "km": ec50}),
+        "hill": (dose, {"top": u(1, 100), "ec50": ec50, "slope": sign * u(0.6, 3)}),
+        "logistic3": (
+            line,
+            {"asymptote": u(1, 100), "midpoint": u(2, 8), "scale": sign * u(0.4, 2)},
+        ),
+        "logistic4_linear": (
+            line,
+            {
+                "left": u(-5, 5),
+                "right": sign * u(10, 50),
+                "midpoint": u(3, 7),
+                "scale": u(0.4, 1.5),
+            },
+        ),
+        "logistic4": (
+            dose,
+            {"bottom": u(-1, 1), "top": u(2, 100), "ec50": ec50, "slope": sign * u(0.6, 3)},
+        ),
+        "logistic5": (
+            dose,
+            {
+                "bottom": u(-1, 1),
+                "top": u(2, 100),
+                "ec50": ec50,
+                "slope": sign * u(0.8, 2.5),
+                "asymmetry": u(0.5, 2),
+            },
+        ),
+        "gompertz": (
+            line,
+            {"asymptote": u(1, 100), "displacement": u(1.5, 8), "rate": u(0.3, 1.2)},
+        ),
+        "weibull": (
+            late,
+            {
+                "asymptote": u(5, 100),
+                "drop": sign * u(5, 100),
+                "log_rate": u(-4, -1),
+                "power": u(1, 2.5),
+            },
+        ),
+        "richards": (
+            line,
+            {"asymptote": u(5, 100), "offset": u(2, 5), "rate": u(0.5, 1.2), "shape": u(0.5, 2)},
+        ),
+        "gaussian_peak": (
+            line,
+            {"height": sign * u(1, 50), "center": u(2, 8), "width": u(0.7, 3)},
+        ),
+        "arrhenius": (kelvin, {"prefactor": 10 ** u(5, 14), "activation_energy": u(2e4, 9e4)}),
+        "platt": (np.linspace(-4, 4, n), {"slope": sign * u(0.3, 3), "intercept": u(-2, 2)}),
+    }
+    return cases[name]
+
+
+# ---- without starting values ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", curves.CURVES)
+def test_a_curve_recovers_its_own_parameters(name: str) -> None:
+    curve = curves.CURVES[name]
+    for seed in range(25):
+        x, expected = draw(name, np.random.default_rng([seed, len(name)]))
+        fitted = curve.fit(x, np.asarray(curve(x, **expected)))
+        assert fitted.converged, (seed, fitted.message)
+        for parameter, value in expected.items():
+            # ten digits, the exact data's rounding magnified by their own condition included
+            assert fitted.params[parameter] == pytest.approx(value, rel=1e-10), (seed, parameter)
+
+
+@pytest.mark.parametrize("name", curves.CURVES)
+def test_with_noise_no_other_start_finds_less(name: str) -> None:
+    curve = curves.CURVES[name]
+    for seed in range(8):
+        rng = np.random.default_rng([seed, 77, len(name)])
+        x, true = draw(name, rng)
+        exact = np.asarray(curve(x, **true))
+        noise = rng.normal(size=x.size) * 0.03
+        y = np.clip(exact + noise, 0, 1) if name == "platt" else exact + noise * np.ptp(exact)
+        fitted = curve.fit(x, y)
+        if fitted.status != "converged":
+            assert fitted.message != "converged"
+            continue
+        form = curve.forms[0]
+        for other in range(20):
+            start = curve.chain(**(draw(name, rng)[1] if other else true))
+            try:
+                rival = cbp.fit(start, x, y, loss=curve.loss, bounds=form.limits)
+            except cbp.ParameterError:
+                continue
+            assert fitted.result.loss <= rival.loss * (1 + 1e-8) + 1e-300, (seed, other)
+
+
+# ---- as R and drc print them ---------------------------------------------------------------------
+
+
+def printed(value: float, text: str) -> str:
+    mantissa, letter, _ = text.partition("e")
+    return format(value, f".{len(mantissa.partition('.')[2])}{letter or 'f'}")
+
+
+def test_puromycin_as_r_prints_it() -> None:
+    case = PUBLISHED["SSmicmen"]
+    fitted = curves.michaelis_menten.fit(case["x"], case["y"])
+    assert printed(fitted.params["vmax"], "2.127e+02") == "2.127e+02"
+    assert printed(fitted.stderr["vmax"], "6.947e+00") == "6.947e+00"
+    assert printed(fitted.params["km"], "6.412e-02") == "6.412e-02"
+    assert printed(fitted.stderr["km"], "8.281e-03") == "8.281e-03"
+    assert fitted.df == 10
+
+
+def test_dnase_as_r_prints_it() -> None:
+    case = PUBLISHED["SSlogis"]
+    fitted = curves.logistic3.fit(np.log(case["x"]), case["y"])
+    for name, estimate, stderr in (
+        ("asymptote", "2.34518", "0.07815"),
+        ("midpoint", "1.48309", "0.08135"),
+        ("scale", "1.04145", "0.03227"),
+    ):
+        assert printed(fitted.params[name], estimate) == estimate
+        assert printed(fitted.stderr[name], stderr) == stderr
+
+
+def test_ryegrass_as_drc_prints_it() -> None:
+    case = PUBLISHED["LL.4"]
+    fitted = curves.logistic4.fit(case["x"], case["y"], covariance="hessian")
+    # drc's b is our -slope; its estimates stopped at about six digits
+    for name, estimate, stderr in (
+        ("bottom", 0.4814132, "0.21219"),
+        ("top", 7.7929583, "0.18857"),
+        ("ec50", 3.0579550, "0.18573"),
+        ("slope", -2.9822191, "0.46507"),
+    ):
+        assert fitted.params[name] == pytest.approx(estimate, rel=1e-5)
+        assert printed(fitted.stderr[name], stderr) == stderr
+    assert printed(fitted.log_likelihood, "-16.15514") == "-16.15514"
+    assert fitted.effective_dose(50) == (
+        pytest.approx(fitted.params["ec50"], rel=1e-14),
+        pytest.approx(fitted.stderr["ec50"], rel=1e-12),
+    )
+
+
+# ---- names, fixed parameters, bounds -------------------------------------------------------------
+
+DOSE = np.array([0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0])
+
+
+@pytest.mark.parametrize("slope", [1.3, -1.3])
+def test_bottom_is_below_top_whichever_way_the_curve_goes(slope: float) -> None:
+    y = curves.logistic4(DOSE, bottom=0.5, top=4.0, ec50=0.7, slope=slope)
+    fitted = curves.logistic4.fit(DOSE, y)
+    assert fitted.params == pytest.approx(
+        {"bottom": 0.5, "top": 4.0, "ec50": 0.7, "slope": slope}, rel=1e-10
+    )
+
+
+@pytest.mark.parametrize(
+    "fixed",
+    [
+        {"bottom": 0.5},
+        {"top": 4.0},
+        {"ec50": 0.7},
+        {"slope": 1.3},
+        {"bottom": 0.5, "ec50": 0.7},
+        {"top": 4.0, "slope": 1.3},
+        {"bottom": 0.5, "ec50": 0.7, "slope": 1.3},
+    ],
+    ids=str,
+)
+def test_what_is_fixed_stays(fixed: dict[str, float]) -> None:
+    rng = np.random.default_rng(3)
+    true = {"bottom": 0.5, "top": 4.0, "ec50": 0.7, "slope": 1.3}
+    y = np.asarray(curves.logistic4(DOSE, **true)) + rng.normal(size=DOSE.size) * 0.02
+    fitted = curves.logistic4.fit(DOSE, y, fixed=fixed)
+    free = curves.logistic4.fit(DOSE, y)
+    assert fitted.rss >= free.rss
+    assert fitted.df == free.df + len(fixed)
+    for name, value in true.items():
+        if name in fixed:
+            assert fitted.params[name] == pytest.approx(value, rel=1e-15)
+            assert fitted.stderr[name] == 0.0
+        else:
+            assert abs(fitted.params[name] - value) < 6 * fitted.stderr[name]
+
+
+def test_bounds_of_natural_parameters() -> None:
+    y = curves.logistic4(DOSE, bottom=0.5, top=4.0, ec50=0.7, slope=1.3)
+    fitted = curves.logistic4.fit(DOSE, y, bounds={"ec50": (1.0, None)})
+    assert fitted.params["ec50"] == pytest.approx(1.0, rel=1e-15)
+    assert "at a bound" in fitted.message
+    inside = curves.logistic4.fit(DOSE, y, bounds={"ec50": (0.1, 10.0), "slope": (0.0, 5.0)})
+    assert inside.params["ec50"] == pytest.approx(0.7, rel=1e-9)
+
+
+# ---- bands and inverses --------------------------------------------------------------------------
+
+
+def test_quantiles_of_t() -> None:
+    # exact: tan(pi (p - 1/2)) for one degree of freedom, the closed form for two
+    for p in (0.6, 0.9, 0.975, 0.9995):
+        assert t_quantile(p, 1) == pytest.approx(math.tan(math.pi * (p - 0.5)), rel=1e-11)
+        two = (2 * p - 1) / math.sqrt(2 * p * (1 - p))
+        assert t_quantile(p, 2) == pytest.approx(two, rel=1e-11)
+        assert t_quantile(1 - p, 2) == pytest.approx(-two, rel=1e-11)
+    assert t_quantile(0.975, math.inf) == pytest.approx(1.959963984540054, rel=1e-14)
+    # Abramowitz and Stegun, table 26.10
+    assert round(t_quantile(0.975, 10), 3) == 2.228
+    assert round(t_quantile(0.995, 30), 3) == 2.750
+
+
+@pytest.mark.parametrize("interval", ["confidence", "prediction"])
+def test_bands_cover_what_they_promise(interval: Any) -> None:
+    rng, hits, tries = np.random.default_rng(11), 0, 0
+    x = np.exp(np.linspace(-3, 3, 20))
+    true = np.asarray(curves.logistic4(x, bottom=0.0, top=1.0, ec50=1.0, slope=1.0))
+    for _ in range(400):
+        fitted = curves.logistic4.fit(x, true + rng.normal(size=20) * 0.03)
+        band = fitted.predict(x[::4], interval)
+        assert isinstance(band, tuple)
+        new = true[::4] + (rng.normal(size=5) * 0.03 if interval == "prediction" else 0.0)
+        hits += int(np.count_nonzero((band.low <= new) & (new <= band.high)))
+        tries += 5
+    assert 0.93 <= hits / tries <= 0.97
+
+
+def test_inverse_and_its_error() -> None:
+    rng = np.random.default_rng(5)
+    true = {"bottom": 0.1, "top": 2.0, "ec50": 1.0, "slope": 1.2}
+    x = np.exp(np.linspace(-3, 3, 24))
+    y = np.asarray(curves.logistic4(x, **true)) + rng.normal(size=24) * 0.01
+    fitted = curves.logistic4.fit(x, y)
+    back = fitted.inverse([0.5, 1.0, 3.0])
+    assert np.asarray(fitted(back.value[:2])) == pytest.approx([0.5, 1.0], rel=1e-12)
+    assert math.isnan(back.value[2])
+    assert math.isnan(back.stderr[2])
+    # of the curve alone: the standard error of the prediction over the slope
+    band = fitted.predict(back.value[:2], "confidence", 0.5)
+    assert isinstance(band, tuple)
+    spread = (band.high - band.value) / t_quantile(0.75, fitted.df)
+    slope = np.asarray(fitted.chain.slope(back.value[:2]))
+    np.testing.assert_allclose(back.stderr[:2], spread / slope, rtol=1e-10)
+    single = fitted.inverse(0.5, replicates=1)
+    expected = math.hypot(float(back.stderr[0]), fitted.residual_sd / float(slope[0]))
+    assert float(single.stderr) == pytest.approx(expected, rel=1e-10)
+
+
+def test_summary_shows_every_parameter() -> None:
+    case = PUBLISHED["SSmicmen"]
+    fitted = curves.michaelis_menten.fit(case["x"], case["y"])
+    text = fitted.summary()
+    for word in (
+        "michaelis_menten",
+        "vmax",
+        "212.68374",
+        "6.9472",
+        "km",
+        "10 degrees",
+        "converged",
+    ):
+        assert word in text
+    assert "vmax=212.684" in repr(fitted)
+    low, high = fitted.confidence_interval()["vmax"]
+    assert (low + high) / 2 == pytest.approx(fitted.params["vmax"], rel=1e-14)
+
+
+# ---- what is refused -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: curves.logistic4.fit(DOSE, DOSE, fixed={"botom": 0}), "ParameterError", "bottom"),
+        (
+            lambda: curves.logistic4.fit(DOSE, DOSE, bounds={"top": 1}),
+            "ParameterError",
+            "low, high",
+        ),
+        (
+            lambda: curves.logistic4.fit(DOSE, DOSE, bounds={"ec50": (2, 1)}),
+            "ParameterError",
+            "not below",
+        ),
+        (lambda: curves.logistic4.fit(DOSE[:3], DOSE[:3]), "ShapeError", "3 points"),
+        (lambda: curves.logistic4.fit(DOSE, DOSE[:3]), "ShapeError", "shape"),
+        (lambda: curves.logistic4.fit(-DOSE, DOSE), "ParameterError", "x[1]: -0.01"),
+        (lambda: curves.linear.fit([0, math.nan], [0, 1]), "ParameterError", "point 1"),
+        (
+            lambda: curves.logistic4.fit(DOSE, DOSE, fixed={"bottom": 0, "top": 1}),
+            "ParameterError",
+            "together",
+        ),
+        (lambda: curves.linear.chain(slope=1), "ParameterError", "intercept: missing"),
+        (lambda: curves.linear.chain(slop=1), "ParameterError", "slope"),
+        (lambda: curves.linear.fit(DOSE, DOSE).predict(1.0, "both"), "ParameterError", "interval"),  # type: ignore[arg-type]
+        (
+            lambda: curves.linear.fit(DOSE, DOSE).effective_dose(50),
+            "ParameterError",
+            "no effective",
+        ),
+    ],
+)
+def test_bad_input(call: Any, error: str, words: str) -> None:
+    with pytest.raises(getattr(cbp, error)) as caught:
+        call()
+    assert words in str(caught.value)
+
+
+def test_points_that_are_not_finite_can_be_left_out() -> None:
+    x = np.array([0.0, 1.0, math.nan, 3.0])
+    fitted = curves.linear.fit(x, 2 * x + 1, nan_policy="omit")
+    assert fitted.params == pytest.approx({"slope": 2.0, "intercept": 1.0}, rel=1e-14)

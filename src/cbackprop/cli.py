@@ -15,18 +15,18 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 
 import numpy as np
 
-from . import __version__, _core
+from . import __version__, _core, cli_fit
 from .errors import CBackpropError, ParameterError
 from .model_file import load
 from .reference import ACTIVATIONS, LOSSES
 
 if TYPE_CHECKING:
     # the class is generic in type stubs alone
-    _Verbs: TypeAlias = "argparse._SubParsersAction[_Parser]"
+    _Verbs: TypeAlias = "argparse._SubParsersAction[Any]"
 
 __all__ = ["main"]
 
@@ -108,7 +108,7 @@ def _run_info(given: argparse.Namespace) -> None:
             print(f"{name:<10} {fact}")
 
 
-VERBS: Final[tuple[Callable[[_Verbs], None], ...]] = (trace, info)
+VERBS: Final[tuple[Callable[[_Verbs], None], ...]] = (*cli_fit.VERBS, trace, info)
 
 # ---- arguments ---------------------------------------------------------------------------------
 
@@ -186,13 +186,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0, or 2 after an error that has been printed in one line.
+        0; 1 if a fit did not converge; 2 after an error that has been printed in one line.
     """
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # a terminal without Greek still gets its numbers
     try:
         given = _parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
-        given.run(given)
+        code: int = given.run(given) or 0
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader has seen enough. Python flushes once more at exit, which must not fail again.
@@ -200,10 +200,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except CBackpropError as error:
         return _failed(str(error))
+    except ImportError as error:  # an optional package
+        return _failed(str(error))
     except OSError as error:
         reason = error.strerror or str(error)
         return _failed(f"{error.filename}: {reason}" if error.filename else reason)
-    return 0
+    return code
 
 
 def _failed(message: str) -> int:

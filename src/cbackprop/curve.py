@@ -23,6 +23,7 @@ __all__ = ["Curve", "Form"]
 Vector: TypeAlias = NDArray[np.float64]
 _STEP: Final = 1e-100  # of complex-step derivatives
 _CANDIDATES: Final = 4
+_SAMPLE: Final = 2000  # points that candidates are ranked on
 
 # ---- what a curve is made of ---------------------------------------------------------------------
 
@@ -149,7 +150,8 @@ class Curve:
         form = self._form_for([*fixed, *bounds])
         free = len(self.parameters) - len(fixed)
         if len(inputs) < max(free, 1):
-            raise ShapeError(f"x: {len(inputs)} points are fewer than {free} parameters to fit")
+            points = "1 point is" if len(inputs) == 1 else f"{len(inputs)} points are"
+            raise ShapeError(f"x: {points} fewer than {free} parameters to fit")
         search = _Search(self, form, inputs, targets, weights, fixed, bounds)
         found = search.best(loss=loss or self.loss, loss_scale=loss_scale, covariance=covariance)
         return search.report(found)
@@ -323,10 +325,11 @@ class _Search:
         layers = len(self.form.activations)
         chain = Chain(np.zeros(layers), np.zeros(layers), self.form.activations, self.frozen)
         places = {name: k for k, name in enumerate(chain.param_names)}
-        last_layer = _LastLayer(chain, self.x, self.y, self.weights)
+        x, y, weights = self.sample()
+        last_layer = _LastLayer(chain, x, y, weights)
         ranked: list[tuple[float, int, Vector]] = []
         with np.errstate(all="ignore"):
-            for number, params in enumerate(self.form.starts(self.x)):
+            for number, params in enumerate(self.form.starts(x)):
                 chain.params[:] = params
                 for place, value in self.held.items():
                     chain.params[place] = value
@@ -335,7 +338,7 @@ class _Search:
                     value = chain.params[places[name]]
                     value = value if low is None else max(value, low)
                     chain.params[places[name]] = value if high is None else min(value, high)
-                value = chain.loss(self.x, self.y, loss=self.curve.loss, sample_weight=self.weights)
+                value = chain.loss(x, y, loss=self.curve.loss, sample_weight=weights)
                 if math.isfinite(value):
                     ranked.append((value, number, chain.params.copy()))
         ranked.sort(key=lambda entry: entry[:2])
@@ -345,6 +348,14 @@ class _Search:
             start.params[:] = found
             best.append(start)
         return best
+
+    def sample(self) -> tuple[Vector, Vector, Vector | None]:
+        """Take points enough to rank candidates, evenly through the order of x."""
+        if self.x.size <= _SAMPLE:
+            return self.x, self.y, self.weights
+        order = np.argsort(self.x, kind="stable")
+        taken = order[np.linspace(0, self.x.size - 1, _SAMPLE).astype(np.intp)]
+        return self.x[taken], self.y[taken], None if self.weights is None else self.weights[taken]
 
     def report(self, found: FitResult) -> CurveFit:
         """Natural parameters and their covariance."""
@@ -364,7 +375,15 @@ class _Search:
             if np.any(slopes[k, unknown] != 0):
                 matrix[k, :] = matrix[:, k] = math.nan
                 matrix[k, k] = math.inf
-        return CurveFit(self.curve, found, natural, matrix, self.x, self.y, self.weights)
+        message = found.message.partition(";")[0]
+        lost = [name for k, name in enumerate(names) if math.isinf(matrix[k, k])]
+        if lost:
+            message += f"; not identified by the data: {', '.join(lost)}"
+        at_bound = found.message.partition("at a bound: ")[2].split(", ")
+        held = [name for name, place in self.form.alone.items() if place in at_bound]
+        if held:
+            message += f"; at a bound: {', '.join(held)}"
+        return CurveFit(self.curve, found, message, natural, matrix, (self.x, self.y, self.weights))
 
 
 def _param_names(layers: int) -> list[str]:

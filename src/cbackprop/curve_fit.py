@@ -6,7 +6,7 @@ import cmath
 import math
 from collections.abc import Mapping
 from os import PathLike
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -68,12 +68,12 @@ class CurveFit:
         self,
         curve: Curve,
         result: FitResult,
+        message: str,
         natural: Vector,
         covariance: Vector,
-        x: Vector,
-        y: Vector,
-        weights: Vector | None,
+        data: tuple[Vector, Vector, Vector | None],
     ) -> None:
+        x, y, weights = data
         self.curve, self.result, self.chain = curve, result, result.chain
         self.covariance = covariance
         names = curve.parameters
@@ -82,7 +82,7 @@ class CurveFit:
             errors = np.sqrt(covariance.diagonal())
         self.stderr = dict(zip(names, errors.tolist(), strict=True))
         self.rss, self.residual_sd, self.df = result.rss, result.residual_sd, result.df
-        self.converged, self.status, self.message = result.converged, result.status, result.message
+        self.converged, self.status, self.message = result.converged, result.status, message
         weight = np.ones_like(y) if weights is None else weights
         counted = weight > 0
         n, total = int(np.count_nonzero(counted)), float(weight.sum())
@@ -245,6 +245,29 @@ class CurveFit:
         """Name the curve and its parameters."""
         values = ", ".join(f"{name}={value:.6g}" for name, value in self.params.items())
         return f"<CurveFit of {self.curve.name}: {values}; {self.message}>"
+
+    def plot(self, ax: Any = None, *, residuals: bool = False) -> Any:
+        """Draw data, curve and its 95 % confidence band; on a dose curve also the ED50.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; by default on a new figure.
+        residuals : bool, default False
+            On a new figure, draw a panel of them beneath.
+
+        Returns
+        -------
+        matplotlib Axes
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        """
+        from .curve_plot import draw  # noqa: PLC0415 matplotlib is optional
+
+        return draw(self, ax, residuals=residuals)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the fitted chain to a model file."""

@@ -102,7 +102,7 @@ def trace(
     ImportError
         If matplotlib is missing.
     """
-    _matplotlib()
+    import_matplotlib()
     seen = net.trace(x, y, loss=loss, loss_scale=loss_scale)
     shown = _shown(net.layers)
     texts = {k: _Texts(seen, k) for k in shown if k is not None}
@@ -174,7 +174,7 @@ def gradient_flow(
     ImportError
         If matplotlib is missing.
     """
-    ticker, colormaps = _matplotlib("ticker"), _matplotlib().colormaps
+    ticker, colormaps = import_matplotlib("ticker"), import_matplotlib().colormaps
     inputs, targets = real_array(x, "x"), real_array(y, "y")
     if inputs.shape != targets.shape:
         raise ShapeError(f"y: shape {targets.shape}, expected the shape {inputs.shape} of x")
@@ -273,7 +273,7 @@ def loss_surface(
     ImportError
         If matplotlib is missing.
     """
-    matplotlib_colors, ticker = _matplotlib("colors"), _matplotlib("ticker")
+    matplotlib_colors, ticker = import_matplotlib("colors"), import_matplotlib("ticker")
     first, second = _two_parameters(net, names)
     if isinstance(levels, bool) or not isinstance(levels, int | np.integer) or levels < 2:
         raise ParameterError(f"levels: {levels!r}; expected an integer of 2 or more")
@@ -321,7 +321,7 @@ def loss_surface(
 # ---- matplotlib --------------------------------------------------------------------------------
 
 
-def _matplotlib(submodule: str = "") -> Any:
+def import_matplotlib(submodule: str = "") -> Any:
     try:
         return import_module(f"matplotlib.{submodule}" if submodule else "matplotlib")
     except ImportError as error:
@@ -331,7 +331,7 @@ def _matplotlib(submodule: str = "") -> Any:
 
 
 def _new_axes(inches: tuple[float, float]) -> Axes:
-    return _matplotlib("pyplot").subplots(figsize=inches, layout="constrained")[1]
+    return import_matplotlib("pyplot").subplots(figsize=inches, layout="constrained")[1]
 
 
 def _mark(ax: Axes, at: Vector, name: str, above: bool, **marker: Any) -> None:
@@ -357,7 +357,7 @@ class _Drawing:
     """The shapes of a trace, in inches, on Axes that are scaled to hold them all."""
 
     def __init__(self, right: float, box: float, ax: Axes | None) -> None:
-        self._patches = _matplotlib("patches")
+        self._patches = import_matplotlib("patches")
         self._box = box
         width, height = right + 2 * _MARGIN, _TOP - _BOTTOM
         if ax is None:

@@ -1,0 +1,405 @@
+"""The command's verbs on data: ``fit``, ``predict``, ``invert``, ``plot`` and ``curves``."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import math
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._core import Chain
+from .curve import Curve
+from .curve_fit import CurveFit
+from .curves import CURVES
+from .errors import CBackpropError, ParameterError
+from .fitting import FitResult
+from .fitting import fit as fit_chain
+from .model_file import load
+from .table import Table, read_table
+
+if TYPE_CHECKING:
+    _Verbs: TypeAlias = "argparse._SubParsersAction[Any]"
+
+__all__ = ["VERBS"]
+
+Vector: TypeAlias = NDArray[np.float64]
+
+# ---- fit -----------------------------------------------------------------------------------------
+
+
+def fit(verbs: _Verbs) -> None:
+    """Describe ``fit``: a curve or a chain fitted to a table's columns."""
+    parser = verbs.add_parser(
+        "fit",
+        help="fit a curve to the columns of a CSV or TSV file",
+        description="Fit a curve, or any chain, to two columns of a table, without starting values "
+        "for curves. Ends with 0 if all was fitted, 1 if a fit did not converge.",
+        epilog="example: cbackprop fit doses.csv --curve logistic4 --plot fit.png",
+        allow_abbrev=False,
+    )
+    parser.add_argument("data", metavar="DATA", help="a CSV or TSV file, or - for standard input")
+    parser.add_argument("--curve", metavar="NAME", help="see: cbackprop curves")
+    parser.add_argument(
+        "--activations",
+        metavar="NAME,NAME,...",
+        help="a chain of these layers, in place of a curve",
+    )
+    parser.add_argument(
+        "--start", metavar="W,B,W,B,...", help="the chain's parameters to start from (default: 1,0)"
+    )
+    parser.add_argument(
+        "--free", metavar="W1,B2,...", help="the chain's parameters that are fitted"
+    )
+    _add_columns(parser)
+    parser.add_argument("--weight", metavar="COLUMN", help="column of weights")
+    parser.add_argument("--group", metavar="COLUMN", help="one fit for each value of this column")
+    parser.add_argument(
+        "--fixed",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="a parameter of the curve that is known; may be repeated",
+    )
+    parser.add_argument("--loss", metavar="NAME", help="squared, log, huber, soft_l1 or cauchy")
+    parser.add_argument("--loss-scale", type=float, default=1.0, metavar="S", help="(default: 1)")
+    parser.add_argument(
+        "--covariance",
+        choices=("gauss-newton", "hessian"),
+        default="gauss-newton",
+        help="for standard errors (default: gauss-newton)",
+    )
+    parser.add_argument("--out", metavar="FILE", help="write the fitted chain to a model file")
+    parser.add_argument("--plot", metavar="FILE", help="write a picture (needs matplotlib)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=_run_fit)
+
+
+def _add_columns(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--x", metavar="COLUMN", help="column of inputs, by name or number")
+    parser.add_argument("--y", metavar="COLUMN", help="column of outputs")
+
+
+def _run_fit(given: argparse.Namespace) -> int:
+    if (given.curve is None) == (given.activations is None):
+        raise ParameterError("expected --curve or --activations; see: cbackprop curves")
+    if given.curve is None and given.fixed:
+        raise ParameterError("--fixed is for curves; the chain's --free says what is fitted")
+    if given.group is not None and (given.out or given.plot):
+        raise ParameterError("--out and --plot are for a single fit, not with --group")
+    table = read_table(given.data)
+    names = _columns_of(table, given)
+    x, y = table.numbers(names[0]), table.numbers(names[1])
+    weight = None if given.weight is None else table.numbers(given.weight)
+    if given.group is not None:
+        return _fit_groups(given, table.texts(given.group), x, y, weight)
+    fitted = _fitted(given, x, y, weight)
+    if given.out is not None:
+        fitted.chain.save(given.out)
+    if given.plot is not None:
+        _save_plot(fitted, given.plot, names)
+    left_out = int(np.count_nonzero(~np.isfinite(x) | ~np.isfinite(y)))
+    if left_out:
+        print(f"cbackprop: {left_out} incomplete rows are left out", file=sys.stderr)
+    if given.json:
+        print(json.dumps(_facts(fitted)))
+    else:
+        print(fitted)
+    return 0 if fitted.converged else 1
+
+
+def _columns_of(table: Table, given: argparse.Namespace) -> tuple[str, str]:
+    """Take the columns named, or the only two that it can be."""
+    used = [name for name in (given.x, given.y, given.weight, given.group) if name is not None]
+    for name in used:
+        table.texts(name)
+    left = [
+        name
+        for k, name in enumerate(table.names, 1)
+        if name not in used and str(k) not in used and table.is_numeric(name)
+    ]
+    wanted = [argument for argument, name in (("--x", given.x), ("--y", given.y)) if name is None]
+    if len(left) < len(wanted) or (len(left) > len(wanted) and wanted):
+        raise ParameterError(
+            f"{table.source}: {' and '.join(wanted)} could be any of "
+            f"{', '.join(map(repr, left)) or 'no column of numbers'}; say which"
+        )
+    rest = iter(left)
+    return given.x or next(rest), given.y or next(rest)
+
+
+def _fitted(
+    given: argparse.Namespace, x: Vector, y: Vector, weight: Vector | None
+) -> CurveFit | FitResult:
+    options: dict[str, Any] = {
+        "sample_weight": weight,
+        "loss_scale": given.loss_scale,
+        "covariance": given.covariance,
+        "nan_policy": "omit",
+    }
+    if given.loss is not None:
+        options["loss"] = given.loss
+    if given.curve is not None:
+        return _curve(given.curve).fit(x, y, fixed=dict(map(_assigned, given.fixed)), **options)
+    return fit_chain(_start_of(given), x, y, **options)
+
+
+def _curve(name: str) -> Curve:
+    from ._core import no_such_name  # noqa: PLC0415 for the error alone
+
+    if name not in CURVES:
+        raise ParameterError(f"--curve: {name!r}; {no_such_name(name, tuple(CURVES))}")
+    return CURVES[name]
+
+
+def _assigned(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    try:
+        return name.strip(), float(value)
+    except ValueError:
+        raise ParameterError(f"--fixed: {text!r}; expected NAME=NUMBER") from None
+
+
+def _start_of(given: argparse.Namespace) -> Chain:
+    activations = [name.strip() for name in given.activations.split(",")]
+    params = [1.0, 0.0] * len(activations)
+    if given.start is not None:
+        try:
+            params = [float(text) for text in given.start.split(",")]
+        except ValueError:
+            raise ParameterError(f"--start: {given.start!r}; expected numbers") from None
+        if len(params) != 2 * len(activations):
+            raise ParameterError(
+                f"--start: {len(params)} numbers, expected {2 * len(activations)}: "
+                "a weight and a bias for each layer"
+            )
+    frozen: tuple[str, ...] = ()
+    net = Chain(params[::2], params[1::2], activations)
+    if given.free is not None:
+        free = [name.strip() for name in given.free.split(",")]
+        for name in free:
+            if name not in net.param_names:
+                raise ParameterError(
+                    f"--free: {name!r} is not a parameter; there are {', '.join(net.param_names)}"
+                )
+        frozen = tuple(name for name in net.param_names if name not in free)
+    return Chain(params[::2], params[1::2], activations, frozen)
+
+
+def _values(fitted: CurveFit | FitResult) -> Iterator[tuple[str, float, float]]:
+    """Name, estimate and standard error of each fitted parameter."""
+    if isinstance(fitted, CurveFit):
+        for name, value in fitted.params.items():
+            yield name, value, fitted.stderr[name]
+    else:
+        for name, value, error in zip(
+            fitted.chain.param_names, fitted.params, fitted.stderr, strict=True
+        ):
+            if name not in fitted.chain.frozen:
+                yield name, float(value), float(error)
+
+
+def _facts(fitted: CurveFit | FitResult) -> dict[str, Any]:
+    """Give what JSON is to say; it has no infinity and no NaN, which become null."""
+    facts: dict[str, Any] = {
+        "params": {name: _plain(value) for name, value, _ in _values(fitted)},
+        "stderr": {name: _plain(error) for name, _, error in _values(fitted)},
+        "rss": _plain(fitted.rss),
+        "residual_sd": _plain(fitted.residual_sd),
+        "df": fitted.df,
+        "converged": fitted.converged,
+        "status": fitted.status,
+        "message": fitted.message,
+        "chain": fitted.chain.to_dict(),
+    }
+    if isinstance(fitted, CurveFit):
+        facts = {"curve": fitted.curve.name, **facts}
+        for name in ("r2", "aic", "bic"):
+            facts[name] = _plain(getattr(fitted, name))
+    return facts
+
+
+def _plain(number: float) -> float | None:
+    return number if math.isfinite(number) else None
+
+
+def _fit_groups(
+    given: argparse.Namespace,
+    groups: Sequence[str],
+    x: Vector,
+    y: Vector,
+    weight: Vector | None,
+) -> int:
+    """Fit each group by itself, and print a row for each as soon as it is done."""
+    rows: dict[str, list[int]] = {}
+    for i, group in enumerate(groups):
+        rows.setdefault(group, []).append(i)
+    names = _names_fitted(given)
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(
+        [given.group, *names, *(f"{n}_stderr" for n in names), "rss", "residual_sd", "status"]
+    )
+    failed = False
+    for done, (group, places) in enumerate(rows.items(), 1):
+        part = np.array(places)
+        try:
+            fitted = _fitted(given, x[part], y[part], None if weight is None else weight[part])
+        except CBackpropError as error:
+            failed = True
+            writer.writerow([group, *[""] * (2 * len(names) + 2), f"failed: {error}"])
+            continue
+        values = list(_values(fitted))
+        failed = failed or not fitted.converged
+        writer.writerow(
+            [
+                group,
+                *(repr(value) for _, value, _ in values),
+                *(repr(error) for _, _, error in values),
+                repr(fitted.rss),
+                repr(fitted.residual_sd),
+                fitted.status,
+            ]
+        )
+        if sys.stderr.isatty():
+            print(f"\r{done} of {len(rows)} groups", end="", file=sys.stderr)
+    if sys.stderr.isatty():
+        print(file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _names_fitted(given: argparse.Namespace) -> Sequence[str]:
+    if given.curve is not None:
+        return _curve(given.curve).parameters
+    start = _start_of(given)
+    return [name for name in start.param_names if name not in start.frozen]
+
+
+def _save_plot(fitted: CurveFit | FitResult, path: str, names: tuple[str, str]) -> None:
+    """Draw without a screen; the file is written whole or not at all."""
+    if not isinstance(fitted, CurveFit):
+        raise ParameterError("--plot is for curves")
+    try:
+        from matplotlib import use  # noqa: PLC0415 optional
+
+        use("Agg")
+    except ImportError:
+        pass  # said by the next call, with what to install
+    ax = fitted.plot()
+    ax.set_xlabel(names[0])
+    ax.set_ylabel(names[1])
+    kind = Path(path).suffix[1:] or "png"
+    picture = io.BytesIO()
+    try:
+        ax.figure.savefig(picture, format=kind, dpi=150)
+    except ValueError as error:
+        raise ParameterError(f"--plot: {error}") from None
+    _write_whole(path, picture.getvalue())
+
+
+def _write_whole(path: str, content: bytes) -> None:
+    target = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+# ---- predict, invert -----------------------------------------------------------------------------
+
+
+def predict(verbs: _Verbs) -> None:
+    """Describe ``predict``: outputs of a fitted chain."""
+    _add_map(verbs, "predict", "outputs of a fitted chain at given inputs", "X")
+
+
+def invert(verbs: _Verbs) -> None:
+    """Describe ``invert``: the inputs that give certain outputs."""
+    _add_map(verbs, "invert", "inputs at which a fitted chain gives certain outputs", "Y")
+
+
+def _add_map(verbs: _Verbs, name: str, text: str, value: str) -> None:
+    parser = verbs.add_parser(
+        name,
+        help=text,
+        description=f"Print the {text}.",
+        epilog=f"example: cbackprop {name} model.json 0.5 1 2",
+        allow_abbrev=False,
+    )
+    parser.add_argument("model", metavar="MODEL", help="a model file, as fit --out writes it")
+    parser.add_argument("values", metavar=value, nargs="*", help="numbers")
+    parser.add_argument("--data", metavar="DATA", help="take the numbers from a table, or - ")
+    parser.add_argument("--column", metavar="COLUMN", help="its column, by name or number")
+    parser.set_defaults(run=_run_map, inverse=name == "invert")
+
+
+def _run_map(given: argparse.Namespace) -> int:
+    net = load(given.model)
+    if (given.data is None) == (not given.values):
+        raise ParameterError("expected numbers, or --data")
+    title = "x"
+    if given.data is not None:
+        table = read_table(given.data)
+        numeric = [name for name in table.names if table.is_numeric(name)]
+        if given.column is None and len(numeric) != 1:
+            raise ParameterError(
+                f"{table.source}: --column could be any of {', '.join(map(repr, numeric))}; "
+                "say which"
+            )
+        title = given.column or numeric[0]
+        values = table.numbers(title)
+    else:
+        try:
+            values = np.array([float(text) for text in given.values])
+        except ValueError as error:
+            raise ParameterError(str(error)) from None
+    found = np.asarray(net.inverse(values) if given.inverse else net.forward(values))
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow([title, "inverse" if given.inverse else "prediction"])
+    writer.writerows(zip(map(repr, values.tolist()), map(repr, found.tolist()), strict=True))
+    return 0
+
+
+# ---- curves --------------------------------------------------------------------------------------
+
+
+def curves(verbs: _Verbs) -> None:
+    """Describe ``curves``: what there is to fit."""
+    parser = verbs.add_parser(
+        "curves",
+        help="list the curves with their formulas",
+        description="List the curves with their formulas and parameters.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=_run_curves)
+
+
+def _run_curves(given: argparse.Namespace) -> int:
+    if given.json:
+        listed: Mapping[str, Any] = {
+            name: {"formula": curve.formula, "parameters": curve.parameters}
+            for name, curve in CURVES.items()
+        }
+        print(json.dumps(listed))
+        return 0
+    width = max(map(len, CURVES))
+    for name, curve in CURVES.items():
+        print(f"{name:{width}}  {curve.formula}")
+    return 0
+
+
+VERBS: Final = (fit, predict, invert, curves)

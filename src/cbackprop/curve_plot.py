@@ -1,0 +1,121 @@
+"""The picture of a fitted curve: data, curve and band, and the residuals beneath.
+
+Drawn by `CurveFit.plot`; matplotlib is imported there and not before.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .plot import import_matplotlib
+
+if TYPE_CHECKING:
+    from .curve_fit import CurveFit
+
+__all__ = ["draw"]
+
+Vector: TypeAlias = NDArray[np.float64]
+
+# Of Okabe and Ito's palette, which colour-blind readers can tell apart.
+_DATA: Final = "#000000"
+_CURVE: Final = "#0072B2"
+_MARK: Final = "#D55E00"
+_POINTS: Final = 400
+
+
+def draw(fitted: CurveFit, ax: Any, *, residuals: bool) -> Any:
+    """Draw the fit; see `CurveFit.plot`."""
+    pyplot = import_matplotlib("pyplot")
+    below = None
+    if ax is None and residuals:
+        _, (ax, below) = pyplot.subplots(
+            2, 1, figsize=(6.4, 5.6), sharex=True, height_ratios=(3, 1), layout="constrained"
+        )
+    elif ax is None:
+        _, ax = pyplot.subplots(figsize=(6.4, 4.4), layout="constrained")
+    place = _Axis(fitted)
+    _draw_curve(fitted, ax, place)
+    ax.plot(place(fitted.x), fitted.y, "o", color=_DATA, markersize=4.5, zorder=3, label="data")
+    if "ec50" in fitted.params:
+        _mark_middle(fitted, ax)
+    ax.set_ylabel("y")
+    ax.legend(frameon=False)
+    place.dress(ax, named=below is None)
+    if below is None:
+        ax.set_xlabel("x")
+        return ax
+    below.axhline(0.0, color=_CURVE, linewidth=1.2)
+    residual = fitted.y - np.asarray(fitted(fitted.x))
+    below.plot(place(fitted.x), residual, "o", color=_DATA, markersize=4.5)
+    below.set_ylabel("residual")
+    below.set_xlabel("x")
+    place.dress(below, named=True)
+    return ax
+
+
+class _Axis:
+    """Where an x stands; on a logarithmic axis 0 has a place of its own at the left."""
+
+    def __init__(self, fitted: CurveFit) -> None:
+        x = fitted.x
+        positive = x[x > 0]
+        self.is_log = fitted.curve.log_axis and positive.size > 0
+        self.zero = float(positive.min()) / 4.0 if self.is_log else 0.0
+        self.has_zero = self.is_log and bool((x == 0).any())
+        self.low, self.high = float(x.min()), float(x.max())
+        if self.is_log:
+            self.low = float(positive.min())
+
+    def __call__(self, x: Vector) -> Vector:
+        return np.where(x == 0, self.zero, x) if self.is_log else x
+
+    def inputs(self) -> Vector:
+        """Give inputs across the picture."""
+        if self.is_log:
+            low, high = self.low / 1.3, self.high * 1.3
+            return np.geomspace(low, high, _POINTS)
+        margin = 0.04 * (self.high - self.low or 1.0)
+        return np.linspace(self.low - margin, self.high + margin, _POINTS)
+
+    def dress(self, ax: Any, *, named: bool) -> None:
+        """Scale the axis, and write the 0 where it stands."""
+        if not self.is_log:
+            return
+        ax.set_xscale("log")
+        if self.has_zero:
+            ax.axvline(self.zero * 2.0, color="#999999", linewidth=0.8, linestyle=":")
+            ax.set_xlim(self.zero / 1.5, None)
+        if self.has_zero and named:
+            ax.annotate(
+                "0",
+                (self.zero, 0.0),
+                xycoords=("data", "axes fraction"),
+                xytext=(0.0, -4.0),
+                textcoords="offset points",
+                ha="center",
+                va="top",
+                annotation_clip=False,
+            )
+
+
+def _draw_curve(fitted: CurveFit, ax: Any, place: _Axis) -> None:
+    low, high = fitted.curve.domain
+    x = place.inputs()
+    x = x[(x >= low) & (x <= high)]
+    band = fitted.predict(x, "confidence")
+    assert isinstance(band, tuple)
+    if np.isfinite(band.low).any():
+        ax.fill_between(
+            x, band.low, band.high, color=_CURVE, alpha=0.2, linewidth=0, label="95% confidence"
+        )
+    ax.plot(x, band.value, color=_CURVE, linewidth=1.8, label=fitted.curve.name)
+
+
+def _mark_middle(fitted: CurveFit, ax: Any) -> None:
+    dose, _ = fitted.effective_dose(50.0)
+    value = float(np.asarray(fitted(dose)))
+    ax.plot([dose], [value], "D", color=_MARK, markersize=7, zorder=4, label=f"ED50 = {dose:.4g}")
+    ax.axvline(dose, color=_MARK, linewidth=0.9, linestyle="--")

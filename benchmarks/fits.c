@@ -62,7 +62,7 @@ static double ours(const double *y)
     cbp_fit_defaults(&options);
     cbp_fit_lm(activations, frozen, NULL, NULL, dose, y, NULL, 3, POINTS, &options, work, params, &info);
     cbp_fit_covariance(params, activations, frozen, NULL, NULL, dose, y, NULL, 3, POINTS, CBP_SQUARED, 1,
-                       CBP_GAUSS_NEWTON, work, &variance, covariance, determined);
+                       NULL, work, &variance, covariance, determined);
     return info.loss * POINTS;
 }
 

@@ -315,20 +315,17 @@ enum cbp_determined {
     CBP_DETERMINED_END
 };
 
-/* Covariances from the Gauss-Newton approximation of the Hessian (as R's nls and SciPy) or from the exact one (as R's
- * drc). */
-enum cbp_curvature { CBP_GAUSS_NEWTON = 0, CBP_OBSERVED_HESSIAN, CBP_CURVATURE_END };
-
 /* At fitted parameters: determined[2L], each of enum cbp_determined, and covariance[2L][2L]. Rows of parameters that
  * are frozen or at a bound are 0, the variance of an undetermined one is infinite and its covariances NaN. The
  * covariance is s^2 times the inverse curvature with s^2 = *variance = sum(weight r^2) / (examples - parameters), NaN if
- * nothing is left over; for robust losses the weights are those of the last reweighting; for the log loss s^2 = 1. An
- * observed Hessian that is not positive definite makes all undetermined.
- * `work` holds cbp_fit_work_len(layers, free) numbers, for the observed Hessian 4L^2 + cbp_hessian_work_len(layers) more. */
+ * nothing is left over; for robust losses the weights are those of the last reweighting; for the log loss s^2 = 1. The
+ * curvature is the Gauss-Newton approximation (as R's nls and SciPy have it) if `hessian` is null, else what stands there:
+ * the exact one of cbp_hessian (as R's drc). If that is not positive definite, all are undetermined.
+ * `work` holds cbp_fit_work_len(layers, free) numbers. */
 CBP_API int cbp_fit_covariance(const cbp_real *params, const unsigned char *activations, const unsigned char *frozen,
                                const cbp_real *lower, const cbp_real *upper, const cbp_real *x, const cbp_real *y,
                                const cbp_real *weight, size_t layers, size_t n, int loss, cbp_real scale,
-                               int curvature, cbp_real *work, cbp_real *variance, cbp_real *covariance,
+                               const cbp_real *hessian, cbp_real *work, cbp_real *variance, cbp_real *covariance,
                                unsigned char *determined);
 
 /* ---- one example, everything shown ---------------------------------------------------------------------------- */

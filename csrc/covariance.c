@@ -173,7 +173,7 @@ static void set_aside(const cbp_fit *fit, const cbp_real *params, const cbp_real
             slope += triangle[i * (free + 1) + j] * triangle[i * (free + 1) + free];
         }
         const cbp_real length = cbp_root(column_square(triangle, j + 1, free + 1, j));
-        const cbp_real size = params[k] != 0 ? cbp_magnitude(params[k]) : 1;
+        const cbp_real size = params[k] > 1 || params[k] < -1 ? cbp_magnitude(params[k]) : 1;
         const int held = cbp_is_held(fit, k, params[k], slope);
         const int weak = !(length * size > CBP_WEAK * target_size);
         determined[k] = held ? CBP_AT_BOUND : weak ? CBP_UNDETERMINED : CBP_DETERMINED;
@@ -222,7 +222,7 @@ static void spread(const cbp_real *inverse, const cbp_real *undetermined, size_t
 
 int cbp_fit_covariance(const cbp_real *params, const unsigned char *activations, const unsigned char *frozen,
                        const cbp_real *lower, const cbp_real *upper, const cbp_real *x, const cbp_real *y,
-                       const cbp_real *weight, size_t layers, size_t n, int loss, cbp_real scale, int curvature,
+                       const cbp_real *weight, size_t layers, size_t n, int loss, cbp_real scale, const cbp_real *hessian,
                        cbp_real *work, cbp_real *variance, cbp_real *covariance, unsigned char *determined)
 {
     const cbp_chain chain = {params, activations, layers};
@@ -233,9 +233,6 @@ int cbp_fit_covariance(const cbp_real *params, const unsigned char *activations,
     }
     if (!work || !variance || !determined) {
         return CBP_ERROR_NULL;
-    }
-    if (curvature < 0 || curvature >= CBP_CURVATURE_END) {
-        return CBP_ERROR_OPTION;
     }
     const size_t all = 2 * layers, free = cbp_count_free(frozen, layers);
     const cbp_fit_totals totals = cbp_fit_totals_of(&fit);
@@ -250,15 +247,9 @@ int cbp_fit_covariance(const cbp_real *params, const unsigned char *activations,
     const cbp_real left_over = totals.examples - (cbp_real)(open + count_of(determined, all, CBP_UNDETERMINED));
     const cbp_real squares = column_square(triangle, free + 1, free + 1, free);
     *variance = loss == CBP_LOG_LOSS ? 1 : left_over > 0 ? squares / left_over : (cbp_real)NAN;
-    if (curvature == CBP_GAUSS_NEWTON) {
+    if (!hessian) {
         pick(triangle, free, free + 1, frozen, determined, all, 0, 1, matrix);
     } else {
-        cbp_real *hessian = passes;
-        const int failed = cbp_hessian(params, activations, x, y, weight, layers, n, loss, scale, hessian + all * all,
-                                       hessian);
-        if (failed != CBP_OK) {
-            return failed;
-        }
         pick(hessian, all, all, NULL, determined, all, 1, totals.weight / 2, matrix);
         rows = open;
         if (!factor_square(matrix, open)) {

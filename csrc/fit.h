@@ -68,7 +68,8 @@ CBP_INLINE int cbp_is_held(const cbp_fit *fit, size_t k, cbp_real param, cbp_rea
     return (param <= cbp_low(fit, k) && slope >= 0) || (param >= cbp_high(fit, k) && slope <= 0);
 }
 
-/* A parameter says nothing if its change by itself moves the outputs by less than this share of the targets. */
+/* A parameter says nothing if its change by itself, or by 1 if it is less, moves the outputs by less than this share of
+ * the targets. */
 #define CBP_WEAK ((cbp_real)(sizeof(cbp_real) == sizeof(float) ? 1e-4 : 1e-8))
 
 /* All weights, how many examples have one above 0, and what the outputs are measured by: the weighted sum of squared

@@ -161,12 +161,32 @@ static cbp_real gradient_norm(const search *s)
     return cbp_root(sum);
 }
 
+/* How far s->params is from the best that the parabola there knows: |J step|, or with bounds, which hold what the step
+ * would move, the gradient in the scaling. */
+static cbp_real way_from(const search *s)
+{
+    const cbp_fit *fit = s->fit;
+    cbp_real sum = 0;
+    if (!fit->lower && !fit->upper) {
+        return cbp_fit_step_way(&s->at);
+    }
+    cbp_fit_step_gradient(&s->at, s->at.direction);
+    for (size_t k = 0, j = 0; k < 2 * fit->layers; k++) {
+        if (cbp_is_free(fit->frozen, k)) {
+            const cbp_real slope = s->at.direction[j], scaled = slope / s->at.scaling[j];
+            sum += cbp_is_held(fit, k, s->params[k], slope) ? 0 : scaled * scaled;
+            j++;
+        }
+    }
+    return cbp_root(sum);
+}
+
 /* Takes s->params for the best if they are: where rounding hides which loss is less, if the step from there is shorter,
  * as seen in the outputs. */
 static void keep_best(search *s, cbp_real loss)
 {
     cbp_fit_info *info = s->fit->info;
-    const cbp_real fall = s->best_loss - loss, blur = blur_of(s, loss), way = cbp_fit_step_way(&s->at);
+    const cbp_real fall = s->best_loss - loss, blur = blur_of(s, loss), way = way_from(s);
     if (fall > blur || (fall >= -blur && way <= s->best_way)) {
         memcpy(s->best, s->params, 2 * s->fit->layers * sizeof *s->best);
         s->best_loss = loss;
@@ -184,12 +204,12 @@ typedef struct course {
 } course;
 
 /* Learns from a step of the given length, which brought `ratio` of what was predicted. */
-static void adapt(course *c, cbp_real length, cbp_real ratio, int good_enough)
+static void adapt(course *c, cbp_real length, cbp_real ratio, int is_whole, int good_enough)
 {
     if (!(ratio > (cbp_real)0.25) && !good_enough) {
         c->radius = length / 4 < c->radius / 2 ? length / 4 : c->radius / 2;
         c->damping *= 4;
-    } else if (c->damping == 0 || ratio >= (cbp_real)0.75) {
+    } else if (is_whole || ratio >= (cbp_real)0.75) {
         c->radius = c->radius > 2 * length ? c->radius : 2 * length;
         c->damping /= 2;
     }
@@ -227,20 +247,18 @@ static int extrapolate(search *s)
 /* The step from s->at, and the way it makes: its length, predicted fall and share. */
 typedef struct plan {
     cbp_real length, predicted, share, rest; /* rest: the share that will be left after it, as far as can be told */
-    int is_whole, is_plain;                  /* trust is not what limits it; undamped, and as it came */
+    int is_whole, is_plain, is_cut;          /* trust is not what limits it; undamped, and as it came; cut at a bound */
 } plan;
 
 static plan make_plan(search *s, course *c)
 {
     plan p;
     const int is_bounded = s->fit->lower || s->fit->upper;
-    cbp_fit_step_within(&s->at, c->radius, &c->damping);
+    p.is_whole = cbp_fit_step_within(&s->at, c->radius, &c->damping);
     p.length = cbp_fit_step_length(&s->at);
-    p.is_whole = c->damping == 0 || p.length < c->radius / 2;
+    p.is_whole = p.is_whole || p.length < c->radius / 2;
     p.is_plain = c->damping == 0 && !is_bounded;
-    if (is_bounded) {
-        cbp_fit_step_stop_at_bounds(&s->at, c->damping);
-    }
+    p.is_cut = is_bounded && cbp_fit_step_stop_at_bounds(&s->at, c->damping);
     p.predicted = cbp_fit_step_predicted_fall(&s->at);
     p.share = cbp_root(p.predicted > 0 ? p.predicted / cbp_fit_step_squares(&s->at) : 0);
     const cbp_real rate = p.is_plain && c->is_plain ? p.share / c->share : 1;
@@ -276,7 +294,7 @@ static enum cbp_outcome attempt(search *s, int keep, size_t limit, cbp_real loss
         const int unseen = p.predicted <= blur;
         const int better = is_usable(s, s->trial_triangle, trial_loss) && (fall > 0 || (unseen && -fall <= blur));
         c.radius = iteration == 0 && p.length < c.radius ? p.length : c.radius;
-        adapt(&c, p.length, fall / p.predicted, unseen && better);
+        adapt(&c, p.length, fall / p.predicted, p.is_whole, unseen && better);
         if (better) {
             swap(&s->params, &s->trial);
             swap(&s->at.triangle, &s->trial_triangle);
@@ -286,15 +304,16 @@ static enum cbp_outcome attempt(search *s, int keep, size_t limit, cbp_real loss
         }
         fit->info->iterations++;
         cbp_fit_remember(fit, fit->info->iterations, s->best_loss / s->weight);
-        if (still || p.predicted <= rounding * rounding ||
-            (p.is_whole && (p.rest <= fit->options->tolerance || (unseen && (!better || p.share > c.share))))) {
+        const int stop = cbp_fit_progress(fit);
+        const int settled = p.rest <= fit->options->tolerance || (unseen && (!better || p.share > c.share));
+        if (!p.is_cut && (still || p.predicted <= rounding * rounding || (p.is_whole && settled))) {
             return CBP_CONVERGED;
+        }
+        if (stop) {
+            return CBP_STOPPED;
         }
         c.share = p.share;
         c.is_plain = p.is_plain && better;
-        if (cbp_fit_progress(fit)) {
-            return CBP_STOPPED;
-        }
     }
     return CBP_EXHAUSTED;
 }
@@ -307,7 +326,7 @@ static int is_doubtful(const search *s)
     gather(s, s->params, 0, s->at.point);
     for (size_t j = 0; j < s->at.free; j++) {
         const cbp_real norm = cbp_fit_step_column_norm(&s->at, j);
-        const cbp_real size = s->at.point[j] != 0 ? cbp_magnitude(s->at.point[j]) : 1;
+        const cbp_real size = s->at.point[j] > 1 || s->at.point[j] < -1 ? cbp_magnitude(s->at.point[j]) : 1;
         const cbp_real own = cbp_magnitude(s->at.triangle[j * s->at.width + j]);
         if (!(own > CBP_CLEAR * norm) || !(norm * size > CBP_WEAK * s->target_size)) {
             return 1;

@@ -140,18 +140,38 @@ static cbp_real shrinkage(const cbp_fit_step *s, cbp_real length)
     return sum;
 }
 
-/* The step of about the radius' length, and the damping that makes it so; the undamped step if that is no longer. */
-void cbp_fit_step_within(const cbp_fit_step *s, cbp_real radius, cbp_real *damping)
+/* Whether the columns that are free to move all but depend on each other, as the triangle that `solve` left shows. */
+static int is_singular(const cbp_fit_step *s)
+{
+    for (size_t j = 0, column = 0; j < s->free; j++) {
+        if (s->held[j] == 0) {
+            const cbp_real own = cbp_magnitude(s->stack[column * s->width + column]);
+            cbp_real sum = 0;
+            for (size_t i = 0; i <= column; i++) {
+                sum += s->stack[i * s->width + column] * s->stack[i * s->width + column];
+            }
+            if (!(own > CBP_NEARLY * cbp_root(sum))) {
+                return 1;
+            }
+            column++;
+        }
+    }
+    return 0;
+}
+
+int cbp_fit_step_within(const cbp_fit_step *s, cbp_real radius, cbp_real *damping)
 {
     cbp_real low = 0, high = 0, excess = 0;
-    const int unique = solve(s, 0);
-    if (unique) {
+    /* Where directions are lost in rounding the residuals still have their share in them. A trace of damping, far above
+     * the square of what rounding leaves of such a column, keeps the step out of them. */
+    const cbp_real least = solve(s, 0) && !is_singular(s) ? 0 : CBP_NEARLY;
+    if (least == 0 || solve(s, least)) {
         const cbp_real length = cbp_fit_step_length(s);
         if (length <= radius + radius / 10) {
-            *damping = 0;
-            return;
+            *damping = least;
+            return 1;
         }
-        low = (length - radius) / (radius * shrinkage(s, length));
+        low = least > 0 ? least : (length - radius) / (radius * shrinkage(s, length));
     }
     cbp_fit_step_gradient(s, s->direction);
     for (size_t j = 0; j < s->free; j++) {
@@ -176,7 +196,7 @@ void cbp_fit_step_within(const cbp_fit_step *s, cbp_real radius, cbp_real *dampi
         const cbp_real length = cbp_fit_step_length(s), before = excess;
         excess = length - radius;
         if ((excess <= radius / 10 && excess >= -radius / 10) || (low == 0 && excess <= before && before < 0)) {
-            return;
+            return 0;
         }
         if (excess > 0) {
             low = *damping > low ? *damping : low;
@@ -186,6 +206,7 @@ void cbp_fit_step_within(const cbp_fit_step *s, cbp_real radius, cbp_real *dampi
         const cbp_real next = *damping + excess / (radius * shrinkage(s, length));
         *damping = next > low ? next : low;
     }
+    return 0;
 }
 
 /* Holds what stands at a bound and is pushed beyond it; whether anything is left to move. */
@@ -203,20 +224,34 @@ int cbp_fit_step_hold_at_bounds(const cbp_fit_step *s)
 }
 
 /* What would pass a bound stops there, and the others make up for it. */
-void cbp_fit_step_stop_at_bounds(const cbp_fit_step *s, cbp_real damping)
+int cbp_fit_step_stop_at_bounds(const cbp_fit_step *s, cbp_real damping)
 {
-    for (int again = 1; again;) {
-        again = 0;
+    for (;;) {
+        cbp_real part = 1;
+        size_t first = s->free;
         for (size_t j = 0; j < s->free; j++) {
             const cbp_real to = s->point[j] + s->step[j];
             if (s->held[j] == 0 && (to < s->low[j] || to > s->high[j])) {
-                s->step[j] = (to < s->low[j] ? s->low[j] : s->high[j]) - s->point[j];
-                s->held[j] = 1;
-                again = 1;
+                const cbp_real way = (to < s->low[j] ? s->low[j] : s->high[j]) - s->point[j];
+                first = way / s->step[j] < part ? j : first;
+                part = way / s->step[j] < part ? way / s->step[j] : part;
             }
         }
-        if (again && !solve(s, damping)) {
-            return;
+        if (first == s->free) {
+            return 0;
+        }
+        if (part > 0) {
+            for (size_t j = 0; j < s->free; j++) {
+                s->step[j] *= part;
+            }
+            s->step[first] = (s->step[first] > 0 ? s->high[first] : s->low[first]) - s->point[first];
+            return 1;
+        }
+        s->step[first] = 0;
+        s->held[first] = 1;
+        if (!solve(s, damping)) {
+            memset(s->step, 0, s->free * sizeof *s->step);
+            return 1;
         }
     }
 }

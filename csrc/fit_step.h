@@ -4,6 +4,9 @@
 
 #include "fit.h"
 
+/* Columns of which one keeps less than this of itself beside the others depend on each other, to rounding. */
+#define CBP_NEARLY ((cbp_real)(sizeof(cbp_real) == sizeof(float) ? 1e-4 : 1e-8))
+
 /* Vectors have an entry for each free parameter, in the order of params. */
 typedef struct cbp_fit_step {
     size_t free, width;  /* width = free + 1 */
@@ -21,14 +24,16 @@ cbp_real cbp_fit_step_column_norm(const cbp_fit_step *s, size_t j);
 /* Holds what stands at a bound and is pushed beyond it; whether anything is left to move. */
 int cbp_fit_step_hold_at_bounds(const cbp_fit_step *s);
 
-/* The step of about the radius' length, and the damping that makes it so; the undamped step if that is no longer. */
-void cbp_fit_step_within(const cbp_fit_step *s, cbp_real radius, cbp_real *damping);
+/* The step of about the radius' length, and the damping that makes it so; the undamped step if that is no longer, and
+ * then 1. */
+int cbp_fit_step_within(const cbp_fit_step *s, cbp_real radius, cbp_real *damping);
 
 /* Length of what is not held, in the scaling. */
 cbp_real cbp_fit_step_length(const cbp_fit_step *s);
 
-/* What would pass a bound stops there, and the others make up for it. */
-void cbp_fit_step_stop_at_bounds(const cbp_fit_step *s, cbp_real damping);
+/* Shortens the step to where it meets the first bound; whether it had to. What stands at a bound and would pass it is
+ * held, and the others' step found again. */
+int cbp_fit_step_stop_at_bounds(const cbp_fit_step *s, cbp_real damping);
 
 /* By how much the parabola falls on the step, and the sum of squares that it falls from. */
 cbp_real cbp_fit_step_predicted_fall(const cbp_fit_step *s);

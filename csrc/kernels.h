@@ -861,7 +861,7 @@ CBP_INLINE void reflect_rows(size_t width, size_t count, cbp_real *columns, cbp_
     for (size_t k = 0; k < width; k++) {
         cbp_real *row = triangle + k * width, *column = columns + k * CBP_TILE;
         const cbp_real size = product_of(column, column, count);
-        if (size == 0) {
+        if (size < CBP_PICK(0x1p-960, 0x1p-100f)) { /* nothing beside 1; its reciprocal would overflow */
             continue;
         }
         const cbp_real norm = cbp_sqrt(CBP_FMA(row[k], row[k], size));

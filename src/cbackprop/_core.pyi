@@ -225,5 +225,5 @@ def fit_covariance(
     upper: _Vector | None,
     loss: int,
     scale: float,
-    curvature: int,
+    hessian: _Vector | None,
 ) -> tuple[float, _Vector, bytes]: ...

@@ -48,7 +48,7 @@ def check_status(int status, y, sample_weight):
     check_examples(status, y, sample_weight)
 
 
-def fit_chain(Chain net, x, y, sample_weight, lower, upper, int method, int loss, double scale,
+def fit_chain(Chain net not None, x, y, sample_weight, lower, upper, int method, int loss, double scale,
               size_t max_iterations, double tolerance, double learning_rate, double momentum,
               size_t batch_size, size_t restarts, unsigned long long seed, callback, history):
     """Fits a copy of a chain; called by `fitting.fit`, which says what the arguments are.
@@ -122,14 +122,18 @@ def fit_chain(Chain net, x, y, sample_weight, lower, upper, int method, int loss
                     info.gradient_norm)
 
 
-def fit_covariance(Chain net, x, y, sample_weight, lower, upper, int loss, double scale,
-                   int curvature):
-    """The variance s^2, the covariance (2L, 2L), and 2L bytes of enum cbp_determined."""
+def fit_covariance(Chain net not None, x, y, sample_weight, lower, upper, int loss, double scale,
+                   hessian):
+    """The variance s^2, the covariance (2L, 2L), and 2L bytes of enum cbp_determined.
+
+    `hessian` is the exact Hessian of the averaged loss, or None for Gauss-Newton.
+    """
     cdef Examples examples
     cdef const double *low = NULL
     cdef const double *high = NULL
     cdef double *work = NULL
     cdef size_t width = 2 * net.size, len_ = cbp_fit_work_len(net.size, width - len(net.frozen))
+    cdef const double *exact = NULL
     cdef double variance
     cdef int status
     answer = empty((width, width))
@@ -139,15 +143,15 @@ def fit_covariance(Chain net, x, y, sample_weight, lower, upper, int loss, doubl
     if lower is not None:
         low = memory_of(lower)
         high = memory_of(upper)
-    if curvature == CBP_OBSERVED_HESSIAN:
-        len_ += width * width + cbp_hessian_work_len(net.size)
+    if hessian is not None:
+        exact = memory_of(hessian)
     open_examples(x, y, sample_weight, &examples)
     try:
         work = new_numbers(len_)
         with nogil:
             status = cbp_fit_covariance(net.values, net.codes, net.held, low, high, examples.x.at,
                                         examples.y.at, examples.weight.at, net.size,
-                                        examples.x.count, loss, scale, curvature, work, &variance,
+                                        examples.x.count, loss, scale, exact, work, &variance,
                                         covariance, kinds)
         check_examples(status, y, sample_weight)
     finally:

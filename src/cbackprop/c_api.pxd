@@ -62,11 +62,6 @@ cdef extern from "cbackprop.h" nogil:
         CBP_UNDETERMINED
         CBP_DETERMINED_END
 
-    enum cbp_curvature:
-        CBP_GAUSS_NEWTON
-        CBP_OBSERVED_HESSIAN
-        CBP_CURVATURE_END
-
     ctypedef struct cbp_fit_info:
         cbp_outcome outcome
         size_t iterations
@@ -161,7 +156,7 @@ cdef extern from "cbackprop.h" nogil:
                            const unsigned char *frozen, const cbp_real *lower,
                            const cbp_real *upper, const cbp_real *x, const cbp_real *y,
                            const cbp_real *weight, size_t layers, size_t n, int loss,
-                           cbp_real scale, int curvature, cbp_real *work, cbp_real *variance,
+                           cbp_real scale, const cbp_real *hessian, cbp_real *work, cbp_real *variance,
                            cbp_real *covariance, unsigned char *determined)
     int cbp_trace(const cbp_real *params, const unsigned char *activations, cbp_real x, cbp_real y,
                   size_t layers, int loss, cbp_real scale, cbp_real *z, cbp_real *a,

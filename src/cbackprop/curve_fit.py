@@ -158,9 +158,11 @@ class CurveFit:
             variance = variance + self.residual_sd**2
         value = np.asarray(self.chain.forward(inputs))
         reach = self._quantile(level) * np.sqrt(variance)
-        return Prediction(value, value - reach, value + reach)
+        return Prediction(value[()], (value - reach)[()], (value + reach)[()])
 
-    def inverse(self, y: ArrayLike, *, replicates: int | None = None) -> Inverse:
+    def inverse(
+        self, y: ArrayLike, *, replicates: int | None = None, sample_weight: ArrayLike = 1.0
+    ) -> Inverse:
         """Find the inputs of given outputs: back-calculation.
 
         Parameters
@@ -170,6 +172,8 @@ class CurveFit:
         replicates : int, optional
             Of how many observations each y is the mean: their scatter then counts too. Without it
             the standard error is that of the curve alone.
+        sample_weight : float or array_like, default 1.0
+            The weight that one such observation would have had in the fit.
 
         Returns
         -------
@@ -188,13 +192,16 @@ class CurveFit:
         flat = value.reshape(-1)
         variance = self._variance(flat)
         if replicates is not None:
-            variance = variance + self.residual_sd**2 / replicates
+            weight = np.broadcast_to(real_array(sample_weight, "sample_weight"), value.shape)
+            variance = variance + self.residual_sd**2 / (replicates * weight.reshape(-1))
         with np.errstate(all="ignore"):
             stderr = np.sqrt(variance) / np.abs(np.asarray(self.chain.slope(flat)))
-        return Inverse(value, stderr.reshape(value.shape))
+        return Inverse(value[()], stderr.reshape(value.shape)[()])
 
     def effective_dose(self, percent: float) -> tuple[float, float]:
-        """Find the dose that gives so many percent of the way from bottom to top.
+        """Find the dose that gives so many percent of the effect.
+
+        The effect is the way from the response at dose 0 to that at the largest doses, up or down.
 
         Returns
         -------
@@ -211,14 +218,12 @@ class CurveFit:
             raise ParameterError(f"{self.curve.name} has no effective dose")
         if not 0 < percent < 100:
             raise ParameterError(f"percent: {percent!r}; expected between 0 and 100")
+        share = percent / 100.0 if self.params["slope"] > 0 else 1.0 - percent / 100.0
         at: dict[str, complex] = dict(self.params)
         slopes = np.array(
-            [
-                _dose_at({**at, name: at[name] + _STEP * 1j}, percent / 100.0).imag / _STEP
-                for name in names
-            ]
+            [_dose_at({**at, name: at[name] + _STEP * 1j}, share).imag / _STEP for name in names]
         )
-        dose = _dose_at(at, percent / 100.0).real
+        dose = _dose_at(at, share).real
         return dose, math.sqrt(float(slopes @ self.covariance @ slopes))
 
     def summary(self) -> str:

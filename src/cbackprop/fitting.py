@@ -30,6 +30,8 @@ _METHODS: Final = MappingProxyType(
     {"lm": _LM, "gradient_descent": 0, "sgd": 0, "momentum": 1, "adam": 2}
 )
 _CURVATURES: Final = MappingProxyType({"gauss-newton": 0, "hessian": 1})
+_NAN_POLICIES: Final = MappingProxyType({"raise": 0, "omit": 1})
+_MOST: Final = 2**31  # of iterations, restarts and examples in a batch
 # enum cbp_outcome: how a fit ended, as `FitResult.status` and in words.
 _OUTCOMES: Final = MappingProxyType(
     {
@@ -40,7 +42,7 @@ _OUTCOMES: Final = MappingProxyType(
     }
 )
 _AT_BOUND, _UNDETERMINED = 2, 3  # of enum cbp_determined
-_ERROR_BOUNDS, _ERROR_START, _ERROR_DATA = -17, -18, -20  # of enum cbp_status
+_ERROR_BOUNDS, _ERROR_START, _ERROR_START_LOSS, _ERROR_DATA = -17, -18, -19, -20  # of cbp_status
 _ERROR_FEW_EXAMPLES: Final = -16
 _HISTORY_MOST: Final = 1_000_000
 
@@ -299,7 +301,8 @@ def fit(
     [2.0, 1.0]
     """
     code = _code("method", method, _METHODS)
-    curvature = _code("covariance", covariance, _CURVATURES)
+    _code("covariance", covariance, _CURVATURES)
+    _code("nan_policy", nan_policy, _NAN_POLICIES)
     for option, given in (
         ("learning_rate", learning_rate),
         ("batch_size", batch_size),
@@ -309,8 +312,8 @@ def fit(
         if given is not None and method not in _USERS[option]:
             known = ", ".join(repr(user) for user in _USERS[option])
             raise ParameterError(f"{option}: not for method {method!r}, only for {known}")
-    if nan_policy not in ("raise", "omit"):
-        raise ParameterError(f"nan_policy: {nan_policy!r}; expected 'raise' or 'omit'")
+    if callback is not None and not callable(callback):
+        raise InputTypeError(f"callback: expected a function, got {callback!r}")
     if nan_policy == "omit":
         x, y, sample_weight = _finite_only(x, y, sample_weight)
     iterations = _count("max_iterations", max_iterations, 2000 if code == _LM else 1000)
@@ -355,7 +358,7 @@ def fit(
         (lower, upper),
         loss=loss_code,
         loss_scale=loss_scale,
-        curvature=curvature,
+        exact=covariance == "hessian",
         outcome=outcome,
         has_minimum=code == _LM or outcome == 1,
         value=value,
@@ -373,7 +376,7 @@ def _result(
     *,
     loss: int,
     loss_scale: float,
-    curvature: int,
+    exact: bool,
     outcome: int,
     has_minimum: bool,
     value: float,
@@ -392,8 +395,13 @@ def _result(
         weight, counted = float(weights.sum()), int(np.count_nonzero(weights))
     status, message = _OUTCOMES[outcome]
     if has_minimum:
+        hessian = None
+        if exact:
+            hessian = chain.hessian(
+                x, y, loss=LOSSES[loss], loss_scale=loss_scale, sample_weight=sample_weight
+            )
         variance, matrix, kinds = _core.fit_covariance(
-            chain, x, y, sample_weight, *bounds, loss, loss_scale, curvature
+            chain, x, y, sample_weight, *bounds, loss, loss_scale, hessian
         )
         stderr = np.sqrt(matrix.diagonal())
         at_bound, unknown = kinds.count(_AT_BOUND), kinds.count(_UNDETERMINED)
@@ -456,16 +464,26 @@ def _count(argument: str, value: int | None, default: int, least: int = 1) -> in
         return default
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise ParameterError(f"{argument}: {value!r}; expected an integer of {least} or more")
+    if value > _MOST:
+        raise ParameterError(f"{argument}: expected an integer of {_MOST} at most")
     return int(value)
 
 
 def _number(argument: str, value: float, low: float, high: float) -> float:
     if not isinstance(value, int | float | np.integer | np.floating):
         raise InputTypeError(f"{argument}: expected a number, got {value!r}")
+    value = _as_float(argument, value)
     if not low <= value < high or (argument == "learning_rate" and value == 0):
         first = "above" if argument == "learning_rate" else "from"
         raise ParameterError(f"{argument}: {value!r}; expected {first} {low:g}, below {high:g}")
     return float(value)
+
+
+def _as_float(argument: str, number: float) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        raise ParameterError(f"{argument}: an integer beyond the largest float") from None
 
 
 def _bound_arrays(net: Chain, bounds: Bounds) -> tuple[Vector, Vector]:
@@ -493,7 +511,7 @@ def _bound_arrays(net: Chain, bounds: Bounds) -> tuple[Vector, Vector]:
                 continue
             if not isinstance(value, int | float | np.integer | np.floating):
                 raise InputTypeError(f"bounds[{name!r}]: {end} is {value!r}; expected a number")
-            to[places[name]] = value
+            to[places[name]] = _as_float(f"bounds[{name!r}]", value)
     return lower, upper
 
 
@@ -548,12 +566,17 @@ def _refusal(
             high = math.inf if upper is None else float(upper[k])
             value = float(net.params[k])
             if not low <= high:
-                text = f"bounds[{name!r}]: low {low!r} is not below high {high!r}"
+                text = f"bounds[{name!r}]: low {low!r} is above high {high!r}"
                 break
             if name not in net.frozen and not (low <= value <= high and math.isfinite(value)):
                 where = "" if lower is None else f" within the bounds {low!r} and {high!r}"
                 text = f"net: {name} = {value!r}; expected a finite start{where}"
                 break
+    elif status == _ERROR_START_LOSS:
+        wrong = np.flatnonzero(~np.isfinite(net.params))
+        text = "net: the loss or its derivatives at this start are not finite"
+        if wrong.size:
+            text += f"; {net.param_names[wrong[0]]} = {float(net.params[wrong[0]])!r}"
     else:
         _core.check_status(status, y, sample_weight)
     return from_status(status, text)

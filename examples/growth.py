@@ -1,0 +1,28 @@
+"""Which growth curve? Richards against Gompertz and the logistic, by AIC.
+
+    python examples/growth.py
+
+The onions of NIST's problem Rat43, and its certified fit: asymptote 699.6415, rate 0.75963. With
+shape 1 a Richards curve is a logistic, towards 0 a Gompertz. AIC weighs the fit against the number
+of parameters; less is better.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from cbackprop import curves
+
+data = Path(__file__).parent / "data" / "rat43.csv"
+time, weight = np.loadtxt(data, delimiter=",", skiprows=2, unpack=True)
+fits = [c.fit(time, weight) for c in (curves.richards, curves.gompertz, curves.logistic3)]
+print(fits[0])
+
+print()
+print("curve      parameters  residual sd      AIC  asymptote")
+for fit in sorted(fits, key=lambda fit: fit.aic):
+    print(
+        f"{fit.curve.name:9}  {len(fit.params):10}  {fit.residual_sd:11.4f}  {fit.aic:7.3f}"
+        f"  {fit.params['asymptote']:9.4f}"
+    )
+print(f"least AIC: {min(fits, key=lambda fit: fit.aic).curve.name}")

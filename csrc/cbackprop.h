@@ -281,9 +281,10 @@ CBP_API int cbp_fit_defaults(cbp_fit_options *options);
 CBP_API size_t cbp_fit_work_len(size_t layers, size_t free);
 
 /* Levenberg-Marquardt: Gauss-Newton steps held to a region of trust, from the exact Jacobian by orthogonal
- * transformations (Householder). The three robust losses are met by reweighting, the log loss in its Fisher form. A last
- * identity layer is first solved for exactly. If the fit does not converge or leaves a parameter undetermined, it is tried
- * again from the same start in another scaling, and from `restarts` others; the best of all is kept.
+ * transformations (Householder). The three robust losses are met by reweighting, the log loss in its Fisher form.
+ * If the fit does not converge in half of the iterations (if they are 200 or more), or leaves a parameter undetermined,
+ * it is tried again in another scaling and with a last identity layer solved for first; so it is from `restarts` other
+ * starts, each with its own max_iterations. The best of all is kept.
  * Returns the best parameters found. Fails also with CBP_ERROR_FEW_EXAMPLES.
  * Converged: the step that remains changes the outputs by less than `tolerance` times the residuals (in Euclidean norm),
  * or by less than rounding does. */

@@ -270,8 +270,9 @@ static plan make_plan(search *s, course *c)
 }
 
 /* From s->params, whose pass is in s->at.triangle, down to a minimum; `keep` chooses the scaling. */
-static enum cbp_outcome attempt(search *s, int keep, size_t limit, cbp_real loss)
+static enum cbp_outcome attempt(search *s, int keep, size_t limit, cbp_real *reached)
 {
+    cbp_real loss = *reached;
     const cbp_fit *fit = s->fit;
     const cbp_real rounding = 4 * CBP_EPSILON * s->target_size;
     course c;
@@ -281,7 +282,9 @@ static enum cbp_outcome attempt(search *s, int keep, size_t limit, cbp_real loss
         if (iteration == 0) {
             begin(s, &c);
         }
-        if ((fit->lower || fit->upper) && !cbp_fit_step_hold_at_bounds(&s->at)) {
+        if (!fit->lower && !fit->upper) {
+            memset(s->at.held, 0, s->at.free * sizeof *s->at.held);
+        } else if (!cbp_fit_step_hold_at_bounds(&s->at)) {
             return CBP_CONVERGED;
         }
         const plan p = make_plan(s, &c);
@@ -299,7 +302,7 @@ static enum cbp_outcome attempt(search *s, int keep, size_t limit, cbp_real loss
             swap(&s->params, &s->trial);
             swap(&s->at.triangle, &s->trial_triangle);
             swap(&s->at.step, &s->last_step);
-            loss = trial_loss;
+            *reached = loss = trial_loss;
             keep_best(s, loss);
         }
         fit->info->iterations++;
@@ -385,7 +388,7 @@ static void solve_last_layer(search *s)
 static enum cbp_outcome search_from(search *s, cbp_real loss)
 {
     const size_t limit = s->fit->options->max_iterations, used = s->fit->info->iterations;
-    const enum cbp_outcome first = attempt(s, 1, limit >= PATIENT ? limit / 2 : limit, loss);
+    const enum cbp_outcome first = attempt(s, 1, limit >= PATIENT ? limit / 2 : limit, &loss);
     const size_t left = limit - (s->fit->info->iterations - used);
     if (first == CBP_STOPPED || (first == CBP_CONVERGED && !is_doubtful(s)) || left == 0) {
         return first;
@@ -400,8 +403,9 @@ static enum cbp_outcome search_from(search *s, cbp_real loss)
         return first;
     }
     keep_best(s, loss);
-    const enum cbp_outcome second = attempt(s, 0, left, loss);
-    return second == CBP_STOPPED || s->best_loss < best_before ? second : first;
+    const enum cbp_outcome second = attempt(s, 0, left, &loss);
+    const int as_good = second == CBP_CONVERGED && loss - s->best_loss <= blur_of(s, loss);
+    return second == CBP_STOPPED || as_good || s->best_loss < best_before ? second : first;
 }
 
 /* Leading frozen layers give the same numbers at every pass: for a tile of examples they are worked once, the rest is fit
@@ -427,7 +431,7 @@ static size_t skip_frozen_layers(cbp_fit *fit, const cbp_real *params, cbp_real 
 }
 
 /* From the start in s->start, and from others if they are asked for. */
-static int search_all(search *s)
+static int search_all(search *s, enum cbp_outcome *outcome)
 {
     const cbp_fit *fit = s->fit;
     const size_t size = 2 * fit->layers * sizeof *s->start;
@@ -435,7 +439,7 @@ static int search_all(search *s)
     memcpy(s->params, s->start, size);
     memcpy(s->best, s->start, size);
     if (evaluate(s, s->params, s->at.triangle, &loss)) {
-        fit->info->outcome = CBP_STOPPED;
+        *outcome = CBP_STOPPED;
         return CBP_OK;
     }
     if (!is_usable(s, s->at.triangle, loss)) {
@@ -443,19 +447,19 @@ static int search_all(search *s)
     }
     keep_best(s, loss);
     cbp_fit_remember(fit, 0, fit->info->loss);
-    fit->info->outcome = search_from(s, loss);
+    *outcome = search_from(s, loss);
     uint64_t random = fit->options->seed;
     memcpy(s->given, s->start, size);
-    for (size_t i = 0; i < fit->options->restarts && fit->info->outcome != CBP_STOPPED; i++) {
+    for (size_t i = 0; i < fit->options->restarts && *outcome != CBP_STOPPED; i++) {
         draw_start(s, &random);
         memcpy(s->params, s->start, size);
         const cbp_real best_before = s->best_loss;
-        enum cbp_outcome outcome = CBP_STOPPED;
+        enum cbp_outcome this_one = CBP_STOPPED;
         if (!evaluate(s, s->params, s->at.triangle, &loss)) {
-            outcome = is_usable(s, s->at.triangle, loss) ? search_from(s, loss) : fit->info->outcome;
+            this_one = is_usable(s, s->at.triangle, loss) ? search_from(s, loss) : *outcome;
         }
-        if (outcome == CBP_STOPPED || s->best_loss < best_before) {
-            fit->info->outcome = outcome;
+        if (this_one == CBP_STOPPED || s->best_loss < best_before) {
+            *outcome = this_one;
         }
     }
     return CBP_OK;
@@ -491,10 +495,12 @@ int cbp_fit_lm(const unsigned char *activations, const unsigned char *frozen, co
     gather(&s, fit.upper, (cbp_real)INFINITY, s.at.high);
     memcpy(s.start, params + skipped, 2 * fit.layers * sizeof *s.start);
     so_far = (cbp_fit_info){CBP_RUNNING, 0, 0, (cbp_real)NAN, (cbp_real)NAN, whole};
-    status = search_all(&s);
+    enum cbp_outcome outcome = CBP_RUNNING;
+    status = search_all(&s, &outcome);
     if (status == CBP_OK) {
         memcpy(params, whole, 2 * layers * sizeof *params);
         *info = so_far;
+        info->outcome = outcome;
         info->params = params;
     }
     return status;

@@ -140,38 +140,43 @@ static cbp_real shrinkage(const cbp_fit_step *s, cbp_real length)
     return sum;
 }
 
-/* Whether the columns that are free to move all but depend on each other, as the triangle that `solve` left shows. */
-static int is_singular(const cbp_fit_step *s)
+/* Holds what moves the outputs no more than rounding in a direction that the columns before it do not have, as the
+ * triangle of the undamped problem shows; whether there was any. */
+static int hold_dependent(const cbp_fit_step *s)
 {
+    int found = 0;
     for (size_t j = 0, column = 0; j < s->free; j++) {
-        if (s->held[j] == 0) {
-            const cbp_real own = cbp_magnitude(s->stack[column * s->width + column]);
-            cbp_real sum = 0;
-            for (size_t i = 0; i <= column; i++) {
-                sum += s->stack[i * s->width + column] * s->stack[i * s->width + column];
-            }
-            if (!(own > CBP_NEARLY * cbp_root(sum))) {
-                return 1;
-            }
-            column++;
+        if (s->held[j] != 0) {
+            continue;
         }
+        cbp_real sum = 0;
+        for (size_t i = 0; i <= column; i++) {
+            sum += s->stack[i * s->width + column] * s->stack[i * s->width + column];
+        }
+        if (!(cbp_magnitude(s->stack[column * s->width + column]) > 64 * CBP_EPSILON * cbp_root(sum))) {
+            s->held[j] = 1;
+            s->step[j] = 0;
+            found = 1;
+        }
+        column++;
     }
-    return 0;
+    return found;
 }
 
 int cbp_fit_step_within(const cbp_fit_step *s, cbp_real radius, cbp_real *damping)
 {
     cbp_real low = 0, high = 0, excess = 0;
-    /* Where directions are lost in rounding the residuals still have their share in them. A trace of damping, far above
-     * the square of what rounding leaves of such a column, keeps the step out of them. */
-    const cbp_real least = solve(s, 0) && !is_singular(s) ? 0 : CBP_NEARLY;
-    if (least == 0 || solve(s, least)) {
+    int unique = solve(s, 0);
+    if (hold_dependent(s)) {
+        unique = solve(s, 0);
+    }
+    if (unique) {
         const cbp_real length = cbp_fit_step_length(s);
         if (length <= radius + radius / 10) {
-            *damping = least;
+            *damping = 0;
             return 1;
         }
-        low = least > 0 ? least : (length - radius) / (radius * shrinkage(s, length));
+        low = (length - radius) / (radius * shrinkage(s, length));
     }
     cbp_fit_step_gradient(s, s->direction);
     for (size_t j = 0; j < s->free; j++) {

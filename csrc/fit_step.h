@@ -4,9 +4,6 @@
 
 #include "fit.h"
 
-/* Columns of which one keeps less than this of itself beside the others depend on each other, to rounding. */
-#define CBP_NEARLY ((cbp_real)(sizeof(cbp_real) == sizeof(float) ? 1e-4 : 1e-8))
-
 /* Vectors have an entry for each free parameter, in the order of params. */
 typedef struct cbp_fit_step {
     size_t free, width;  /* width = free + 1 */
@@ -24,7 +21,7 @@ cbp_real cbp_fit_step_column_norm(const cbp_fit_step *s, size_t j);
 /* Holds what stands at a bound and is pushed beyond it; whether anything is left to move. */
 int cbp_fit_step_hold_at_bounds(const cbp_fit_step *s);
 
-/* The step of about the radius' length, and the damping that makes it so; the undamped step if that is no longer, and
+/* The step of about the radius' length of what is not held, and not dependent on the columns before it, and the damping that makes it so; the undamped step if that is no longer, and
  * then 1. */
 int cbp_fit_step_within(const cbp_fit_step *s, cbp_real radius, cbp_real *damping);
 

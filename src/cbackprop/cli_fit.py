@@ -25,6 +25,7 @@ from .errors import CBackpropError, ParameterError
 from .fitting import FitResult
 from .fitting import fit as fit_chain
 from .model_file import load
+from .plot import import_matplotlib
 from .table import Table, read_table
 
 if TYPE_CHECKING:
@@ -284,24 +285,28 @@ def _names_fitted(given: argparse.Namespace) -> Sequence[str]:
 
 
 def _save_plot(fitted: CurveFit | FitResult, path: str, names: tuple[str, str]) -> None:
-    """Draw without a screen; the file is written whole or not at all."""
     if not isinstance(fitted, CurveFit):
         raise ParameterError("--plot is for curves")
-    try:
-        from matplotlib import use  # noqa: PLC0415 optional
-
-        use("Agg")
-    except ImportError:
-        pass  # said by the next call, with what to install
+    _pyplot()
     ax = fitted.plot()
     ax.set_xlabel(names[0])
     ax.set_ylabel(names[1])
-    kind = Path(path).suffix[1:] or "png"
+    _save_figure(ax.figure, path, "--plot")
+
+
+def _pyplot() -> Any:
+    """Import matplotlib for drawing without a screen."""
+    import_matplotlib().use("Agg")
+    return import_matplotlib("pyplot")
+
+
+def _save_figure(figure: Any, path: str, argument: str) -> None:
+    """Write a picture, whole or not at all."""
     picture = io.BytesIO()
     try:
-        ax.figure.savefig(picture, format=kind, dpi=150)
+        figure.savefig(picture, format=Path(path).suffix[1:] or "png", dpi=150)
     except ValueError as error:
-        raise ParameterError(f"--plot: {error}") from None
+        raise ParameterError(f"{argument}: {error}") from None
     _write_whole(path, picture.getvalue())
 
 
@@ -373,6 +378,56 @@ def _run_map(given: argparse.Namespace) -> int:
     return 0
 
 
+# ---- plot ----------------------------------------------------------------------------------------
+
+
+def plot(verbs: _Verbs) -> None:
+    """Describe ``plot``: a saved chain's picture, over a table's points or a range."""
+    parser = verbs.add_parser(
+        "plot",
+        help="draw a fitted chain, with the points of a table or over a range",
+        description="Draw the curve of a model file: over the points of a table, or a range of x.",
+        epilog="example: cbackprop plot model.json doses.csv --out picture.png",
+        allow_abbrev=False,
+    )
+    parser.add_argument("model", metavar="MODEL", help="a model file, as fit --out writes it")
+    parser.add_argument("data", metavar="DATA", nargs="?", help="a CSV or TSV file, or -")
+    _add_columns(parser)
+    parser.add_argument("--range", metavar="FROM,TO", help="of x; by default that of the table")
+    parser.add_argument("--out", metavar="FILE", required=True, help="the picture to write")
+    parser.set_defaults(run=_run_plot, weight=None, group=None)
+
+
+def _run_plot(given: argparse.Namespace) -> int:
+    net = load(given.model)
+    names, points = ("x", "output"), None
+    if given.data is not None:
+        table = read_table(given.data)
+        names = _columns_of(table, given)
+        points = (table.numbers(names[0]), table.numbers(names[1]))
+    if given.range is not None:
+        try:
+            low, high = (float(text) for text in given.range.split(","))
+        except ValueError:
+            raise ParameterError(f"--range: {given.range!r}; expected FROM,TO") from None
+    elif points is not None:
+        low, high = float(np.nanmin(points[0])), float(np.nanmax(points[0]))
+    else:
+        raise ParameterError("expected DATA or --range")
+    if not low < high:
+        raise ParameterError(f"--range: from {low!r} to {high!r}; expected two different ends")
+    pyplot = _pyplot()
+    figure, ax = pyplot.subplots(figsize=(6.4, 4.4), layout="constrained")
+    x = np.linspace(low, high, 400)
+    ax.plot(x, np.asarray(net.forward(x)), color="#0072B2", linewidth=1.8)
+    if points is not None:
+        ax.plot(*points, "o", color="#000000", markersize=4.5)
+    ax.set_xlabel(names[0])
+    ax.set_ylabel(names[1])
+    _save_figure(figure, given.out, "--out")
+    return 0
+
+
 # ---- curves --------------------------------------------------------------------------------------
 
 
@@ -402,4 +457,4 @@ def _run_curves(given: argparse.Namespace) -> int:
     return 0
 
 
-VERBS: Final = (fit, predict, invert, curves)
+VERBS: Final = (fit, predict, invert, plot, curves)

@@ -234,6 +234,7 @@ class _Search:
 
     def __post_init__(self) -> None:
         form, names = self.form, self.curve.parameters
+        self.start = 0
         # Each natural parameter that is held stands in one parameter of the chain: put it there.
         natural = [float(self.fixed.get(name, 1.0)) for name in names]
         held = form.chain(*natural)
@@ -283,14 +284,14 @@ class _Search:
         """Fit from the best candidates until one leaves nothing to be desired."""
         found: FitResult | None = None
         last: ParameterError | None = None
-        for start in self.starts():
+        for number, start in enumerate(self.starts()):
             try:
                 result = self.fit_from(start, loss, loss_scale, covariance)
             except ParameterError as error:  # a start without a finite loss
                 last = error
                 continue
             if found is None or result.loss < found.loss:
-                found = result
+                found, self.start = result, number
         if found is None:
             raise last or ParameterError(f"{self.curve.name}: no start has a finite loss")
         if self.form.settle is not None:
@@ -383,7 +384,8 @@ class _Search:
         held = [name for name, place in self.form.alone.items() if place in at_bound]
         if held:
             message += f"; at a bound: {', '.join(held)}"
-        return CurveFit(self.curve, found, message, natural, matrix, (self.x, self.y, self.weights))
+        data = (self.x, self.y, self.weights)
+        return CurveFit(self.curve, found, message, natural, matrix, data, self.start)
 
 
 def _param_names(layers: int) -> list[str]:

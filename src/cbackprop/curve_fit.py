@@ -50,6 +50,9 @@ class CurveFit:
         Computes the fitted curve.
     result : FitResult
         The fit of the chain: status, message, iterations, ....
+    start : int
+        Which of the candidates, best first, led to this minimum: 0 is the self-start, the others
+        are tried in case theirs is lower.
     params, stderr : dict of str to float
         Natural parameters and their standard errors; 0 for what was fixed, infinite for what the
         data do not identify.
@@ -72,7 +75,9 @@ class CurveFit:
         natural: Vector,
         covariance: Vector,
         data: tuple[Vector, Vector, Vector | None],
+        start: int,
     ) -> None:
+        self.start = start
         x, y, weights = data
         self.curve, self.result, self.chain = curve, result, result.chain
         self.covariance = covariance

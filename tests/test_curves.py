@@ -210,6 +210,9 @@ def test_bottom_is_below_top_whichever_way_the_curve_goes(slope: float) -> None:
         {"slope": 1.3},
         {"bottom": 0.5, "ec50": 0.7},
         {"top": 4.0, "slope": 1.3},
+        {"bottom": 0.5, "top": 4.0},
+        {"ec50": 0.7, "slope": 1.3},
+        {"bottom": 0.5, "top": 4.0, "ec50": 0.7},
         {"bottom": 0.5, "ec50": 0.7, "slope": 1.3},
     ],
     ids=str,
@@ -332,7 +335,7 @@ def test_summary_shows_every_parameter() -> None:
         (lambda: curves.logistic4.fit(-DOSE, DOSE), "ParameterError", "x[1]: -0.01"),
         (lambda: curves.linear.fit([0, math.nan], [0, 1]), "ParameterError", "point 1"),
         (
-            lambda: curves.logistic4.fit(DOSE, DOSE, fixed={"bottom": 0, "top": 1}),
+            lambda: curves.logistic4.fit(DOSE, DOSE, bounds={"bottom": (0, 1), "top": (1, 2)}),
             "ParameterError",
             "together",
         ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
@@ -43,10 +43,23 @@ class Form:
     starts: Callable[[Vector], Iterator[Sequence[float]]]
     """Inputs -> candidates for all of the chain's parameters. Those of a last identity layer, where
     they are free, do not matter: they are solved for."""
+    together: Mapping[tuple[str, ...], tuple[str, ...]] | None = None
+    """Natural parameters that, when all are fixed, fix these parameters of the chain."""
     settle: Callable[[Vector], Vector] | None = None
     """Fitted parameters -> those of the same curve that the names mean, if there are two."""
     limits: Mapping[str, tuple[float | None, float | None]] | None = None
     """Bounds that the chain's parameters have in any case."""
+
+    def holds(self, fixed: Iterable[str]) -> set[str] | None:
+        """Give the chain's parameters that are fixed with these, None if that cannot be said."""
+        left, places = set(fixed), set[str]()
+        for names, group in (self.together or {}).items():
+            if left.issuperset(names):
+                places.update(group)
+                left.difference_update(names)
+        if not left.issubset(self.alone):
+            return None
+        return places.union(self.alone[name] for name in left)
 
 
 @dataclass(frozen=True)
@@ -147,7 +160,7 @@ class Curve:
                 raise ParameterError(f"bounds: {name!r} is fixed already")
         inputs, targets, weights = _data(x, y, sample_weight, nan_policy)
         self._check_domain(inputs)
-        form = self._form_for([*fixed, *bounds])
+        form = self._form_for(fixed, bounds)
         free = len(self.parameters) - len(fixed)
         if len(inputs) < max(free, 1):
             points = "1 point is" if len(inputs) == 1 else f"{len(inputs)} points are"
@@ -178,13 +191,12 @@ class Curve:
                 f"{self.name} is defined from {low:g} to {high:g}"
             )
 
-    def _form_for(self, names: Sequence[str]) -> Form:
+    def _form_for(self, fixed: Iterable[str], bounds: Iterable[str]) -> Form:
         for form in self.forms:
-            if all(name in form.alone for name in names):
+            if form.holds(fixed) is not None and all(name in form.alone for name in bounds):
                 return form
-        raise ParameterError(
-            f"fixed, bounds: {self.name} cannot hold {', '.join(dict.fromkeys(names))} together"
-        )
+        names = ", ".join(dict.fromkeys([*fixed, *bounds]))
+        raise ParameterError(f"fixed, bounds: {self.name} cannot hold {names} together")
 
 
 def _data(
@@ -235,15 +247,14 @@ class _Search:
     def __post_init__(self) -> None:
         form, names = self.form, self.curve.parameters
         self.start = 0
-        # Each natural parameter that is held stands in one parameter of the chain: put it there.
+        # What is fixed stands in parameters of the chain that depend on nothing else: put it there.
         natural = [float(self.fixed.get(name, 1.0)) for name in names]
         held = form.chain(*natural)
         places = {name: k for k, name in enumerate(_param_names(len(form.activations)))}
-        self.held = {
-            places[form.alone[name]]: held[places[form.alone[name]]] for name in self.fixed
-        }
-        self.frozen = (*form.frozen, *(form.alone[name] for name in self.fixed))
-        self.limits = dict(form.limits or {})
+        holding = sorted(form.holds(self.fixed) or ())
+        self.held = {places[place]: held[places[place]] for place in holding}
+        self.frozen = (*form.frozen, *holding)
+        self.limits = {k: v for k, v in (form.limits or {}).items() if k not in holding}
         for name, pair in self.bounds.items():
             self.limits[form.alone[name]] = self._limit(name, pair, places[form.alone[name]])
 

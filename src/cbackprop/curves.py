@@ -146,6 +146,7 @@ asymptotic: Final = Curve(
             lambda w1, b1, w2, b2: (b2, b2 + w2, -w1),
             {"asymptote": "b2", "rate": "w1"},
             lambda x: ((-k, 0.0, 1.0, 0.0) for k in _rates(x)),
+            {("asymptote", "start"): ("w2", "b2")},
         ),
         Form(
             ("expm1", "identity"),
@@ -299,6 +300,7 @@ logistic4_linear: Final = Curve(
             lambda w1, b1, w2, b2: (b2, b2 + w2, -b1 / w1, 1.0 / w1),
             {"left": "b2", "scale": "w1"},
             lambda x: ((w, -w * m, 1.0, 0.0) for w, m in _steps(x, (1.0,))),
+            {("left", "right"): ("w2", "b2"), ("midpoint", "scale"): ("w1", "b1")},
             settle=_forward_sigmoid,
         ),
         Form(
@@ -315,6 +317,7 @@ logistic4_linear: Final = Curve(
             lambda w1, b1, w2, b2, w3, b3: (b3 + w3, b3, -b1, -1.0 / w2),
             {"right": "b3", "midpoint": "b1", "scale": "w2"},
             lambda x: ((1.0, -m, -w, 0.0, 1.0, 0.0) for w, m in _steps(x, (1.0,))),
+            {("left", "right"): ("w3", "b3")},
         ),
         Form(
             ("identity", "sigmoid", "identity"),
@@ -353,6 +356,7 @@ def _dose_forms() -> tuple[Form, ...]:
             lambda w1, b1, w2, b2, w3, b3: (b3, b3 + w3, np.exp(-b2 / w2), w2),
             {"bottom": "b3", "slope": "w2"},
             lambda x: ((1.0, 0.0, w, -w * m, 1.0, 0.0) for w, m in _steps(_logs(x))),
+            {("bottom", "top"): ("w3", "b3"), ("ec50", "slope"): ("w2", "b2")},
             settle=_rising(4, 2, 3),
         ),
         Form(
@@ -369,6 +373,7 @@ def _dose_forms() -> tuple[Form, ...]:
             lambda w1, b1, w2, b2, w3, b3: (b3, b3 + w3, 1.0 / w1, w2),
             {"bottom": "b3", "ec50": "w1", "slope": "w2"},
             lambda x: ((math.exp(-m), 0.0, w, 0.0, 1.0, 0.0) for w, m in _steps(_logs(x))),
+            {("bottom", "top"): ("w3", "b3")},
             limits={"w3": (0.0, None)},
         ),
         Form(
@@ -424,6 +429,7 @@ logistic5: Final = Curve(
                 for w, m in _steps(_logs(x))
                 for a in (0.3, 1.0, 3.0)
             ),
+            {("bottom", "top"): ("w4", "b4"), ("ec50", "slope"): ("w2", "b2")},
             limits={"w3": (0.0, None), "w4": (0.0, None)},
         ),
         Form(
@@ -446,6 +452,7 @@ logistic5: Final = Curve(
                 for w, m in _steps(_logs(x))
                 for a in (0.3, 1.0, 3.0)
             ),
+            {("bottom", "top"): ("w4", "b4")},
             limits={"w3": (0.0, None), "w4": (0.0, None)},
         ),
         Form(

@@ -14,7 +14,6 @@ import platform
 import re
 import sys
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 
 import numpy as np
@@ -162,16 +161,19 @@ _NEGATIVE: Final = re.compile(r"-(\.?\d|inf|nan)", re.IGNORECASE)
 
 
 def _joined(arguments: Sequence[str]) -> list[str]:
-    """Write ``--weights -1.5,2`` as ``--weights=-1.5,2``.
+    """Write ``--weights -1.5,2`` as ``--weights=-1.5,2``, and keep other negative numbers apart.
 
     Argparse takes "-1.5,2" for an option; no option of ours begins like a negative number.
     """
-    joined = list(arguments[:1])
-    for option, value in pairwise(arguments):
-        if option.startswith("--") and "=" not in option and _NEGATIVE.match(value):
-            joined[-1] = f"{option}={value}"
+    joined: list[str] = []
+    for argument in arguments:
+        before = joined[-1] if joined else ""
+        if not _NEGATIVE.match(argument):
+            joined.append(argument)
+        elif before.startswith("--") and before != "--" and "=" not in before:
+            joined[-1] = f"{before}={argument}"
         else:
-            joined.append(value)
+            joined.append(f" {argument}")  # with a blank before it, no option to argparse
     return joined
 
 

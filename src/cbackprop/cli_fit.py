@@ -7,9 +7,7 @@ import csv
 import io
 import json
 import math
-import os
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -17,14 +15,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ._core import Chain
+from ._core import Chain, code_of_loss, no_such_name
 from .curve import Curve
 from .curve_fit import CurveFit
 from .curves import CURVES
 from .errors import CBackpropError, ParameterError
 from .fitting import FitResult
 from .fitting import fit as fit_chain
-from .model_file import load
+from .model_file import load, write_whole
 from .plot import import_matplotlib
 from .table import Table, read_table
 
@@ -101,21 +99,42 @@ def _run_fit(given: argparse.Namespace) -> int:
     names = _columns_of(table, given)
     x, y = table.numbers(names[0]), table.numbers(names[1])
     weight = None if given.weight is None else table.numbers(given.weight)
+    _check_options(given)
     if given.group is not None:
-        return _fit_groups(given, table.texts(given.group), x, y, weight)
+        code = _fit_groups(given, table.texts(given.group), x, y, weight)
+        _say_left_out(x, y, weight)
+        return code
     fitted = _fitted(given, x, y, weight)
+    _say_left_out(x, y, weight)
     if given.out is not None:
         fitted.chain.save(given.out)
     if given.plot is not None:
         _save_plot(fitted, given.plot, names)
-    left_out = int(np.count_nonzero(~np.isfinite(x) | ~np.isfinite(y)))
-    if left_out:
-        print(f"cbackprop: {left_out} incomplete rows are left out", file=sys.stderr)
     if given.json:
         print(json.dumps(_facts(fitted)))
     else:
         print(fitted)
     return 0 if fitted.converged else 1
+
+
+def _say_left_out(x: Vector, y: Vector, weight: Vector | None) -> None:
+    complete = np.isfinite(x) & np.isfinite(y)
+    if weight is not None:
+        complete &= np.isfinite(weight)
+    count = int(np.count_nonzero(~complete))
+    if count:
+        rows = "1 incomplete row is" if count == 1 else f"{count} incomplete rows are"
+        print(f"cbackprop: {rows} left out", file=sys.stderr)
+
+
+def _check_options(given: argparse.Namespace) -> None:
+    """Refuse at once what would be wrong for every group."""
+    if given.loss is not None or given.loss_scale != 1.0:
+        code_of_loss(given.loss or "huber", given.loss_scale)
+    if given.curve is not None:
+        _curve(given.curve).check_names("--fixed", dict(map(_assigned, given.fixed)))
+    else:
+        _start_of(given)
 
 
 def _columns_of(table: Table, given: argparse.Namespace) -> tuple[str, str]:
@@ -155,8 +174,6 @@ def _fitted(
 
 
 def _curve(name: str) -> Curve:
-    from ._core import no_such_name  # noqa: PLC0415 for the error alone
-
     if name not in CURVES:
         raise ParameterError(f"--curve: {name!r}; {no_such_name(name, tuple(CURVES))}")
     return CURVES[name]
@@ -305,22 +322,9 @@ def _save_figure(figure: Any, path: str, argument: str) -> None:
     picture = io.BytesIO()
     try:
         figure.savefig(picture, format=Path(path).suffix[1:] or "png", dpi=150)
-    except ValueError as error:
+    except (ValueError, RuntimeError) as error:  # an unknown format, or one that needs a program
         raise ParameterError(f"{argument}: {error}") from None
-    _write_whole(path, picture.getvalue())
-
-
-def _write_whole(path: str, content: bytes) -> None:
-    target = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_whole(path, picture.getvalue())
 
 
 # ---- predict, invert -----------------------------------------------------------------------------
@@ -361,8 +365,8 @@ def _run_map(given: argparse.Namespace) -> int:
         numeric = [name for name in table.names if table.is_numeric(name)]
         if given.column is None and len(numeric) != 1:
             raise ParameterError(
-                f"{table.source}: --column could be any of {', '.join(map(repr, numeric))}; "
-                "say which"
+                f"{table.source}: --column could be any of "
+                f"{', '.join(map(repr, numeric)) or 'no column of numbers'}; say which"
             )
         title = given.column or numeric[0]
         values = table.numbers(title)

@@ -100,7 +100,7 @@ class Curve:
         ParameterError
             If a name is missing or unknown.
         """
-        self._check_names("parameters", natural)
+        self.check_names("parameters", natural)
         missing = [name for name in self.parameters if name not in natural]
         if missing:
             raise ParameterError(f"{missing[0]}: missing; {self.name} has {self._signature()}")
@@ -153,8 +153,8 @@ class Curve:
             If shapes differ or there are too few points.
         """
         fixed, bounds = dict(fixed or {}), dict(bounds or {})
-        self._check_names("fixed", fixed)
-        self._check_names("bounds", bounds)
+        self.check_names("fixed", fixed)
+        self.check_names("bounds", bounds)
         for name in bounds:
             if name in fixed:
                 raise ParameterError(f"bounds: {name!r} is fixed already")
@@ -174,7 +174,8 @@ class Curve:
     def _signature(self) -> str:
         return ", ".join(self.parameters)
 
-    def _check_names(self, argument: str, given: Mapping[str, object]) -> None:
+    def check_names(self, argument: str, given: Mapping[str, object]) -> None:
+        """Raise ParameterError if a name is not one of the curve's parameters."""
         for name in given:
             if name not in self.parameters:
                 near = no_such_name(name, self.parameters)
@@ -369,22 +370,34 @@ class _Search:
         taken = order[np.linspace(0, self.x.size - 1, _SAMPLE).astype(np.intp)]
         return self.x[taken], self.y[taken], None if self.weights is None else self.weights[taken]
 
+    def natural(self, params: Sequence[complex]) -> list[complex]:
+        """Natural parameters of the chain's; NaN where they do not exist."""
+        try:
+            with np.errstate(all="ignore"):
+                return [complex(value) for value in self.form.natural(*params)]
+        except ZeroDivisionError:
+            return [complex(math.nan)] * len(self.curve.parameters)
+
     def report(self, found: FitResult) -> CurveFit:
         """Natural parameters and their covariance."""
         params = [float(value) for value in found.params]
         names = self.curve.parameters
-        natural = np.array([complex(v).real for v in self.form.natural(*params)])
+        natural = np.array([value.real for value in self.natural(params)])
         slopes = np.empty((len(names), len(params)))
         for k in range(len(params)):
             stepped: list[complex] = list(params)
             stepped[k] += _STEP * 1j
-            slopes[:, k] = [complex(v).imag / _STEP for v in self.form.natural(*stepped)]
+            slopes[:, k] = [value.imag / _STEP for value in self.natural(stepped)]
         unknown = ~found.identified
+        known = found.covariance.copy()
+        known[unknown, :] = known[:, unknown] = 0.0
+        moving = found.chain.free & ~unknown
         with np.errstate(invalid="ignore"):
-            finite = np.where(np.isfinite(found.covariance), found.covariance, 0.0)
-            matrix = slopes @ finite @ slopes.T
+            matrix = slopes[:, moving] @ known[np.ix_(moving, moving)] @ slopes[:, moving].T
+        still = ~np.any(slopes[:, moving] != 0, axis=1)
+        matrix[still, :] = matrix[:, still] = 0.0
         for k in range(len(names)):
-            if np.any(slopes[k, unknown] != 0):
+            if np.any(slopes[k, unknown] != 0) or math.isnan(natural[k]):
                 matrix[k, :] = matrix[:, k] = math.nan
                 matrix[k, k] = math.inf
         message = found.message.partition(";")[0]

@@ -229,7 +229,9 @@ class CurveFit:
             [_dose_at({**at, name: at[name] + _STEP * 1j}, share).imag / _STEP for name in names]
         )
         dose = _dose_at(at, share).real
-        return dose, math.sqrt(float(slopes @ self.covariance @ slopes))
+        with np.errstate(invalid="ignore"):
+            variance = float(slopes @ self.covariance @ slopes)
+        return dose, math.sqrt(variance) if variance >= 0 else math.nan
 
     def summary(self) -> str:
         """Print the parameters as a table, with what the fit is worth."""

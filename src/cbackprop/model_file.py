@@ -29,7 +29,7 @@ from typing import Final, NoReturn, TypeAlias
 from ._core import Chain
 from .errors import CBackpropError, ModelFileError
 
-__all__ = ["from_dict", "load", "save", "to_dict"]
+__all__ = ["from_dict", "load", "save", "to_dict", "write_whole"]
 
 Path: TypeAlias = str | os.PathLike[str]
 
@@ -164,10 +164,11 @@ def save(chain: Chain, path: Path) -> None:
         lines = [f"{json.dumps(key)}: {json.dumps(entry)}" for key, entry in to_dict(chain).items()]
     except ModelFileError as error:
         raise ModelFileError(f"{os.fspath(path)}: not saved: {error}") from None
-    _replace(path, "{\n" + ",\n".join(lines) + "\n}\n")
+    write_whole(path, ("{\n" + ",\n".join(lines) + "\n}\n").encode("ascii"))
 
 
-def _replace(path: Path, text: str) -> None:
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all; see `save`, which says what is raised."""
     target = os.path.realpath(path)
     exists = os.path.exists(target)
     if exists and not os.path.isfile(target):
@@ -176,10 +177,10 @@ def _replace(path: Path, text: str) -> None:
     temporary = os.path.join(os.path.dirname(target), f".cbackprop-{secrets.token_hex(8)}.tmp")
     try:
         # not tempfile: its files are readable by their owner alone, these by whom the umask says
-        with open(temporary, "x", encoding="ascii", newline="\n") as file:
+        with open(temporary, "xb") as file:
             if exists:
                 shutil.copymode(target, temporary)
-            file.write(text)
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)

@@ -125,9 +125,10 @@ def read_table(path: str) -> Table:
     source = "standard input" if path == "-" else path
     try:
         text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8-sig")
+        text = text.removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise TableError(f"{source}: not a text file in UTF-8 ({error.reason})") from None
-    lines = text.splitlines()
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     kept = [i for i, line in enumerate(lines) if line and line[0] != "#" and not line.isspace()]
     if not kept:
         raise TableError(f"{source}: no data in it")
@@ -154,7 +155,7 @@ def _columns(
     """Split lines into columns; without quotes all at once, as a list for each row costs more."""
     if any('"' in line for line in lines):
         try:
-            rows = list(csv.reader(lines, delimiter=delimiter, strict=True))
+            rows = list(csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True))
         except csv.Error as error:
             raise TableError(f"{source}: {error}") from None
         if len(rows) != len(lines):
@@ -177,6 +178,8 @@ def _number(text: str, comma: bool) -> float | None:
     text = text.strip()
     if text.lower() in _MISSING:
         return math.nan
+    if "_" in text:
+        return None  # a number to Python, not to others
     try:
         return float(text.replace(",", ".") if comma else text)
     except ValueError:

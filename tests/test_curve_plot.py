@@ -1,0 +1,226 @@
+"""Pictures of fitted curves: points, curve, band and ED50 are those of the fit."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import cbackprop as cbp
+from cbackprop import curves
+
+matplotlib = pytest.importorskip("matplotlib")
+matplotlib.use("Agg")
+
+from matplotlib import pyplot as plt  # noqa: E402
+
+RNG = np.random.default_rng(8)
+DOSES = np.repeat([0.0, 0.25, 1.0, 2.0, 4.0, 8.0, 32.0], 3)
+EFFECTS = np.asarray(curves.logistic4(DOSES, bottom=0.5, top=8.0, ec50=3.0, slope=-2.5))
+EFFECTS = EFFECTS + 0.2 * RNG.standard_normal(len(DOSES))
+TIMES = np.linspace(-1.0, 9.0, 15)
+SIZES = np.asarray(curves.logistic3(TIMES, asymptote=20.0, midpoint=4.0, scale=1.2))
+SIZES = SIZES + 0.3 * RNG.standard_normal(len(TIMES))
+
+
+@pytest.fixture(autouse=True)
+def _close_figures() -> Iterator[None]:
+    settings = dict(matplotlib.rcParams)
+    yield
+    plt.close("all")
+    assert dict(matplotlib.rcParams) == settings
+
+
+def dose_fit(skip: int = 0) -> cbp.CurveFit:
+    return curves.logistic4.fit(DOSES[skip:], EFFECTS[skip:])
+
+
+def time_fit() -> cbp.CurveFit:
+    return curves.logistic3.fit(TIMES, SIZES)
+
+
+def line_of(ax: Any, start: str) -> Any:
+    found = [line for line in ax.lines if line.get_label().startswith(start)]
+    assert len(found) == 1
+    return found[0]
+
+
+def texts_of(ax: Any) -> list[str]:
+    return [text.get_text() for text in ax.texts]
+
+
+def test_the_points_are_the_data() -> None:
+    points = line_of(time_fit().plot(), "data")
+    assert points.get_xdata().tolist() == TIMES.tolist()
+    assert points.get_ydata().tolist() == SIZES.tolist()
+    points = line_of(dose_fit().plot(), "data")
+    assert points.get_xdata()[3:].tolist() == DOSES[3:].tolist()
+    assert points.get_ydata().tolist() == EFFECTS.tolist()
+
+
+@pytest.mark.parametrize("fit", [time_fit, dose_fit], ids=["line", "dose"])
+def test_the_curve_is_the_fitted_one_over_all_data(fit: Any) -> None:
+    fitted = fit()
+    line = line_of(fitted.plot(), fitted.curve.name)
+    x, y = line.get_data()
+    assert len(x) >= 200
+    assert np.all(np.diff(x) > 0)
+    assert y == pytest.approx(np.asarray(fitted(x)), rel=1e-13)
+    positive = fitted.x[fitted.x > 0] if fitted.curve.log_axis else fitted.x
+    assert x[0] <= positive.min()
+    assert x[-1] >= positive.max()
+
+
+@pytest.mark.parametrize("fit", [time_fit, dose_fit], ids=["line", "dose"])
+def test_the_band_is_the_95_percent_confidence_band(fit: Any) -> None:
+    fitted = fit()
+    ax = fitted.plot()
+    (band,) = ax.collections
+    assert band.get_label() == "95% confidence"
+    (path,) = band.get_paths()
+    x = line_of(ax, fitted.curve.name).get_xdata()
+    expected = fitted.predict(x, "confidence")
+    corners = {(round(a, 9), round(b, 9)) for a, b in path.vertices}
+    for ends in (expected.low, expected.high):
+        assert {(round(a, 9), round(b, 9)) for a, b in zip(x, ends, strict=True)} <= corners
+
+
+def test_no_band_where_there_is_none() -> None:
+    fitted = curves.logistic4.fit([0.5, 2.0, 4.0, 16.0], [1.1, 2.5, 4.5, 6.0])
+    assert fitted.df == 0
+    ax = fitted.plot()
+    assert not ax.collections
+    ax.figure.canvas.draw()
+
+
+def test_the_ed50_is_marked() -> None:
+    fitted = dose_fit()
+    ax = fitted.plot()
+    ec50 = fitted.params["ec50"]
+    mark = line_of(ax, "ED50")
+    assert mark.get_label() == f"ED50 = {ec50:.4g}"
+    assert mark.get_xdata() == pytest.approx([ec50], rel=1e-12)
+    middle = 0.5 * (fitted.params["bottom"] + fitted.params["top"])
+    assert mark.get_ydata() == pytest.approx([middle], rel=1e-9)
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == [
+        "95% confidence",
+        "logistic4",
+        "data",
+        f"ED50 = {ec50:.4g}",
+    ]
+
+
+def test_the_ed50_of_a_skewed_curve_is_half_of_its_effect() -> None:
+    y = np.asarray(curves.logistic5(DOSES, bottom=1.0, top=9.0, ec50=3.0, slope=1.5, asymmetry=2.0))
+    fitted = curves.logistic5.fit(DOSES, y + 0.01 * RNG.standard_normal(len(DOSES)))
+    mark = line_of(fitted.plot(), "ED50")
+    middle = 0.5 * (fitted.params["bottom"] + fitted.params["top"])
+    assert mark.get_xdata() == pytest.approx([fitted.effective_dose(50.0)[0]])
+    assert mark.get_ydata() == pytest.approx([middle], rel=1e-6)
+
+
+def test_no_ed50_on_a_curve_without_doses() -> None:
+    ax = time_fit().plot()
+    assert not [line for line in ax.lines if line.get_label().startswith("ED50")]
+
+
+def test_doses_are_on_a_logarithmic_axis_and_0_is_written_where_it_stands() -> None:
+    ax = dose_fit().plot()
+    assert ax.get_xscale() == "log"
+    assert texts_of(ax) == ["0"]
+    place = ax.texts[0].xy[0]
+    assert 0 < place < DOSES[DOSES > 0].min()
+    points = line_of(ax, "data").get_xdata()
+    assert points[DOSES == 0].tolist() == [place] * 3
+    assert ax.get_xlim()[0] < place
+    ax.figure.canvas.draw()
+
+
+def test_without_a_dose_0_none_is_written() -> None:
+    ax = dose_fit(skip=3).plot()
+    assert ax.get_xscale() == "log"
+    assert texts_of(ax) == []
+
+
+def test_other_curves_are_on_a_linear_axis() -> None:
+    ax = time_fit().plot()
+    assert ax.get_xscale() == "linear"
+    assert texts_of(ax) == []
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("x", "y")
+
+
+def test_residuals_are_in_a_panel_beneath() -> None:
+    fitted = dose_fit()
+    ax = fitted.plot(residuals=True)
+    above, below = ax.figure.axes
+    assert ax is above
+    assert below.get_ylabel() == "residual"
+    assert (above.get_xlabel(), below.get_xlabel()) == ("", "x")
+    zero, points = below.lines[:2]
+    assert set(zero.get_ydata()) == {0.0}
+    assert points.get_ydata() == pytest.approx(EFFECTS - np.asarray(fitted(DOSES)), abs=1e-14)
+    assert points.get_xdata().tolist() == line_of(ax, "data").get_xdata().tolist()
+    assert above.get_xlim() == below.get_xlim()
+    assert below.get_xscale() == "log"
+    assert [*texts_of(above), *texts_of(below)] == ["0"]
+    ax.figure.canvas.draw()
+
+
+def test_a_new_figure_or_the_axes_given() -> None:
+    fitted = dose_fit()
+    new = fitted.plot()
+    assert plt.get_fignums() == [new.figure.number]
+    assert new.figure.axes == [new]
+    _, given = plt.subplots()
+    before = plt.get_fignums()
+    assert fitted.plot(given) is given
+    assert fitted.plot(ax=given, residuals=True) is given
+    assert plt.get_fignums() == before
+    assert line_of(new, "data").get_ydata().tolist() == EFFECTS.tolist()
+
+
+def test_the_fit_is_not_changed() -> None:
+    fitted = dose_fit()
+    before = fitted.x.copy(), fitted.y.copy(), fitted.chain.params.copy(), str(fitted)
+    fitted.plot(residuals=True)
+    assert fitted.x.tolist() == before[0].tolist()
+    assert fitted.y.tolist() == before[1].tolist()
+    assert fitted.chain.params.tolist() == before[2].tolist()
+    assert str(fitted) == before[3]
+
+
+@pytest.mark.parametrize("name", list(curves.CURVES))
+def test_every_curve_can_be_drawn(name: str) -> None:
+    x = np.linspace(280.0, 360.0, 12) if name == "arrhenius" else np.linspace(0.5, 8.0, 12)
+    y = (x > x.mean()) * 0.8 + 0.1 + 0.05 * np.sin(7.0 * x)
+    fitted = curves.CURVES[name].fit(x, y)
+    ax = fitted.plot(residuals=True)
+    ax.figure.canvas.draw()
+    drawn = line_of(ax, name)
+    assert np.isfinite(drawn.get_ydata()).all()
+
+
+@pytest.mark.parametrize(
+    "x", [[2.0] * 5, [0.0] * 5, [0.0, 0.0, 1.0, 1.0, 1.0]], ids=["one dose", "no dose", "two doses"]
+)
+def test_data_that_say_nothing_can_be_drawn(x: list[float]) -> None:
+    ax = curves.logistic4.fit(x, [1.0, 2.0, 1.5, 1.0, 2.0]).plot(residuals=True)
+    ax.figure.canvas.draw()
+    assert np.all(np.isfinite(ax.get_xlim()))
+
+
+def test_a_missing_matplotlib_is_named_with_its_command() -> None:
+    code = (
+        "import sys; sys.modules['matplotlib'] = None\n"
+        "from cbackprop import curves\n"
+        "fitted = curves.linear.fit([1, 2, 3], [1, 2, 4])\n"
+        "try: fitted.plot()\n"
+        "except ImportError as error: print(error)"
+    )
+    command = [sys.executable, "-c", code]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert said.strip() == "cbackprop.plot needs matplotlib: pip install 'cbackprop[plot]'"

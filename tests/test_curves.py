@@ -242,6 +242,30 @@ def test_bounds_of_natural_parameters() -> None:
     assert inside.params["ec50"] == pytest.approx(0.7, rel=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("bounds", "at"),
+    [
+        ({"bottom": (0.6, None), "top": (None, 3.8)}, {"bottom": 0.6, "top": 3.8}),
+        ({"bottom": (0.0, None), "top": (None, 3.8)}, {"top": 3.8}),
+        ({"bottom": (0.0, 1.0), "top": (1.0, 9.0)}, {}),
+        (
+            {"bottom": (0.6, None), "top": (None, 3.8), "ec50": (0.1, 2.0)},
+            {"bottom": 0.6, "top": 3.8},
+        ),
+    ],
+    ids=str,
+)
+def test_bounds_of_bottom_and_top_together(bounds: Any, at: dict[str, float]) -> None:
+    y = curves.logistic4(DOSE, bottom=0.5, top=4.0, ec50=0.7, slope=1.3)
+    fitted = curves.logistic4.fit(DOSE, y, bounds=bounds)
+    # what a bound holds is what fixing it there gives
+    fixed = curves.logistic4.fit(DOSE, y, fixed=at)
+    assert fitted.params == pytest.approx(fixed.params, rel=1e-8)
+    for name, value in at.items():
+        assert fitted.params[name] == pytest.approx(value, rel=1e-15)
+        assert name in fitted.message.partition("at a bound")[2]
+
+
 # ---- bands and inverses --------------------------------------------------------------------------
 
 
@@ -334,11 +358,6 @@ def test_summary_shows_every_parameter() -> None:
         (lambda: curves.logistic4.fit(DOSE, DOSE[:3]), "ShapeError", "shape"),
         (lambda: curves.logistic4.fit(-DOSE, DOSE), "ParameterError", "x[1]: -0.01"),
         (lambda: curves.linear.fit([0, math.nan], [0, 1]), "ParameterError", "point 1"),
-        (
-            lambda: curves.logistic4.fit(DOSE, DOSE, bounds={"bottom": (0, 1), "top": (1, 2)}),
-            "ParameterError",
-            "together",
-        ),
         (lambda: curves.linear.chain(slope=1), "ParameterError", "intercept: missing"),
         (lambda: curves.linear.chain(slop=1), "ParameterError", "slope"),
         (lambda: curves.linear.fit(DOSE, DOSE).predict(1.0, "both"), "ParameterError", "interval"),  # type: ignore[arg-type]

@@ -47,6 +47,9 @@ class Form:
     """Natural parameters that, when all are fixed, fix these parameters of the chain."""
     settle: Callable[[Vector], Vector] | None = None
     """Fitted parameters -> those of the same curve that the names mean, if there are two."""
+    upright: str = ""
+    """The chain's parameter that is not negative where there is nothing to settle; held to that if
+    anything is fixed or bounded, since this is meant of the settled curve."""
     limits: Mapping[str, tuple[float | None, float | None]] | None = None
     """Bounds that the chain's parameters have in any case."""
 
@@ -155,19 +158,38 @@ class Curve:
         fixed, bounds = dict(fixed or {}), dict(bounds or {})
         self.check_names("fixed", fixed)
         self.check_names("bounds", bounds)
-        for name in bounds:
+        for name, pair in bounds.items():
+            _ends(name, pair)
             if name in fixed:
                 raise ParameterError(f"bounds: {name!r} is fixed already")
         inputs, targets, weights = _data(x, y, sample_weight, nan_policy)
         self._check_domain(inputs)
         form = self._form_for(fixed, bounds)
+        inside = {name: pair for name, pair in bounds.items() if name in form.alone}
         free = len(self.parameters) - len(fixed)
         if len(inputs) < max(free, 1):
             points = "1 point is" if len(inputs) == 1 else f"{len(inputs)} points are"
             raise ShapeError(f"x: {points} fewer than {free} parameters to fit")
-        search = _Search(self, form, inputs, targets, weights, fixed, bounds)
+        search = _Search(self, form, inputs, targets, weights, fixed, inside)
         found = search.best(loss=loss or self.loss, loss_scale=loss_scale, covariance=covariance)
-        return search.report(found)
+        fitted = search.report(found)
+        for name in bounds:
+            # a bound that no parameter of the chain has alone: if it is passed, it holds
+            if name not in inside and not _is_within(fitted.params[name], name, bounds[name]):
+                end = _nearest_end(fitted.params[name], bounds[name])
+                fitted = self.fit(
+                    inputs,
+                    targets,
+                    sample_weight=weights,
+                    fixed={**fixed, name: end},
+                    bounds={other: pair for other, pair in bounds.items() if other != name},
+                    loss=loss,
+                    loss_scale=loss_scale,
+                    covariance=covariance,
+                )
+                fitted.message += f"; at a bound: {name}"
+                return fitted
+        return fitted
 
     # ---- arguments ----
 
@@ -193,11 +215,35 @@ class Curve:
             )
 
     def _form_for(self, fixed: Iterable[str], bounds: Iterable[str]) -> Form:
-        for form in self.forms:
-            if form.holds(fixed) is not None and all(name in form.alone for name in bounds):
-                return form
-        names = ", ".join(dict.fromkeys([*fixed, *bounds]))
-        raise ParameterError(f"fixed, bounds: {self.name} cannot hold {names} together")
+        """Choose the form that holds what is fixed, and most of what is bounded."""
+        able = [form for form in self.forms if form.holds(fixed) is not None]
+        if not able:
+            raise ParameterError(f"fixed: {self.name} cannot hold {', '.join(fixed)} together")
+        return max(able, key=lambda form: sum(name in form.alone for name in bounds))
+
+
+def _is_within(value: float, name: str, pair: tuple[float | None, float | None]) -> bool:
+    low, high = _ends(name, pair)
+    return not (value < low or value > high)
+
+
+def _nearest_end(value: float, pair: tuple[float | None, float | None]) -> float:
+    low, high = _ends("", pair)
+    return low if value < low else high
+
+
+def _ends(name: str, pair: tuple[float | None, float | None]) -> tuple[float, float]:
+    """Both ends of a bound, infinite where there is none."""
+    try:
+        low, high = pair
+    except (TypeError, ValueError):
+        raise ParameterError(
+            f"bounds[{name!r}]: {pair!r}; expected (low, high), None for no bound"
+        ) from None
+    ends = (-math.inf if low is None else low, math.inf if high is None else high)
+    if not ends[0] <= ends[1]:
+        raise ParameterError(f"bounds[{name!r}]: low {low!r} is not below high {high!r}")
+    return ends
 
 
 def _data(
@@ -256,6 +302,8 @@ class _Search:
         self.held = {places[place]: held[places[place]] for place in holding}
         self.frozen = (*form.frozen, *holding)
         self.limits = {k: v for k, v in (form.limits or {}).items() if k not in holding}
+        if form.upright and form.upright not in holding and (self.fixed or self.bounds):
+            self.limits[form.upright] = (0.0, None)
         for name, pair in self.bounds.items():
             self.limits[form.alone[name]] = self._limit(name, pair, places[form.alone[name]])
 
@@ -263,14 +311,7 @@ class _Search:
         self, name: str, pair: tuple[float | None, float | None], place: int
     ) -> tuple[float | None, float | None]:
         """Bounds of the chain's parameter; it may fall as the natural one grows."""
-        try:
-            low, high = pair
-        except (TypeError, ValueError):
-            raise ParameterError(
-                f"bounds[{name!r}]: {pair!r}; expected (low, high), None for no bound"
-            ) from None
-        if low is not None and high is not None and not low <= high:
-            raise ParameterError(f"bounds[{name!r}]: low {low!r} is not below high {high!r}")
+        low, high = pair
 
         def at(value: float | None) -> float | None:
             if value is None:

@@ -302,6 +302,7 @@ logistic4_linear: Final = Curve(
             lambda x: ((w, -w * m, 1.0, 0.0) for w, m in _steps(x, (1.0,))),
             {("left", "right"): ("w2", "b2"), ("midpoint", "scale"): ("w1", "b1")},
             settle=_forward_sigmoid,
+            upright="w1",
         ),
         Form(
             ("identity", "sigmoid", "identity"),
@@ -358,6 +359,7 @@ def _dose_forms() -> tuple[Form, ...]:
             lambda x: ((1.0, 0.0, w, -w * m, 1.0, 0.0) for w, m in _steps(_logs(x))),
             {("bottom", "top"): ("w3", "b3"), ("ec50", "slope"): ("w2", "b2")},
             settle=_rising(4, 2, 3),
+            upright="w3",
         ),
         Form(
             both,
@@ -570,6 +572,7 @@ gaussian_peak: Final = Curve(
             {"height": "w2", "width": "w1"},
             lambda x: ((w, -w * m, 1.0, 0.0) for w, m in _steps(x, (1.0,))),
             settle=lambda p: p if p[0] >= 0 else np.array([-p[0], -p[1], p[2], p[3]]),
+            upright="w1",
         ),
         Form(
             ("identity", "gaussian", "identity"),

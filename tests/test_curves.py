@@ -266,6 +266,19 @@ def test_bounds_of_bottom_and_top_together(bounds: Any, at: dict[str, float]) ->
         assert name in fitted.message.partition("at a bound")[2]
 
 
+@pytest.mark.parametrize("name", [name for name in curves.CURVES if name != "platt"])
+@pytest.mark.parametrize("bounds", [(0, None), (None, 1e30), (-1e30, 1e30), (None, None)], ids=str)
+def test_wide_bounds_of_every_parameter_change_nothing(name: str, bounds: Any) -> None:
+    curve = curves.CURVES[name]
+    x, true = draw(name, np.random.default_rng([3, len(name)]))
+    y = np.asarray(curve(x, **true))
+    for parameter, value in true.items():
+        if bounds[0] == 0 and value < 0:
+            continue
+        fitted = curve.fit(x, y, bounds={parameter: bounds})
+        assert fitted.params == pytest.approx(true, rel=1e-7), (parameter, fitted.message)
+
+
 # ---- bands and inverses --------------------------------------------------------------------------
 
 
@@ -352,7 +365,7 @@ def test_summary_shows_every_parameter() -> None:
         (
             lambda: curves.logistic4.fit(DOSE, DOSE, bounds={"ec50": (2, 1)}),
             "ParameterError",
-            "not below",
+            "is above",
         ),
         (lambda: curves.logistic4.fit(DOSE[:3], DOSE[:3]), "ShapeError", "3 points"),
         (lambda: curves.logistic4.fit(DOSE, DOSE[:3]), "ShapeError", "shape"),

@@ -106,10 +106,11 @@ def _run_fit(given: argparse.Namespace) -> int:
         return code
     fitted = _fitted(given, x, y, weight)
     _say_left_out(x, y, weight)
+    picture = b"" if given.plot is None else _picture_of(fitted, given.plot, names)
     if given.out is not None:
         fitted.chain.save(given.out)
     if given.plot is not None:
-        _save_plot(fitted, given.plot, names)
+        write_whole(given.plot, picture)
     if given.json:
         print(json.dumps(_facts(fitted)))
     else:
@@ -301,14 +302,14 @@ def _names_fitted(given: argparse.Namespace) -> Sequence[str]:
     return [name for name in start.param_names if name not in start.frozen]
 
 
-def _save_plot(fitted: CurveFit | FitResult, path: str, names: tuple[str, str]) -> None:
+def _picture_of(fitted: CurveFit | FitResult, path: str, names: tuple[str, str]) -> bytes:
     if not isinstance(fitted, CurveFit):
         raise ParameterError("--plot is for curves")
     _pyplot()
     ax = fitted.plot()
     ax.set_xlabel(names[0])
     ax.set_ylabel(names[1])
-    _save_figure(ax.figure, path, "--plot")
+    return _rendered(ax.figure, path, "--plot")
 
 
 def _pyplot() -> Any:
@@ -317,14 +318,14 @@ def _pyplot() -> Any:
     return import_matplotlib("pyplot")
 
 
-def _save_figure(figure: Any, path: str, argument: str) -> None:
-    """Write a picture, whole or not at all."""
+def _rendered(figure: Any, path: str, argument: str) -> bytes:
+    """Render a picture in the format that the path's ending names."""
     picture = io.BytesIO()
     try:
         figure.savefig(picture, format=Path(path).suffix[1:] or "png", dpi=150)
     except (ValueError, RuntimeError) as error:  # an unknown format, or one that needs a program
         raise ParameterError(f"{argument}: {error}") from None
-    write_whole(path, picture.getvalue())
+    return picture.getvalue()
 
 
 # ---- predict, invert -----------------------------------------------------------------------------
@@ -428,7 +429,7 @@ def _run_plot(given: argparse.Namespace) -> int:
         ax.plot(*points, "o", color="#000000", markersize=4.5)
     ax.set_xlabel(names[0])
     ax.set_ylabel(names[1])
-    _save_figure(figure, given.out, "--out")
+    write_whole(given.out, _rendered(figure, given.out, "--out"))
     return 0
 
 

@@ -174,8 +174,10 @@ class Curve:
         found = search.best(loss=loss or self.loss, loss_scale=loss_scale, covariance=covariance)
         fitted = search.report(found)
         for name in bounds:
-            # a bound that no parameter of the chain has alone: if it is passed, it holds
-            if name not in inside and not _is_within(fitted.params[name], name, bounds[name]):
+            # a bound that the chain's parameters cannot have: if it is passed, it holds
+            if name not in search.mapped and not _is_within(
+                fitted.params[name], name, bounds[name]
+            ):
                 end = _nearest_end(fitted.params[name], bounds[name])
                 fitted = self.fit(
                     inputs,
@@ -233,7 +235,7 @@ def _nearest_end(value: float, pair: tuple[float | None, float | None]) -> float
 
 
 def _ends(name: str, pair: tuple[float | None, float | None]) -> tuple[float, float]:
-    """Both ends of a bound, infinite where there is none."""
+    """Give both ends of a bound, infinite where there is none."""
     try:
         low, high = pair
     except (TypeError, ValueError):
@@ -242,14 +244,14 @@ def _ends(name: str, pair: tuple[float | None, float | None]) -> tuple[float, fl
         ) from None
     ends = (-math.inf if low is None else low, math.inf if high is None else high)
     if not ends[0] <= ends[1]:
-        raise ParameterError(f"bounds[{name!r}]: low {low!r} is not below high {high!r}")
+        raise ParameterError(f"bounds[{name!r}]: low {low!r} is above high {high!r}")
     return ends
 
 
 def _data(
     x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, nan_policy: str
 ) -> tuple[Vector, Vector, Vector | None]:
-    """Flat arrays, without the points that are to be left out."""
+    """Make flat arrays, without the points that are to be left out."""
     inputs, targets = real_array(x, "x"), real_array(y, "y")
     if inputs.shape != targets.shape:
         raise ShapeError(f"y: shape {targets.shape}, expected the shape {inputs.shape} of x")
@@ -304,8 +306,12 @@ class _Search:
         self.limits = {k: v for k, v in (form.limits or {}).items() if k not in holding}
         if form.upright and form.upright not in holding and (self.fixed or self.bounds):
             self.limits[form.upright] = (0.0, None)
+        self.mapped = set[str]()
         for name, pair in self.bounds.items():
-            self.limits[form.alone[name]] = self._limit(name, pair, places[form.alone[name]])
+            low, high = self._limit(name, pair, places[form.alone[name]])
+            if low is None or high is None or low <= high:  # else a reciprocal's, around 0
+                self.limits[form.alone[name]] = (low, high)
+                self.mapped.add(name)
 
     def _limit(
         self, name: str, pair: tuple[float | None, float | None], place: int
@@ -318,11 +324,15 @@ class _Search:
                 return None
             natural = [1.0] * len(self.curve.parameters)
             natural[self.curve.parameters.index(name)] = float(value)
-            with np.errstate(all="ignore"):
-                end = float(self.form.chain(*natural)[place])
+            try:
+                with np.errstate(all="ignore"):
+                    end = float(self.form.chain(*natural)[place])
+            except ZeroDivisionError:  # of a reciprocal: infinite, no bound
+                return None
             return end if math.isfinite(end) else None
 
-        ends = (at(low), at(high))
+        # without an upper end a reciprocal still cannot pass 0
+        ends = (at(low), at(math.inf if high is None else high))
         probe = (at(1.0), at(2.0))
         rising = probe[0] is not None and probe[1] is not None and probe[0] < probe[1]
         return ends if rising else ends[::-1]
@@ -334,7 +344,7 @@ class _Search:
         loss_scale: float,
         covariance: Literal["gauss-newton", "hessian"],
     ) -> FitResult:
-        """Fit from the best candidates until one leaves nothing to be desired."""
+        """Fit from the best candidates, and keep the best of what they reach."""
         found: FitResult | None = None
         last: ParameterError | None = None
         for number, start in enumerate(self.starts()):

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._core import Chain, no_such_name, real_array
+from ._core import Chain, no_such_name
 from .curve_fit import CurveFit
 from .errors import ParameterError, ShapeError
-from .fitting import FitResult, fit
+from .fitting import FitResult, examples_of, fit
 
 if TYPE_CHECKING:
     from ._core import _Loss
@@ -252,19 +252,9 @@ def _data(
     x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, nan_policy: str
 ) -> tuple[Vector, Vector, Vector | None]:
     """Make flat arrays, without the points that are to be left out."""
-    inputs, targets = real_array(x, "x"), real_array(y, "y")
-    if inputs.shape != targets.shape:
-        raise ShapeError(f"y: shape {targets.shape}, expected the shape {inputs.shape} of x")
-    weights = None if sample_weight is None else real_array(sample_weight, "sample_weight")
-    if weights is not None and weights.shape != inputs.shape:
-        raise ShapeError(
-            f"sample_weight: shape {weights.shape}, expected the shape {inputs.shape} of x"
-        )
-    inputs, targets = inputs.reshape(-1), targets.reshape(-1)
+    inputs, targets, weights, finite = examples_of(x, y, sample_weight)
+    inputs, targets, finite = inputs.reshape(-1), targets.reshape(-1), finite.reshape(-1)
     weights = None if weights is None else weights.reshape(-1)
-    finite = np.isfinite(inputs) & np.isfinite(targets)
-    if weights is not None:
-        finite &= np.isfinite(weights)
     if nan_policy not in ("raise", "omit"):
         raise ParameterError(f"nan_policy: {nan_policy!r}; expected 'raise' or 'omit'")
     if finite.all():

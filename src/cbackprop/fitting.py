@@ -315,7 +315,9 @@ def fit(
     if callback is not None and not callable(callback):
         raise InputTypeError(f"callback: expected a function, got {callback!r}")
     if nan_policy == "omit":
-        x, y, sample_weight = _finite_only(x, y, sample_weight)
+        inputs, targets, weights, finite = examples_of(x, y, sample_weight)
+        x, y = inputs[finite], targets[finite]
+        sample_weight = None if weights is None else weights[finite]
     iterations = _count("max_iterations", max_iterations, 2000 if code == _LM else 1000)
     restarts = _count("restarts", restarts, 0, least=0)
     batch = _count("batch_size", batch_size, 32 if method == "sgd" else 0, least=1)
@@ -515,23 +517,22 @@ def _bound_arrays(net: Chain, bounds: Bounds) -> tuple[Vector, Vector]:
     return lower, upper
 
 
-def _finite_only(
+def examples_of(
     x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
-) -> tuple[Vector, Vector, Vector | None]:
-    """Leave out the examples of which a number is NaN or infinite."""
+) -> tuple[Vector, Vector, Vector | None, NDArray[np.bool_]]:
+    """Make arrays of one shape, and say which examples have finite numbers alone."""
     inputs, targets = real_array(x, "x"), real_array(y, "y")
     if inputs.shape != targets.shape:
         raise ShapeError(f"y: shape {targets.shape}, expected the shape {inputs.shape} of x")
-    keep = np.isfinite(inputs) & np.isfinite(targets)
+    finite = np.isfinite(inputs) & np.isfinite(targets)
     if sample_weight is None:
-        return inputs[keep], targets[keep], None
+        return inputs, targets, None, finite
     weights = real_array(sample_weight, "sample_weight")
     if weights.shape != inputs.shape:
         raise ShapeError(
             f"sample_weight: shape {weights.shape}, expected the shape {inputs.shape} of x"
         )
-    keep &= np.isfinite(weights)
-    return inputs[keep], targets[keep], weights[keep]
+    return inputs, targets, weights, finite & np.isfinite(weights)
 
 
 def _refusal(

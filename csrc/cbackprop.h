@@ -329,6 +329,37 @@ CBP_API int cbp_fit_covariance(const cbp_real *params, const unsigned char *acti
                                const cbp_real *hessian, cbp_real *work, cbp_real *variance, cbp_real *covariance,
                                unsigned char *determined);
 
+/* ---- many fits of one kind -------------------------------------------------------------------------------------- */
+
+/* What becomes of m chains. None may be null but covariance. */
+typedef struct cbp_fits {
+    cbp_real *params;          /* [m][2L]: the starts on entry, what was found on return */
+    int *status;               /* [m]: an enum cbp_outcome, or the (negative) enum cbp_status of a chain not fitted */
+    size_t *iterations;        /* [m] */
+    cbp_real *loss;            /* [m], averaged */
+    cbp_real *variance;        /* [m], s^2 as cbp_fit_covariance has it */
+    cbp_real *errors;          /* [m][2L], standard errors: 0 of what does not move, infinite of what is undetermined */
+    cbp_real *covariance;      /* [m][2L][2L] or null */
+    unsigned char *determined; /* [m][2L], each of enum cbp_determined */
+} cbp_fits;
+
+/* How many numbers of work memory cbp_fit_many needs, for so many free parameters and n examples a chain. */
+CBP_API size_t cbp_fit_many_work_len(size_t layers, size_t free, size_t n);
+
+/* cbp_fit_lm and cbp_fit_covariance for m chains with the same activations, frozen parameters and bounds. Chain i has
+ * y[i n ... i n + n), a NaN being a missing point, x from x + i x_step and weights from weight + i weight_step; a step
+ * of 0 shares them. Chains are fitted side by side, one in each lane of the vectors, by normal equations; those that do not
+ * converge there, or leave a doubt whether a parameter is determined, are fitted anew by cbp_fit_lm. So a chain's result
+ * is the same in any company. A chain that cannot be fitted, for which cbp_fit_lm would fail, has that as its status,
+ * its start for parameters and NaN for the rest.
+ * The progress function, called after each iteration of the lanes, is told how many chains have been taken up; if it stops
+ * the fit, chains not finished have the status CBP_STOPPED. Fails, before it has changed anything, for what is common to
+ * all chains: as cbp_fit_lm, but for examples and starts. */
+CBP_API int cbp_fit_many(const unsigned char *activations, const unsigned char *frozen, const cbp_real *lower,
+                         const cbp_real *upper, const cbp_real *x, const cbp_real *y, const cbp_real *weight,
+                         size_t layers, size_t n, size_t m, size_t x_step, size_t weight_step,
+                         const cbp_fit_options *options, cbp_real *work, const cbp_fits *fits);
+
 /* ---- one example, everything shown ---------------------------------------------------------------------------- */
 
 /* z[L], a[L], slope[L] (act'(z)), delta[L] (dE/dz), gradient[2L] and *value (the loss E) of the example (x, y).

@@ -38,8 +38,6 @@ int cbp_activation_values(int activation, const cbp_real *z, size_t n, cbp_real 
 
 /* ---- checks --------------------------------------------------------------------------------------------------- */
 
-#define CBP_MOST_LAYERS (SIZE_MAX / 4096)
-
 static int check_chain(const cbp_chain *chain)
 {
     if (!chain->params || !chain->activations) {

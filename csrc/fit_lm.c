@@ -27,7 +27,7 @@ typedef struct search {
 
 static size_t passes_len(size_t layers, size_t free)
 {
-    return (2 * layers + 1 + free + 1) * CBP_TILE;
+    return (2 * layers + 2 + free + 1) * CBP_TILE + 2 * layers * CBP_LANES;
 }
 
 /* Also enough for cbp_fit_covariance, which needs less. */

@@ -50,6 +50,9 @@
 #define CBP_LANES 16
 #define CBP_TILE 128
 
+/* What memory can address. */
+#define CBP_MOST_LAYERS (SIZE_MAX / 4096)
+
 /* Chains of at most this many layers need no work memory for one example. */
 #define CBP_STACK_LAYERS 32
 
@@ -99,6 +102,36 @@ typedef struct cbp_record {
     cbp_real *z, *a, *slope, *delta, *gradient;
 } cbp_record;
 
+/* What has become of a lane. */
+#define CBP_LANE_RUNNING ((cbp_real)0)
+#define CBP_LANE_DONE ((cbp_real)1)   /* converged, and clearly identified */
+#define CBP_LANE_HANDED ((cbp_real)2) /* to the careful fit of one chain */
+#define CBP_LANE_IDLE ((cbp_real)3)   /* no chain left for it */
+
+/* Fits of CBP_LANES chains under way, one in each lane. Numbers of free parameters stand in the order of params; packed
+ * matrices have free + 1 rows, [row (row + 1) / 2 + column][CBP_LANES]. */
+typedef struct cbp_lanes {
+    const unsigned char *activations, *frozen;
+    size_t layers, free, n;
+    cbp_criterion criterion;
+    cbp_real tolerance, patience;              /* iterations before the careful fit takes over */
+    const size_t *places;                      /* of the free among all parameters */
+    const cbp_real *low, *high;                /* [free], or null */
+    cbp_real *x, *y, *weight, *root;           /* [n][CBP_LANES]; root = sqrt(weight), a missing point has weight 0 */
+    cbp_real *params, *trial;                  /* [2 layers][CBP_LANES] */
+    cbp_real *normal, *trial_normal;           /* packed; of a lane that is done trial_normal has the inverse */
+    cbp_real *factor, *scaled;                 /* packed */
+    cbp_real *step, *held;                     /* [free][CBP_LANES] */
+    cbp_real *work;                            /* (free + 1 + 2 layers + 2) * CBP_TILE */
+    cbp_real loss[CBP_LANES], trial_loss[CBP_LANES];
+    cbp_real squares[CBP_LANES];               /* what the outputs are measured by: cbp_fit_totals */
+    cbp_real damping[CBP_LANES], growth[CBP_LANES];
+    cbp_real predicted[CBP_LANES];             /* by how much the last step was to make the loss less */
+    cbp_real share[CBP_LANES];                 /* that, of the sum of squares */
+    cbp_real was_plain[CBP_LANES];             /* the last step was undamped, whole and taken */
+    cbp_real iterations[CBP_LANES], state[CBP_LANES];
+} cbp_lanes;
+
 /* The loops of kernels.h, compiled for one instruction set. Arguments have been checked; shapes are cbackprop.h's. */
 typedef struct cbp_kernels {
     const char *name;
@@ -122,6 +155,7 @@ typedef struct cbp_kernels {
     void (*fit_rows)(const cbp_chain *chain, cbp_criterion criterion, const unsigned char *frozen, const cbp_real *x,
                      const cbp_real *y, const cbp_real *weight, size_t n, size_t free, cbp_real *work,
                      cbp_real *triangle, cbp_real *sum, cbp_real *lost);
+    void (*fit_lanes)(cbp_lanes *lanes);
 } cbp_kernels;
 
 extern const cbp_kernels cbp_kernels_generic;

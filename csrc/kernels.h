@@ -16,10 +16,11 @@ static size_t padded(size_t count)
     return (count + CBP_LANES - 1) / CBP_LANES * CBP_LANES;
 }
 
-/* `count` examples as lanes of a tile: where they are if they fill it, else in `tile`, the padding being the last. */
+/* `count` examples as lanes of a tile: where they are if they fill their lanes, else in `tile`, the padding being the
+ * last. */
 static const cbp_real *tile_of(const cbp_real *from, size_t count, cbp_real *tile)
 {
-    if (count == CBP_TILE) {
+    if (count % CBP_LANES == 0) {
         return from;
     }
     memcpy(tile, from, count * sizeof *tile);
@@ -140,17 +141,20 @@ static void layer_value(int activation, cbp_real w, cbp_real b, const cbp_real *
     }
 }
 
-/* out = act(w in + b), slope = act'(w in + b) */
-static void layer_jet(int activation, cbp_real w, cbp_real b, const cbp_real *CBP_RESTRICT in, size_t count,
-                      cbp_real *CBP_RESTRICT out, cbp_real *CBP_RESTRICT slope)
+/* out = act(w in + b), slope = act'(w in + b); lane k of each group of CBP_LANES has the weight w[k] and the bias b[k]. */
+static void lanes_jet(int activation, const cbp_real *CBP_RESTRICT w, const cbp_real *CBP_RESTRICT b,
+                      const cbp_real *CBP_RESTRICT in, size_t count, cbp_real *CBP_RESTRICT out,
+                      cbp_real *CBP_RESTRICT slope)
 {
     switch (activation) {
 #define CASE(code, name, ...) \
     case code: \
-        for (size_t j = 0; j < count; j++) { \
-            const cbp_jet jet = cbp_##name##_jet(CBP_FMA(w, in[j], b)); \
-            out[j] = jet.value; \
-            slope[j] = jet.slope; \
+        for (size_t start = 0; start < count; start += CBP_LANES) { \
+            for (size_t k = 0; k < CBP_LANES; k++) { \
+                const cbp_jet jet = cbp_##name##_jet(CBP_FMA(w[k], in[start + k], b[k])); \
+                out[start + k] = jet.value; \
+                slope[start + k] = jet.slope; \
+            } \
         } \
         break;
         CBP_ACTIVATIONS(CASE)
@@ -158,6 +162,24 @@ static void layer_jet(int activation, cbp_real w, cbp_real b, const cbp_real *CB
     default:
         break;
     }
+}
+
+/* The same number in all lanes. */
+static void spread(cbp_real number, cbp_real *CBP_RESTRICT lanes)
+{
+    for (size_t k = 0; k < CBP_LANES; k++) {
+        lanes[k] = number;
+    }
+}
+
+/* The same weight and bias for all. */
+static void layer_jet(int activation, cbp_real w, cbp_real b, const cbp_real *CBP_RESTRICT in, size_t count,
+                      cbp_real *CBP_RESTRICT out, cbp_real *CBP_RESTRICT slope)
+{
+    cbp_real weights[CBP_LANES], biases[CBP_LANES];
+    spread(w, weights);
+    spread(b, biases);
+    lanes_jet(activation, weights, biases, in, count, out, slope);
 }
 
 /* out = (act^-1(in) - b) / w */
@@ -737,6 +759,8 @@ static void hessian_sums(const cbp_chain *chain, cbp_criterion criterion, const 
 }
 
 #include "kernels_fit.h"
+#include "kernels_many.h"
+
 
 const cbp_kernels CBP_JOIN(cbp_kernels_, CBP_TARGET) = {
     .name = CBP_TARGET_NAME,
@@ -754,4 +778,5 @@ const cbp_kernels CBP_JOIN(cbp_kernels_, CBP_TARGET) = {
     .gradient_sums = gradient_sums,
     .hessian_sums = hessian_sums,
     .fit_rows = fit_rows,
+    .fit_lanes = fit_lanes,
 };

@@ -1,0 +1,420 @@
+/* Many fits at once, one chain in each lane: a pass over the examples leaves the normal equations, which are solved lane
+ * by lane. Part of kernels.h, which includes this under each target. Lanes know nothing of each other, so that a
+ * chain's result is the same in any company.
+ */
+
+/* Left to itself gcc would write the loop out as sixteen scalar steps before it thinks of vectors, and both compilers would
+ * ask at run time whether the lanes of two arrays overlap, which they never do across lanes. */
+#if defined(__clang__)
+#define CBP_EACH_LANE _Pragma("clang loop vectorize(assume_safety) unroll(disable)") for (size_t k = 0; k < CBP_LANES; k++)
+#elif defined(__GNUC__)
+#define CBP_EACH_LANE _Pragma("GCC ivdep") _Pragma("GCC unroll 1") for (size_t k = 0; k < CBP_LANES; k++)
+#else
+#define CBP_EACH_LANE for (size_t k = 0; k < CBP_LANES; k++)
+#endif
+
+/* Where row i, column j <= i of a symmetric matrix stands, for each lane. */
+CBP_INLINE size_t packed(size_t i, size_t j)
+{
+    return (i * (i + 1) / 2 + j) * CBP_LANES;
+}
+
+static int any_is(const cbp_real *lanes, cbp_real wanted)
+{
+    int any = 0;
+    for (size_t k = 0; k < CBP_LANES; k++) {
+        any |= lanes[k] == wanted;
+    }
+    return any;
+}
+
+/* ---- the pass -------------------------------------------------------------------------------------------------- */
+
+/* sums[m][k] += column[k] * others[m][k] over the examples of lane k, for four m at once: the sums stay in registers. */
+static void add_products(const cbp_real *CBP_RESTRICT column, const cbp_real *const others[4], size_t count,
+                         cbp_real *const sums[4])
+{
+    const cbp_real *CBP_RESTRICT a = others[0], *CBP_RESTRICT b = others[1], *CBP_RESTRICT c = others[2],
+                   *CBP_RESTRICT d = others[3];
+    cbp_real in_a[CBP_LANES] = {0}, in_b[CBP_LANES] = {0}, in_c[CBP_LANES] = {0}, in_d[CBP_LANES] = {0};
+    for (size_t start = 0; start < count; start += CBP_LANES) {
+        CBP_EACH_LANE
+        {
+            const cbp_real factor = column[start + k];
+            in_a[k] = CBP_FMA(factor, a[start + k], in_a[k]);
+            in_b[k] = CBP_FMA(factor, b[start + k], in_b[k]);
+            in_c[k] = CBP_FMA(factor, c[start + k], in_c[k]);
+            in_d[k] = CBP_FMA(factor, d[start + k], in_d[k]);
+        }
+    }
+    CBP_EACH_LANE
+    {
+        sums[0][k] += in_a[k];
+        sums[1][k] += in_b[k];
+        sums[2][k] += in_c[k];
+        sums[3][k] += in_d[k];
+    }
+}
+
+/* trial_normal and trial_loss: row i, column j of the normal equations is the product of columns i and j, where column
+ * `free` is the residuals. */
+static void add_normal(int guarded, cbp_lanes *g)
+{
+    const size_t free = g->free, all = g->n * CBP_LANES;
+    cbp_real *columns = g->work, *passes = columns + (free + 1) * CBP_TILE;
+    cbp_real error[CBP_TILE], unwanted[CBP_LANES];
+    memset(g->trial_normal, 0, packed(free + 1, 0) * sizeof *g->trial_normal);
+    spread(0, g->trial_loss);
+    for (size_t start = 0; start < all; start += CBP_TILE) {
+        const size_t count = smaller(CBP_TILE, all - start);
+        const cbp_tile tile = {g->activations, g->frozen,    g->layers,         g->free,         g->criterion, g->trial,
+                               g->x + start,   g->y + start, g->weight + start, g->root + start, count};
+        tile_columns(guarded, &tile, passes, columns, error);
+        for (size_t j = 0; j < count; j += CBP_LANES) {
+            CBP_EACH_LANE
+            {
+                g->trial_loss[k] += error[j + k];
+            }
+        }
+        for (size_t i = 0; i <= free; i++) {
+            for (size_t j = 0; j <= i; j += 4) {
+                const cbp_real *others[4];
+                cbp_real *sums[4];
+                for (size_t m = 0; m < 4; m++) {
+                    const int is_wanted = j + m <= i;
+                    others[m] = columns + (is_wanted ? j + m : i) * CBP_TILE;
+                    sums[m] = is_wanted ? g->trial_normal + packed(i, j + m) : unwanted;
+                }
+                add_products(columns + i * CBP_TILE, others, count, sums);
+            }
+        }
+    }
+}
+
+/* 0 for each lane of which the loss and all columns are finite, else NaN. */
+static void find_lost(const cbp_lanes *g, cbp_real *CBP_RESTRICT lost)
+{
+    CBP_EACH_LANE
+    {
+        lost[k] = g->trial_loss[k] - g->trial_loss[k];
+    }
+    for (size_t j = 0; j <= g->free; j++) {
+        const cbp_real *diagonal = g->trial_normal + packed(j, j);
+        CBP_EACH_LANE
+        {
+            lost[k] += diagonal[k] - diagonal[k];
+        }
+    }
+}
+
+/* ---- the verdict ------------------------------------------------------------------------------------------------ */
+
+/* to = from in the lanes where `where` is not 0. */
+static void take_where(const cbp_real *CBP_RESTRICT where, const cbp_real *CBP_RESTRICT from, size_t len,
+                       cbp_real *CBP_RESTRICT to)
+{
+    for (size_t i = 0; i < len; i += CBP_LANES) {
+        CBP_EACH_LANE
+        {
+            to[i + k] = where[k] != 0 ? from[i + k] : to[i + k];
+        }
+    }
+}
+
+/* Takes the trial where it is better, and learns from it how much to damp. */
+static void judge_trial(cbp_lanes *g, const cbp_real *CBP_RESTRICT lost)
+{
+    const cbp_real unit = CBP_PICK(DBL_EPSILON, FLT_EPSILON), half = CBP_PICK(0.5, 0.5f);
+    cbp_real better[CBP_LANES];
+    CBP_EACH_LANE
+    {
+        const cbp_real loss = g->loss[k], fall = loss - g->trial_loss[k], predicted = g->predicted[k];
+        const cbp_real blur = 8 * unit * (8 * loss + cbp_sqrt(loss * g->squares[k]));
+        const int is_seen = predicted > blur;
+        const int is_good = (lost[k] == 0) & ((fall > 0) | (!is_seen & (-fall <= blur)));
+        const cbp_real ratio = is_seen ? fall / predicted : 1;
+        const cbp_real damping = g->damping[k];
+        const cbp_real factor = ratio > CBP_PICK(0.75, 0.75f) ? CBP_PICK(0.05, 0.05f) : ratio > half / 2 ? half : 4;
+        const cbp_real eased = loss < CBP_INFINITY ? damping * factor : damping;
+        const cbp_real raised = (damping > CBP_PICK(1e-3, 1e-3f) ? damping : CBP_PICK(1e-3, 1e-3f)) * g->growth[k];
+        better[k] = is_good ? 1 : 0;
+        g->damping[k] = !is_good ? raised : eased < CBP_PICK(1e-6, 1e-6f) ? 0 : eased;
+        g->growth[k] = is_good ? 4 : 2 * g->growth[k];
+        g->loss[k] = is_good ? g->trial_loss[k] : loss;
+        g->was_plain[k] = is_good ? g->was_plain[k] : 0;
+        g->iterations[k] += 1;
+    }
+    take_where(better, g->trial_normal, packed(g->free + 1, 0), g->normal);
+    take_where(better, g->trial, 2 * g->layers * CBP_LANES, g->params);
+}
+
+/* ---- the step --------------------------------------------------------------------------------------------------- */
+
+/* Cholesky's factors L D L' of the damped normal equations, with the residuals as the last row: g->factor has L below the
+ * diagonal and 1/D on it, g->scaled has L D. What is held has a row of its own. `clear` is the least share of its diagonal
+ * that is left of one. */
+static void factor_normal(cbp_lanes *g, cbp_real *CBP_RESTRICT clear)
+{
+    const size_t free = g->free;
+    cbp_real entry[CBP_LANES];
+    spread(1, clear);
+    for (size_t i = 0; i <= free; i++) {
+        for (size_t j = 0; j <= i && j < free; j++) {
+            const cbp_real *CBP_RESTRICT normal = g->normal + packed(i, j);
+            cbp_real *CBP_RESTRICT to = g->factor + packed(i, j), *CBP_RESTRICT scaled = g->scaled + packed(i, j);
+            const cbp_real damped = i == j ? 1 : 0;
+            CBP_EACH_LANE
+            {
+                entry[k] = CBP_FMA(damped * g->damping[k], normal[k], normal[k]);
+            }
+            if (g->low) {
+                const cbp_real *held_i = g->held + (i < free ? i : j) * CBP_LANES, *held_j = g->held + j * CBP_LANES;
+                CBP_EACH_LANE
+                {
+                    entry[k] = held_i[k] + held_j[k] > 0 ? damped : entry[k];
+                }
+            }
+            for (size_t m = 0; m < j; m++) {
+                const cbp_real *CBP_RESTRICT left = g->factor + packed(i, m), *CBP_RESTRICT right = g->scaled + packed(j, m);
+                CBP_EACH_LANE
+                {
+                    entry[k] = CBP_FMA(-left[k], right[k], entry[k]);
+                }
+            }
+            if (i == j) {
+                CBP_EACH_LANE
+                {
+                    const cbp_real share = entry[k] > 0 ? entry[k] / normal[k] : 0;
+                    to[k] = 1 / entry[k];
+                    clear[k] = share < clear[k] ? share : clear[k];
+                }
+            } else {
+                const cbp_real *CBP_RESTRICT inverse = g->factor + packed(j, j);
+                CBP_EACH_LANE
+                {
+                    scaled[k] = entry[k];
+                    to[k] = entry[k] * inverse[k];
+                }
+            }
+        }
+    }
+}
+
+/* step[free], from g->factor. */
+static void solve_factored(cbp_lanes *g)
+{
+    const size_t free = g->free;
+    for (size_t j = free; j-- > 0;) {
+        const cbp_real *last = g->factor + packed(free, j);
+        cbp_real *CBP_RESTRICT step = g->step + j * CBP_LANES;
+        CBP_EACH_LANE
+        {
+            step[k] = -last[k];
+        }
+        for (size_t i = j + 1; i < free; i++) {
+            const cbp_real *entry = g->factor + packed(i, j), *CBP_RESTRICT other = g->step + i * CBP_LANES;
+            CBP_EACH_LANE
+            {
+                step[k] = CBP_FMA(-entry[k], other[k], step[k]);
+            }
+        }
+    }
+}
+
+/* Holds what stands at a bound and is pushed beyond it by the gradient. */
+static void hold_pushed(cbp_lanes *g)
+{
+    for (size_t j = 0; j < g->free; j++) {
+        const cbp_real *slope = g->normal + packed(g->free, j), *point = g->params + g->places[j] * CBP_LANES;
+        const cbp_real low = g->low[j], high = g->high[j];
+        cbp_real *CBP_RESTRICT held = g->held + j * CBP_LANES;
+        CBP_EACH_LANE
+        {
+            held[k] = ((point[k] <= low) & (slope[k] >= 0)) | ((point[k] >= high) & (slope[k] <= 0)) ? 1 : 0;
+        }
+    }
+}
+
+/* Holds also what stands at a bound and would be moved beyond it by the step; whether there was any. */
+static int hold_leaving(cbp_lanes *g)
+{
+    cbp_real found[CBP_LANES] = {0};
+    for (size_t j = 0; j < g->free; j++) {
+        const cbp_real *step = g->step + j * CBP_LANES, *point = g->params + g->places[j] * CBP_LANES;
+        const cbp_real low = g->low[j], high = g->high[j];
+        cbp_real *CBP_RESTRICT held = g->held + j * CBP_LANES;
+        CBP_EACH_LANE
+        {
+            const int leaves = ((point[k] <= low) & (step[k] < 0)) | ((point[k] >= high) & (step[k] > 0));
+            found[k] = leaves ? 1 : found[k];
+            held[k] = leaves ? 1 : held[k];
+        }
+    }
+    return any_is(found, 1);
+}
+
+/* part = how much of the step can be made before the first bound. */
+static void cut_at_bounds(const cbp_lanes *g, cbp_real *CBP_RESTRICT part)
+{
+    for (size_t j = 0; j < g->free; j++) {
+        const cbp_real *step = g->step + j * CBP_LANES, *point = g->params + g->places[j] * CBP_LANES;
+        const cbp_real low = g->low[j], high = g->high[j];
+        CBP_EACH_LANE
+        {
+            const cbp_real to = point[k] + step[k], way = (to < low ? low : high) - point[k];
+            const cbp_real share = way / step[k];
+            part[k] = (((to < low) | (to > high)) & (share < part[k])) ? share : part[k];
+        }
+    }
+}
+
+/* Where `part` of the step leads. What it takes to a bound stands exactly there. */
+static void make_trial(cbp_lanes *g, const cbp_real *CBP_RESTRICT part)
+{
+    memcpy(g->trial, g->params, 2 * g->layers * CBP_LANES * sizeof *g->trial);
+    for (size_t j = 0; j < g->free; j++) {
+        const cbp_real *step = g->step + j * CBP_LANES, *point = g->params + g->places[j] * CBP_LANES;
+        cbp_real *CBP_RESTRICT trial = g->trial + g->places[j] * CBP_LANES;
+        if (g->low) {
+            const cbp_real low = g->low[j], high = g->high[j];
+            CBP_EACH_LANE
+            {
+                const cbp_real end = step[k] < 0 ? low : high, to = CBP_FMA(part[k], step[k], point[k]);
+                const int meets = (part[k] < 1) & ((end - point[k]) / step[k] <= part[k]);
+                trial[k] = meets ? end : cbp_clamp(to, low, high);
+            }
+        } else {
+            CBP_EACH_LANE
+            {
+                trial[k] = point[k] + step[k];
+            }
+        }
+    }
+}
+
+/* Whether a parameter says next to nothing, which the careful fit is to judge. */
+static void find_weak(const cbp_lanes *g, cbp_real *CBP_RESTRICT weak)
+{
+    const cbp_real limit = CBP_PICK(1e-16, 1e-8f); /* the square of CBP_WEAK */
+    spread(0, weak);
+    for (size_t j = 0; j < g->free; j++) {
+        const cbp_real *diagonal = g->normal + packed(j, j), *point = g->params + g->places[j] * CBP_LANES;
+        CBP_EACH_LANE
+        {
+            const cbp_real size = cbp_abs(point[k]) > 1 ? point[k] : 1;
+            weak[k] = diagonal[k] * size * size > 4 * limit * g->squares[k] ? weak[k] : 1;
+        }
+    }
+}
+
+/* From the point reached, the next trial, or the end. A lane is done if what remains after the step is less than the
+ * tolerance, as far as the fall of the last two steps tells; the step is then taken unseen. */
+static void plan_trial(cbp_lanes *g)
+{
+    const size_t free = g->free;
+    const cbp_real *squares = g->normal + packed(free, free);
+    const cbp_real tolerance = g->tolerance * g->tolerance;
+    cbp_real clear[CBP_LANES], part[CBP_LANES], along[CBP_LANES], length[CBP_LANES], weak[CBP_LANES];
+    if (g->low) {
+        hold_pushed(g);
+    }
+    factor_normal(g, clear);
+    solve_factored(g);
+    spread(1, part);
+    if (g->low) {
+        for (size_t again = 0; again < free && hold_leaving(g); again++) {
+            factor_normal(g, clear);
+            solve_factored(g);
+        }
+        cut_at_bounds(g, part);
+    }
+    spread(0, along);
+    spread(0, length);
+    for (size_t j = 0; j < free; j++) {
+        const cbp_real *step = g->step + j * CBP_LANES, *slope = g->normal + packed(free, j);
+        const cbp_real *diagonal = g->normal + packed(j, j);
+        CBP_EACH_LANE
+        {
+            along[k] = CBP_FMA(slope[k], step[k], along[k]);
+            length[k] = CBP_FMA(diagonal[k] * step[k], step[k], length[k]);
+        }
+    }
+    make_trial(g, part);
+    find_weak(g, weak);
+    CBP_EACH_LANE
+    {
+        const cbp_real damping = g->damping[k], loss = g->loss[k];
+        /* with (A + damping D) step = -slope: step' A step */
+        const cbp_real bend = -along[k] - damping * length[k];
+        const cbp_real predicted = -part[k] * (2 * along[k] + part[k] * bend);
+        const cbp_real share = predicted / squares[k], rate = share / g->share[k];
+        const cbp_real rounding = 16 * CBP_PICK(DBL_EPSILON * DBL_EPSILON, FLT_EPSILON * FLT_EPSILON) * g->squares[k];
+        const int is_steady = (g->was_plain[k] > 0) & (rate < CBP_PICK(0.25, 0.25f));
+        const cbp_real rest = is_steady ? 4 * rate * share : share;
+        const int is_plain = (damping == 0) & (part[k] == 1);
+        const int is_settled = is_plain & (rest <= tolerance) & (predicted <= CBP_PICK(1e-6, 1e-3f) * loss);
+        const int is_done = is_settled | (is_plain & (predicted <= rounding));
+        const int is_lost = !(clear[k] > 0) | !(loss < CBP_INFINITY) | (predicted != predicted);
+        const int is_doubtful = is_done & (!(clear[k] > CBP_PICK(1e-6, 1e-3f)) | (weak[k] > 0));
+        const int is_late = !is_done & (g->iterations[k] >= g->patience);
+        const cbp_real ended = is_done ? CBP_LANE_DONE : CBP_LANE_RUNNING;
+        const cbp_real state = is_lost | is_doubtful | is_late ? CBP_LANE_HANDED : ended;
+        g->state[k] = g->state[k] == CBP_LANE_IDLE ? CBP_LANE_IDLE : state;
+        g->loss[k] = is_settled ? loss - predicted : loss;
+        g->predicted[k] = predicted;
+        g->share[k] = share;
+        g->was_plain[k] = is_plain ? 1 : 0;
+    }
+}
+
+/* The inverse of the undamped normal equations, packed, into trial_normal: with M = L^-1 in g->scaled, M' D^-1 M. */
+static void invert_normal(cbp_lanes *g)
+{
+    const size_t free = g->free;
+    cbp_real sum[CBP_LANES];
+    for (size_t j = 0; j < free; j++) {
+        spread(1, g->scaled + packed(j, j));
+        for (size_t i = j + 1; i < free; i++) {
+            spread(0, sum);
+            for (size_t m = j; m < i; m++) {
+                const cbp_real *left = g->factor + packed(i, m), *right = g->scaled + packed(m, j);
+                CBP_EACH_LANE
+                {
+                    sum[k] = CBP_FMA(-left[k], right[k], sum[k]);
+                }
+            }
+            memcpy(g->scaled + packed(i, j), sum, sizeof sum);
+        }
+    }
+    for (size_t i = 0; i < free; i++) {
+        for (size_t j = 0; j <= i; j++) {
+            spread(0, sum);
+            for (size_t m = i; m < free; m++) {
+                const cbp_real *left = g->scaled + packed(m, i), *right = g->scaled + packed(m, j);
+                const cbp_real *inverse = g->factor + packed(m, m);
+                CBP_EACH_LANE
+                {
+                    sum[k] = CBP_FMA(left[k] * inverse[k], right[k], sum[k]);
+                }
+            }
+            memcpy(g->trial_normal + packed(i, j), sum, sizeof sum);
+        }
+    }
+}
+
+/* One iteration of all lanes: the pass at the trial, the verdict, and the next trial. */
+static void fit_lanes(cbp_lanes *g)
+{
+    cbp_real lost[CBP_LANES];
+    add_normal(0, g);
+    find_lost(g, lost);
+    if (has_nan(lost, CBP_LANES)) { /* from 0 * infinity, perhaps: the rare case is worked twice */
+        add_normal(1, g);
+        find_lost(g, lost);
+    }
+    judge_trial(g, lost);
+    plan_trial(g);
+    if (any_is(g->state, CBP_LANE_DONE)) {
+        invert_normal(g);
+    }
+}

@@ -50,6 +50,9 @@
 #define CBP_LANES 16
 #define CBP_TILE 128
 
+/* The tile of fits: sixteen examples of each of CBP_LANES chains. */
+#define CBP_FIT_TILE 256
+
 /* What memory can address. */
 #define CBP_MOST_LAYERS (SIZE_MAX / 4096)
 
@@ -121,8 +124,9 @@ typedef struct cbp_lanes {
     cbp_real *params, *trial;                  /* [2 layers][CBP_LANES] */
     cbp_real *normal, *trial_normal;           /* packed; of a lane that is done trial_normal has the inverse */
     cbp_real *factor, *scaled;                 /* packed */
-    cbp_real *step, *held;                     /* [free][CBP_LANES] */
-    cbp_real *work;                            /* (free + 1 + 2 layers + 2) * CBP_TILE */
+    cbp_real *bend;                            /* packed: what the normal equations lack of the curvature */
+    cbp_real *step, *held, *change;            /* [free][CBP_LANES] */
+    cbp_real *work;                            /* (free + 1 + 2 layers + 2) * CBP_FIT_TILE */
     cbp_real loss[CBP_LANES], trial_loss[CBP_LANES];
     cbp_real squares[CBP_LANES];               /* what the outputs are measured by: cbp_fit_totals */
     cbp_real damping[CBP_LANES], growth[CBP_LANES];

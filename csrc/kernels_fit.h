@@ -94,34 +94,34 @@ typedef struct cbp_tile {
 } cbp_tile;
 
 /* How much work memory tile_columns needs. */
-#define CBP_TILE_WORK(layers) ((2 * (layers) + 2) * CBP_TILE)
+#define CBP_TILE_WORK(layers) ((2 * (layers) + 2) * CBP_FIT_TILE)
 
-/* The rows of a tile's examples, as columns of CBP_TILE numbers: push * d a_L / d param for each parameter that is not
+/* The rows of a tile's examples, as columns of CBP_FIT_TILE numbers: push * d a_L / d param for each parameter that is not
  * frozen, then push * lack; and error, each example's weighted loss. */
 CBP_INLINE void find_columns(int guarded, const cbp_tile *tile, cbp_real *work, cbp_real *columns, cbp_real *error)
 {
     const size_t layers = tile->layers, last = layers - 1, count = tile->count;
-    cbp_real *a = work, *slopes = a + layers * CBP_TILE, *unwanted = slopes + layers * CBP_TILE;
-    cbp_real *push = unwanted + CBP_TILE;
+    cbp_real *a = work, *slopes = a + layers * CBP_FIT_TILE, *unwanted = slopes + layers * CBP_FIT_TILE;
+    cbp_real *push = unwanted + CBP_FIT_TILE;
     for (size_t l = 0; l < layers; l++) {
         const cbp_real *w = tile->params + 2 * l * CBP_LANES;
-        lanes_jet(tile->activations[l], w, w + CBP_LANES, l ? a + (l - 1) * CBP_TILE : tile->x, count, a + l * CBP_TILE,
-                  slopes + l * CBP_TILE);
+        lanes_jet(tile->activations[l], w, w + CBP_LANES, l ? a + (l - 1) * CBP_FIT_TILE : tile->x, count, a + l * CBP_FIT_TILE,
+                  slopes + l * CBP_FIT_TILE);
     }
     const cbp_real *last_w = tile->params + 2 * last * CBP_LANES;
     size_t column = tile->free;
-    tile_bend(tile->criterion, last_w, last_w + CBP_LANES, last ? a + (last - 1) * CBP_TILE : tile->x,
-              a + last * CBP_TILE, tile->y, tile->weight, tile->root, count, error, push, columns + column * CBP_TILE);
-    multiply_column(guarded, push, count, columns + column * CBP_TILE);
+    tile_bend(tile->criterion, last_w, last_w + CBP_LANES, last ? a + (last - 1) * CBP_FIT_TILE : tile->x,
+              a + last * CBP_FIT_TILE, tile->y, tile->weight, tile->root, count, error, push, columns + column * CBP_FIT_TILE);
+    multiply_column(guarded, push, count, columns + column * CBP_FIT_TILE);
     for (size_t j = 0; tile->criterion.loss == CBP_LOG_LOSS && j < count; j++) {
-        slopes[last * CBP_TILE + j] = 1;
+        slopes[last * CBP_FIT_TILE + j] = 1;
     }
     for (size_t l = layers; l-- > 0 && column > 0;) {
         const int takes_b = !tile->frozen || !tile->frozen[2 * l + 1], takes_w = !tile->frozen || !tile->frozen[2 * l];
-        cbp_real *to_b = takes_b ? columns + --column * CBP_TILE : unwanted;
-        cbp_real *to_w = takes_w ? columns + --column * CBP_TILE : unwanted;
-        backward_lanes(guarded, tile->params + 2 * l * CBP_LANES, slopes + l * CBP_TILE,
-                       l ? a + (l - 1) * CBP_TILE : tile->x, count, push, to_b, to_w);
+        cbp_real *to_b = takes_b ? columns + --column * CBP_FIT_TILE : unwanted;
+        cbp_real *to_w = takes_w ? columns + --column * CBP_FIT_TILE : unwanted;
+        backward_lanes(guarded, tile->params + 2 * l * CBP_LANES, slopes + l * CBP_FIT_TILE,
+                       l ? a + (l - 1) * CBP_FIT_TILE : tile->x, count, push, to_b, to_w);
     }
 }
 
@@ -160,7 +160,7 @@ CBP_INLINE void add_multiple(cbp_real factor, const cbp_real *CBP_RESTRICT colum
 CBP_INLINE void reflect_rows(size_t width, size_t count, cbp_real *columns, cbp_real *triangle)
 {
     for (size_t k = 0; k < width; k++) {
-        cbp_real *row = triangle + k * width, *column = columns + k * CBP_TILE;
+        cbp_real *row = triangle + k * width, *column = columns + k * CBP_FIT_TILE;
         const cbp_real size = product_of(column, column, count);
         if (size < CBP_PICK(0x1p-960, 0x1p-100f)) { /* nothing beside 1; its reciprocal would overflow */
             continue;
@@ -171,7 +171,7 @@ CBP_INLINE void reflect_rows(size_t width, size_t count, cbp_real *columns, cbp_
         const cbp_real scale = 1 / (reflected * first); /* -2 over the square of the reflecting vector */
         row[k] = reflected;
         for (size_t j = k + 1; j < width; j++) {
-            cbp_real *other = columns + j * CBP_TILE;
+            cbp_real *other = columns + j * CBP_FIT_TILE;
             const cbp_real along = CBP_FMA(first, row[j], product_of(column, other, count)) * scale;
             row[j] = CBP_FMA(along, first, row[j]);
             add_multiple(along, column, count, other);
@@ -195,7 +195,7 @@ static int have_nan(const cbp_real *columns, size_t width, size_t count)
 {
     int found = 0;
     for (size_t k = 0; k < width; k++) {
-        found |= has_nan(columns + k * CBP_TILE, count);
+        found |= has_nan(columns + k * CBP_FIT_TILE, count);
     }
     return found;
 }
@@ -206,14 +206,14 @@ static void fit_rows(const cbp_chain *chain, cbp_criterion criterion, const unsi
                      cbp_real *triangle, cbp_real *sum, cbp_real *lost)
 {
     const size_t layers = chain->layers;
-    cbp_real input[CBP_TILE], target[CBP_TILE], factor[CBP_TILE], root[CBP_TILE], error[CBP_TILE] = {0};
+    cbp_real input[CBP_FIT_TILE], target[CBP_FIT_TILE], factor[CBP_FIT_TILE], root[CBP_FIT_TILE], error[CBP_FIT_TILE] = {0};
     cbp_real lanes[CBP_LANES] = {0};
-    cbp_real *params = work, *columns = params + 2 * layers * CBP_LANES, *passes = columns + (free + 1) * CBP_TILE;
+    cbp_real *params = work, *columns = params + 2 * layers * CBP_LANES, *passes = columns + (free + 1) * CBP_FIT_TILE;
     for (size_t k = 0; k < 2 * layers; k++) {
         spread(chain->params[k], params + k * CBP_LANES);
     }
-    for (size_t start = 0; start < n; start += CBP_TILE) {
-        const size_t count = smaller(CBP_TILE, n - start), lane_count = padded(count);
+    for (size_t start = 0; start < n; start += CBP_FIT_TILE) {
+        const size_t count = smaller(CBP_FIT_TILE, n - start), lane_count = padded(count);
         for (size_t j = 0; j < lane_count; j++) {
             factor[j] = root[j] = 1;
         }

@@ -6,12 +6,14 @@
 /* Left to itself gcc would write the loop out as sixteen scalar steps before it thinks of vectors, and both compilers would
  * ask at run time whether the lanes of two arrays overlap, which they never do across lanes. */
 #if defined(__clang__)
-#define CBP_EACH_LANE _Pragma("clang loop vectorize(assume_safety) unroll(disable)") for (size_t k = 0; k < CBP_LANES; k++)
+#define CBP_EACH_OF(lanes) \
+    _Pragma("clang loop vectorize(assume_safety) unroll(disable)") for (size_t k = 0; k < (lanes); k++)
 #elif defined(__GNUC__)
-#define CBP_EACH_LANE _Pragma("GCC ivdep") _Pragma("GCC unroll 1") for (size_t k = 0; k < CBP_LANES; k++)
+#define CBP_EACH_OF(lanes) _Pragma("GCC ivdep") _Pragma("GCC unroll 1") for (size_t k = 0; k < (lanes); k++)
 #else
-#define CBP_EACH_LANE for (size_t k = 0; k < CBP_LANES; k++)
+#define CBP_EACH_OF(lanes) for (size_t k = 0; k < (lanes); k++)
 #endif
+#define CBP_EACH_LANE CBP_EACH_OF(CBP_LANES)
 
 /* Where row i, column j <= i of a symmetric matrix stands, for each lane. */
 CBP_INLINE size_t packed(size_t i, size_t j)
@@ -30,30 +32,54 @@ static int any_is(const cbp_real *lanes, cbp_real wanted)
 
 /* ---- the pass -------------------------------------------------------------------------------------------------- */
 
-/* sums[m][k] += column[k] * others[m][k] over the examples of lane k, for four m at once: the sums stay in registers. */
-static void add_products(const cbp_real *CBP_RESTRICT column, const cbp_real *const others[4], size_t count,
-                         cbp_real *const sums[4])
+/* Half of the lanes: the sums of six products then fit into the registers of every target. */
+#define CBP_HALF_LANES (CBP_LANES / 2)
+#define CBP_PRODUCTS 6
+
+#define CBP_UP_TO_1(X) X(0)
+#define CBP_UP_TO_2(X) CBP_UP_TO_1(X) X(1)
+#define CBP_UP_TO_3(X) CBP_UP_TO_2(X) X(2)
+#define CBP_UP_TO_4(X) CBP_UP_TO_3(X) X(3)
+#define CBP_UP_TO_5(X) CBP_UP_TO_4(X) X(4)
+#define CBP_UP_TO_6(X) CBP_UP_TO_5(X) X(5)
+
+/* sums[m][k] += column * (column m of others), over the examples of lane k, for m below `number`, which is at most
+ * CBP_PRODUCTS. */
+static void add_products(const cbp_real *CBP_RESTRICT column, const cbp_real *CBP_RESTRICT others, size_t number,
+                         size_t count, cbp_real *CBP_RESTRICT sums)
 {
-    const cbp_real *CBP_RESTRICT a = others[0], *CBP_RESTRICT b = others[1], *CBP_RESTRICT c = others[2],
-                   *CBP_RESTRICT d = others[3];
-    cbp_real in_a[CBP_LANES] = {0}, in_b[CBP_LANES] = {0}, in_c[CBP_LANES] = {0}, in_d[CBP_LANES] = {0};
-    for (size_t start = 0; start < count; start += CBP_LANES) {
-        CBP_EACH_LANE
-        {
-            const cbp_real factor = column[start + k];
-            in_a[k] = CBP_FMA(factor, a[start + k], in_a[k]);
-            in_b[k] = CBP_FMA(factor, b[start + k], in_b[k]);
-            in_c[k] = CBP_FMA(factor, c[start + k], in_c[k]);
-            in_d[k] = CBP_FMA(factor, d[start + k], in_d[k]);
-        }
+#define START(m) cbp_real sum##m[CBP_HALF_LANES] = {0};
+#define MULTIPLY(m) sum##m[k] = CBP_FMA(factor, others[m * CBP_FIT_TILE + start + k], sum##m[k]);
+#define FINISH(m) sums[m * CBP_LANES + half + k] += sum##m[k];
+#define CASE(number, EACH)                                                     \
+    case number:                                                               \
+        for (size_t half = 0; half < CBP_LANES; half += CBP_HALF_LANES) {            \
+            EACH(START)                                                        \
+            for (size_t start = half; start < count; start += CBP_LANES) {     \
+                CBP_EACH_OF(CBP_HALF_LANES) {      \
+                    const cbp_real factor = column[start + k];                 \
+                    EACH(MULTIPLY)                                             \
+                }                                                              \
+            }                                                                  \
+            CBP_EACH_OF(CBP_HALF_LANES) {          \
+                EACH(FINISH)                                                   \
+            }                                                                  \
+        }                                                                      \
+        break;
+    switch (number) {
+        CASE(1, CBP_UP_TO_1)
+        CASE(2, CBP_UP_TO_2)
+        CASE(3, CBP_UP_TO_3)
+        CASE(4, CBP_UP_TO_4)
+        CASE(5, CBP_UP_TO_5)
+        CASE(6, CBP_UP_TO_6)
+    default:
+        break;
     }
-    CBP_EACH_LANE
-    {
-        sums[0][k] += in_a[k];
-        sums[1][k] += in_b[k];
-        sums[2][k] += in_c[k];
-        sums[3][k] += in_d[k];
-    }
+#undef START
+#undef MULTIPLY
+#undef FINISH
+#undef CASE
 }
 
 /* trial_normal and trial_loss: row i, column j of the normal equations is the product of columns i and j, where column
@@ -61,12 +87,12 @@ static void add_products(const cbp_real *CBP_RESTRICT column, const cbp_real *co
 static void add_normal(int guarded, cbp_lanes *g)
 {
     const size_t free = g->free, all = g->n * CBP_LANES;
-    cbp_real *columns = g->work, *passes = columns + (free + 1) * CBP_TILE;
-    cbp_real error[CBP_TILE], unwanted[CBP_LANES];
+    cbp_real *columns = g->work, *passes = columns + (free + 1) * CBP_FIT_TILE;
+    cbp_real error[CBP_FIT_TILE], unwanted[CBP_LANES];
     memset(g->trial_normal, 0, packed(free + 1, 0) * sizeof *g->trial_normal);
     spread(0, g->trial_loss);
-    for (size_t start = 0; start < all; start += CBP_TILE) {
-        const size_t count = smaller(CBP_TILE, all - start);
+    for (size_t start = 0; start < all; start += CBP_FIT_TILE) {
+        const size_t count = smaller(CBP_FIT_TILE, all - start);
         const cbp_tile tile = {g->activations, g->frozen,    g->layers,         g->free,         g->criterion, g->trial,
                                g->x + start,   g->y + start, g->weight + start, g->root + start, count};
         tile_columns(guarded, &tile, passes, columns, error);
@@ -77,15 +103,9 @@ static void add_normal(int guarded, cbp_lanes *g)
             }
         }
         for (size_t i = 0; i <= free; i++) {
-            for (size_t j = 0; j <= i; j += 4) {
-                const cbp_real *others[4];
-                cbp_real *sums[4];
-                for (size_t m = 0; m < 4; m++) {
-                    const int is_wanted = j + m <= i;
-                    others[m] = columns + (is_wanted ? j + m : i) * CBP_TILE;
-                    sums[m] = is_wanted ? g->trial_normal + packed(i, j + m) : unwanted;
-                }
-                add_products(columns + i * CBP_TILE, others, count, sums);
+            for (size_t j = 0; j <= i; j += CBP_PRODUCTS) {
+                add_products(columns + i * CBP_FIT_TILE, columns + j * CBP_FIT_TILE, smaller(CBP_PRODUCTS, i + 1 - j),
+                             count, g->trial_normal + packed(i, j));
             }
         }
     }
@@ -121,6 +141,60 @@ static void take_where(const cbp_real *CBP_RESTRICT where, const cbp_real *CBP_R
     }
 }
 
+/* A[row][column] * from, the row of a packed symmetric matrix. */
+CBP_INLINE void add_row_times(const cbp_real *matrix, size_t row, size_t size, cbp_real sign, const cbp_real *from,
+                              cbp_real *CBP_RESTRICT sum)
+{
+    for (size_t j = 0; j < size; j++) {
+        const cbp_real *CBP_RESTRICT entry = matrix + (j < row ? packed(row, j) : packed(j, row));
+        const cbp_real *CBP_RESTRICT factor = from + j * CBP_LANES;
+        CBP_EACH_LANE
+        {
+            sum[k] = CBP_FMA(sign * entry[k], factor[k], sum[k]);
+        }
+    }
+}
+
+/* What the normal equations lack of the curvature, learnt from how the slope has changed along an undamped step: the
+ * symmetric rank-one update with v = change of slope - (A + bend) step. In other lanes it is forgotten. */
+static void learn_bend(cbp_lanes *g, const cbp_real *CBP_RESTRICT better)
+{
+    const size_t free = g->free;
+    cbp_real along[CBP_LANES] = {0}, size[CBP_LANES] = {0}, inverse[CBP_LANES], keep[CBP_LANES];
+    for (size_t j = 0; j < free; j++) {
+        const cbp_real *before = g->normal + packed(free, j), *after = g->trial_normal + packed(free, j);
+        const cbp_real *CBP_RESTRICT step = g->step + j * CBP_LANES, *diagonal = g->trial_normal + packed(j, j);
+        cbp_real *v = g->change + j * CBP_LANES;
+        CBP_EACH_LANE
+        {
+            v[k] = after[k] - before[k];
+        }
+        add_row_times(g->trial_normal, j, free, -1, g->step, v);
+        add_row_times(g->bend, j, free, -1, g->step, v);
+        CBP_EACH_LANE
+        {
+            along[k] = CBP_FMA(v[k], step[k], along[k]);
+            size[k] = CBP_FMA(diagonal[k] * step[k], step[k], size[k]);
+        }
+    }
+    CBP_EACH_LANE
+    {
+        keep[k] = ((better[k] > 0) & (g->was_plain[k] > 0)) ? 1 : 0;
+        inverse[k] = cbp_abs(along[k]) > CBP_PICK(1e-9, 1e-4f) * size[k] ? 1 / along[k] : 0;
+    }
+    for (size_t i = 0; i < free; i++) {
+        for (size_t j = 0; j <= i; j++) {
+            const cbp_real *left = g->change + i * CBP_LANES, *right = g->change + j * CBP_LANES;
+            cbp_real *CBP_RESTRICT bend = g->bend + packed(i, j);
+            CBP_EACH_LANE
+            {
+                const cbp_real learnt = CBP_FMA(left[k] * inverse[k], right[k], bend[k]);
+                bend[k] = keep[k] > 0 ? learnt : 0;
+            }
+        }
+    }
+}
+
 /* Takes the trial where it is better, and learns from it how much to damp. */
 static void judge_trial(cbp_lanes *g, const cbp_real *CBP_RESTRICT lost)
 {
@@ -134,16 +208,17 @@ static void judge_trial(cbp_lanes *g, const cbp_real *CBP_RESTRICT lost)
         const int is_good = (lost[k] == 0) & ((fall > 0) | (!is_seen & (-fall <= blur)));
         const cbp_real ratio = is_seen ? fall / predicted : 1;
         const cbp_real damping = g->damping[k];
-        const cbp_real factor = ratio > CBP_PICK(0.75, 0.75f) ? CBP_PICK(0.05, 0.05f) : ratio > half / 2 ? half : 4;
+        const cbp_real factor = ratio > CBP_PICK(0.75, 0.75f) ? CBP_PICK(0.02, 0.02f) : ratio > half / 2 ? half : 4;
         const cbp_real eased = loss < CBP_INFINITY ? damping * factor : damping;
         const cbp_real raised = (damping > CBP_PICK(1e-3, 1e-3f) ? damping : CBP_PICK(1e-3, 1e-3f)) * g->growth[k];
         better[k] = is_good ? 1 : 0;
-        g->damping[k] = !is_good ? raised : eased < CBP_PICK(1e-6, 1e-6f) ? 0 : eased;
+        g->damping[k] = !is_good ? raised : eased < CBP_PICK(1e-4, 1e-4f) ? 0 : eased;
         g->growth[k] = is_good ? 4 : 2 * g->growth[k];
         g->loss[k] = is_good ? g->trial_loss[k] : loss;
         g->was_plain[k] = is_good ? g->was_plain[k] : 0;
         g->iterations[k] += 1;
     }
+    learn_bend(g, better);
     take_where(better, g->trial_normal, packed(g->free + 1, 0), g->normal);
     take_where(better, g->trial, 2 * g->layers * CBP_LANES, g->params);
 }
@@ -153,7 +228,7 @@ static void judge_trial(cbp_lanes *g, const cbp_real *CBP_RESTRICT lost)
 /* Cholesky's factors L D L' of the damped normal equations, with the residuals as the last row: g->factor has L below the
  * diagonal and 1/D on it, g->scaled has L D. What is held has a row of its own. `clear` is the least share of its diagonal
  * that is left of one. */
-static void factor_normal(cbp_lanes *g, cbp_real *CBP_RESTRICT clear)
+static void factor_normal(cbp_lanes *g, int bent, cbp_real *CBP_RESTRICT clear)
 {
     const size_t free = g->free;
     cbp_real entry[CBP_LANES];
@@ -166,6 +241,13 @@ static void factor_normal(cbp_lanes *g, cbp_real *CBP_RESTRICT clear)
             CBP_EACH_LANE
             {
                 entry[k] = CBP_FMA(damped * g->damping[k], normal[k], normal[k]);
+            }
+            if (bent && i < free) {
+                const cbp_real *CBP_RESTRICT bend = g->bend + packed(i, j);
+                CBP_EACH_LANE
+                {
+                    entry[k] += bend[k];
+                }
             }
             if (g->low) {
                 const cbp_real *held_i = g->held + (i < free ? i : j) * CBP_LANES, *held_j = g->held + j * CBP_LANES;
@@ -307,6 +389,28 @@ static void find_weak(const cbp_lanes *g, cbp_real *CBP_RESTRICT weak)
     }
 }
 
+/* Where the bend leaves no minimum to go to, it is forgotten; whether there was any. */
+static int forget_bend(cbp_lanes *g, const cbp_real *CBP_RESTRICT clear)
+{
+    cbp_real found[CBP_LANES], keep[CBP_LANES];
+    CBP_EACH_LANE
+    {
+        found[k] = !(clear[k] > CBP_PICK(1e-6, 1e-3f)) ? 1 : 0;
+        keep[k] = 1 - found[k];
+    }
+    if (!any_is(found, 1)) {
+        return 0;
+    }
+    for (size_t i = 0; i < packed(g->free, 0); i += CBP_LANES) {
+        cbp_real *CBP_RESTRICT bend = g->bend + i;
+        CBP_EACH_LANE
+        {
+            bend[k] = keep[k] > 0 ? bend[k] : 0;
+        }
+    }
+    return 1;
+}
+
 /* From the point reached, the next trial, or the end. A lane is done if what remains after the step is less than the
  * tolerance, as far as the fall of the last two steps tells; the step is then taken unseen. */
 static void plan_trial(cbp_lanes *g)
@@ -318,12 +422,15 @@ static void plan_trial(cbp_lanes *g)
     if (g->low) {
         hold_pushed(g);
     }
-    factor_normal(g, clear);
+    factor_normal(g, 1, clear);
+    if (forget_bend(g, clear)) {
+        factor_normal(g, 1, clear);
+    }
     solve_factored(g);
     spread(1, part);
     if (g->low) {
         for (size_t again = 0; again < free && hold_leaving(g); again++) {
-            factor_normal(g, clear);
+            factor_normal(g, 1, clear);
             solve_factored(g);
         }
         cut_at_bounds(g, part);
@@ -415,6 +522,8 @@ static void fit_lanes(cbp_lanes *g)
     judge_trial(g, lost);
     plan_trial(g);
     if (any_is(g->state, CBP_LANE_DONE)) {
+        cbp_real clear[CBP_LANES];
+        factor_normal(g, 0, clear);
         invert_normal(g);
     }
 }

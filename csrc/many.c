@@ -7,7 +7,7 @@
 #define PATIENCE 40
 
 /* Of the first step, relative to the normal equations' diagonal. */
-#define FIRST_DAMPING ((cbp_real)1e-2)
+#define FIRST_DAMPING ((cbp_real)1e-3)
 
 /* From so many examples on one chain keeps the processor busy, and copies for all lanes would be large. */
 #define MOST_IN_LANES 4096
@@ -39,7 +39,7 @@ static size_t packed_len(size_t free)
 
 static size_t lanes_len(size_t layers, size_t free, size_t n)
 {
-    return (4 * n + 4 * layers + 2 * free) * CBP_LANES + 4 * packed_len(free) + (2 * layers + free + 3) * CBP_TILE;
+    return (4 * n + 4 * layers + 3 * free) * CBP_LANES + 5 * packed_len(free) + (2 * layers + free + 3) * CBP_FIT_TILE;
 }
 
 /* Of `free` numbers of type size_t. */
@@ -74,9 +74,11 @@ static void place_lanes(cbp_lanes *g, size_t layers, cbp_real **work)
     g->trial_normal = taken(work, packed);
     g->factor = taken(work, packed);
     g->scaled = taken(work, packed);
+    g->bend = taken(work, packed);
     g->step = taken(work, g->free * CBP_LANES);
     g->held = taken(work, g->free * CBP_LANES);
-    g->work = taken(work, (2 * layers + g->free + 3) * CBP_TILE);
+    g->change = taken(work, g->free * CBP_LANES);
+    g->work = taken(work, (2 * layers + g->free + 3) * CBP_FIT_TILE);
 }
 
 /* ---- one chain by itself ---------------------------------------------------------------------------------------- */
@@ -297,6 +299,7 @@ static void fit_in_lanes(many *s, cbp_lanes *g)
     }
     /* lanes that stay idle carry zeros, so that they hold up nobody */
     memset(g->y, 0, (size_t)(g->trial - g->y) * sizeof *g->y);
+    memset(g->bend, 0, (size_t)(g->work - g->bend) * sizeof *g->bend);
     memset(g->trial, 0, 2 * g->layers * CBP_LANES * sizeof *g->trial);
     for (size_t k = 0; k < CBP_LANES; k++) {
         g->squares[k] = g->loss[k] = g->damping[k] = g->growth[k] = g->predicted[k] = g->share[k] = 0;

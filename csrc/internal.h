@@ -107,7 +107,7 @@ typedef struct cbp_record {
 
 /* What has become of a lane. */
 #define CBP_LANE_RUNNING ((cbp_real)0)
-#define CBP_LANE_DONE ((cbp_real)1)   /* converged, and clearly identified */
+#define CBP_LANE_DONE ((cbp_real)1)   /* converged */
 #define CBP_LANE_HANDED ((cbp_real)2) /* to the careful fit of one chain */
 #define CBP_LANE_IDLE ((cbp_real)3)   /* no chain left for it */
 
@@ -160,6 +160,7 @@ typedef struct cbp_kernels {
                      const cbp_real *y, const cbp_real *weight, size_t n, size_t free, cbp_real *work,
                      cbp_real *triangle, cbp_real *sum, cbp_real *lost);
     void (*fit_lanes)(cbp_lanes *lanes);
+    void (*finish_lanes)(cbp_lanes *lanes);
 } cbp_kernels;
 
 extern const cbp_kernels cbp_kernels_generic;

@@ -779,4 +779,5 @@ const cbp_kernels CBP_JOIN(cbp_kernels_, CBP_TARGET) = {
     .hessian_sums = hessian_sums,
     .fit_rows = fit_rows,
     .fit_lanes = fit_lanes,
+    .finish_lanes = finish_lanes,
 };

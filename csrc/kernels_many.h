@@ -7,7 +7,8 @@
  * ask at run time whether the lanes of two arrays overlap, which they never do across lanes. */
 #if defined(__clang__)
 #define CBP_EACH_OF(lanes) \
-    _Pragma("clang loop vectorize(assume_safety) unroll(disable)") for (size_t k = 0; k < (lanes); k++)
+    _Pragma("clang loop vectorize(assume_safety) vectorize_width(8) interleave_count(2) unroll(disable)") \
+    for (size_t k = 0; k < (lanes); k++)
 #elif defined(__GNUC__)
 #define CBP_EACH_OF(lanes) _Pragma("GCC ivdep") _Pragma("GCC unroll 1") for (size_t k = 0; k < (lanes); k++)
 #else
@@ -225,9 +226,13 @@ static void judge_trial(cbp_lanes *g, const cbp_real *CBP_RESTRICT lost)
 
 /* ---- the step --------------------------------------------------------------------------------------------------- */
 
+/* The least share of its diagonal that a pivot keeps where a column has something to say that those before it have not:
+ * normal equations have lost half of the digits then. */
+#define CBP_UNCLEAR CBP_PICK(1e-6, 1e-3f)
+
 /* Cholesky's factors L D L' of the damped normal equations, with the residuals as the last row: g->factor has L below the
- * diagonal and 1/D on it, g->scaled has L D. What is held has a row of its own. `clear` is the least share of its diagonal
- * that is left of one. */
+ * diagonal and 1/D on it, g->scaled has L D. What is held has a row of its own. `clear` is 0 where
+ * less is left of a diagonal than says something new, or nothing. */
 static void factor_normal(cbp_lanes *g, int bent, cbp_real *CBP_RESTRICT clear)
 {
     const size_t free = g->free;
@@ -266,9 +271,8 @@ static void factor_normal(cbp_lanes *g, int bent, cbp_real *CBP_RESTRICT clear)
             if (i == j) {
                 CBP_EACH_LANE
                 {
-                    const cbp_real share = entry[k] > 0 ? entry[k] / normal[k] : 0;
+                    clear[k] = entry[k] > CBP_UNCLEAR * normal[k] ? clear[k] : 0;
                     to[k] = 1 / entry[k];
-                    clear[k] = share < clear[k] ? share : clear[k];
                 }
             } else {
                 const cbp_real *CBP_RESTRICT inverse = g->factor + packed(j, j);
@@ -374,31 +378,15 @@ static void make_trial(cbp_lanes *g, const cbp_real *CBP_RESTRICT part)
     }
 }
 
-/* Whether a parameter says next to nothing, which the careful fit is to judge. */
-static void find_weak(const cbp_lanes *g, cbp_real *CBP_RESTRICT weak)
-{
-    const cbp_real limit = CBP_PICK(1e-16, 1e-8f); /* the square of CBP_WEAK */
-    spread(0, weak);
-    for (size_t j = 0; j < g->free; j++) {
-        const cbp_real *diagonal = g->normal + packed(j, j), *point = g->params + g->places[j] * CBP_LANES;
-        CBP_EACH_LANE
-        {
-            const cbp_real size = cbp_abs(point[k]) > 1 ? point[k] : 1;
-            weak[k] = diagonal[k] * size * size > 4 * limit * g->squares[k] ? weak[k] : 1;
-        }
-    }
-}
-
 /* Where the bend leaves no minimum to go to, it is forgotten; whether there was any. */
 static int forget_bend(cbp_lanes *g, const cbp_real *CBP_RESTRICT clear)
 {
-    cbp_real found[CBP_LANES], keep[CBP_LANES];
+    cbp_real keep[CBP_LANES];
     CBP_EACH_LANE
     {
-        found[k] = !(clear[k] > CBP_PICK(1e-6, 1e-3f)) ? 1 : 0;
-        keep[k] = 1 - found[k];
+        keep[k] = clear[k] > 0 ? 1 : 0;
     }
-    if (!any_is(found, 1)) {
+    if (!any_is(clear, 0)) {
         return 0;
     }
     for (size_t i = 0; i < packed(g->free, 0); i += CBP_LANES) {
@@ -418,7 +406,7 @@ static void plan_trial(cbp_lanes *g)
     const size_t free = g->free;
     const cbp_real *squares = g->normal + packed(free, free);
     const cbp_real tolerance = g->tolerance * g->tolerance;
-    cbp_real clear[CBP_LANES], part[CBP_LANES], along[CBP_LANES], length[CBP_LANES], weak[CBP_LANES];
+    cbp_real clear[CBP_LANES], part[CBP_LANES], along[CBP_LANES], length[CBP_LANES];
     if (g->low) {
         hold_pushed(g);
     }
@@ -447,7 +435,6 @@ static void plan_trial(cbp_lanes *g)
         }
     }
     make_trial(g, part);
-    find_weak(g, weak);
     CBP_EACH_LANE
     {
         const cbp_real damping = g->damping[k], loss = g->loss[k];
@@ -461,16 +448,30 @@ static void plan_trial(cbp_lanes *g)
         const int is_plain = (damping == 0) & (part[k] == 1);
         const int is_settled = is_plain & (rest <= tolerance) & (predicted <= CBP_PICK(1e-6, 1e-3f) * loss);
         const int is_done = is_settled | (is_plain & (predicted <= rounding));
-        const int is_lost = !(clear[k] > 0) | !(loss < CBP_INFINITY) | (predicted != predicted);
-        const int is_doubtful = is_done & (!(clear[k] > CBP_PICK(1e-6, 1e-3f)) | (weak[k] > 0));
+        const int is_lost = (clear[k] == 0) | !(loss < CBP_INFINITY) | (predicted != predicted);
         const int is_late = !is_done & (g->iterations[k] >= g->patience);
         const cbp_real ended = is_done ? CBP_LANE_DONE : CBP_LANE_RUNNING;
-        const cbp_real state = is_lost | is_doubtful | is_late ? CBP_LANE_HANDED : ended;
+        const cbp_real state = is_lost | is_late ? CBP_LANE_HANDED : ended;
         g->state[k] = g->state[k] == CBP_LANE_IDLE ? CBP_LANE_IDLE : state;
         g->loss[k] = is_settled ? loss - predicted : loss;
         g->predicted[k] = predicted;
         g->share[k] = share;
         g->was_plain[k] = is_plain ? 1 : 0;
+    }
+}
+
+/* Whether a parameter says next to nothing, which the careful fit is to judge. */
+static void find_weak(const cbp_lanes *g, cbp_real *CBP_RESTRICT weak)
+{
+    const cbp_real limit = CBP_PICK(1e-16, 1e-8f); /* the square of CBP_WEAK */
+    spread(0, weak);
+    for (size_t j = 0; j < g->free; j++) {
+        const cbp_real *diagonal = g->normal + packed(j, j), *point = g->params + g->places[j] * CBP_LANES;
+        CBP_EACH_LANE
+        {
+            const cbp_real size = cbp_abs(point[k]) > 1 ? point[k] : 1;
+            weak[k] = diagonal[k] * size * size > 4 * limit * g->squares[k] ? weak[k] : 1;
+        }
     }
 }
 
@@ -509,6 +510,22 @@ static void invert_normal(cbp_lanes *g)
     }
 }
 
+/* Of lanes that are done: the inverse of the normal equations to trial_normal; and CBP_LANE_HANDED in the place of
+ * CBP_LANE_DONE where it is not clear that they have one. */
+static void finish_lanes(cbp_lanes *g)
+{
+    cbp_real clear[CBP_LANES], weak[CBP_LANES];
+    spread(0, g->damping);
+    factor_normal(g, 0, clear);
+    find_weak(g, weak);
+    invert_normal(g);
+    CBP_EACH_LANE
+    {
+        const int is_doubtful = (clear[k] == 0) | (weak[k] > 0);
+        g->state[k] = is_doubtful ? CBP_LANE_HANDED : g->state[k];
+    }
+}
+
 /* One iteration of all lanes: the pass at the trial, the verdict, and the next trial. */
 static void fit_lanes(cbp_lanes *g)
 {
@@ -521,9 +538,4 @@ static void fit_lanes(cbp_lanes *g)
     }
     judge_trial(g, lost);
     plan_trial(g);
-    if (any_is(g->state, CBP_LANE_DONE)) {
-        cbp_real clear[CBP_LANES];
-        factor_normal(g, 0, clear);
-        invert_normal(g);
-    }
 }

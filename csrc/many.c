@@ -15,6 +15,12 @@
 /* Vectors are best at multiples of their own size. */
 #define ALIGNED (64 / sizeof(cbp_real))
 
+/* What a lane carries. */
+typedef struct load {
+    size_t chain, count; /* examples of positive weight */
+    cbp_real total;      /* of the weights */
+} load;
+
 /* A call under way. */
 typedef struct many {
     cbp_fit kind; /* of one chain, without its examples */
@@ -23,9 +29,9 @@ typedef struct many {
     const cbp_fits *fits;
     size_t free, skipped;   /* parameters; leading layers that are frozen */
     int shares_x;           /* the lanes' inputs stand there, for all chains */
-    size_t in_lane[CBP_LANES]; /* which chain */
-    size_t count[CBP_LANES];   /* its examples of positive weight */
-    cbp_real total[CBP_LANES]; /* their weights' sum */
+    load loads[CBP_LANES];  /* what the lanes carry */
+    load done[CBP_LANES];   /* what those did that wait to be finished together */
+    size_t waiting;
     cbp_real *inputs, *one_x, *one_y, *one_weight; /* of one chain, [n] */
     cbp_real *covariance, *careful;                /* [2L][2L], and what the fit of one chain needs */
 } many;
@@ -39,7 +45,7 @@ static size_t packed_len(size_t free)
 
 static size_t lanes_len(size_t layers, size_t free, size_t n)
 {
-    return (4 * n + 4 * layers + 3 * free) * CBP_LANES + 5 * packed_len(free) + (2 * layers + free + 3) * CBP_FIT_TILE;
+    return (4 * n + 6 * layers + 4 * free) * CBP_LANES + 6 * packed_len(free) + (2 * layers + free + 3) * CBP_FIT_TILE;
 }
 
 /* Of `free` numbers of type size_t. */
@@ -79,6 +85,19 @@ static void place_lanes(cbp_lanes *g, size_t layers, cbp_real **work)
     g->held = taken(work, g->free * CBP_LANES);
     g->change = taken(work, g->free * CBP_LANES);
     g->work = taken(work, (2 * layers + g->free + 3) * CBP_FIT_TILE);
+}
+
+/* Lanes that wait to be finished have no examples. */
+static void place_done(cbp_lanes *done, const cbp_lanes *g, cbp_real **work)
+{
+    const size_t packed = packed_len(g->free);
+    done->params = taken(work, 2 * g->layers * CBP_LANES);
+    done->normal = taken(work, packed);
+    done->held = taken(work, g->free * CBP_LANES);
+    done->trial_normal = g->trial_normal;
+    done->factor = g->factor;
+    done->scaled = g->scaled;
+    done->bend = g->bend;
 }
 
 /* ---- one chain by itself ---------------------------------------------------------------------------------------- */
@@ -151,7 +170,7 @@ static void fit_one(const many *s, size_t chain)
 /* ---- lanes ------------------------------------------------------------------------------------------------------ */
 
 /* The chain's examples and start go to the lane; 0 if there is anything about them that the careful fit is to judge. */
-static int load(many *s, cbp_lanes *g, size_t lane, size_t chain)
+static int load_lane(many *s, cbp_lanes *g, size_t lane, size_t chain)
 {
     const cbp_real *x = s->x + chain * s->x_step, *y = s->y + chain * s->n, *params = params_of(s, chain);
     const cbp_real *weight = s->weight ? s->weight + chain * s->weight_step : NULL, *inputs = x;
@@ -188,9 +207,7 @@ static int load(many *s, cbp_lanes *g, size_t lane, size_t chain)
     for (size_t k = 0; k < 2 * g->layers; k++) {
         g->trial[k * CBP_LANES + lane] = params[2 * s->skipped + k];
     }
-    s->in_lane[lane] = chain;
-    s->count[lane] = count;
-    s->total[lane] = total;
+    s->loads[lane] = (load){chain, count, total};
     g->squares[lane] = squares;
     g->loss[lane] = (cbp_real)INFINITY;
     g->damping[lane] = FIRST_DAMPING;
@@ -206,16 +223,16 @@ static void refill(many *s, cbp_lanes *g, size_t lane)
     g->state[lane] = CBP_LANE_IDLE;
     while (s->next < s->chains && g->state[lane] == CBP_LANE_IDLE) {
         const size_t chain = s->next++;
-        if (!load(s, g, lane, chain)) {
+        if (!load_lane(s, g, lane, chain)) {
             fit_one(s, chain);
         }
     }
 }
 
-/* The lane has converged: what it found, and its errors. */
+/* What a finished lane has found. */
 static void store(const many *s, const cbp_lanes *g, size_t lane)
 {
-    const size_t chain = s->in_lane[lane], all = 2 * s->kind.layers, free = s->free, first = 2 * s->skipped;
+    const size_t chain = s->done[lane].chain, all = 2 * s->kind.layers, free = s->free, first = 2 * s->skipped;
     const int is_log_loss = s->kind.criterion.loss == CBP_LOG_LOSS;
     cbp_real *params = params_of(s, chain), *errors = s->fits->errors + chain * all;
     unsigned char *determined = s->fits->determined + chain * all;
@@ -224,11 +241,11 @@ static void store(const many *s, const cbp_lanes *g, size_t lane)
     for (size_t j = 0; j < free; j++) {
         const size_t k = first + g->places[j];
         const int is_held = g->low && g->held[j * CBP_LANES + lane] > 0;
-        params[k] = g->trial[g->places[j] * CBP_LANES + lane];
+        params[k] = g->params[g->places[j] * CBP_LANES + lane];
         determined[k] = is_held ? CBP_AT_BOUND : CBP_DETERMINED;
         moving -= (size_t)is_held;
     }
-    const cbp_real left_over = (cbp_real)s->count[lane] - (cbp_real)moving;
+    const cbp_real left_over = (cbp_real)s->done[lane].count - (cbp_real)moving;
     const cbp_real squares = s->kind.criterion.loss == CBP_SQUARED
                                  ? g->loss[lane]
                                  : g->normal[packed_len(free) - CBP_LANES + lane];
@@ -236,7 +253,7 @@ static void store(const many *s, const cbp_lanes *g, size_t lane)
     const cbp_real factor = is_log_loss ? (cbp_real)0.5 : variance;
     s->fits->status[chain] = CBP_CONVERGED;
     s->fits->iterations[chain] = (size_t)g->iterations[lane];
-    s->fits->loss[chain] = g->loss[lane] / s->total[lane];
+    s->fits->loss[chain] = g->loss[lane] / s->done[lane].total;
     s->fits->variance[chain] = variance;
     set_errors(s, chain, 0);
     for (size_t j = 0; j < free; j++) {
@@ -253,6 +270,43 @@ static void store(const many *s, const cbp_lanes *g, size_t lane)
                 errors[row] = cbp_root(entry);
             }
         }
+    }
+}
+
+/* Errors and doubts of all lanes that are done, at once. */
+static void finish(many *s, cbp_lanes *done)
+{
+    cbp_kernels_now()->finish_lanes(done);
+    for (size_t k = 0; k < s->waiting; k++) {
+        if (done->state[k] == CBP_LANE_DONE) {
+            store(s, done, k);
+        } else {
+            fit_one(s, s->done[k].chain);
+        }
+    }
+    s->waiting = 0;
+}
+
+/* A lane is done: the point that it takes to be the minimum, and what tells the errors there, wait for others. */
+static void set_aside(many *s, const cbp_lanes *g, size_t lane, cbp_lanes *done)
+{
+    const size_t to = s->waiting++;
+    s->done[to] = s->loads[lane];
+    for (size_t i = 0; i < packed_len(s->free); i += CBP_LANES) {
+        done->normal[i + to] = g->normal[i + lane];
+    }
+    for (size_t i = 0; i < 2 * g->layers * CBP_LANES; i += CBP_LANES) {
+        done->params[i + to] = g->trial[i + lane];
+    }
+    for (size_t i = 0; i < s->free * CBP_LANES; i += CBP_LANES) {
+        done->held[i + to] = g->held[i + lane];
+    }
+    done->loss[to] = g->loss[lane];
+    done->squares[to] = g->squares[lane];
+    done->iterations[to] = g->iterations[lane];
+    done->state[to] = CBP_LANE_DONE;
+    if (s->waiting == CBP_LANES) {
+        finish(s, done);
     }
 }
 
@@ -291,7 +345,7 @@ static int is_stopped(const many *s)
     return s->kind.options->progress && s->kind.options->progress(s->kind.options->user, &info);
 }
 
-static void fit_in_lanes(many *s, cbp_lanes *g)
+static void fit_in_lanes(many *s, cbp_lanes *g, cbp_lanes *done)
 {
     size_t running = 0;
     if (s->shares_x) {
@@ -312,11 +366,11 @@ static void fit_in_lanes(many *s, cbp_lanes *g)
         const int stops = is_stopped(s);
         for (size_t k = 0; k < CBP_LANES; k++) {
             if (g->state[k] == CBP_LANE_DONE) {
-                store(s, g, k);
+                set_aside(s, g, k, done);
             } else if (g->state[k] == CBP_LANE_HANDED) {
-                fit_one(s, s->in_lane[k]);
+                fit_one(s, s->loads[k].chain);
             } else if (stops && g->state[k] == CBP_LANE_RUNNING) {
-                give_up(s, s->in_lane[k], CBP_STOPPED);
+                give_up(s, s->loads[k].chain, CBP_STOPPED);
             } else {
                 continue;
             }
@@ -327,6 +381,7 @@ static void fit_in_lanes(many *s, cbp_lanes *g)
             running -= g->state[k] == CBP_LANE_IDLE;
         }
     }
+    finish(s, done);
 }
 
 static int check(const many *s)
@@ -370,9 +425,11 @@ int cbp_fit_many(const unsigned char *activations, const unsigned char *frozen, 
     cbp_lanes g = {.activations = activations + s.skipped, .frozen = frozen ? frozen + 2 * s.skipped : NULL,
                    .layers = layers - s.skipped, .free = s.free, .n = n, .criterion = criterion,
                    .tolerance = options->tolerance, .patience = PATIENCE};
+    cbp_lanes done = g;
     const int in_lanes = n < MOST_IN_LANES && options->restarts == 0;
     if (in_lanes) {
         place_lanes(&g, g.layers, &work);
+        place_done(&done, &g, &work);
     }
     s.inputs = taken(&work, n);
     s.one_x = taken(&work, n);
@@ -392,12 +449,12 @@ int cbp_fit_many(const unsigned char *activations, const unsigned char *frozen, 
             high[j++] = cbp_high(&s.kind, k);
         }
     }
-    g.places = places;
-    g.low = lower || upper ? low : NULL;
-    g.high = high;
+    g.places = done.places = places;
+    g.low = done.low = lower || upper ? low : NULL;
+    g.high = done.high = high;
     if (in_lanes) {
         s.shares_x = share_inputs(&s);
-        fit_in_lanes(&s, &g);
+        fit_in_lanes(&s, &g, &done);
     }
     for (int stops = 0; s.next < chains; s.next++) {
         if (stops) {

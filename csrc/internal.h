@@ -53,6 +53,13 @@
 /* The tile of fits: sixteen examples of each of CBP_LANES chains. */
 #define CBP_FIT_TILE 256
 
+/* A number for each lane, where vectors find it best. */
+#if defined(__GNUC__) || defined(__clang__)
+typedef cbp_real cbp_row[CBP_LANES] __attribute__((aligned(64)));
+#else
+typedef cbp_real cbp_row[CBP_LANES];
+#endif
+
 /* What memory can address. */
 #define CBP_MOST_LAYERS (SIZE_MAX / 4096)
 
@@ -127,13 +134,13 @@ typedef struct cbp_lanes {
     cbp_real *bend;                            /* packed: what the normal equations lack of the curvature */
     cbp_real *step, *held, *change;            /* [free][CBP_LANES] */
     cbp_real *work;                            /* (free + 1 + 2 layers + 2) * CBP_FIT_TILE */
-    cbp_real loss[CBP_LANES], trial_loss[CBP_LANES];
-    cbp_real squares[CBP_LANES];               /* what the outputs are measured by: cbp_fit_totals */
-    cbp_real damping[CBP_LANES], growth[CBP_LANES];
-    cbp_real predicted[CBP_LANES];             /* by how much the last step was to make the loss less */
-    cbp_real share[CBP_LANES];                 /* that, of the sum of squares */
-    cbp_real was_plain[CBP_LANES];             /* the last step was undamped, whole and taken */
-    cbp_real iterations[CBP_LANES], state[CBP_LANES];
+    cbp_row loss, trial_loss;
+    cbp_row squares;               /* what the outputs are measured by: cbp_fit_totals */
+    cbp_row damping, growth;
+    cbp_row predicted;             /* by how much the last step was to make the loss less */
+    cbp_row share;                 /* that, of the sum of squares */
+    cbp_row was_plain;             /* the last step was undamped, whole and taken */
+    cbp_row iterations, state;
 } cbp_lanes;
 
 /* The loops of kernels.h, compiled for one instruction set. Arguments have been checked; shapes are cbackprop.h's. */

@@ -6,15 +6,16 @@
 /* Left to itself gcc would write the loop out as sixteen scalar steps before it thinks of vectors, and both compilers would
  * ask at run time whether the lanes of two arrays overlap, which they never do across lanes. */
 #if defined(__clang__)
-#define CBP_EACH_OF(lanes) \
-    _Pragma("clang loop vectorize(assume_safety) vectorize_width(8) interleave_count(2) unroll(disable)") \
+#define CBP_PRAGMA(text) _Pragma(#text)
+#define CBP_EACH_OF(lanes, vectors)                                                                             \
+    CBP_PRAGMA(clang loop vectorize(assume_safety) vectorize_width(8) interleave_count(vectors) unroll(disable)) \
     for (size_t k = 0; k < (lanes); k++)
 #elif defined(__GNUC__)
-#define CBP_EACH_OF(lanes) _Pragma("GCC ivdep") _Pragma("GCC unroll 1") for (size_t k = 0; k < (lanes); k++)
+#define CBP_EACH_OF(lanes, vectors) _Pragma("GCC ivdep") _Pragma("GCC unroll 1") for (size_t k = 0; k < (lanes); k++)
 #else
-#define CBP_EACH_OF(lanes) for (size_t k = 0; k < (lanes); k++)
+#define CBP_EACH_OF(lanes, vectors) for (size_t k = 0; k < (lanes); k++)
 #endif
-#define CBP_EACH_LANE CBP_EACH_OF(CBP_LANES)
+#define CBP_EACH_LANE CBP_EACH_OF(CBP_LANES, 2)
 
 /* Where row i, column j <= i of a symmetric matrix stands, for each lane. */
 CBP_INLINE size_t packed(size_t i, size_t j)
@@ -57,12 +58,12 @@ static void add_products(const cbp_real *CBP_RESTRICT column, const cbp_real *CB
         for (size_t half = 0; half < CBP_LANES; half += CBP_HALF_LANES) {            \
             EACH(START)                                                        \
             for (size_t start = half; start < count; start += CBP_LANES) {     \
-                CBP_EACH_OF(CBP_HALF_LANES) {      \
+                CBP_EACH_OF(CBP_HALF_LANES, 1) {      \
                     const cbp_real factor = column[start + k];                 \
                     EACH(MULTIPLY)                                             \
                 }                                                              \
             }                                                                  \
-            CBP_EACH_OF(CBP_HALF_LANES) {          \
+            CBP_EACH_OF(CBP_HALF_LANES, 1) {          \
                 EACH(FINISH)                                                   \
             }                                                                  \
         }                                                                      \
@@ -89,7 +90,7 @@ static void add_normal(int guarded, cbp_lanes *g)
 {
     const size_t free = g->free, all = g->n * CBP_LANES;
     cbp_real *columns = g->work, *passes = columns + (free + 1) * CBP_FIT_TILE;
-    cbp_real error[CBP_FIT_TILE], unwanted[CBP_LANES];
+    cbp_real error[CBP_FIT_TILE];
     memset(g->trial_normal, 0, packed(free + 1, 0) * sizeof *g->trial_normal);
     spread(0, g->trial_loss);
     for (size_t start = 0; start < all; start += CBP_FIT_TILE) {
@@ -161,7 +162,7 @@ CBP_INLINE void add_row_times(const cbp_real *matrix, size_t row, size_t size, c
 static void learn_bend(cbp_lanes *g, const cbp_real *CBP_RESTRICT better)
 {
     const size_t free = g->free;
-    cbp_real along[CBP_LANES] = {0}, size[CBP_LANES] = {0}, inverse[CBP_LANES], keep[CBP_LANES];
+    cbp_row along = {0}, size = {0}, inverse, keep;
     for (size_t j = 0; j < free; j++) {
         const cbp_real *before = g->normal + packed(free, j), *after = g->trial_normal + packed(free, j);
         const cbp_real *CBP_RESTRICT step = g->step + j * CBP_LANES, *diagonal = g->trial_normal + packed(j, j);
@@ -200,7 +201,7 @@ static void learn_bend(cbp_lanes *g, const cbp_real *CBP_RESTRICT better)
 static void judge_trial(cbp_lanes *g, const cbp_real *CBP_RESTRICT lost)
 {
     const cbp_real unit = CBP_PICK(DBL_EPSILON, FLT_EPSILON), half = CBP_PICK(0.5, 0.5f);
-    cbp_real better[CBP_LANES];
+    cbp_row better;
     CBP_EACH_LANE
     {
         const cbp_real loss = g->loss[k], fall = loss - g->trial_loss[k], predicted = g->predicted[k];
@@ -236,7 +237,7 @@ static void judge_trial(cbp_lanes *g, const cbp_real *CBP_RESTRICT lost)
 static void factor_normal(cbp_lanes *g, int bent, cbp_real *CBP_RESTRICT clear)
 {
     const size_t free = g->free;
-    cbp_real entry[CBP_LANES];
+    cbp_row entry;
     spread(1, clear);
     for (size_t i = 0; i <= free; i++) {
         for (size_t j = 0; j <= i && j < free; j++) {
@@ -324,7 +325,7 @@ static void hold_pushed(cbp_lanes *g)
 /* Holds also what stands at a bound and would be moved beyond it by the step; whether there was any. */
 static int hold_leaving(cbp_lanes *g)
 {
-    cbp_real found[CBP_LANES] = {0};
+    cbp_row found = {0};
     for (size_t j = 0; j < g->free; j++) {
         const cbp_real *step = g->step + j * CBP_LANES, *point = g->params + g->places[j] * CBP_LANES;
         const cbp_real low = g->low[j], high = g->high[j];
@@ -381,7 +382,7 @@ static void make_trial(cbp_lanes *g, const cbp_real *CBP_RESTRICT part)
 /* Where the bend leaves no minimum to go to, it is forgotten; whether there was any. */
 static int forget_bend(cbp_lanes *g, const cbp_real *CBP_RESTRICT clear)
 {
-    cbp_real keep[CBP_LANES];
+    cbp_row keep;
     CBP_EACH_LANE
     {
         keep[k] = clear[k] > 0 ? 1 : 0;
@@ -406,7 +407,7 @@ static void plan_trial(cbp_lanes *g)
     const size_t free = g->free;
     const cbp_real *squares = g->normal + packed(free, free);
     const cbp_real tolerance = g->tolerance * g->tolerance;
-    cbp_real clear[CBP_LANES], part[CBP_LANES], along[CBP_LANES], length[CBP_LANES];
+    cbp_row clear, part, along, length;
     if (g->low) {
         hold_pushed(g);
     }
@@ -479,7 +480,7 @@ static void find_weak(const cbp_lanes *g, cbp_real *CBP_RESTRICT weak)
 static void invert_normal(cbp_lanes *g)
 {
     const size_t free = g->free;
-    cbp_real sum[CBP_LANES];
+    cbp_row sum;
     for (size_t j = 0; j < free; j++) {
         spread(1, g->scaled + packed(j, j));
         for (size_t i = j + 1; i < free; i++) {
@@ -514,7 +515,7 @@ static void invert_normal(cbp_lanes *g)
  * CBP_LANE_DONE where it is not clear that they have one. */
 static void finish_lanes(cbp_lanes *g)
 {
-    cbp_real clear[CBP_LANES], weak[CBP_LANES];
+    cbp_row clear, weak;
     spread(0, g->damping);
     factor_normal(g, 0, clear);
     find_weak(g, weak);
@@ -529,7 +530,7 @@ static void finish_lanes(cbp_lanes *g)
 /* One iteration of all lanes: the pass at the trial, the verdict, and the next trial. */
 static void fit_lanes(cbp_lanes *g)
 {
-    cbp_real lost[CBP_LANES];
+    cbp_row lost;
     add_normal(0, g);
     find_lost(g, lost);
     if (has_nan(lost, CBP_LANES)) { /* from 0 * infinity, perhaps: the rare case is worked twice */

@@ -143,6 +143,17 @@ typedef struct cbp_lanes {
     cbp_row iterations, state;
 } cbp_lanes;
 
+/* Starts to choose from, the same for all chains. */
+typedef struct cbp_candidates {
+    const cbp_real *params; /* [count][2 layers] */
+    size_t count, depth;    /* depth: layers before a linear last one, or all */
+    int is_linear;          /* the last layer is the identity */
+    int solves_w, solves_b; /* its free ones are solved for */
+    int is_shared;          /* inputs are shared and all weights 1 */
+    cbp_real *features;     /* what `depth` layers make of the inputs: [count][n], to work in [n][CBP_LANES] if not shared */
+    const cbp_real *moments; /* [count][2]: sum f, and sum f^2, of f less its mean if the bias is free */
+} cbp_candidates;
+
 /* The loops of kernels.h, compiled for one instruction set. Arguments have been checked; shapes are cbackprop.h's. */
 typedef struct cbp_kernels {
     const char *name;
@@ -168,6 +179,8 @@ typedef struct cbp_kernels {
                      cbp_real *triangle, cbp_real *sum, cbp_real *lost);
     void (*fit_lanes)(cbp_lanes *lanes);
     void (*finish_lanes)(cbp_lanes *lanes);
+    void (*choose_starts)(const cbp_lanes *lanes, const cbp_candidates *candidates, cbp_real *chosen, cbp_real *w,
+                          cbp_real *b);
 } cbp_kernels;
 
 extern const cbp_kernels cbp_kernels_generic;
@@ -196,6 +209,9 @@ CBP_INLINE const cbp_kernels *cbp_kernels_now(void)
     const cbp_kernels *table = CBP_LOAD_CHOSEN();
     return CBP_LIKELY(table != NULL) ? table : cbp_kernels_find();
 }
+
+/* Whether a chain has layers, parameters and known activations. */
+int cbp_check_chain(const cbp_chain *chain);
 
 /* What every average checks of its arguments; `out` stands for all outputs. */
 int cbp_check_average(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x, const cbp_real *y,

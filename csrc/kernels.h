@@ -10,6 +10,22 @@
 #define CBP_JOIN_(a, b) a##b
 #define CBP_JOIN(a, b) CBP_JOIN_(a, b)
 
+/* ---- lanes ---------------------------------------------------------------------------------------------------- */
+
+/* Left to itself gcc would write the loop out as sixteen scalar steps before it thinks of vectors, and both compilers would
+ * ask at run time whether the lanes of two arrays overlap, which they never do across lanes. */
+#if defined(__clang__)
+#define CBP_PRAGMA(text) _Pragma(#text)
+#define CBP_EACH_OF(lanes, vectors)                                                                             \
+    CBP_PRAGMA(clang loop vectorize(assume_safety) vectorize_width(8) interleave_count(vectors) unroll(disable)) \
+    for (size_t k = 0; k < (lanes); k++)
+#elif defined(__GNUC__)
+#define CBP_EACH_OF(lanes, vectors) _Pragma("GCC ivdep") _Pragma("GCC unroll 1") for (size_t k = 0; k < (lanes); k++)
+#else
+#define CBP_EACH_OF(lanes, vectors) for (size_t k = 0; k < (lanes); k++)
+#endif
+#define CBP_EACH_LANE CBP_EACH_OF(CBP_LANES, 2)
+
 /* How many lanes of a tile are computed for `count` examples. */
 static size_t padded(size_t count)
 {
@@ -150,7 +166,7 @@ static void lanes_jet(int activation, const cbp_real *CBP_RESTRICT w, const cbp_
 #define CASE(code, name, ...) \
     case code: \
         for (size_t start = 0; start < count; start += CBP_LANES) { \
-            for (size_t k = 0; k < CBP_LANES; k++) { \
+            CBP_EACH_LANE { \
                 const cbp_jet jet = cbp_##name##_jet(CBP_FMA(w[k], in[start + k], b[k])); \
                 out[start + k] = jet.value; \
                 slope[start + k] = jet.slope; \
@@ -780,4 +796,5 @@ const cbp_kernels CBP_JOIN(cbp_kernels_, CBP_TARGET) = {
     .fit_rows = fit_rows,
     .fit_lanes = fit_lanes,
     .finish_lanes = finish_lanes,
+    .choose_starts = choose_starts,
 };

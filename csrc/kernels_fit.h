@@ -38,7 +38,7 @@ static void tile_bend(cbp_criterion criterion, const cbp_real *CBP_RESTRICT w, c
 #define CASE(code, bend_of_example, root_of_stiff) \
     case code: \
         for (size_t start = 0; start < count; start += CBP_LANES) { \
-            for (size_t k = 0; k < CBP_LANES; k++) { \
+            CBP_EACH_LANE { \
                 const size_t j = start + k; \
                 const cbp_bend bend = bend_of_example; \
                 error[j] = weight[j] > 0 ? weight[j] * bend.error : 0; \
@@ -64,7 +64,8 @@ CBP_INLINE void backward_lanes(int guarded, const cbp_real *CBP_RESTRICT w, cons
                                cbp_real *CBP_RESTRICT delta, cbp_real *CBP_RESTRICT delta_in)
 {
     for (size_t start = 0; start < count; start += CBP_LANES) {
-        for (size_t k = 0; k < CBP_LANES; k++) {
+        CBP_EACH_LANE
+        {
             const size_t j = start + k;
             const cbp_real signal = CBP_PRODUCT(push[j], slopes[j]);
             push[j] = CBP_PRODUCT(signal, w[k]);

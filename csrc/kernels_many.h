@@ -3,20 +3,6 @@
  * chain's result is the same in any company.
  */
 
-/* Left to itself gcc would write the loop out as sixteen scalar steps before it thinks of vectors, and both compilers would
- * ask at run time whether the lanes of two arrays overlap, which they never do across lanes. */
-#if defined(__clang__)
-#define CBP_PRAGMA(text) _Pragma(#text)
-#define CBP_EACH_OF(lanes, vectors)                                                                             \
-    CBP_PRAGMA(clang loop vectorize(assume_safety) vectorize_width(8) interleave_count(vectors) unroll(disable)) \
-    for (size_t k = 0; k < (lanes); k++)
-#elif defined(__GNUC__)
-#define CBP_EACH_OF(lanes, vectors) _Pragma("GCC ivdep") _Pragma("GCC unroll 1") for (size_t k = 0; k < (lanes); k++)
-#else
-#define CBP_EACH_OF(lanes, vectors) for (size_t k = 0; k < (lanes); k++)
-#endif
-#define CBP_EACH_LANE CBP_EACH_OF(CBP_LANES, 2)
-
 /* Where row i, column j <= i of a symmetric matrix stands, for each lane. */
 CBP_INLINE size_t packed(size_t i, size_t j)
 {
@@ -539,4 +525,112 @@ static void fit_lanes(cbp_lanes *g)
     }
     judge_trial(g, lost);
     plan_trial(g);
+}
+
+/* ---- where to start --------------------------------------------------------------------------------------------- */
+
+/* features[n][CBP_LANES]: what a candidate's layers, but a linear last one, make of each lane's inputs. */
+static void find_features(const cbp_lanes *g, const cbp_candidates *candidates, size_t number, cbp_real *features)
+{
+    const cbp_real *params = candidates->params + number * 2 * g->layers;
+    const size_t all = g->n * CBP_LANES;
+    cbp_real slopes[CBP_FIT_TILE];
+    cbp_row w, b;
+    memcpy(features, g->x, all * sizeof *features);
+    for (size_t l = 0; l < candidates->depth; l++) {
+        spread(params[2 * l], w);
+        spread(params[2 * l + 1], b);
+        for (size_t start = 0; start < all; start += CBP_FIT_TILE) {
+            cbp_real in[CBP_FIT_TILE];
+            const size_t count = smaller(CBP_FIT_TILE, all - start);
+            memcpy(in, features + start, count * sizeof *in);
+            lanes_jet(g->activations[l], w, b, in, count, features + start, slopes);
+        }
+    }
+}
+
+/* The sums over a lane's examples that tell how well a feature f meets the targets y. */
+typedef struct cbp_moments {
+    cbp_row fy, f, spread_f; /* sums of weight f y, weight f, and weight f^2, of f less its mean if the bias is free */
+} cbp_moments;
+
+static void add_moments(const cbp_lanes *g, const cbp_real *features, int is_centred, const cbp_real *CBP_RESTRICT total,
+                        cbp_moments *m)
+{
+    spread(0, m->fy);
+    spread(0, m->f);
+    spread(0, m->spread_f);
+    for (size_t i = 0; i < g->n * CBP_LANES; i += CBP_LANES) {
+        const cbp_real *CBP_RESTRICT f = features + i, *CBP_RESTRICT y = g->y + i, *CBP_RESTRICT weight = g->weight + i;
+        CBP_EACH_LANE
+        {
+            const cbp_real part = cbp_times(weight[k], f[k]);
+            m->fy[k] = CBP_FMA(part, y[k], m->fy[k]);
+            m->f[k] += part;
+            m->spread_f[k] += part * f[k];
+        }
+    }
+    CBP_EACH_LANE
+    {
+        m->spread_f[k] -= is_centred ? m->f[k] * m->f[k] / total[k] : 0;
+    }
+}
+
+/* The same where all weights are 1 and the features shared. */
+static void add_shared_moments(const cbp_lanes *g, const cbp_candidates *candidates, size_t number, cbp_moments *m)
+{
+    const cbp_real *features = candidates->features + number * g->n;
+    spread(0, m->fy);
+    spread(candidates->moments[2 * number], m->f);
+    spread(candidates->moments[2 * number + 1], m->spread_f);
+    for (size_t i = 0; i < g->n; i++) {
+        const cbp_real f = features[i], *CBP_RESTRICT y = g->y + i * CBP_LANES;
+        CBP_EACH_LANE
+        {
+            m->fy[k] = CBP_FMA(f, y[k], m->fy[k]);
+        }
+    }
+}
+
+/* For each lane the candidate that leaves the least sum of squares, a linear last layer's free weight and bias being
+ * solved for: its number, or -1 if no sum is finite, and those two. */
+static void choose_starts(const cbp_lanes *g, const cbp_candidates *candidates, cbp_real *CBP_RESTRICT chosen,
+                          cbp_real *CBP_RESTRICT w, cbp_real *CBP_RESTRICT b)
+{
+    const int solves_w = candidates->solves_w, is_centred = candidates->solves_b;
+    cbp_row total = {0}, sum_y = {0}, best;
+    cbp_moments m;
+    for (size_t i = 0; i < g->n * CBP_LANES; i += CBP_LANES) {
+        const cbp_real *CBP_RESTRICT weight = g->weight + i, *CBP_RESTRICT y = g->y + i;
+        CBP_EACH_LANE
+        {
+            total[k] += weight[k];
+            sum_y[k] = CBP_FMA(weight[k], y[k], sum_y[k]);
+        }
+    }
+    spread(-CBP_INFINITY, best);
+    spread(-1, chosen);
+    for (size_t number = 0; number < candidates->count; number++) {
+        const cbp_real *last = candidates->params + number * 2 * g->layers + 2 * candidates->depth;
+        const cbp_real given_w = candidates->is_linear ? last[0] : 1, given_b = candidates->is_linear ? last[1] : 0;
+        if (candidates->is_shared) {
+            add_shared_moments(g, candidates, number, &m);
+        } else {
+            find_features(g, candidates, number, candidates->features);
+            add_moments(g, candidates->features, is_centred, total, &m);
+        }
+        CBP_EACH_LANE
+        {
+            const cbp_real level = is_centred ? sum_y[k] / total[k] : given_b;
+            const cbp_real along = m.fy[k] - level * m.f[k];
+            const cbp_real weight = solves_w ? along / m.spread_f[k] : given_w;
+            const cbp_real shift = is_centred ? 0 : given_b * (2 * sum_y[k] - given_b * total[k]);
+            const cbp_real gain = weight * (2 * along - weight * m.spread_f[k]) + shift;
+            const int is_better = gain > best[k];
+            best[k] = is_better ? gain : best[k];
+            chosen[k] = is_better ? (cbp_real)number : chosen[k];
+            w[k] = is_better ? weight : w[k];
+            b[k] = is_better ? (is_centred ? level - weight * (m.f[k] / total[k]) : given_b) : b[k];
+        }
+    }
 }

@@ -20,55 +20,88 @@ static int any_is(const cbp_real *lanes, cbp_real wanted)
 
 /* ---- the pass -------------------------------------------------------------------------------------------------- */
 
-/* Half of the lanes: the sums of six products then fit into the registers of every target. */
+/* Half of the lanes: the sums of all products of six columns then stay in the registers of the widest vectors, and those
+ * of one column with six in the registers of any. */
 #define CBP_HALF_LANES (CBP_LANES / 2)
-#define CBP_PRODUCTS 6
+#define CBP_EACH_OF_HALF CBP_EACH_OF(CBP_HALF_LANES, 1)
+#define CBP_COLUMNS 6
 
-#define CBP_UP_TO_1(X) X(0)
-#define CBP_UP_TO_2(X) CBP_UP_TO_1(X) X(1)
-#define CBP_UP_TO_3(X) CBP_UP_TO_2(X) X(2)
-#define CBP_UP_TO_4(X) CBP_UP_TO_3(X) X(3)
-#define CBP_UP_TO_5(X) CBP_UP_TO_4(X) X(4)
-#define CBP_UP_TO_6(X) CBP_UP_TO_5(X) X(5)
+#define CBP_ROW_0(X, i) X(i, 0)
+#define CBP_ROW_1(X, i) CBP_ROW_0(X, i) X(i, 1)
+#define CBP_ROW_2(X, i) CBP_ROW_1(X, i) X(i, 2)
+#define CBP_ROW_3(X, i) CBP_ROW_2(X, i) X(i, 3)
+#define CBP_ROW_4(X, i) CBP_ROW_3(X, i) X(i, 4)
+#define CBP_ROW_5(X, i) CBP_ROW_4(X, i) X(i, 5)
+#define CBP_PAIRS_1(X) CBP_ROW_0(X, 0)
+#define CBP_PAIRS_2(X) CBP_PAIRS_1(X) CBP_ROW_1(X, 1)
+#define CBP_PAIRS_3(X) CBP_PAIRS_2(X) CBP_ROW_2(X, 2)
+#define CBP_PAIRS_4(X) CBP_PAIRS_3(X) CBP_ROW_3(X, 3)
+#define CBP_PAIRS_5(X) CBP_PAIRS_4(X) CBP_ROW_4(X, 4)
+#define CBP_PAIRS_6(X) CBP_PAIRS_5(X) CBP_ROW_5(X, 5)
 
-/* sums[m][k] += column * (column m of others), over the examples of lane k, for m below `number`, which is at most
- * CBP_PRODUCTS. */
-static void add_products(const cbp_real *CBP_RESTRICT column, const cbp_real *CBP_RESTRICT others, size_t number,
-                         size_t count, cbp_real *CBP_RESTRICT sums)
-{
-#define START(m) cbp_real sum##m[CBP_HALF_LANES] = {0};
-#define MULTIPLY(m) sum##m[k] = CBP_FMA(factor, others[m * CBP_FIT_TILE + start + k], sum##m[k]);
-#define FINISH(m) sums[m * CBP_LANES + half + k] += sum##m[k];
-#define CASE(number, EACH)                                                     \
+#define START(i, j) cbp_real sum_##i##_##j[CBP_HALF_LANES] = {0};
+#define MULTIPLY(i, j) \
+    sum_##i##_##j[k] = \
+        CBP_FMA(left[i * CBP_FIT_TILE + at + k], right[j * CBP_FIT_TILE + at + k], sum_##i##_##j[k]);
+#define FINISH(i, j) sums[(i * (i + 1) / 2 + j) * CBP_LANES + half + k] += sum_##i##_##j[k];
+#define CASE(number, PRODUCTS)                                                 \
     case number:                                                               \
-        for (size_t half = 0; half < CBP_LANES; half += CBP_HALF_LANES) {            \
-            EACH(START)                                                        \
-            for (size_t start = half; start < count; start += CBP_LANES) {     \
-                CBP_EACH_OF(CBP_HALF_LANES, 1) {      \
-                    const cbp_real factor = column[start + k];                 \
-                    EACH(MULTIPLY)                                             \
+        for (size_t half = 0; half < CBP_LANES; half += CBP_HALF_LANES) {      \
+            PRODUCTS(START)                                                    \
+            for (size_t at = half; at < count; at += CBP_LANES) {              \
+                CBP_EACH_OF_HALF                                               \
+                {                                                              \
+                    PRODUCTS(MULTIPLY)                                         \
                 }                                                              \
             }                                                                  \
-            CBP_EACH_OF(CBP_HALF_LANES, 1) {          \
-                EACH(FINISH)                                                   \
+            CBP_EACH_OF_HALF                                                   \
+            {                                                                  \
+                PRODUCTS(FINISH)                                               \
             }                                                                  \
         }                                                                      \
         break;
+
+/* sums += the products of all pairs of `number` columns, packed, over the examples of each lane. */
+static void add_all_products(const cbp_real *CBP_RESTRICT left, size_t number, size_t count, cbp_real *CBP_RESTRICT sums)
+{
+    const cbp_real *right = left;
     switch (number) {
-        CASE(1, CBP_UP_TO_1)
-        CASE(2, CBP_UP_TO_2)
-        CASE(3, CBP_UP_TO_3)
-        CASE(4, CBP_UP_TO_4)
-        CASE(5, CBP_UP_TO_5)
-        CASE(6, CBP_UP_TO_6)
+        CASE(2, CBP_PAIRS_2)
+        CASE(3, CBP_PAIRS_3)
+        CASE(4, CBP_PAIRS_4)
+        CASE(5, CBP_PAIRS_5)
+        CASE(6, CBP_PAIRS_6)
     default:
         break;
     }
+}
+
+#define CBP_ONE_ROW_1(X) CBP_ROW_0(X, 0)
+#define CBP_ONE_ROW_2(X) CBP_ROW_1(X, 0)
+#define CBP_ONE_ROW_3(X) CBP_ROW_2(X, 0)
+#define CBP_ONE_ROW_4(X) CBP_ROW_3(X, 0)
+#define CBP_ONE_ROW_5(X) CBP_ROW_4(X, 0)
+#define CBP_ONE_ROW_6(X) CBP_ROW_5(X, 0)
+
+/* The same for one column and `number` others. */
+static void add_products(const cbp_real *CBP_RESTRICT left, const cbp_real *CBP_RESTRICT right, size_t number,
+                         size_t count, cbp_real *CBP_RESTRICT sums)
+{
+    switch (number) {
+        CASE(1, CBP_ONE_ROW_1)
+        CASE(2, CBP_ONE_ROW_2)
+        CASE(3, CBP_ONE_ROW_3)
+        CASE(4, CBP_ONE_ROW_4)
+        CASE(5, CBP_ONE_ROW_5)
+        CASE(6, CBP_ONE_ROW_6)
+    default:
+        break;
+    }
+}
 #undef START
 #undef MULTIPLY
 #undef FINISH
 #undef CASE
-}
 
 /* trial_normal and trial_loss: row i, column j of the normal equations is the product of columns i and j, where column
  * `free` is the residuals. */
@@ -90,9 +123,13 @@ static void add_normal(int guarded, cbp_lanes *g)
                 g->trial_loss[k] += error[j + k];
             }
         }
+        if (CBP_HAS_WIDE_VECTORS && free < CBP_COLUMNS) {
+            add_all_products(columns, free + 1, count, g->trial_normal);
+            continue;
+        }
         for (size_t i = 0; i <= free; i++) {
-            for (size_t j = 0; j <= i; j += CBP_PRODUCTS) {
-                add_products(columns + i * CBP_FIT_TILE, columns + j * CBP_FIT_TILE, smaller(CBP_PRODUCTS, i + 1 - j),
+            for (size_t j = 0; j <= i; j += CBP_COLUMNS) {
+                add_products(columns + i * CBP_FIT_TILE, columns + j * CBP_FIT_TILE, smaller(CBP_COLUMNS, i + 1 - j),
                              count, g->trial_normal + packed(i, j));
             }
         }
@@ -129,40 +166,35 @@ static void take_where(const cbp_real *CBP_RESTRICT where, const cbp_real *CBP_R
     }
 }
 
-/* A[row][column] * from, the row of a packed symmetric matrix. */
-CBP_INLINE void add_row_times(const cbp_real *matrix, size_t row, size_t size, cbp_real sign, const cbp_real *from,
-                              cbp_real *CBP_RESTRICT sum)
-{
-    for (size_t j = 0; j < size; j++) {
-        const cbp_real *CBP_RESTRICT entry = matrix + (j < row ? packed(row, j) : packed(j, row));
-        const cbp_real *CBP_RESTRICT factor = from + j * CBP_LANES;
-        CBP_EACH_LANE
-        {
-            sum[k] = CBP_FMA(sign * entry[k], factor[k], sum[k]);
-        }
-    }
-}
-
-/* What the normal equations lack of the curvature, learnt from how the slope has changed along an undamped step: the
- * symmetric rank-one update with v = change of slope - (A + bend) step. In other lanes it is forgotten. */
+/* What the normal equations A lack of the curvature, learnt from how the slope has changed along an undamped step: the
+ * symmetric rank-one update with v = slope after - slope before - (A after + bend) step, where (A before + bend) step was
+ * minus the slope before. In other lanes it is forgotten. */
 static void learn_bend(cbp_lanes *g, const cbp_real *CBP_RESTRICT better)
 {
     const size_t free = g->free;
     cbp_row along = {0}, size = {0}, inverse, keep;
-    for (size_t j = 0; j < free; j++) {
-        const cbp_real *before = g->normal + packed(free, j), *after = g->trial_normal + packed(free, j);
-        const cbp_real *CBP_RESTRICT step = g->step + j * CBP_LANES, *diagonal = g->trial_normal + packed(j, j);
-        cbp_real *v = g->change + j * CBP_LANES;
+    for (size_t i = 0; i < free; i++) {
+        const cbp_real *slope = g->trial_normal + packed(free, i), *diagonal = g->trial_normal + packed(i, i);
+        const cbp_real *CBP_RESTRICT own_step = g->step + i * CBP_LANES;
+        cbp_real *CBP_RESTRICT v = g->change + i * CBP_LANES;
         CBP_EACH_LANE
         {
-            v[k] = after[k] - before[k];
+            v[k] = slope[k];
         }
-        add_row_times(g->trial_normal, j, free, -1, g->step, v);
-        add_row_times(g->bend, j, free, -1, g->step, v);
+        for (size_t j = 0; j < free; j++) {
+            const size_t at = j < i ? packed(i, j) : packed(j, i);
+            const cbp_real *CBP_RESTRICT after = g->trial_normal + at, *CBP_RESTRICT before = g->normal + at;
+            const cbp_real *CBP_RESTRICT step = g->step + j * CBP_LANES;
+            CBP_EACH_LANE
+            {
+                v[k] = CBP_FMA(before[k] - after[k], step[k], v[k]);
+            }
+        }
         CBP_EACH_LANE
         {
-            along[k] = CBP_FMA(v[k], step[k], along[k]);
-            size[k] = CBP_FMA(diagonal[k] * step[k], step[k], size[k]);
+            v[k] = own_step[k] == 0 ? 0 : v[k]; /* what is held has no part in this */
+            along[k] = CBP_FMA(v[k], own_step[k], along[k]);
+            size[k] = CBP_FMA(diagonal[k] * own_step[k], own_step[k], size[k]);
         }
     }
     CBP_EACH_LANE
@@ -551,15 +583,16 @@ static void find_features(const cbp_lanes *g, const cbp_candidates *candidates, 
 
 /* The sums over a lane's examples that tell how well a feature f meets the targets y. */
 typedef struct cbp_moments {
-    cbp_row fy, f, spread_f; /* sums of weight f y, weight f, and weight f^2, of f less its mean if the bias is free */
+    cbp_row fy, f, ff, inverse; /* sums of weight f y, weight f, and weight f^2, of f less its mean if the bias is free;
+                                   1 / ff */
 } cbp_moments;
 
-static void add_moments(const cbp_lanes *g, const cbp_real *features, int is_centred, const cbp_real *CBP_RESTRICT total,
+static void add_moments(const cbp_lanes *g, const cbp_real *features, cbp_real centred, const cbp_real *CBP_RESTRICT total,
                         cbp_moments *m)
 {
     spread(0, m->fy);
     spread(0, m->f);
-    spread(0, m->spread_f);
+    spread(0, m->ff);
     for (size_t i = 0; i < g->n * CBP_LANES; i += CBP_LANES) {
         const cbp_real *CBP_RESTRICT f = features + i, *CBP_RESTRICT y = g->y + i, *CBP_RESTRICT weight = g->weight + i;
         CBP_EACH_LANE
@@ -567,12 +600,13 @@ static void add_moments(const cbp_lanes *g, const cbp_real *features, int is_cen
             const cbp_real part = cbp_times(weight[k], f[k]);
             m->fy[k] = CBP_FMA(part, y[k], m->fy[k]);
             m->f[k] += part;
-            m->spread_f[k] += part * f[k];
+            m->ff[k] += part * f[k];
         }
     }
     CBP_EACH_LANE
     {
-        m->spread_f[k] -= is_centred ? m->f[k] * m->f[k] / total[k] : 0;
+        m->ff[k] -= centred * (m->f[k] * m->f[k] / total[k]);
+        m->inverse[k] = 1 / m->ff[k];
     }
 }
 
@@ -582,7 +616,8 @@ static void add_shared_moments(const cbp_lanes *g, const cbp_candidates *candida
     const cbp_real *features = candidates->features + number * g->n;
     spread(0, m->fy);
     spread(candidates->moments[2 * number], m->f);
-    spread(candidates->moments[2 * number + 1], m->spread_f);
+    spread(candidates->moments[2 * number + 1], m->ff);
+    spread(1 / candidates->moments[2 * number + 1], m->inverse);
     for (size_t i = 0; i < g->n; i++) {
         const cbp_real f = features[i], *CBP_RESTRICT y = g->y + i * CBP_LANES;
         CBP_EACH_LANE
@@ -597,8 +632,8 @@ static void add_shared_moments(const cbp_lanes *g, const cbp_candidates *candida
 static void choose_starts(const cbp_lanes *g, const cbp_candidates *candidates, cbp_real *CBP_RESTRICT chosen,
                           cbp_real *CBP_RESTRICT w, cbp_real *CBP_RESTRICT b)
 {
-    const int solves_w = candidates->solves_w, is_centred = candidates->solves_b;
-    cbp_row total = {0}, sum_y = {0}, best;
+    const cbp_real centred = candidates->solves_b ? 1 : 0;
+    cbp_row total = {0}, sum_y = {0}, mean_y, best, best_f;
     cbp_moments m;
     for (size_t i = 0; i < g->n * CBP_LANES; i += CBP_LANES) {
         const cbp_real *CBP_RESTRICT weight = g->weight + i, *CBP_RESTRICT y = g->y + i;
@@ -608,29 +643,38 @@ static void choose_starts(const cbp_lanes *g, const cbp_candidates *candidates, 
             sum_y[k] = CBP_FMA(weight[k], y[k], sum_y[k]);
         }
     }
+    CBP_EACH_LANE
+    {
+        mean_y[k] = centred * (sum_y[k] / total[k]);
+    }
     spread(-CBP_INFINITY, best);
     spread(-1, chosen);
     for (size_t number = 0; number < candidates->count; number++) {
         const cbp_real *last = candidates->params + number * 2 * g->layers + 2 * candidates->depth;
-        const cbp_real given_w = candidates->is_linear ? last[0] : 1, given_b = candidates->is_linear ? last[1] : 0;
+        const cbp_real given_w = candidates->is_linear ? last[0] : 1;
+        const cbp_real given_b = candidates->is_linear && !candidates->solves_b ? last[1] : 0;
+        const cbp_real solves_w = candidates->solves_w ? 1 : 0;
         if (candidates->is_shared) {
             add_shared_moments(g, candidates, number, &m);
         } else {
             find_features(g, candidates, number, candidates->features);
-            add_moments(g, candidates->features, is_centred, total, &m);
+            add_moments(g, candidates->features, centred, total, &m);
         }
         CBP_EACH_LANE
         {
-            const cbp_real level = is_centred ? sum_y[k] / total[k] : given_b;
-            const cbp_real along = m.fy[k] - level * m.f[k];
-            const cbp_real weight = solves_w ? along / m.spread_f[k] : given_w;
-            const cbp_real shift = is_centred ? 0 : given_b * (2 * sum_y[k] - given_b * total[k]);
-            const cbp_real gain = weight * (2 * along - weight * m.spread_f[k]) + shift;
+            const cbp_real level = mean_y[k] + given_b, along = m.fy[k] - level * m.f[k];
+            const cbp_real solved = along * m.inverse[k], weight = solves_w > 0 ? solved : given_w;
+            const cbp_real gain = weight * (2 * along - weight * m.ff[k]) + given_b * (2 * sum_y[k] - given_b * total[k]);
             const int is_better = gain > best[k];
             best[k] = is_better ? gain : best[k];
+            best_f[k] = is_better ? m.f[k] : best_f[k];
             chosen[k] = is_better ? (cbp_real)number : chosen[k];
             w[k] = is_better ? weight : w[k];
-            b[k] = is_better ? (is_centred ? level - weight * (m.f[k] / total[k]) : given_b) : b[k];
+            b[k] = is_better ? level : b[k];
         }
+    }
+    CBP_EACH_LANE
+    {
+        b[k] -= centred * (w[k] * (best_f[k] / total[k]));
     }
 }

@@ -329,6 +329,29 @@ CBP_API int cbp_fit_covariance(const cbp_real *params, const unsigned char *acti
                                const cbp_real *hessian, cbp_real *work, cbp_real *variance, cbp_real *covariance,
                                unsigned char *determined);
 
+/* ---- many chains ----------------------------------------------------------------------------------------------- */
+/* m chains of one kind, params[m][2L], each with n inputs of its own, x[m][n], or with the same ones, x[n], if `shares_x`
+ * is not 0. Results are those of the single calls, bit by bit. */
+
+/* out[m][n] = a_L. Fail as cbp_forward and its like. */
+CBP_API int cbp_forward_many(const cbp_real *params, const unsigned char *activations, const cbp_real *x, size_t layers,
+                             size_t n, size_t m, int shares_x, cbp_real *out);
+
+/* out[m][n] = da_L/da_0. */
+CBP_API int cbp_slope_many(const cbp_real *params, const unsigned char *activations, const cbp_real *x, size_t layers,
+                           size_t n, size_t m, int shares_x, cbp_real *out);
+
+/* out[m][n] = the inputs of given outputs; NaN throughout for a chain in which some weight is 0. */
+CBP_API int cbp_inverse_many(const cbp_real *params, const unsigned char *activations, const cbp_real *y, size_t layers,
+                             size_t n, size_t m, int shares_y, cbp_real *out);
+
+/* mean[m] = the losses; gradient[m][2L] = the averaged gradients, unless null. y[m][n]; weight[n], of all chains, or null.
+ * `work` as for cbp_gradient. Fails as cbp_gradient, at the first chain that fails; those before it are done. */
+CBP_API int cbp_gradient_many(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
+                              const cbp_real *y, const cbp_real *weight, size_t layers, size_t n, size_t m,
+                              int shares_x, int loss, cbp_real scale, cbp_real *work, cbp_real *mean,
+                              cbp_real *gradient);
+
 /* ---- many fits of one kind -------------------------------------------------------------------------------------- */
 
 /* What becomes of m chains. None may be null but covariance. */
@@ -337,7 +360,9 @@ typedef struct cbp_fits {
     int *status;               /* [m]: an enum cbp_outcome, or the (negative) enum cbp_status of a chain not fitted */
     size_t *iterations;        /* [m] */
     cbp_real *loss;            /* [m], averaged */
+    cbp_real *weight;          /* [m], of all its examples that are not missing */
     cbp_real *variance;        /* [m], s^2 as cbp_fit_covariance has it */
+    cbp_real *left_over;       /* [m], degrees of freedom: examples less parameters that were fitted */
     cbp_real *errors;          /* [m][2L], standard errors: 0 of what does not move, infinite of what is undetermined */
     cbp_real *covariance;      /* [m][2L][2L] or null */
     unsigned char *determined; /* [m][2L], each of enum cbp_determined */

@@ -1,7 +1,7 @@
 /* Many fits of one kind: groups of chains, one to a lane, finished lanes refilled from the queue; what the lanes cannot
  * finish goes to the careful fit of one chain.
  */
-#include "fit.h"
+#include "many.h"
 
 /* Iterations in a lane before the careful fit takes over: most chains need 5 to 10. */
 #define PATIENCE 40
@@ -11,9 +11,6 @@
 
 /* From so many examples on one chain keeps the processor busy, and copies for all lanes would be large. */
 #define MOST_IN_LANES 4096
-
-/* Vectors are best at multiples of their own size. */
-#define ALIGNED (64 / sizeof(cbp_real))
 
 /* What a lane carries. */
 typedef struct load {
@@ -51,49 +48,42 @@ static size_t lanes_len(size_t layers, size_t free, size_t n)
 /* Of `free` numbers of type size_t. */
 static size_t places_len(size_t free)
 {
-    return (free * sizeof(size_t) / sizeof(cbp_real) + ALIGNED) / ALIGNED * ALIGNED;
+    return (free * sizeof(size_t) / sizeof(cbp_real) + CBP_ALIGNED) / CBP_ALIGNED * CBP_ALIGNED;
 }
 
 size_t cbp_fit_many_work_len(size_t layers, size_t free, size_t n)
 {
     const size_t lanes = n < MOST_IN_LANES ? lanes_len(layers, free, n) : 0;
-    return ALIGNED + lanes + 4 * n + 4 * layers * layers + cbp_fit_work_len(layers, free) + 2 * free + places_len(free);
-}
-
-static cbp_real *taken(cbp_real **work, size_t len)
-{
-    cbp_real *start = *work;
-    *work += len;
-    return start;
+    return CBP_ALIGNED + lanes + 4 * n + 4 * layers * layers + cbp_fit_work_len(layers, free) + 2 * free + places_len(free);
 }
 
 static void place_lanes(cbp_lanes *g, size_t layers, cbp_real **work)
 {
     const size_t examples = g->n * CBP_LANES, params = 2 * layers * CBP_LANES, packed = packed_len(g->free);
-    g->x = taken(work, examples);
-    g->y = taken(work, examples);
-    g->weight = taken(work, examples);
-    g->root = taken(work, examples);
-    g->params = taken(work, params);
-    g->trial = taken(work, params);
-    g->normal = taken(work, packed);
-    g->trial_normal = taken(work, packed);
-    g->factor = taken(work, packed);
-    g->scaled = taken(work, packed);
-    g->bend = taken(work, packed);
-    g->step = taken(work, g->free * CBP_LANES);
-    g->held = taken(work, g->free * CBP_LANES);
-    g->change = taken(work, g->free * CBP_LANES);
-    g->work = taken(work, (2 * layers + g->free + 3) * CBP_FIT_TILE);
+    g->x = cbp_taken(work, examples);
+    g->y = cbp_taken(work, examples);
+    g->weight = cbp_taken(work, examples);
+    g->root = cbp_taken(work, examples);
+    g->params = cbp_taken(work, params);
+    g->trial = cbp_taken(work, params);
+    g->normal = cbp_taken(work, packed);
+    g->trial_normal = cbp_taken(work, packed);
+    g->factor = cbp_taken(work, packed);
+    g->scaled = cbp_taken(work, packed);
+    g->bend = cbp_taken(work, packed);
+    g->step = cbp_taken(work, g->free * CBP_LANES);
+    g->held = cbp_taken(work, g->free * CBP_LANES);
+    g->change = cbp_taken(work, g->free * CBP_LANES);
+    g->work = cbp_taken(work, (2 * layers + g->free + 3) * CBP_FIT_TILE);
 }
 
 /* Lanes that wait to be finished have no examples. */
 static void place_done(cbp_lanes *done, const cbp_lanes *g, cbp_real **work)
 {
     const size_t packed = packed_len(g->free);
-    done->params = taken(work, 2 * g->layers * CBP_LANES);
-    done->normal = taken(work, packed);
-    done->held = taken(work, g->free * CBP_LANES);
+    done->params = cbp_taken(work, 2 * g->layers * CBP_LANES);
+    done->normal = cbp_taken(work, packed);
+    done->held = cbp_taken(work, g->free * CBP_LANES);
     done->trial_normal = g->trial_normal;
     done->factor = g->factor;
     done->scaled = g->scaled;
@@ -122,7 +112,8 @@ static void give_up(const many *s, size_t chain, int status)
 {
     s->fits->status[chain] = status;
     s->fits->iterations[chain] = 0;
-    s->fits->loss[chain] = s->fits->variance[chain] = (cbp_real)NAN;
+    s->fits->loss[chain] = s->fits->variance[chain] = s->fits->left_over[chain] = (cbp_real)NAN;
+    s->fits->weight[chain] = 0;
     memset(s->fits->determined + chain * 2 * s->kind.layers, CBP_UNDETERMINED, 2 * s->kind.layers);
     set_errors(s, chain, (cbp_real)NAN);
 }
@@ -138,12 +129,15 @@ static void fit_one(const many *s, size_t chain)
     cbp_fit_info info;
     cbp_real *covariance = s->fits->covariance ? s->fits->covariance + chain * all * all : s->covariance;
     unsigned char *determined = s->fits->determined + chain * all;
+    cbp_real total = 0, count = 0;
     one.n = 0;
     for (size_t i = 0; i < s->n; i++) {
         if (y[i] == y[i]) {
             s->one_x[one.n] = x[i];
             s->one_y[one.n] = y[i];
-            s->one_weight[one.n++] = weight ? weight[i] : 1;
+            s->one_weight[one.n] = weight ? weight[i] : 1;
+            total += s->one_weight[one.n];
+            count += s->one_weight[one.n++] > 0 ? 1 : 0;
         }
     }
     options.history_len = 0;
@@ -162,9 +156,12 @@ static void fit_one(const many *s, size_t chain)
     s->fits->status[chain] = info.outcome;
     s->fits->iterations[chain] = info.iterations;
     s->fits->loss[chain] = info.loss;
+    s->fits->weight[chain] = total;
     for (size_t k = 0; k < all; k++) {
+        count -= determined[k] == CBP_DETERMINED || determined[k] == CBP_UNDETERMINED;
         s->fits->errors[chain * all + k] = cbp_root(covariance[k * all + k]);
     }
+    s->fits->left_over[chain] = count;
 }
 
 /* ---- lanes ------------------------------------------------------------------------------------------------------ */
@@ -254,7 +251,9 @@ static void store(const many *s, const cbp_lanes *g, size_t lane)
     s->fits->status[chain] = CBP_CONVERGED;
     s->fits->iterations[chain] = (size_t)g->iterations[lane];
     s->fits->loss[chain] = g->loss[lane] / s->done[lane].total;
+    s->fits->weight[chain] = s->done[lane].total;
     s->fits->variance[chain] = variance;
+    s->fits->left_over[chain] = left_over;
     set_errors(s, chain, 0);
     for (size_t j = 0; j < free; j++) {
         const size_t row = first + g->places[j];
@@ -384,106 +383,13 @@ static void fit_in_lanes(many *s, cbp_lanes *g, cbp_lanes *done)
     finish(s, done);
 }
 
-/* ---- where to start --------------------------------------------------------------------------------------------- */
-
-size_t cbp_choose_starts_work_len(size_t layers, size_t n, size_t count)
-{
-    return ALIGNED + (5 * n + 2 * layers) * CBP_LANES + (n + 2) * count + n;
-}
-
-/* The features of candidates where all chains share the inputs, and their sums, added as a lane would. */
-static void describe(const cbp_candidates *c, const unsigned char *activations, const cbp_real *x, size_t layers,
-                     size_t n, cbp_real *features, cbp_real *moments)
-{
-    for (size_t number = 0; number < c->count; number++, features += n, moments += 2) {
-        const cbp_chain chain = {c->params + number * 2 * layers, activations, c->depth};
-        memcpy(features, x, n * sizeof *features);
-        if (c->depth > 0) {
-            cbp_kernels_now()->forward(&chain, x, n, features);
-        }
-        moments[0] = moments[1] = 0;
-        for (size_t i = 0; i < n; i++) {
-            moments[0] += features[i];
-            moments[1] += features[i] * features[i];
-        }
-        moments[1] -= c->solves_b ? moments[0] * moments[0] / (cbp_real)n : 0;
-    }
-}
-
-int cbp_choose_starts(const unsigned char *activations, const unsigned char *frozen, const cbp_real *lower,
-                      const cbp_real *upper, const cbp_real *x, const cbp_real *y, const cbp_real *weight, size_t layers,
-                      size_t n, size_t chains, size_t x_step, size_t weight_step, const cbp_real *candidates,
-                      size_t count, cbp_real *work, cbp_real *params)
-{
-    const cbp_chain chain = {candidates, activations, layers};
-    int status = cbp_check_chain(&chain);
-    if (status == CBP_OK && (!work || !params || (n > 0 && chains > 0 && (!x || !y)))) {
-        status = CBP_ERROR_NULL;
-    }
-    if (status != CBP_OK) {
-        return status;
-    }
-    const cbp_fit kind = {.frozen = frozen, .lower = lower, .upper = upper, .layers = layers};
-    const size_t last_w = 2 * layers - 2, last_b = last_w + 1;
-    work += (ALIGNED - (uintptr_t)work / sizeof *work % ALIGNED) % ALIGNED;
-    cbp_lanes g = {.activations = activations, .layers = layers, .n = n};
-    g.x = taken(&work, n * CBP_LANES);
-    g.y = taken(&work, n * CBP_LANES);
-    g.weight = taken(&work, n * CBP_LANES);
-    cbp_candidates own = {.params = candidates, .count = count};
-    own.is_linear = activations[layers - 1] == CBP_IDENTITY;
-    own.solves_w = own.is_linear && cbp_is_free(frozen, last_w);
-    own.solves_b = own.is_linear && cbp_is_free(frozen, last_b);
-    own.depth = layers - (size_t)own.is_linear;
-    own.features = taken(&work, n * CBP_LANES);
-    cbp_candidates shared = own;
-    shared.is_shared = 1;
-    shared.features = taken(&work, n * count);
-    cbp_real *moments = taken(&work, 2 * count);
-    shared.moments = moments;
-    const int can_share = x_step == 0 && !weight;
-    if (can_share) {
-        describe(&shared, activations, x, layers, n, shared.features, moments);
-    }
-    for (size_t first = 0; first < chains; first += CBP_LANES) {
-        const size_t lanes = chains - first < CBP_LANES ? chains - first : CBP_LANES;
-        int are_alike = can_share;
-        cbp_row chosen, w, b;
-        memset(g.x, 0, 3 * n * CBP_LANES * sizeof *g.x);
-        for (size_t k = 0; k < lanes; k++) {
-            const cbp_real *own_x = x + (first + k) * x_step, *own_y = y + (first + k) * n;
-            const cbp_real *own_weight = weight ? weight + (first + k) * weight_step : NULL;
-            for (size_t i = 0, at = k; i < n; i++, at += CBP_LANES) {
-                const int is_missing = own_y[i] != own_y[i];
-                are_alike = are_alike && !is_missing;
-                g.x[at] = is_missing ? 1 : own_x[i];
-                g.y[at] = is_missing ? 0 : own_y[i];
-                g.weight[at] = is_missing ? 0 : own_weight ? own_weight[i] : 1;
-            }
-        }
-        cbp_kernels_now()->choose_starts(&g, are_alike ? &shared : &own, chosen, w, b);
-        for (size_t k = 0; k < lanes; k++) {
-            cbp_real *to = params + (first + k) * 2 * layers;
-            memcpy(to, candidates + (chosen[k] > 0 ? (size_t)chosen[k] : 0) * 2 * layers, 2 * layers * sizeof *to);
-            if (own.is_linear && chosen[k] >= 0) {
-                to[last_w] = w[k];
-                to[last_b] = b[k];
-            }
-            for (size_t j = 0; j < 2 * layers; j++) {
-                to[j] = cbp_is_free(frozen, j) ? cbp_bounded(&kind, j, to[j]) : to[j];
-            }
-        }
-    }
-    return CBP_OK;
-}
-
 /* ---- the call --------------------------------------------------------------------------------------------------- */
 
 static int check(const many *s)
 {
     const cbp_fits *fits = s->fits;
-    if (!fits || !fits->params || !fits->status || !fits->iterations || !fits->loss || !fits->variance || !fits->errors ||
-        !fits->determined || (s->n > 0 && s->chains > 0 && (!s->x || !s->y))) {
+    if (!fits || !fits->params || !fits->status || !fits->iterations || !fits->loss || !fits->weight || !fits->variance ||
+        !fits->left_over || !fits->errors || !fits->determined || (s->n > 0 && s->chains > 0 && (!s->x || !s->y))) {
         return CBP_ERROR_NULL;
     }
     /* an example and a start that nobody objects to: what is left is the kind of fit */
@@ -515,8 +421,8 @@ int cbp_fit_many(const unsigned char *activations, const unsigned char *frozen, 
     while (s.skipped + 1 < layers && !cbp_is_free(frozen, 2 * s.skipped) && !cbp_is_free(frozen, 2 * s.skipped + 1)) {
         s.skipped++;
     }
-    work += (ALIGNED - (uintptr_t)work / sizeof *work % ALIGNED) % ALIGNED;
-    size_t *places = (size_t *)(void *)taken(&work, places_len(s.free));
+    work = cbp_aligned(work);
+    size_t *places = (size_t *)(void *)cbp_taken(&work, places_len(s.free));
     cbp_lanes g = {.activations = activations + s.skipped, .frozen = frozen ? frozen + 2 * s.skipped : NULL,
                    .layers = layers - s.skipped, .free = s.free, .n = n, .criterion = criterion,
                    .tolerance = options->tolerance, .patience = PATIENCE};
@@ -526,12 +432,12 @@ int cbp_fit_many(const unsigned char *activations, const unsigned char *frozen, 
         place_lanes(&g, g.layers, &work);
         place_done(&done, &g, &work);
     }
-    s.inputs = taken(&work, n);
-    s.one_x = taken(&work, n);
-    s.one_y = taken(&work, n);
-    s.one_weight = taken(&work, n);
-    s.covariance = taken(&work, 4 * layers * layers);
-    cbp_real *low = taken(&work, s.free), *high = taken(&work, s.free);
+    s.inputs = cbp_taken(&work, n);
+    s.one_x = cbp_taken(&work, n);
+    s.one_y = cbp_taken(&work, n);
+    s.one_weight = cbp_taken(&work, n);
+    s.covariance = cbp_taken(&work, 4 * layers * layers);
+    cbp_real *low = cbp_taken(&work, s.free), *high = cbp_taken(&work, s.free);
     s.careful = work;
     const int status = check(&s);
     if (status != CBP_OK) {

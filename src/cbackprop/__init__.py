@@ -5,6 +5,7 @@ A chain has L layers of one unit each, z = w a + b and a = act(z); see `Chain`.
 
 from . import curves
 from ._core import ACTIVATIONS, Chain, __version__
+from .chain_array import ChainArray
 from .curve import Curve
 from .curve_fit import CurveFit
 from .errors import (
@@ -16,6 +17,7 @@ from .errors import (
     ShapeError,
 )
 from .fitting import FitProgress, FitResult, Objective, fit
+from .many import FitManyResult, fit_many
 from .model_file import load
 from .trace import Trace
 
@@ -24,8 +26,10 @@ __all__ = [
     "ActivationError",
     "CBackpropError",
     "Chain",
+    "ChainArray",
     "Curve",
     "CurveFit",
+    "FitManyResult",
     "FitProgress",
     "FitResult",
     "InputTypeError",
@@ -37,5 +41,6 @@ __all__ = [
     "__version__",
     "curves",
     "fit",
+    "fit_many",
     "load",
 ]

@@ -1216,3 +1216,4 @@ def rebuild(cls, params, activations, frozen):
 
 
 include "_fit.pxi"
+include "_many.pxi"

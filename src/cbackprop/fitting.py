@@ -318,14 +318,14 @@ def fit(
         inputs, targets, weights, finite = examples_of(x, y, sample_weight)
         x, y = inputs[finite], targets[finite]
         sample_weight = None if weights is None else weights[finite]
-    iterations = _count("max_iterations", max_iterations, 2000 if code == _LM else 1000)
-    restarts = _count("restarts", restarts, 0, least=0)
-    batch = _count("batch_size", batch_size, 32 if method == "sgd" else 0, least=1)
+    iterations = count_of("max_iterations", max_iterations, 2000 if code == _LM else 1000)
+    restarts = count_of("restarts", restarts, 0, least=0)
+    batch = count_of("batch_size", batch_size, 32 if method == "sgd" else 0, least=1)
     if tolerance is None:
         tolerance = 1e-10 if code == _LM else 0.0
     if learning_rate is None:
         learning_rate = 0.01 if method == "adam" else 0.1
-    lower, upper = (None, None) if bounds is None else _bound_arrays(net, bounds)
+    lower, upper = (None, None) if bounds is None else bound_arrays(net, bounds)
     loss_code = _core.code_of_loss(loss, loss_scale)
     seed = 0
     if batch or restarts:
@@ -342,9 +342,9 @@ def fit(
         loss_code,
         loss_scale,
         iterations,
-        _number("tolerance", tolerance, 0.0, math.inf),
-        _number("learning_rate", learning_rate, 0.0, math.inf),
-        _number("momentum", 0.9 if momentum is None else momentum, 0.0, 1.0),
+        number_of("tolerance", tolerance, 0.0, math.inf),
+        number_of("learning_rate", learning_rate, 0.0, math.inf),
+        number_of("momentum", 0.9 if momentum is None else momentum, 0.0, 1.0),
         batch,
         restarts,
         seed,
@@ -461,7 +461,7 @@ _USERS: Final = MappingProxyType(
 )
 
 
-def _count(argument: str, value: int | None, default: int, least: int = 1) -> int:
+def count_of(argument: str, value: int | None, default: int, least: int = 1) -> int:
     if value is None:
         return default
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
@@ -471,7 +471,7 @@ def _count(argument: str, value: int | None, default: int, least: int = 1) -> in
     return int(value)
 
 
-def _number(argument: str, value: float, low: float, high: float) -> float:
+def number_of(argument: str, value: float, low: float, high: float) -> float:
     if not isinstance(value, int | float | np.integer | np.floating):
         raise InputTypeError(f"{argument}: expected a number, got {value!r}")
     value = _as_float(argument, value)
@@ -488,7 +488,7 @@ def _as_float(argument: str, number: float) -> float:
         raise ParameterError(f"{argument}: an integer beyond the largest float") from None
 
 
-def _bound_arrays(net: Chain, bounds: Bounds) -> tuple[Vector, Vector]:
+def bound_arrays(net: Chain, bounds: Bounds) -> tuple[Vector, Vector]:
     """Lower and upper bounds of all parameters; infinite where there is none."""
     lower, upper = np.full(2 * net.layers, -math.inf), np.full(2 * net.layers, math.inf)
     places = {name: k for k, name in enumerate(net.param_names)}

@@ -1,39 +1,9 @@
 /* Descents: where they arrive, what they return however they end, and when they refuse. */
-#include "check.h"
+#include "fit_call.h"
 
-#ifdef CBP_SINGLE
-#define HUGE_REAL FLT_MAX
-#else
-#define HUGE_REAL DBL_MAX
-#endif
-
-/* ---- one call ---------------------------------------------------------------------------------------------------- */
-
-/* A fit with all that it reads, so that a test says only what matters to it. */
-typedef struct call {
-    const unsigned char *activations, *frozen;
-    const cbp_real *lower, *upper, *x, *y, *weight;
-    size_t layers, n;
-    cbp_fit_options options;
-    size_t *order;
-    cbp_fit_info info;
-} call;
-
-static call fit_of(const unsigned char *activations, size_t layers, const cbp_real *x, const cbp_real *y, size_t n)
-{
-    call c = {.activations = activations, .x = x, .y = y, .layers = layers, .n = n};
-    CHECK(cbp_fit_defaults(&c.options) == CBP_OK);
-    return c;
-}
-
-/* Memory of exactly the length that the library asks for; what it holds on entry must not matter. */
 static int fit(call *c, cbp_real *params)
 {
-    const size_t len = cbp_fit_descent_work_len(c->layers, c->options.batch_size);
-    cbp_real *work = numbers(len);
-    for (size_t k = 0; k < len; k++) {
-        work[k] = R(NAN);
-    }
+    cbp_real *work = spoilt(cbp_fit_descent_work_len(c->layers, c->options.batch_size));
     const int status = cbp_fit_descent(c->activations, c->frozen, c->lower, c->upper, c->x, c->y, c->weight, c->layers,
                                        c->n, &c->options, work, c->order, params, &c->info);
     free(work);
@@ -59,38 +29,10 @@ static void check_info(const call *c, const cbp_real *params)
     free(gradient);
 }
 
-/* Counts its calls, keeps what it was told last, and stops the fit at the call `stop_at`. */
-typedef struct watcher {
-    size_t calls, stop_at, last_param;
-    cbp_fit_info last;
-    cbp_real param;
-} watcher;
-
-static int watch(void *user, const cbp_fit_info *info)
-{
-    watcher *w = user;
-    w->last = *info;
-    w->param = info->params[w->last_param];
-    return ++w->calls == w->stop_at;
-}
-
-static void watch_fit(call *c, watcher *w)
-{
-    w->last_param = 2 * c->layers - 1;
-    c->options.progress = watch;
-    c->options.user = w;
-}
-
 /* ---- problems ---------------------------------------------------------------------------------------------------- */
-
-static const unsigned char line[] = {CBP_IDENTITY}, neuron[] = {CBP_SIGMOID};
-static const unsigned char two_lines[] = {CBP_IDENTITY, CBP_IDENTITY};
-static const unsigned char only_w[] = {0, 1}, only_b[] = {1, 0};
 
 /* A constant, fitted by b alone: E = (b - 1)^2, so that a step of gradient descent multiplies b - 1 by
  * 1 - 2 learning_rate. */
-static const cbp_real zeros[] = {0, 0}, ones[] = {1, 1};
-
 static call fit_of_constant(double learning_rate)
 {
     call c = fit_of(line, 1, zeros, ones, 2);
@@ -99,21 +41,17 @@ static call fit_of_constant(double learning_rate)
     return c;
 }
 
-/* Points about a line, weights of which some are 0, others that only choose, and the line of least squares. */
-enum { POINTS = 40 };
-static cbp_real point_x[POINTS], point_y[POINTS], point_weight[POINTS], point_chosen[POINTS];
+/* Weights of the points that only choose. */
+static cbp_real point_chosen[POINTS];
 
-static void fill_points(void)
+static void fill_chosen(void)
 {
-    check_state = 11;
     for (size_t i = 0; i < POINTS; i++) {
-        point_x[i] = R(random_between(-1, 1));
-        point_y[i] = R(2 * (double)point_x[i] - 1 + random_between(-0.2, 0.2));
-        point_weight[i] = i % 3 ? R(random_between(0, 2)) : 0;
         point_chosen[i] = i % 3 ? 2 : 0;
     }
 }
 
+/* The line through the points. */
 static void least_squares(const cbp_real *weight, double *w, double *b)
 {
     double sum = 0, x = 0, y = 0, xx = 0, xy = 0;
@@ -175,7 +113,6 @@ static void test_nielsen(void)
  * 1/2 in t = log(1/u0 - 1)/4. Steps h of t lag by about h t of log u, which is 0.6 h at 1/2. */
 static void test_balanced_chain(void)
 {
-    const unsigned char weights_only[] = {0, 1, 0, 1};
     const double h = 1e-3, half = log(1e4 - 1) / 4;
     cbp_real params[] = {R(0.01), 0, R(0.01), 0};
     call c = fit_of(two_lines, 2, ones, ones, 2);
@@ -315,17 +252,13 @@ static int is_permutation(const size_t *order, size_t n)
     return found == n;
 }
 
-enum { MANY = 3 * CBP_BLOCK + 77 };
-static cbp_real many_x[MANY], many_y[MANY], many_weight[MANY];
+static cbp_real many_weight[MANY];
 static size_t many_order[MANY];
 
 /* Most weights 0, so that many batches are without any; the others powers of 2, which leave the bits alone. */
-static void fill_many(void)
+static void fill_many_weights(void)
 {
-    check_state = 13;
     for (size_t i = 0; i < MANY; i++) {
-        many_x[i] = R(random_between(-2, 2));
-        many_y[i] = R(random_between(-1, 1));
         many_weight[i] = random_below(4) ? 0 : R(ldexp(1, (int)random_below(3)));
     }
 }
@@ -587,7 +520,7 @@ static void test_best_or_last(void)
         check_info(&c, params);
         /* The progress function saw the last. */
         CHECK(w.last.iterations == passed && same(w.last.loss, history[passed]));
-        CHECK(near((double)w.param, 1 - pow(-1.5, (double)passed), 0, 2));
+        CHECK(near((double)w.params[1], 1 - pow(-1.5, (double)passed), 0, 2));
         CHECK(near((double)w.last.loss, pow(1.5, 2 * (double)passed), 0, 4));
     }
 
@@ -602,24 +535,6 @@ static void test_best_or_last(void)
     params[1] = 3;
     c.options.tolerance = 1;
     CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_CONVERGED && params[1] == R(1.5));
-}
-
-/* So many layers that the progress function is asked every 2048 examples; all but the last are the identity. */
-enum { DEEP = 600 };
-
-static call deep_fit(cbp_real *params, unsigned char *activations, unsigned char *frozen)
-{
-    for (size_t l = 0; l < DEEP; l++) {
-        params[2 * l] = 1;
-        params[2 * l + 1] = 0;
-        activations[l] = l + 1 < DEEP ? CBP_IDENTITY : CBP_TANH;
-        frozen[2 * l] = frozen[2 * l + 1] = l + 1 < DEEP;
-    }
-    call c = fit_of(activations, DEEP, many_x, many_y, MANY);
-    c.frozen = frozen;
-    c.order = many_order;
-    c.options.max_iterations = 1;
-    return c;
 }
 
 /* Four stretches an evaluation: three questions before the first mark, three more before the second, which is one. */
@@ -677,6 +592,7 @@ static void test_stopped_batches(void)
     for (size_t batch = 1; batch < MANY; batch = 64 * batch) {
         watcher w = {0};
         call c = deep_fit(params, activations, frozen);
+        c.order = many_order;
         c.n = batch < CBP_BLOCK ? 400 : MANY;
         c.options.batch_size = batch;
         watch_fit(&c, &w);
@@ -794,23 +710,6 @@ static void test_diverged_start(void)
 
 /* ---- refusals ---------------------------------------------------------------------------------------------------- */
 
-/* Whether the fit fails with this status and writes nothing. */
-static int refuses(call *c, const cbp_real *start, int status)
-{
-    const cbp_fit_info untouched = {CBP_STOPPED, 3, 5, 7, 9, zeros};
-    cbp_real params[2], history[2] = {5, 5};
-    memcpy(params, start, sizeof params);
-    c->info = untouched;
-    c->options.history = history;
-    c->options.history_len = 2;
-    const int got = fit(c, params);
-    return got == status && same_all(params, start, 2) && history[0] == 5 && history[1] == 5 &&
-           c->info.outcome == CBP_STOPPED && c->info.iterations == 3 && c->info.evaluations == 5 && c->info.loss == 7 &&
-           c->info.gradient_norm == 9 && c->info.params == zeros;
-}
-
-static const cbp_real fine[] = {1, 0};
-
 static void test_refused_start(void)
 {
     const unsigned char logarithm[] = {CBP_LOG};
@@ -904,7 +803,9 @@ static void test_refused_arguments(void)
 int main(void)
 {
     fill_points();
+    fill_chosen();
     fill_many();
+    fill_many_weights();
     test_nielsen();
     test_balanced_chain();
     for (int weighted = 0; weighted < 2; weighted++) {

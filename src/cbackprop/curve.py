@@ -24,6 +24,11 @@ Vector: TypeAlias = NDArray[np.float64]
 _STEP: Final = 1e-100  # of complex-step derivatives
 _CANDIDATES: Final = 4
 _SAMPLE: Final = 2000  # points that candidates are ranked on
+_MOST_STRIDES: Final = 50
+_STRIDE: Final = 8.0  # by what a parameter that runs off is taken further each time
+_HELD_ITERATIONS: Final = 200  # of a fit with that parameter held
+_FLAT: Final = 1e-9  # share of the loss that counts as no fall
+_ADRIFT: Final = 1e-3  # share of a natural parameter by which it has still moved at the end
 
 # ---- what a curve is made of ---------------------------------------------------------------------
 
@@ -130,6 +135,10 @@ class Curve:
     ) -> CurveFit:
         """Fit the curve to data; it finds its own starting values.
 
+        Where the loss has no minimum, but falls for ever as parameters run off to infinity (or to
+        0, as the shape of `richards` may), they are taken so far out that it no longer falls by
+        1e-9 of itself. The status is then "not_identified", and their standard errors are infinite.
+
         Parameters
         ----------
         x, y : array_like
@@ -170,9 +179,19 @@ class Curve:
         if len(inputs) < max(free, 1):
             points = "1 point is" if len(inputs) == 1 else f"{len(inputs)} points are"
             raise ShapeError(f"x: {points} fewer than {free} parameters to fit")
-        search = _Search(self, form, inputs, targets, weights, fixed, inside)
-        found = search.best(loss=loss or self.loss, loss_scale=loss_scale, covariance=covariance)
-        fitted = search.report(found)
+        search = _Search(
+            self,
+            form,
+            inputs,
+            targets,
+            weights,
+            fixed,
+            inside,
+            loss or self.loss,
+            loss_scale,
+            covariance,
+        )
+        fitted = search.report(search.best())
         for name in bounds:
             # a bound that the chain's parameters cannot have: if it is passed, it holds
             if name not in search.mapped and not _is_within(
@@ -282,10 +301,14 @@ class _Search:
     weights: Vector | None
     fixed: Mapping[str, float]
     bounds: Mapping[str, tuple[float | None, float | None]]
+    loss: _Loss
+    loss_scale: float
+    covariance: Literal["gauss-newton", "hessian"]
 
     def __post_init__(self) -> None:
         form, names = self.form, self.curve.parameters
         self.start = 0
+        self.adrift = np.zeros(len(names), dtype=bool)  # natural parameters that run off
         # What is fixed stands in parameters of the chain that depend on nothing else: put it there.
         natural = [float(self.fixed.get(name, 1.0)) for name in names]
         held = form.chain(*natural)
@@ -327,19 +350,13 @@ class _Search:
         rising = probe[0] is not None and probe[1] is not None and probe[0] < probe[1]
         return ends if rising else ends[::-1]
 
-    def best(
-        self,
-        *,
-        loss: _Loss,
-        loss_scale: float,
-        covariance: Literal["gauss-newton", "hessian"],
-    ) -> FitResult:
+    def best(self) -> FitResult:
         """Fit from the best candidates, and keep the best of what they reach."""
         found: FitResult | None = None
         last: ParameterError | None = None
         for number, start in enumerate(self.starts()):
             try:
-                result = self.fit_from(start, loss, loss_scale, covariance)
+                result = self.fit_from(start)
             except ParameterError as error:  # a start without a finite loss
                 last = error
                 continue
@@ -350,34 +367,75 @@ class _Search:
         if self.form.settle is not None:
             settled = self.form.settle(found.params)
             if not np.array_equal(settled, found.params):
-                start = found.chain.copy()
-                start.params[:] = settled
-                found = self.fit_from(start, loss, loss_scale, covariance)
-        return found
+                found = self.fit_from(self.chain_of(settled, self.frozen))
+        return self.follow(found) if found.status == "max_iterations" else found
 
-    def fit_from(
-        self,
-        start: Chain,
-        loss: _Loss,
-        loss_scale: float,
-        covariance: Literal["gauss-newton", "hessian"],
-    ) -> FitResult:
+    def fit_from(self, start: Chain, max_iterations: int | None = None) -> FitResult:
         """Fit from one start."""
+        limits = {name: pair for name, pair in self.limits.items() if name not in start.frozen}
         return fit(
             start,
             self.x,
             self.y,
-            loss=loss,
-            loss_scale=loss_scale,
+            loss=self.loss,
+            loss_scale=self.loss_scale,
             sample_weight=self.weights,
-            bounds=self.limits or None,
-            covariance=covariance,
+            bounds=limits or None,
+            max_iterations=max_iterations,
+            covariance=self.covariance,
         )
+
+    def follow(self, found: FitResult) -> FitResult:
+        """Go on from where a search has crept: often parameters run off while the loss still falls.
+
+        One of them is held further and further out, and the others are fitted, until the loss no
+        longer falls: it has no minimum then. If it only rises, a minimum is near.
+        """
+        ways = [
+            (int(place), factor)
+            for place in np.flatnonzero(found.chain.free)
+            for factor in (_STRIDE, 1.0 / _STRIDE)
+        ]
+        way: tuple[int, float] | None = None
+        for _ in range(_MOST_STRIDES):
+            step = None if way is None else self.held_fit(found, *way)
+            if step is None or step.loss > found.loss * (1.0 + _FLAT):
+                tried = [(self.held_fit(found, *way), way) for way in ways]
+                step, way = min(
+                    tried, key=lambda pair: math.inf if pair[0] is None else pair[0].loss
+                )
+            if step is None or step.loss > found.loss * (1.0 + _FLAT):
+                break
+            before, found = found, step
+            if before.loss <= found.loss * (1.0 + _FLAT):
+                now, then = self.natural_values(found), self.natural_values(before)
+                self.adrift = ~(np.abs(now - then) <= _ADRIFT * np.abs(now))
+                if found.converged:
+                    found.status = "not_identified"
+                return found
+        return self.fit_from(self.chain_of(found.params, self.frozen))
+
+    def held_fit(self, found: FitResult, place: int, factor: float) -> FitResult | None:
+        """Fit with one parameter held at a multiple of what it was; None if that cannot be."""
+        name = found.chain.param_names[place]
+        low, high = _ends(name, self.limits.get(name, (None, None)))
+        params = found.params.copy()
+        params[place] = min(max(float(params[place]) * factor, low), high)
+        if params[place] == found.params[place]:
+            return None
+        try:
+            return self.fit_from(self.chain_of(params, (*self.frozen, name)), _HELD_ITERATIONS)
+        except ParameterError:  # the loss there is not finite, or nothing is left to fit
+            return None
+
+    def chain_of(self, params: Vector, frozen: tuple[str, ...]) -> Chain:
+        """Make a chain of the form."""
+        return Chain(params[::2], params[1::2], self.form.activations, frozen)
 
     def starts(self) -> list[Chain]:
         """Make the best candidates by loss, best first."""
         layers = len(self.form.activations)
-        chain = Chain(np.zeros(layers), np.zeros(layers), self.form.activations, self.frozen)
+        chain = self.chain_of(np.zeros(2 * layers), self.frozen)
         places = {name: k for k, name in enumerate(chain.param_names)}
         x, y, weights = self.sample()
         last_layer = _LastLayer(chain, x, y, weights)
@@ -396,12 +454,7 @@ class _Search:
                 if math.isfinite(value):
                     ranked.append((value, number, chain.params.copy()))
         ranked.sort(key=lambda entry: entry[:2])
-        best = []
-        for _, _, found in ranked[:_CANDIDATES]:
-            start = chain.copy()
-            start.params[:] = found
-            best.append(start)
-        return best
+        return [self.chain_of(params, self.frozen) for _, _, params in ranked[:_CANDIDATES]]
 
     def sample(self) -> tuple[Vector, Vector, Vector | None]:
         """Take points enough to rank candidates, evenly through the order of x."""
@@ -419,11 +472,15 @@ class _Search:
         except ZeroDivisionError:
             return [complex(math.nan)] * len(self.curve.parameters)
 
+    def natural_values(self, found: FitResult) -> Vector:
+        """Natural parameters of a fit."""
+        return np.array([value.real for value in self.natural(found.params.tolist())])
+
     def report(self, found: FitResult) -> CurveFit:
         """Natural parameters and their covariance."""
-        params = [float(value) for value in found.params]
+        params = found.params.tolist()
         names = self.curve.parameters
-        natural = np.array([value.real for value in self.natural(params)])
+        natural = self.natural_values(found)
         slopes = np.empty((len(names), len(params)))
         for k in range(len(params)):
             stepped: list[complex] = list(params)
@@ -438,7 +495,7 @@ class _Search:
         still = ~np.any(slopes[:, moving] != 0, axis=1)
         matrix[still, :] = matrix[:, still] = 0.0
         for k in range(len(names)):
-            if np.any(slopes[k, unknown] != 0) or math.isnan(natural[k]):
+            if self.adrift[k] or np.any(slopes[k, unknown] != 0) or math.isnan(natural[k]):
                 matrix[k, :] = matrix[:, k] = math.nan
                 matrix[k, k] = math.inf
         message = found.message.partition(";")[0]

@@ -49,7 +49,8 @@ class CurveFit:
     chain : Chain
         Computes the fitted curve.
     result : FitResult
-        The fit of the chain: status, message, iterations, ....
+        The fit of the chain: status, message, iterations, .... Where parameters run off to
+        infinity, with the one held that was taken there.
     start : int
         Which of the candidates, best first, led to this minimum: 0 is the self-start, the others
         are tried in case theirs is lower.

@@ -28,6 +28,7 @@ _MOST_STRIDES: Final = 50
 _STRIDE: Final = 8.0  # by what a parameter that runs off is taken further each time
 _HELD_ITERATIONS: Final = 200  # of a fit with that parameter held
 _FLAT: Final = 1e-9  # share of the loss that counts as no fall
+_ROUNDING: Final = 1e-28  # the same, of the mean square of the targets
 _ADRIFT: Final = 1e-3  # share of a natural parameter by which it has still moved at the end
 
 # ---- what a curve is made of ---------------------------------------------------------------------
@@ -137,7 +138,8 @@ class Curve:
 
         Where the loss has no minimum, but falls for ever as parameters run off to infinity (or to
         0, as the shape of `richards` may), they are taken so far out that it no longer falls by
-        1e-9 of itself. The status is then "not_identified", and their standard errors are infinite.
+        1e-9 of itself. The fit is then not converged, its status is "not_identified", and the
+        standard errors of these parameters are infinite.
 
         Parameters
         ----------
@@ -397,23 +399,29 @@ class _Search:
             for factor in (_STRIDE, 1.0 / _STRIDE)
         ]
         way: tuple[int, float] | None = None
+        rounding = _ROUNDING * float(np.mean(self.y**2))
         for _ in range(_MOST_STRIDES):
+            blur = _FLAT * found.loss + rounding
             step = None if way is None else self.held_fit(found, *way)
-            if step is None or step.loss > found.loss * (1.0 + _FLAT):
+            if step is None or step.loss > found.loss + blur:
                 tried = [(self.held_fit(found, *way), way) for way in ways]
                 step, way = min(
                     tried, key=lambda pair: math.inf if pair[0] is None else pair[0].loss
                 )
-            if step is None or step.loss > found.loss * (1.0 + _FLAT):
+            if step is None or step.loss > found.loss + blur:
                 break
-            before, found = found, step
-            if before.loss <= found.loss * (1.0 + _FLAT):
-                now, then = self.natural_values(found), self.natural_values(before)
-                self.adrift = ~(np.abs(now - then) <= _ADRIFT * np.abs(now))
-                if found.converged:
-                    found.status = "not_identified"
-                return found
+            if step.loss >= found.loss - blur:
+                return self.without_minimum(found, step)
+            found = step
         return self.fit_from(self.chain_of(found.params, self.frozen))
+
+    def without_minimum(self, before: FitResult, found: FitResult) -> FitResult:
+        """Say what still runs off while the loss falls no longer."""
+        now, then = self.natural_values(found), self.natural_values(before)
+        self.adrift = ~(np.abs(now - then) <= _ADRIFT * np.abs(now))
+        found.status, found.converged = "not_identified", False
+        found.message = "no minimum: the loss falls for ever"
+        return found
 
     def held_fit(self, found: FitResult, place: int, factor: float) -> FitResult | None:
         """Fit with one parameter held at a multiple of what it was; None if that cannot be."""

@@ -60,7 +60,7 @@ class CurveFit:
     covariance : ndarray, shape (k, k)
         Of the natural parameters, in the order of `params`.
     rss, residual_sd, df, converged, status, message
-        As in `FitResult`.
+        As in `FitResult`; without a minimum the status is "not_identified" and nothing converged.
     r2 : float
         1 - rss / sum(weight (y - mean)^2).
     log_likelihood, aic, bic : float

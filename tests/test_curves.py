@@ -430,6 +430,11 @@ def test_summary_shows_every_parameter() -> None:
             "ParameterError",
             "is above",
         ),
+        (
+            lambda: curves.logistic4.fit(DOSE, DOSE, bounds={"top": ("a", 1)}),  # type: ignore[dict-item]
+            "InputTypeError",
+            "bounds['top']: low is 'a'",
+        ),
         (lambda: curves.logistic4.fit(DOSE[:3], DOSE[:3]), "ShapeError", "3 points"),
         (lambda: curves.logistic4.fit(DOSE, DOSE[:3]), "ShapeError", "shape"),
         (lambda: curves.logistic4.fit(-DOSE, DOSE), "ParameterError", "x[1]: -0.01"),

@@ -204,5 +204,5 @@ int main(void)
     test_separable();
     test_stationary();
     test_units();
-    return check_done("test_fit_losses");
+    return check_done("test_fit_lm_losses");
 }

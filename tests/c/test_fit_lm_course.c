@@ -512,5 +512,5 @@ int main(void)
     test_refused_start();
     test_refused_arguments();
     test_refused_nulls();
-    return check_done("test_fit_course");
+    return check_done("test_fit_lm_course");
 }

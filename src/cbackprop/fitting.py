@@ -42,7 +42,7 @@ _OUTCOMES: Final = MappingProxyType(
     }
 )
 _AT_BOUND, _UNDETERMINED = 2, 3  # of enum cbp_determined
-_ERROR_BOUNDS, _ERROR_START, _ERROR_START_LOSS, _ERROR_DATA = -17, -18, -19, -20  # of cbp_status
+_ERROR_START, _ERROR_START_LOSS, _ERROR_DATA = -18, -19, -20  # of cbp_status
 _ERROR_FEW_EXAMPLES: Final = -16
 _HISTORY_MOST: Final = 1_000_000
 
@@ -502,19 +502,27 @@ def bound_arrays(net: Chain, bounds: Bounds) -> tuple[Vector, Vector]:
             )
         if name in net.frozen:
             raise ParameterError(f"bounds: {name!r} is frozen and cannot have bounds")
-        try:
-            low, high = pair
-        except (TypeError, ValueError):
-            raise ParameterError(
-                f"bounds[{name!r}]: {pair!r}; expected (low, high), None for no bound"
-            ) from None
-        for end, value, to in (("low", low, lower), ("high", high, upper)):
-            if value is None:
-                continue
-            if not isinstance(value, int | float | np.integer | np.floating):
-                raise InputTypeError(f"bounds[{name!r}]: {end} is {value!r}; expected a number")
-            to[places[name]] = _as_float(f"bounds[{name!r}]", value)
+        lower[places[name]], upper[places[name]] = ends_of(name, pair)
     return lower, upper
+
+
+def ends_of(name: str, pair: tuple[float | None, float | None]) -> tuple[float, float]:
+    """Give both ends of a bound, infinite where there is none."""
+    try:
+        low, high = pair
+    except (TypeError, ValueError):
+        raise ParameterError(
+            f"bounds[{name!r}]: {pair!r}; expected (low, high), None for no bound"
+        ) from None
+    for end, value in (("low", low), ("high", high)):
+        if not isinstance(value, int | float | np.integer | np.floating | None):
+            raise InputTypeError(f"bounds[{name!r}]: {end} is {value!r}; expected a number")
+    where = f"bounds[{name!r}]"
+    low = -math.inf if low is None else _as_float(where, low)
+    high = math.inf if high is None else _as_float(where, high)
+    if not low <= high:
+        raise ParameterError(f"{where}: low {low!r} is above high {high!r}")
+    return low, high
 
 
 def examples_of(
@@ -561,14 +569,11 @@ def _refusal(
         text = f"x: {np.size(y)} examples are fewer than {free} free parameters"
         if sample_weight is not None:
             text += ", or fewer of them have a weight above 0"
-    elif status in (_ERROR_BOUNDS, _ERROR_START):
+    elif status == _ERROR_START:
         for k, name in enumerate(net.param_names):
             low = -math.inf if lower is None else float(lower[k])
             high = math.inf if upper is None else float(upper[k])
             value = float(net.params[k])
-            if not low <= high:
-                text = f"bounds[{name!r}]: low {low!r} is above high {high!r}"
-                break
             if name not in net.frozen and not (low <= value <= high and math.isfinite(value)):
                 where = "" if lower is None else f" within the bounds {low!r} and {high!r}"
                 text = f"net: {name} = {value!r}; expected a finite start{where}"

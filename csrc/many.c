@@ -388,7 +388,7 @@ static void fit_in_lanes(many *s, cbp_lanes *g, cbp_lanes *done)
 static int check(const many *s)
 {
     const cbp_fits *fits = s->fits;
-    if (!fits || !fits->params || !fits->status || !fits->iterations || !fits->loss || !fits->weight || !fits->variance ||
+    if (!fits->status || !fits->iterations || !fits->loss || !fits->weight || !fits->variance ||
         !fits->left_over || !fits->errors || !fits->determined || (s->n > 0 && s->chains > 0 && (!s->x || !s->y))) {
         return CBP_ERROR_NULL;
     }
@@ -399,7 +399,7 @@ static int check(const many *s)
     kind.x = kind.y = &example;
     kind.n = 1;
     kind.info = &info;
-    for (size_t k = 0; kind.layers <= CBP_MOST_LAYERS && k < 2 * kind.layers; k++) {
+    for (size_t k = 0; k < 2 * kind.layers; k++) {
         s->careful[k] = cbp_bounded(&kind, k, 0);
     }
     return cbp_fit_check(&kind, s->careful);
@@ -414,8 +414,12 @@ int cbp_fit_many(const unsigned char *activations, const unsigned char *frozen, 
     many s = {.kind = {activations, frozen, lower, upper, NULL, NULL, NULL, layers, 0, criterion, options, NULL},
               .x = x, .y = y, .weight = weight, .n = n, .x_step = x_step, .weight_step = weight_step, .chains = chains,
               .fits = fits};
-    if (!work || !activations || !options) {
+    if (!work || !options || !fits) {
         return CBP_ERROR_NULL;
+    }
+    int status = cbp_check_chain(&(cbp_chain){fits->params, activations, layers});
+    if (status != CBP_OK) {
+        return status;
     }
     s.free = cbp_count_free(frozen, layers);
     while (s.skipped + 1 < layers && !cbp_is_free(frozen, 2 * s.skipped) && !cbp_is_free(frozen, 2 * s.skipped + 1)) {
@@ -439,7 +443,7 @@ int cbp_fit_many(const unsigned char *activations, const unsigned char *frozen, 
     s.covariance = cbp_taken(&work, 4 * layers * layers);
     cbp_real *low = cbp_taken(&work, s.free), *high = cbp_taken(&work, s.free);
     s.careful = work;
-    const int status = check(&s);
+    status = check(&s);
     if (status != CBP_OK) {
         return status;
     }

@@ -26,6 +26,7 @@ typedef struct many {
     const cbp_fits *fits;
     size_t free, skipped;   /* parameters; leading layers that are frozen */
     int shares_x;           /* the lanes' inputs stand there, for all chains */
+    int stops;              /* the progress function has said so */
     load loads[CBP_LANES];  /* what the lanes carry */
     load done[CBP_LANES];   /* what those did that wait to be finished together */
     size_t waiting;
@@ -119,7 +120,7 @@ static void give_up(const many *s, size_t chain, int status)
 }
 
 /* The careful fit, of the examples that are not missing. */
-static void fit_one(const many *s, size_t chain)
+static void fit_one(many *s, size_t chain)
 {
     const cbp_real *x = s->x + chain * s->x_step, *y = s->y + chain * s->n;
     const cbp_real *weight = s->weight ? s->weight + chain * s->weight_step : NULL;
@@ -130,6 +131,10 @@ static void fit_one(const many *s, size_t chain)
     cbp_real *covariance = s->fits->covariance ? s->fits->covariance + chain * all * all : s->covariance;
     unsigned char *determined = s->fits->determined + chain * all;
     cbp_real total = 0, count = 0;
+    if (s->stops) {
+        give_up(s, chain, CBP_STOPPED);
+        return;
+    }
     one.n = 0;
     for (size_t i = 0; i < s->n; i++) {
         if (y[i] == y[i]) {
@@ -153,6 +158,7 @@ static void fit_one(const many *s, size_t chain)
         give_up(s, chain, status == CBP_ERROR_EMPTY ? CBP_ERROR_FEW_EXAMPLES : status);
         return;
     }
+    s->stops = info.outcome == CBP_STOPPED;
     s->fits->status[chain] = info.outcome;
     s->fits->iterations[chain] = info.iterations;
     s->fits->loss[chain] = info.loss;
@@ -220,7 +226,7 @@ static void refill(many *s, cbp_lanes *g, size_t lane)
     g->state[lane] = CBP_LANE_IDLE;
     while (s->next < s->chains && g->state[lane] == CBP_LANE_IDLE) {
         const size_t chain = s->next++;
-        if (!load_lane(s, g, lane, chain)) {
+        if (s->stops || !load_lane(s, g, lane, chain)) {
             fit_one(s, chain);
         }
     }
@@ -338,10 +344,11 @@ static void load_shared(const many *s, cbp_lanes *g)
 }
 
 /* Which progress the caller hears of: how many chains have been taken up. */
-static int is_stopped(const many *s)
+static void tell(many *s)
 {
     const cbp_fit_info info = {CBP_RUNNING, s->next, s->next, (cbp_real)NAN, (cbp_real)NAN, s->fits->params};
-    return s->kind.options->progress && s->kind.options->progress(s->kind.options->user, &info);
+    const cbp_fit_options *options = s->kind.options;
+    s->stops = s->stops || (options->progress && options->progress(options->user, &info));
 }
 
 static void fit_in_lanes(many *s, cbp_lanes *g, cbp_lanes *done)
@@ -362,19 +369,16 @@ static void fit_in_lanes(many *s, cbp_lanes *g, cbp_lanes *done)
     }
     while (running > 0) {
         cbp_kernels_now()->fit_lanes(g);
-        const int stops = is_stopped(s);
+        tell(s);
         for (size_t k = 0; k < CBP_LANES; k++) {
             if (g->state[k] == CBP_LANE_DONE) {
                 set_aside(s, g, k, done);
             } else if (g->state[k] == CBP_LANE_HANDED) {
                 fit_one(s, s->loads[k].chain);
-            } else if (stops && g->state[k] == CBP_LANE_RUNNING) {
+            } else if (s->stops && g->state[k] == CBP_LANE_RUNNING) {
                 give_up(s, s->loads[k].chain, CBP_STOPPED);
             } else {
                 continue;
-            }
-            for (; stops && s->next < s->chains; s->next++) {
-                give_up(s, s->next, CBP_STOPPED);
             }
             refill(s, g, k);
             running -= g->state[k] == CBP_LANE_IDLE;
@@ -461,13 +465,9 @@ int cbp_fit_many(const unsigned char *activations, const unsigned char *frozen, 
         s.shares_x = share_inputs(&s);
         fit_in_lanes(&s, &g, &done);
     }
-    for (int stops = 0; s.next < chains; s.next++) {
-        if (stops) {
-            give_up(&s, s.next, CBP_STOPPED);
-        } else {
-            fit_one(&s, s.next);
-            stops = is_stopped(&s);
-        }
+    for (; s.next < chains; s.next++) {
+        fit_one(&s, s.next);
+        tell(&s);
     }
     return CBP_OK;
 }

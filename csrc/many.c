@@ -433,7 +433,8 @@ int cbp_fit_many(const unsigned char *activations, const unsigned char *frozen, 
     size_t *places = (size_t *)(void *)cbp_taken(&work, places_len(s.free));
     cbp_lanes g = {.activations = activations + s.skipped, .frozen = frozen ? frozen + 2 * s.skipped : NULL,
                    .layers = layers - s.skipped, .free = s.free, .n = n, .criterion = criterion,
-                   .tolerance = options->tolerance, .patience = PATIENCE};
+                   .tolerance = options->tolerance,
+                   .patience = (cbp_real)(options->max_iterations < PATIENCE ? options->max_iterations : PATIENCE)};
     cbp_lanes done = g;
     const int in_lanes = n < MOST_IN_LANES && options->restarts == 0;
     if (in_lanes) {

@@ -30,7 +30,7 @@ NET = cbp.Chain(
 )
 
 
-# ---- what is loaded; the workers import this file's functions by value --------------------------
+# ---- what is loaded, by workers ------------------------------------------------------------------
 
 
 def shard(key: int) -> tuple[Floats, Floats, Floats]:
@@ -56,7 +56,7 @@ def loads(log: Path) -> list[str]:
 
 
 def logged(load: Callable[[int], Any], log: Path, victim: tuple[int, int] | None, key: int) -> Any:
-    """Load and say so; at the victim's nth load, once, wait for the end in the middle of the task."""
+    """Load and say so; at the victim's nth load, once, wait to be killed."""
     with log.open("a") as file:
         file.write(f"{key} ")
     marker = log.with_suffix(".pid")
@@ -90,23 +90,21 @@ def client() -> Iterator[Any]:
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
         ) as cluster,
-        distributed.Client(cluster) as connected,
+        distributed.Client(cluster, set_as_default=False) as connected,
     ):
         yield connected
 
 
 @pytest.fixture
 def disturbed(client: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
-    """Run something while a worker is killed in the middle of a task."""
+    """Call something with a loader, while a worker is killed in the middle of loading."""
     log = tmp_path / "log"
 
-    def run(work: Callable[[Callable[[int], Any]], Any], load: Any, victim: tuple[int, int]) -> Any:
+    def run(work: Callable[..., Any], load: Any, victim: tuple[int, int], **more: Any) -> Any:
         killer = threading.Thread(target=kill_when_asked, args=[log])
         killer.start()
-        answer = work(partial(logged, load, log, victim))
+        answer = work(load=partial(logged, load, log, victim), **more)
         killer.join()
-        key, nth = victim
-        assert loads(log).count(str(key)) > nth  # what the dead had begun was begun again
         return answer
 
     yield run
@@ -124,15 +122,17 @@ def same(a: cbp.FitResult, b: cbp.FitResult) -> bool:
 def test_a_gradient_survives_a_worker(client: Any, disturbed: Any) -> None:
     loss, gradient = dask.gradient(NET, shard, range(SHARDS), client=client)
     work = partial(dask.gradient, NET, keys=range(SHARDS), client=client)
-    again, again_gradient = disturbed(lambda load: work(load=load), shard, (4, 1))
+    again, again_gradient = disturbed(work, shard, (4, 1))
     assert loss == again
     assert gradient.tobytes() == again_gradient.tobytes()
 
 
-def test_a_fit_survives_a_worker(client: Any, disturbed: Any) -> None:
+def test_a_fit_survives_a_worker(client: Any, disturbed: Any, tmp_path: Path) -> None:
     undisturbed = dask.fit(NET, shard, range(SHARDS), client=client)
     work = partial(dask.fit, NET, keys=range(SHARDS), client=client)
-    assert same(undisturbed, disturbed(lambda load: work(load=load), shard, (4, 3)))
+    assert same(undisturbed, disturbed(work, shard, (4, 3)))
+    # what the dead had begun was begun again
+    assert loads(tmp_path / "log").count("4") >= undisturbed.n_evaluations + 1
 
 
 def contents(paths: list[Path]) -> list[dict[str, Any]]:
@@ -146,39 +146,121 @@ def contents(paths: list[Path]) -> list[dict[str, Any]]:
 def test_many_fits_survive_a_worker(client: Any, disturbed: Any, tmp_path: Path) -> None:
     paths = dask.fit_many(NET, chunk, range(CHUNKS), tmp_path / "a", client=client)
     work = partial(dask.fit_many, NET, keys=range(CHUNKS), client=client)
-    again = disturbed(lambda load: work(load=load, directory=tmp_path / "b"), chunk, (3, 1))
+    again = disturbed(work, chunk, (3, 1), directory=tmp_path / "b")
     assert [path.name for path in paths] == [f"{key}.npz" for key in range(CHUNKS)]
     assert contents(paths) == contents(again)
 
 
 DRIVER = """
 import sys
+from functools import partial
 from pathlib import Path
+
 sys.path.insert(0, sys.argv[1])
-import test_dask
-if __name__ == "__main__":
-    test_dask.drive(Path(sys.argv[2]))
+from test_dask import CHUNKS, NET, chunk, dask, distributed, logged
+
+folder = Path(sys.argv[2])
+cluster = distributed.LocalCluster(2, threads_per_worker=1, processes=False, dashboard_address=None)
+with cluster, distributed.Client(cluster):
+    load = partial(logged, chunk, folder / "log", (3, 1))
+    dask.fit_many(NET, load, range(CHUNKS), folder / "fits")
 """
 
 
-def drive(folder: Path) -> None:
-    """Be the driver of the next test."""
-    with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as two,
-        distributed.Client(two),
-    ):
-        load = partial(logged, chunk, folder / "log", (4, 1))
-        dask.fit_many(NET, load, range(CHUNKS), folder / "fits")
-
-
 def test_a_driver_killed_goes_on(client: Any, tmp_path: Path) -> None:
-    script = tmp_path / "driver.py"
-    script.write_text(DRIVER)
-    command = [sys.executable, script, Path(__file__).parent, tmp_path]
-    driver = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    marker = tmp_path / "log.pid"
-    wait_for(marker.with_name("log").with_suffix(".pid").exists)
-    fits = tmp_path / "fits"
-    wait_for(lambda: len(list(fits.glob("*.npz"))) >= CHUNKS - 2)
-    driver.kill()
-    driver.wait()
+    fits, log = tmp_path / "fits", tmp_path / "log"
+    driver = subprocess.Popen([sys.executable, "-c", DRIVER, Path(__file__).parent, tmp_path])
+    try:
+        wait_for(log.with_suffix(".pid").exists)
+        wait_for(lambda: len(list(fits.glob("*.npz"))) >= 2)
+    finally:
+        driver.kill()
+        driver.wait()
+    done = {path.name: path.stat().st_mtime_ns for path in fits.glob("*.npz")}
+    assert "3.npz" not in done
+    log.unlink()
+    load = partial(logged, chunk, log, None)
+    paths = dask.fit_many(NET, load, range(CHUNKS), fits, client=client)
+    assert {f"{key}.npz" for key in loads(log)} == {path.name for path in paths} - done.keys()
+    assert {name: (fits / name).stat().st_mtime_ns for name in done} == done
+    undisturbed = dask.fit_many(NET, chunk, range(CHUNKS), tmp_path / "again", client=client)
+    assert contents(paths) == contents(undisturbed)
+
+
+# ---- what is found -------------------------------------------------------------------------------
+
+
+def test_a_gradient_is_that_of_all_examples(client: Any) -> None:
+    # Of pieces of whole blocks: there the sums are the same, bit for bit.
+    x, y, weight = (np.concatenate(parts) for parts in zip(*map(shard, range(3)), strict=True))
+    ends = range(0, x.size, 2048)
+    pieces = [tuple(part[end : end + 2048] for part in (x, y, weight)) for end in ends]
+    with client.as_current():
+        loss, gradient = dask.gradient(NET, pieces.__getitem__, range(len(pieces)))
+    expected, expected_gradient = NET.loss_and_gradient(x, y, sample_weight=weight)
+    assert loss == expected
+    assert gradient.tobytes() == expected_gradient.tobytes()
+
+
+def test_chunks_are_fitted_as_by_themselves(client: Any, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"bounds": {"b3": (0.0, None)}, "loss": "soft_l1", "covariance": True}
+    # keys that cannot be file names
+    keys = ["a/b", "../c", "*", "d.npz"]
+    paths = dask.fit_many(NET, lambda _: chunk(5), keys, tmp_path, client=client, **options)
+    assert {path.parent for path in paths} == {tmp_path}
+    expected = cbp.fit_many(NET, *chunk(5), **options)
+    for path in paths:
+        with np.load(path) as found:
+            assert found["status"].tolist() == expected.status.tolist()
+            for name in found:
+                assert found[name].tobytes() == getattr(expected, name).tobytes(), name
+
+
+# ---- what goes wrong -----------------------------------------------------------------------------
+
+
+def spoilt(key: int) -> Any:
+    return [shard(key), shard(key)[:1], 5, (1.0, [2.0, 3.0])][key]
+
+
+def missing(key: int) -> Any:
+    if key == 1:
+        raise FileNotFoundError(f"shard {key}.csv")
+    return chunk(key)
+
+
+@pytest.mark.parametrize(("key", "error"), [(1, cbp.InputTypeError), (3, cbp.ShapeError)])
+@pytest.mark.parametrize("work", [dask.gradient, dask.fit])
+def test_a_bad_shard_is_named(client: Any, work: Any, key: int, error: Any) -> None:
+    with pytest.raises(error) as caught:
+        work(NET, spoilt, [0, key], client=client)
+    assert caught.value.__notes__ == [f"in the shard {key}"]
+
+
+def test_a_bad_chunk_costs_no_other(client: Any, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"^shard 1\.csv"):
+        dask.fit_many(NET, missing, range(4), tmp_path, client=client)
+    assert {path.name for path in tmp_path.glob("*.npz")} == {"0.npz", "2.npz", "3.npz"}
+
+
+def test_a_directory_is_of_one_job(client: Any, tmp_path: Path) -> None:
+    work = partial(dask.fit_many, NET, chunk, client=client)
+    work([0], tmp_path, bounds={"b2": (np.float64(-5), None)})
+    work([1], tmp_path, bounds={"b2": (-5, None)})
+    with pytest.raises(cbp.ParameterError, match=r"^directory: .*job\.json is of other chains"):
+        work([1], tmp_path, bounds={"b2": (-4, None)})
+    with pytest.raises(cbp.ParameterError, match=r"^keys: two are the same as text"):
+        work([1, "1"], tmp_path)
+
+
+def test_what_is_not_given() -> None:
+    with pytest.raises(cbp.ParameterError, match=r"^keys: there are none"):
+        dask.gradient(NET, shard, [])
+    with pytest.raises(cbp.ParameterError, match=r"^client: none given, and no current one"):
+        dask.gradient(NET, shard, [0])
+
+
+def test_dask_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(ImportError, match=r"pip install 'cbackprop\[dask\]'"):
+        dask.gradient(NET, shard, [0])

@@ -224,7 +224,7 @@ def _claim(path: Path, job: str) -> None:
     """Say whose results a directory holds, or see that they are this job's."""
     if not path.exists():
         write_whole(path, job.encode())
-    elif path.read_text() != job:
+    elif json.loads(path.read_text()) != json.loads(job):
         raise ParameterError(
             f"directory: {path} is of other chains or options; expected these, or a new directory"
         )
@@ -286,7 +286,8 @@ def _run(
             ) from None
     # impure: a load may find other data the next time, and what is needed again is not for long
     futures = client.map(partial(_on_shard, task, load), keys, *more, pure=False)
-    distributed.wait(futures)
+    with client.as_current():
+        distributed.wait(futures)
     return list(client.gather(futures))
 
 

@@ -37,7 +37,11 @@ class BuildExt(build_ext):
 core = Extension(
     "cbackprop._core",
     sources=["src/cbackprop/_core.pyx", *sorted(str(path) for path in Path("csrc").glob("*.c"))],
-    depends=["src/cbackprop/_fit.pxi", "src/cbackprop/_many.pxi", *(str(path) for path in Path("csrc").glob("*.h"))],
+    depends=[
+        "src/cbackprop/_fit.pxi",
+        "src/cbackprop/_many.pxi",
+        *(str(path) for path in Path("csrc").glob("*.h")),
+    ],
     include_dirs=["csrc"],
     define_macros=[("CBP_API", "")],  # nothing but the module's init function is exported
 )

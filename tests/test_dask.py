@@ -275,7 +275,7 @@ def test_a_directory_is_of_one_job(client: Any, tmp_path: Path) -> None:
 
 def test_a_wrong_option_leaves_no_trace(client: Any, tmp_path: Path) -> None:
     with pytest.raises(cbp.ParameterError, match=r"^loss: 'hubber'"):
-        dask.fit_many(NET, chunk, [0], tmp_path / "a", client=client, loss="hubber")  # type: ignore[arg-type]
+        dask.fit_many(NET, chunk, [0], tmp_path / "a", client=client, loss="hubber")
     assert not (tmp_path / "a").exists()
 
 

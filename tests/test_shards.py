@@ -114,6 +114,14 @@ def test_an_exact_fit() -> None:
     np.testing.assert_allclose(found.params, [1.0, 0.0, 1.5, -1.0, 5.0, 0.5], rtol=1e-12)
 
 
+def test_a_step_into_infinity() -> None:
+    # Undamped, the first step adds some 10^8 to the bias: such have to be shortened, not believed.
+    x = np.linspace(0.0, 5.0, 50)
+    found = fit_in(3, cbp.Chain([0.0], [-5.0], "exp"), x, 1e6 * np.exp(0.7 * x), None)
+    assert found.converged
+    np.testing.assert_allclose(found.params, [0.7, 6.0 * math.log(10.0)], rtol=1e-12)
+
+
 def test_the_cut_does_not_matter() -> None:
     y = CURVE + 0.1 * NOISE
     whole = fit_in(1, HILL, X, y, WEIGHT)
@@ -138,9 +146,9 @@ def test_what_cannot_be_fitted() -> None:
         fit_in(2, HILL, X[:8], CURVE[:8], np.array([0, 1, 0, 0, 1, 1, 0, 0], dtype=np.float64))
     with pytest.raises(cbp.ParameterError, match=r"^example 2: x = 1\.0, y = inf; expected finite"):
         shard_of(HILL, np.ones(4), [1, 1, math.inf, 1], None, loss="squared", loss_scale=1.0)
-    exp = cbp.Chain([800.0], [0.0], "exp")
-    with pytest.raises(cbp.ParameterError, match=r"^net: the loss .* not finite"):
-        fit_in(1, exp, X, CURVE, None)
+    for w in (30.0, 800.0):  # of which the square overflows, and exp(w x) itself
+        with pytest.raises(cbp.ParameterError, match=r"^net: the loss .* not finite"):
+            fit_in(3, cbp.Chain([w], [0.0], "exp"), X, CURVE, None)
     with pytest.raises(cbp.ParameterError, match=r"^sample_weight\[1\]: -1\.0"):
         shard_of(HILL, [1.0, 2.0], [1.0, 2.0], [1.0, -1.0], loss="squared", loss_scale=1.0)
 

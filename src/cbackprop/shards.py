@@ -84,15 +84,16 @@ class _Point:
 
     @property
     def is_usable(self) -> bool:
-        return math.isfinite(self.loss) and bool(
-            np.isfinite(self.rows).all() and np.isfinite(self.residuals).all()
-        )
+        """Whether the loss and the whole Jacobian are finite, and their squares."""
+        return math.isfinite(self.loss + self.squares) and bool(np.isfinite(self.lengths).all())
 
     @property
+    @np.errstate(over="ignore", invalid="ignore")
     def squares(self) -> float:
         return float(self.residuals @ self.residuals) + self.rest**2
 
     @property
+    @np.errstate(over="ignore", invalid="ignore")
     def lengths(self) -> Vector:
         """Euclidean norms of the columns of J."""
         return np.asarray(np.linalg.norm(self.rows, axis=0))
@@ -200,7 +201,8 @@ class _Search:
             radius = min(radius, length) if iteration == 0 else radius
             seen = math.inf if is_unseen and is_better else fall
             radius = _adapt(radius, length, seen, predicted, is_whole)
-            is_still = (moves <= 2 * _EPSILON * np.abs(moved.params)).all()
+            is_still = (moves <= 2 * _EPSILON * np.abs(here.chain.params)).all()
+            is_still = is_still or predicted <= here.rounding**2
             if is_better:
                 here, parabola, scaling = trial, after, after.scaling
             self.remember(here)
@@ -212,7 +214,7 @@ class _Search:
         """Put the last layer, if it is linear and free, where the squares are least."""
         held = [name for name in chain.param_names[:-2] if name not in chain.frozen]
         frozen = (*chain.frozen, *held)
-        solved = _core.rebuild(Chain, chain.params, chain.activations, chain.frozen)
+        solved = chain.copy()
         if (
             chain.activations[-1] == "identity"
             and self.loss == "squared"

@@ -42,7 +42,7 @@ _OUTCOMES: Final = MappingProxyType(
     }
 )
 _AT_BOUND, _UNDETERMINED = 2, 3  # of enum cbp_determined
-_ERROR_BOUNDS, _ERROR_START, _ERROR_START_LOSS, _ERROR_DATA = -17, -18, -19, -20  # of cbp_status
+_ERROR_START, _ERROR_START_LOSS, _ERROR_DATA = -18, -19, -20  # of cbp_status
 _ERROR_FEW_EXAMPLES: Final = -16
 _HISTORY_MOST: Final = 1_000_000
 
@@ -514,6 +514,9 @@ def bound_arrays(net: Chain, bounds: Bounds) -> tuple[Vector, Vector]:
             if not isinstance(value, int | float | np.integer | np.floating):
                 raise InputTypeError(f"bounds[{name!r}]: {end} is {value!r}; expected a number")
             to[places[name]] = _as_float(f"bounds[{name!r}]", value)
+        lowest, highest = float(lower[places[name]]), float(upper[places[name]])
+        if not lowest <= highest:
+            raise ParameterError(f"bounds[{name!r}]: low {lowest!r} is above high {highest!r}")
     return lower, upper
 
 
@@ -561,14 +564,11 @@ def _refusal(
         text = f"x: {np.size(y)} examples are fewer than {free} free parameters"
         if sample_weight is not None:
             text += ", or fewer of them have a weight above 0"
-    elif status in (_ERROR_BOUNDS, _ERROR_START):
+    elif status == _ERROR_START:
         for k, name in enumerate(net.param_names):
             low = -math.inf if lower is None else float(lower[k])
             high = math.inf if upper is None else float(upper[k])
             value = float(net.params[k])
-            if not low <= high:
-                text = f"bounds[{name!r}]: low {low!r} is above high {high!r}"
-                break
             if name not in net.frozen and not (low <= value <= high and math.isfinite(value)):
                 where = "" if lower is None else f" within the bounds {low!r} and {high!r}"
                 text = f"net: {name} = {value!r}; expected a finite start{where}"

@@ -371,8 +371,9 @@ def _squares(chains: ChainArray, job: Job) -> Vector:
 
 
 def blocks_of(chains: int) -> list[slice]:
-    """Divide so many chains."""
-    return [slice(first, min(first + _BLOCK, chains)) for first in range(0, chains, _BLOCK)]
+    """Divide so many chains; none are one empty block, for which the core checks the rest."""
+    firsts = range(0, max(chains, 1), _BLOCK)
+    return [slice(first, min(first + _BLOCK, chains)) for first in firsts]
 
 
 def run_blocks(

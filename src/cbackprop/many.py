@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import _core
 from ._core import LOSSES, Chain, real_array
 from .chain_array import ChainArray, data_of
-from .errors import InputTypeError, ParameterError, ShapeError, from_status
+from .errors import InputTypeError, ShapeError, from_status
 from .fitting import Bounds, bound_arrays, count_of, number_of
 
 if TYPE_CHECKING:
@@ -390,10 +390,12 @@ def run_blocks(
             work(block)
         return
     with ThreadPoolExecutor(min(count, len(blocks))) as pool:
-        waiting: set[Future[None]] = {pool.submit(work, block) for block in blocks}
+        waiting = {pool.submit(work, block) for block in blocks}
         try:
-            for future in wait(waiting, return_when="FIRST_EXCEPTION").done:
-                future.result()
+            while waiting:  # by and by, since not every system lets Ctrl-C end a wait
+                done, waiting = wait(waiting, timeout=0.05, return_when="FIRST_EXCEPTION")
+                for future in done:
+                    future.result()
         except BaseException:
             stop[0] = 1
             pool.shutdown(wait=False, cancel_futures=True)

@@ -387,8 +387,9 @@ class Found(NamedTuple):
 
 
 def blocks_of(chains: int, size: int) -> list[slice]:
-    """Divide so many chains."""
-    return [slice(first, min(first + size, chains)) for first in range(0, chains, size)]
+    """Divide so many chains; none are one empty block, for which the core checks the rest."""
+    firsts = range(0, max(chains, 1), size)
+    return [slice(first, min(first + size, chains)) for first in firsts]
 
 
 def run_blocks(
@@ -411,8 +412,10 @@ def run_blocks(
     with ThreadPoolExecutor(min(count, len(blocks))) as pool:
         waiting = {pool.submit(work, block) for block in blocks}
         try:
-            for future in wait(waiting, return_when="FIRST_EXCEPTION").done:
-                future.result()
+            while waiting:  # by and by, since not every system lets Ctrl-C end a wait
+                done, waiting = wait(waiting, timeout=0.05, return_when="FIRST_EXCEPTION")
+                for future in done:
+                    future.result()
         except BaseException:
             stop[0] = 1
             pool.shutdown(wait=False, cancel_futures=True)

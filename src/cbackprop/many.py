@@ -98,6 +98,7 @@ class FitManyResult:
         matrices = np.zeros((len(self), width, width))
         matrices[:, free[rows], free[columns]] = self.triangles
         matrices[:, free[columns], free[rows]] = self.triangles
+        matrices[np.isnan(self.loss)] = math.nan
         return matrices
 
     @property

@@ -342,6 +342,7 @@ ctypedef PyObject *(*vectorcall)(PyObject *, PyObject *const *, size_t, PyObject
 cdef extern from *:
     """
     #ifdef Py_LIMITED_API
+    #define PyFloat_AS_DOUBLE PyFloat_AsDouble
     #define cbp_call_by_vector(type, offset) ((void)(type), (void)(offset))
     #else
     static void cbp_call_by_vector(PyTypeObject *type, Py_ssize_t offset)
@@ -409,9 +410,10 @@ cdef class Chain:
 
     Examples
     --------
-    >>> net = Chain([1.5, -0.8], [0.1, 0.3])
+    >>> import cbackprop as cbp
+    >>> net = cbp.Chain([1.5, -0.8], [0.1, 0.3])
     >>> round(net(0.5), 6)
-    0.435577
+    0.435252
     """
 
     cdef vectorcall call

@@ -84,7 +84,11 @@ if ABI3:
 core = Extension(
     "cbackprop._core",
     sources=["src/cbackprop/_core.pyx", *sorted(str(path) for path in Path("csrc").glob("*.c"))],
-    depends=["src/cbackprop/_fit.pxi", *(str(path) for path in Path("csrc").glob("*.h"))],
+    depends=[
+        "src/cbackprop/_fit.pxi",
+        "src/cbackprop/_many.pxi",
+        *(str(path) for path in Path("csrc").glob("*.h")),
+    ],
     include_dirs=["csrc"],
     define_macros=MACROS,
     py_limited_api=ABI3,

@@ -512,6 +512,23 @@ weibull: Final = Curve(
     "asymptote - drop exp(-exp(log_rate) x^power)",
     ("asymptote", "drop", "log_rate", "power"),
     (
+        Form(  # exact too where the drop is huge and what falls a small part of it
+            ("log", "exp", "expm1", "identity"),
+            ("w1", "b1", "w3", "b3"),
+            lambda asymptote, drop, log_rate, power: (
+                1.0,
+                0.0,
+                power,
+                log_rate,
+                -1.0,
+                0.0,
+                -drop,
+                asymptote - drop,
+            ),
+            lambda w1, b1, w2, b2, w3, b3, w4, b4: (b4 - w4, -w4, b2, w2),
+            {"drop": "w4", "log_rate": "b2", "power": "w2"},
+            lambda x: ((1.0, 0.0, w, -w * m, -1.0, 0.0, 1.0, 0.0) for w, m in _steps(_logs(x))),
+        ),
         Form(
             ("log", "exp", "exp", "identity"),
             ("w1", "b1", "w3", "b3"),

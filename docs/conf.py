@@ -89,6 +89,7 @@ sphinx_gallery_conf = {
     "min_reported_time": 1e9,
     "write_computation_times": False,
     "abort_on_example_error": True,
+    "capture_repr": (),
     "plot_gallery": "True",
     "matplotlib_animations": False,
     "reset_modules": ("matplotlib",),

@@ -2,7 +2,7 @@
 The edge of stability
 =====================
 
-Gradient descent on a chain of four tanh layers. The largest eigenvalue of the Hessian, the sharpness, changes on the way. Once it
+Gradient descent on a chain of three tanh layers and a line. The largest eigenvalue of the Hessian, the sharpness, changes on the way. Once it
 exceeds 2 / learning rate the minimum ahead cannot be held, and the loss begins to swing.
 """
 

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import _core
 from ._core import LOSSES, Chain, real_array
 from .chain_array import ChainArray, data_of
-from .errors import InputTypeError, ParameterError, ShapeError, from_status
+from .errors import InputTypeError, ShapeError, from_status
 from .fitting import Bounds, bound_arrays, count_of, number_of
 
 if TYPE_CHECKING:
@@ -184,9 +184,9 @@ def fit_many(
     --------
     >>> import cbackprop as cbp
     >>> line = cbp.Chain([1.0], [0.0], "identity")
-    >>> fits = cbp.fit_many(line, [0.0, 1.0, 2.0], [[1.0, 3.0, 5.0], [0.0, 3.0, 6.0]])
+    >>> fits = cbp.fit_many(line, [0.0, 1.0, 2.0], [[1.0, 3.0, 5.0], [1.0, 4.0, 7.0]])
     >>> fits.params.round(6).tolist()
-    [[2.0, 1.0], [3.0, 0.0]]
+    [[2.0, 1.0], [3.0, 1.0]]
     """
     job = Job.of(net, x, y, sample_weight, loss, loss_scale, bounds, max_iterations, tolerance)
     found = Found.room_for(job, covariance)

@@ -58,6 +58,26 @@ static void tile_bend(cbp_criterion criterion, const cbp_real *CBP_RESTRICT w, c
     }
 }
 
+/* All that a linear last layer and the squared loss ask for, in one go: the residuals, the columns of w and b, and the push
+ * on the layer before; each multiplied by `root`. */
+CBP_INLINE void linear_columns(int guarded, const cbp_real *CBP_RESTRICT w, const cbp_real *CBP_RESTRICT b,
+                               const cbp_real *CBP_RESTRICT in, const cbp_real *CBP_RESTRICT y,
+                               const cbp_real *CBP_RESTRICT root, size_t count, cbp_real *CBP_RESTRICT residual,
+                               cbp_real *CBP_RESTRICT by_w, cbp_real *CBP_RESTRICT by_b, cbp_real *CBP_RESTRICT push)
+{
+    for (size_t start = 0; start < count; start += CBP_LANES) {
+        CBP_EACH_LANE
+        {
+            const size_t j = start + k;
+            const cbp_real factor = root[j];
+            residual[j] = CBP_PRODUCT(factor, CBP_FMA(w[k], in[j], b[k]) - y[j]);
+            by_w[j] = CBP_PRODUCT(factor, in[j]);
+            by_b[j] = factor;
+            push[j] = CBP_PRODUCT(factor, w[k]);
+        }
+    }
+}
+
 /* delta = push * slope, the push on the layer before, delta * w[k], and delta * in. */
 CBP_INLINE void backward_lanes(int guarded, const cbp_real *CBP_RESTRICT w, const cbp_real *CBP_RESTRICT slopes,
                                const cbp_real *CBP_RESTRICT in, size_t count, cbp_real *CBP_RESTRICT push,
@@ -94,35 +114,53 @@ typedef struct cbp_tile {
     size_t count;                          /* a multiple of CBP_LANES */
 } cbp_tile;
 
+/* Whether the last column tells the loss. */
+CBP_INLINE int ends_linear(const cbp_tile *tile)
+{
+    return tile->criterion.loss == CBP_SQUARED && tile->activations[tile->layers - 1] == CBP_IDENTITY;
+}
+
 /* How much work memory tile_columns needs. */
 #define CBP_TILE_WORK(layers) ((2 * (layers) + 2) * CBP_FIT_TILE)
 
 /* The rows of a tile's examples, as columns of CBP_FIT_TILE numbers: push * d a_L / d param for each parameter that is not
- * frozen, then push * lack; and error, each example's weighted loss. */
+ * frozen, then push * lack; and error, each example's weighted loss, unless that is the square of the last column. */
 CBP_INLINE void find_columns(int guarded, const cbp_tile *tile, cbp_real *work, cbp_real *columns, cbp_real *error)
 {
     const size_t layers = tile->layers, last = layers - 1, count = tile->count;
+    const int is_linear = ends_linear(tile);
     cbp_real *a = work, *slopes = a + layers * CBP_FIT_TILE, *unwanted = slopes + layers * CBP_FIT_TILE;
     cbp_real *push = unwanted + CBP_FIT_TILE;
-    for (size_t l = 0; l < layers; l++) {
-        const cbp_real *w = tile->params + 2 * l * CBP_LANES;
-        lanes_jet(tile->activations[l], w, w + CBP_LANES, l ? a + (l - 1) * CBP_FIT_TILE : tile->x, count, a + l * CBP_FIT_TILE,
-                  slopes + l * CBP_FIT_TILE);
-    }
-    const cbp_real *last_w = tile->params + 2 * last * CBP_LANES;
     size_t column = tile->free;
-    tile_bend(tile->criterion, last_w, last_w + CBP_LANES, last ? a + (last - 1) * CBP_FIT_TILE : tile->x,
-              a + last * CBP_FIT_TILE, tile->y, tile->weight, tile->root, count, error, push, columns + column * CBP_FIT_TILE);
-    multiply_column(guarded, push, count, columns + column * CBP_FIT_TILE);
-    for (size_t j = 0; tile->criterion.loss == CBP_LOG_LOSS && j < count; j++) {
-        slopes[last * CBP_FIT_TILE + j] = 1;
+    for (size_t l = 0; l < layers - (size_t)is_linear; l++) {
+        const cbp_real *w = tile->params + 2 * l * CBP_LANES;
+        lanes_jet(tile->activations[l], w, w + CBP_LANES, l ? a + (l - 1) * CBP_FIT_TILE : tile->x, count,
+                  a + l * CBP_FIT_TILE, slopes + l * CBP_FIT_TILE);
     }
-    for (size_t l = layers; l-- > 0 && column > 0;) {
+    const cbp_real *last_w = tile->params + 2 * last * CBP_LANES, *last_b = last_w + CBP_LANES;
+    const cbp_real *last_in = last ? a + (last - 1) * CBP_FIT_TILE : tile->x;
+    cbp_real *residual = columns + column * CBP_FIT_TILE;
+    if (!is_linear) {
+        tile_bend(tile->criterion, last_w, last_b, last_in, a + last * CBP_FIT_TILE, tile->y, tile->weight, tile->root,
+                  count, error, push, residual);
+        multiply_column(guarded, push, count, residual);
+        for (size_t j = 0; tile->criterion.loss == CBP_LOG_LOSS && j < count; j++) {
+            slopes[last * CBP_FIT_TILE + j] = 1;
+        }
+    }
+    for (size_t l = layers; l-- > 0 && (column > 0 || (l == last && is_linear));) {
         const int takes_b = !tile->frozen || !tile->frozen[2 * l + 1], takes_w = !tile->frozen || !tile->frozen[2 * l];
-        cbp_real *to_b = takes_b ? columns + --column * CBP_FIT_TILE : unwanted;
+        cbp_real *to_b = takes_b ? columns + --column * CBP_FIT_TILE : a + l * CBP_FIT_TILE; /* has been used */
         cbp_real *to_w = takes_w ? columns + --column * CBP_FIT_TILE : unwanted;
-        backward_lanes(guarded, tile->params + 2 * l * CBP_LANES, slopes + l * CBP_FIT_TILE,
-                       l ? a + (l - 1) * CBP_FIT_TILE : tile->x, count, push, to_b, to_w);
+        if (l == last && is_linear) {
+            linear_columns(guarded, last_w, last_b, last_in, tile->y, tile->root, count, residual, to_w, to_b, push);
+        } else {
+            backward_lanes(guarded, tile->params + 2 * l * CBP_LANES, slopes + l * CBP_FIT_TILE,
+                           l ? a + (l - 1) * CBP_FIT_TILE : tile->x, count, push, to_b, to_w);
+        }
+    }
+    for (size_t j = 0; is_linear && error && j < count; j++) {
+        error[j] = residual[j] * residual[j];
     }
 }
 

@@ -110,14 +110,16 @@ static void add_normal(int guarded, cbp_lanes *g)
     const size_t free = g->free, all = g->n * CBP_LANES;
     cbp_real *columns = g->work, *passes = columns + (free + 1) * CBP_FIT_TILE;
     cbp_real error[CBP_FIT_TILE];
+    int is_linear = 0;
     memset(g->trial_normal, 0, packed(free + 1, 0) * sizeof *g->trial_normal);
     spread(0, g->trial_loss);
     for (size_t start = 0; start < all; start += CBP_FIT_TILE) {
         const size_t count = smaller(CBP_FIT_TILE, all - start);
         const cbp_tile tile = {g->activations, g->frozen,    g->layers,         g->free,         g->criterion, g->trial,
                                g->x + start,   g->y + start, g->weight + start, g->root + start, count};
-        tile_columns(guarded, &tile, passes, columns, error);
-        for (size_t j = 0; j < count; j += CBP_LANES) {
+        is_linear = ends_linear(&tile);
+        tile_columns(guarded, &tile, passes, columns, is_linear ? NULL : error);
+        for (size_t j = 0; !is_linear && j < count; j += CBP_LANES) {
             CBP_EACH_LANE
             {
                 g->trial_loss[k] += error[j + k];
@@ -133,6 +135,9 @@ static void add_normal(int guarded, cbp_lanes *g)
                              count, g->trial_normal + packed(i, j));
             }
         }
+    }
+    if (is_linear) {
+        memcpy(g->trial_loss, g->trial_normal + packed(free, free), sizeof g->trial_loss);
     }
 }
 
@@ -610,20 +615,30 @@ static void add_moments(const cbp_lanes *g, const cbp_real *features, cbp_real c
     }
 }
 
-/* The same where all weights are 1 and the features shared. */
-static void add_shared_moments(const cbp_lanes *g, const cbp_candidates *candidates, size_t number, cbp_moments *m)
+/* fy of up to four candidates, `number` of which are wanted, where all weights are 1 and the features shared. */
+static void add_shared_products(const cbp_lanes *g, const cbp_real *CBP_RESTRICT features, size_t number,
+                                cbp_moments *m)
 {
-    const cbp_real *features = candidates->features + number * g->n;
-    spread(0, m->fy);
-    spread(candidates->moments[2 * number], m->f);
-    spread(candidates->moments[2 * number + 1], m->ff);
-    spread(1 / candidates->moments[2 * number + 1], m->inverse);
-    for (size_t i = 0; i < g->n; i++) {
-        const cbp_real f = features[i], *CBP_RESTRICT y = g->y + i * CBP_LANES;
-        CBP_EACH_LANE
-        {
-            m->fy[k] = CBP_FMA(f, y[k], m->fy[k]);
+    const size_t n = g->n;
+    const cbp_real *CBP_RESTRICT a = features, *CBP_RESTRICT b = number > 1 ? a + n : a,
+                   *CBP_RESTRICT c = number > 2 ? b + n : a, *CBP_RESTRICT d = number > 3 ? c + n : a;
+    for (size_t half = 0; half < CBP_LANES; half += CBP_HALF_LANES) {
+        cbp_real in_a[CBP_HALF_LANES] = {0}, in_b[CBP_HALF_LANES] = {0}, in_c[CBP_HALF_LANES] = {0},
+                 in_d[CBP_HALF_LANES] = {0};
+        for (size_t i = 0; i < n; i++) {
+            const cbp_real *CBP_RESTRICT y = g->y + i * CBP_LANES + half;
+            CBP_EACH_OF_HALF
+            {
+                in_a[k] = CBP_FMA(a[i], y[k], in_a[k]);
+                in_b[k] = CBP_FMA(b[i], y[k], in_b[k]);
+                in_c[k] = CBP_FMA(c[i], y[k], in_c[k]);
+                in_d[k] = CBP_FMA(d[i], y[k], in_d[k]);
+            }
         }
+        memcpy(m[0].fy + half, in_a, sizeof in_a);
+        memcpy(m[1].fy + half, in_b, sizeof in_b);
+        memcpy(m[2].fy + half, in_c, sizeof in_c);
+        memcpy(m[3].fy + half, in_d, sizeof in_d);
     }
 }
 
@@ -634,7 +649,7 @@ static void choose_starts(const cbp_lanes *g, const cbp_candidates *candidates, 
 {
     const cbp_real centred = candidates->solves_b ? 1 : 0;
     cbp_row total = {0}, sum_y = {0}, mean_y, best, best_f;
-    cbp_moments m;
+    cbp_moments moments[4];
     for (size_t i = 0; i < g->n * CBP_LANES; i += CBP_LANES) {
         const cbp_real *CBP_RESTRICT weight = g->weight + i, *CBP_RESTRICT y = g->y + i;
         CBP_EACH_LANE
@@ -654,20 +669,27 @@ static void choose_starts(const cbp_lanes *g, const cbp_candidates *candidates, 
         const cbp_real given_w = candidates->is_linear ? last[0] : 1;
         const cbp_real given_b = candidates->is_linear && !candidates->solves_b ? last[1] : 0;
         const cbp_real solves_w = candidates->solves_w ? 1 : 0;
-        if (candidates->is_shared) {
-            add_shared_moments(g, candidates, number, &m);
-        } else {
+        cbp_moments *m = moments + number % 4;
+        if (!candidates->is_shared) {
             find_features(g, candidates, number, candidates->features);
-            add_moments(g, candidates->features, centred, total, &m);
+            add_moments(g, candidates->features, centred, total, m);
+        } else {
+            const cbp_real *sums = candidates->moments + 2 * number;
+            if (number % 4 == 0) {
+                add_shared_products(g, candidates->features + number * g->n, candidates->count - number, moments);
+            }
+            spread(sums[0], m->f);
+            spread(sums[1], m->ff);
+            spread(1 / sums[1], m->inverse);
         }
         CBP_EACH_LANE
         {
-            const cbp_real level = mean_y[k] + given_b, along = m.fy[k] - level * m.f[k];
-            const cbp_real solved = along * m.inverse[k], weight = solves_w > 0 ? solved : given_w;
-            const cbp_real gain = weight * (2 * along - weight * m.ff[k]) + given_b * (2 * sum_y[k] - given_b * total[k]);
+            const cbp_real level = mean_y[k] + given_b, along = m->fy[k] - level * m->f[k];
+            const cbp_real solved = along * m->inverse[k], weight = solves_w > 0 ? solved : given_w;
+            const cbp_real gain = weight * (2 * along - weight * m->ff[k]) + given_b * (2 * sum_y[k] - given_b * total[k]);
             const int is_better = gain > best[k];
             best[k] = is_better ? gain : best[k];
-            best_f[k] = is_better ? m.f[k] : best_f[k];
+            best_f[k] = is_better ? m->f[k] : best_f[k];
             chosen[k] = is_better ? (cbp_real)number : chosen[k];
             w[k] = is_better ? weight : w[k];
             b[k] = is_better ? level : b[k];

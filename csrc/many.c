@@ -29,6 +29,7 @@ typedef struct many {
     load loads[CBP_LANES];  /* what the lanes carry */
     load done[CBP_LANES];   /* what those did that wait to be finished together */
     size_t waiting;
+    int has_ones[CBP_LANES]; /* the lane's weights are all 1, and its inputs those of all */
     cbp_real *inputs, *one_x, *one_y, *one_weight; /* of one chain, [n] */
     cbp_real *covariance, *careful;                /* [2L][2L], and what the fit of one chain needs */
 } many;
@@ -166,27 +167,43 @@ static void fit_one(const many *s, size_t chain)
 
 /* ---- lanes ------------------------------------------------------------------------------------------------------ */
 
-/* The chain's examples and start go to the lane; 0 if there is anything about them that the careful fit is to judge. */
-static int load_lane(many *s, cbp_lanes *g, size_t lane, size_t chain)
+/* What a lane's examples add up to; `doubt` is not 0 if the careful fit is to judge them. */
+typedef struct totals {
+    cbp_real squares, weight, doubt;
+    size_t count;
+} totals;
+
+/* The targets alone, where nothing else is the chain's own and none is missing. */
+static totals load_targets(const many *s, cbp_lanes *g, size_t lane, const cbp_real *y)
 {
-    const cbp_real *x = s->x + chain * s->x_step, *y = s->y + chain * s->n, *params = params_of(s, chain);
-    const cbp_real *weight = s->weight ? s->weight + chain * s->weight_step : NULL, *inputs = x;
+    totals t = {0, (cbp_real)s->n, 0, s->n};
+    for (size_t i = 0; i < s->n; i++) {
+        g->y[i * CBP_LANES + lane] = y[i];
+        t.squares += y[i] * y[i];
+    }
+    t.doubt = t.squares - t.squares;
+    return t;
+}
+
+static totals load_examples(const many *s, cbp_lanes *g, size_t lane, size_t chain)
+{
+    const cbp_real *x = s->x + chain * s->x_step, *y = s->y + chain * s->n, *inputs = x;
+    const cbp_real *weight = s->weight ? s->weight + chain * s->weight_step : NULL;
     const int is_log_loss = s->kind.criterion.loss == CBP_LOG_LOSS;
-    cbp_real squares = 0, total = 0, doubt = 0;
-    size_t count = 0;
+    totals t = {0, 0, 0, 0};
     if (s->skipped > 0 && !s->shares_x) {
-        const cbp_chain leading = {params, s->kind.activations, s->skipped};
+        const cbp_chain leading = {params_of(s, chain), s->kind.activations, s->skipped};
         cbp_kernels_now()->forward(&leading, x, s->n, s->inputs);
         inputs = s->inputs;
     }
     for (size_t i = 0, at = lane; i < s->n; i++, at += CBP_LANES) {
         const int is_missing = y[i] != y[i];
         const cbp_real factor = is_missing ? 0 : weight ? weight[i] : 1, target = is_missing ? 0 : y[i];
-        doubt += is_missing ? 0 : (x[i] - x[i]) + (target - target) + (factor - factor);
-        doubt += factor < 0 || (is_log_loss && (target < 0 || target > 1)) ? 1 : 0;
-        total += factor;
-        squares += is_log_loss ? factor : factor * (target * target);
-        count += factor > 0;
+        t.doubt += is_missing ? 0 : (x[i] - x[i]) + (target - target) + (factor - factor);
+        t.doubt += factor < 0 || (is_log_loss && (target < 0 || target > 1)) ? 1 : 0;
+        t.weight += factor;
+        t.squares += is_log_loss ? factor : factor * (target * target);
+        t.count += factor > 0;
         g->y[at] = target;
         g->weight[at] = factor;
         g->root[at] = weight ? cbp_root(factor) : factor;
@@ -194,18 +211,44 @@ static int load_lane(many *s, cbp_lanes *g, size_t lane, size_t chain)
             g->x[at] = is_missing ? 1 : inputs[i];
         }
     }
-    for (size_t j = 0; j < s->free; j++) {
-        const size_t k = g->places[j] + 2 * s->skipped;
-        doubt += (params[k] - params[k]) + (params[k] == cbp_bounded(&s->kind, k, params[k]) ? 0 : 1);
+    t.doubt += (t.squares - t.squares) + (t.weight - t.weight) + (t.count < s->free ? 1 : 0);
+    return t;
+}
+
+/* The start goes to the lane; not 0 if the careful fit is to judge it. */
+static cbp_real load_start(const many *s, cbp_lanes *g, size_t lane, const cbp_real *params)
+{
+    cbp_real doubt = 0;
+    for (size_t k = 0; k < 2 * g->layers; k++) {
+        g->trial[k * CBP_LANES + lane] = params[k];
     }
-    if (doubt != 0 || !cbp_is_finite(squares + total) || count < s->free) {
+    for (size_t j = 0; j < s->free; j++) {
+        const cbp_real param = params[g->places[j]];
+        doubt += param - param;
+        if (g->low) {
+            doubt += param < g->low[j] || param > g->high[j] ? 1 : 0;
+        }
+    }
+    return doubt;
+}
+
+/* A chain goes to the lane; 0 if there is anything about it that the careful fit is to judge. */
+static int load_lane(many *s, cbp_lanes *g, size_t lane, size_t chain)
+{
+    totals t = {0, 0, 1, 0};
+    if (s->has_ones[lane]) {
+        t = load_targets(s, g, lane, s->y + chain * s->n);
+    }
+    if (t.doubt != 0) {
+        t = load_examples(s, g, lane, chain);
+        s->has_ones[lane] = s->shares_x && !s->weight && s->kind.criterion.loss != CBP_LOG_LOSS && t.count == s->n;
+    }
+    t.doubt += load_start(s, g, lane, params_of(s, chain) + 2 * s->skipped);
+    if (t.doubt != 0 || t.count < s->free) {
         return 0;
     }
-    for (size_t k = 0; k < 2 * g->layers; k++) {
-        g->trial[k * CBP_LANES + lane] = params[2 * s->skipped + k];
-    }
-    s->loads[lane] = (load){chain, count, total};
-    g->squares[lane] = squares;
+    s->loads[lane] = (load){chain, t.count, t.weight};
+    g->squares[lane] = t.squares;
     g->loss[lane] = (cbp_real)INFINITY;
     g->damping[lane] = FIRST_DAMPING;
     g->growth[lane] = 4;
@@ -257,17 +300,16 @@ static void store(const many *s, const cbp_lanes *g, size_t lane)
     set_errors(s, chain, 0);
     for (size_t j = 0; j < free; j++) {
         const size_t row = first + g->places[j];
-        for (size_t i = 0; i <= j; i++) {
+        const cbp_real *inverse = g->trial_normal + j * (j + 1) / 2 * CBP_LANES + lane;
+        if (determined[row] != CBP_DETERMINED) {
+            continue;
+        }
+        errors[row] = cbp_root(factor * inverse[j * CBP_LANES]);
+        for (size_t i = 0; s->fits->covariance && i <= j; i++) {
             const size_t column = first + g->places[i];
-            const int is_fixed = determined[row] != CBP_DETERMINED || determined[column] != CBP_DETERMINED;
-            const cbp_real entry = is_fixed ? 0 : factor * g->trial_normal[(j * (j + 1) / 2 + i) * CBP_LANES + lane];
-            if (s->fits->covariance) {
-                s->fits->covariance[(chain * all + row) * all + column] = entry;
-                s->fits->covariance[(chain * all + column) * all + row] = entry;
-            }
-            if (i == j) {
-                errors[row] = cbp_root(entry);
-            }
+            const cbp_real entry = determined[column] == CBP_DETERMINED ? factor * inverse[i * CBP_LANES] : 0;
+            s->fits->covariance[(chain * all + row) * all + column] = entry;
+            s->fits->covariance[(chain * all + column) * all + row] = entry;
         }
     }
 }

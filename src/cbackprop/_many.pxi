@@ -161,9 +161,7 @@ def fit_block(Chain kind not None, x, y, weight, lower, upper, int loss, double 
     """Fit the chains of a block; called by `many.fit_many`.
 
     y is (m, n), x and weight (n,) or (m, n), weight or None: float64, contiguous. `stop` is a
-    bytearray whose first byte ends the fits once it is not 0. `fits` are the arrays of struct
-    cbp_fits, in its order: params, status, iterations, loss, weight, variance, left_over, errors,
-    covariance or None, determined.
+    bytearray whose first byte ends the fits once it is not 0. `fits` is a `many.Found`.
     """
     cdef size_t layers = kind.size, m = y.shape[0], n = y.shape[1]
     cdef size_t free = 2 * layers - len(kind.frozen), weight_step = n
@@ -183,16 +181,16 @@ def fit_block(Chain kind not None, x, y, weight, lower, upper, int loss, double 
     if lower is not None:
         low = memory_of(lower)
         high = memory_of(upper)
-    found.params = memory_of(fits[0])
-    found.status = <int *> memory_of(fits[1])
-    found.iterations = <size_t *> memory_of(fits[2])
-    found.loss = memory_of(fits[3])
-    found.weight = memory_of(fits[4])
-    found.variance = memory_of(fits[5])
-    found.left_over = memory_of(fits[6])
-    found.errors = memory_of(fits[7])
-    found.covariance = memory_of(fits[8]) if fits[8] is not None else NULL
-    found.determined = <unsigned char *> memory_of(fits[9])
+    found.params = memory_of(fits.params)
+    found.status = <int *> memory_of(fits.codes)
+    found.iterations = <size_t *> memory_of(fits.iterations)
+    found.loss = memory_of(fits.loss)
+    found.weight = memory_of(fits.weight)
+    found.variance = memory_of(fits.variance)
+    found.left_over = memory_of(fits.df)
+    found.errors = memory_of(fits.stderr)
+    found.covariance = memory_of(fits.covariance) if fits.covariance is not None else NULL
+    found.determined = <unsigned char *> memory_of(fits.determined)
     cbp_fit_defaults(&options)
     options.loss = loss
     options.scale = scale

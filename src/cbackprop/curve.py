@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias, overload
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,12 +18,35 @@ from .fitting import ends_of, examples_of
 
 if TYPE_CHECKING:
     from ._core import _Loss, _Number
+    from .curve_many import CurveFits
 
-__all__ = ["Curve", "Form"]
+__all__ = ["Curve", "Form", "Mirror"]
 
 Vector: TypeAlias = NDArray[np.float64]
+_NO_DATA: Final = (np.empty(0), np.empty(0), None)
 
 # ---- what a curve is made of ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """Two sets of the chain's parameters that make the same curve; names are meant of one.
+
+    That is the one in which the parameter `when` is not negative, which is held to that where
+    anything is fixed or bounded. The other becomes it by adding, for `shift`, the second to the
+    first, and turning the signs of those in `negate`.
+    """
+
+    when: str
+    negate: tuple[str, ...]
+    shift: tuple[str, str] | None = None
+
+    def matrix(self, names: Sequence[str]) -> Vector:
+        """Give the linear map from the other set to the one."""
+        matrix = np.diag([-1.0 if name in self.negate else 1.0 for name in names])
+        if self.shift is not None:
+            matrix[names.index(self.shift[0]), names.index(self.shift[1])] = 1.0
+        return matrix
 
 
 @dataclass(frozen=True)
@@ -43,11 +66,8 @@ class Form:
     they are free, do not matter: they are solved for."""
     together: Mapping[tuple[str, ...], tuple[str, ...]] | None = None
     """Natural parameters that, when all are fixed, fix these parameters of the chain."""
-    settle: Callable[[Vector], Vector] | None = None
-    """Fitted parameters -> those of the same curve that the names mean, if there are two."""
-    upright: str = ""
-    """The chain's parameter that is not negative where there is nothing to settle; held to that if
-    anything is fixed or bounded, since this is meant of the settled curve."""
+    mirror: Mirror | None = None
+    """The other set of parameters, if there are two."""
     limits: Mapping[str, tuple[float | None, float | None]] | None = None
     """Bounds that the chain's parameters have in any case."""
 
@@ -162,44 +182,26 @@ class Curve:
         ShapeError
             If shapes differ or there are too few points.
         """
-        fixed, bounds = dict(fixed or {}), dict(bounds or {})
-        self.check_names("fixed", fixed)
-        self.check_names("bounds", bounds)
-        ends = {name: ends_of(name, pair) for name, pair in bounds.items()}
-        for name in bounds:
-            if name in fixed:
-                raise ParameterError(f"bounds: {name!r} is fixed already")
         inputs, targets, weights = _data(x, y, sample_weight, nan_policy)
-        self._check_domain(inputs)
-        form = self._form_for(fixed, bounds)
-        inside = {name: pair for name, pair in bounds.items() if name in form.alone}
-        free = len(self.parameters) - len(fixed)
+        self.check_domain(inputs)
+        search = self._search(
+            (inputs, targets, weights), fixed, bounds, loss, loss_scale, covariance
+        )
+        free = len(self.parameters) - len(search.fixed)
         if len(inputs) < max(free, 1):
             points = "1 point is" if len(inputs) == 1 else f"{len(inputs)} points are"
             raise ShapeError(f"x: {points} fewer than {free} parameters to fit")
-        search = Search(
-            self,
-            form,
-            inputs,
-            targets,
-            weights,
-            fixed,
-            inside,
-            loss or self.loss,
-            loss_scale,
-            covariance,
-        )
         fitted = search.report(search.best())
-        for name, (low, high) in ends.items():
+        for name, pair in search.asked.items():
             # a bound that the chain's parameters cannot have: if it is passed, it holds
-            value = fitted.params[name]
+            value, (low, high) = fitted.params[name], ends_of(name, pair)
             if name not in search.mapped and (value < low or value > high):
                 fitted = self.fit(
                     inputs,
                     targets,
                     sample_weight=weights,
-                    fixed={**fixed, name: low if value < low else high},
-                    bounds={other: pair for other, pair in bounds.items() if other != name},
+                    fixed={**search.fixed, name: low if value < low else high},
+                    bounds={other: ends for other, ends in search.asked.items() if other != name},
                     loss=loss,
                     loss_scale=loss_scale,
                     covariance=covariance,
@@ -207,6 +209,83 @@ class Curve:
                 fitted.message += f"; at a bound: {name}"
                 return fitted
         return fitted
+
+    def fit_many(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        fixed: Mapping[str, float] | None = None,
+        bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
+        loss: _Loss | None = None,
+        loss_scale: float = 1.0,
+        threads: int | None = None,
+    ) -> CurveFits:
+        """Fit the curve to m data sets at once, as `fit` would one by one.
+
+        All are fitted side by side, each from the best of the starts that `fit` knows. Other starts
+        are not tried where that one does not converge, or leaves a parameter unidentified, as with
+        data that do not have the curve's shape: the status says so, and `fit` can be asked.
+
+        Parameters
+        ----------
+        x : array_like, shape (n,) or (m, n)
+            Inputs, the same for all or a row for each.
+        y : array_like, shape (m, n)
+            Targets; NaN is a missing point.
+        sample_weight : array_like, shape (n,) or (m, n), optional
+            A weight of 0 or more for every point.
+        fixed, bounds, loss, loss_scale
+            As for `fit`.
+        threads : int, optional
+            How many to use; by default as many as there are cores that this process may use.
+
+        Returns
+        -------
+        CurveFits
+            A data set that cannot be fitted says so in its status; the others are fitted.
+
+        Raises
+        ------
+        ParameterError
+            If a name is unknown, an x lies outside the curve's domain, or what is fixed and bounded
+            cannot be combined.
+        ShapeError
+            If shapes do not fit together.
+        InputTypeError
+            If x, y or weights are not real numbers.
+        """
+        from .curve_many import ManySearch  # noqa: PLC0415 of no use to single fits
+
+        options = {"fixed": fixed, "bounds": bounds, "loss": loss, "loss_scale": loss_scale}
+        search = self._search(_NO_DATA, fixed, bounds, loss, loss_scale, "gauss-newton")
+        return ManySearch.of(search, x, y, sample_weight, options).run(threads)
+
+    def _search(
+        self,
+        data: tuple[Vector, Vector, Vector | None],
+        fixed: Mapping[str, float] | None,
+        bounds: Mapping[str, tuple[float | None, float | None]] | None,
+        loss: _Loss | None,
+        loss_scale: float,
+        covariance: Literal["gauss-newton", "hessian"],
+    ) -> Search:
+        """Choose the form that holds what is fixed, and most of what is bounded."""
+        fixed, bounds = dict(fixed or {}), dict(bounds or {})
+        self.check_names("fixed", fixed)
+        self.check_names("bounds", bounds)
+        for name, pair in bounds.items():
+            ends_of(name, pair)
+            if name in fixed:
+                raise ParameterError(f"bounds: {name!r} is fixed already")
+        able = [form for form in self.forms if form.holds(fixed) is not None]
+        if not able:
+            raise ParameterError(f"fixed: {self.name} cannot hold {', '.join(fixed)} together")
+        form = max(able, key=lambda form: sum(name in form.alone for name in bounds))
+        return Search(
+            self, form, *data, fixed, bounds, loss or self.loss, loss_scale, covariance
+        )
 
     # ---- arguments ----
 
@@ -222,7 +301,7 @@ class Curve:
                     f"{argument}: {name!r} is not a parameter of {self.name}; {near}"
                 )
 
-    def _check_domain(self, x: Vector) -> None:
+    def check_domain(self, x: Vector) -> None:
         low, high = self.domain
         wrong = np.flatnonzero(~((x >= low) & (x <= high)))
         if wrong.size:
@@ -230,13 +309,6 @@ class Curve:
                 f"x[{wrong[0]}]: {float(x[wrong[0]])!r}; "
                 f"{self.name} is defined from {low:g} to {high:g}"
             )
-
-    def _form_for(self, fixed: Iterable[str], bounds: Iterable[str]) -> Form:
-        """Choose the form that holds what is fixed, and most of what is bounded."""
-        able = [form for form in self.forms if form.holds(fixed) is not None]
-        if not able:
-            raise ParameterError(f"fixed: {self.name} cannot hold {', '.join(fixed)} together")
-        return max(able, key=lambda form: sum(name in form.alone for name in bounds))
 
 
 def _data(

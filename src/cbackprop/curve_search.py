@@ -43,7 +43,8 @@ class Search:
     y: Vector
     weights: Vector | None
     fixed: Mapping[str, float]
-    bounds: Mapping[str, tuple[float | None, float | None]]
+    asked: Mapping[str, tuple[float | None, float | None]]
+    """Bounds of natural parameters."""
     loss: _Loss
     loss_scale: float
     covariance: Literal["gauss-newton", "hessian"]
@@ -60,10 +61,12 @@ class Search:
         self.held = {places[place]: held[places[place]] for place in holding}
         self.frozen = (*form.frozen, *holding)
         self.limits = {k: v for k, v in (form.limits or {}).items() if k not in holding}
-        if form.upright and form.upright not in holding and (self.fixed or self.bounds):
-            self.limits[form.upright] = (0.0, None)
-        self.mapped = set[str]()
-        for name, pair in self.bounds.items():
+        if form.mirror and form.mirror.when not in holding and (self.fixed or self.asked):
+            self.limits[form.mirror.when] = (0.0, None)
+        self.mapped = set[str]()  # what of it is a bound of the chain
+        for name, pair in self.asked.items():
+            if name not in form.alone:
+                continue
             low, high = self._limit(name, pair, places[form.alone[name]])
             if low is None or high is None or low <= high:  # else a reciprocal's, around 0
                 self.limits[form.alone[name]] = (low, high)
@@ -107,10 +110,10 @@ class Search:
                 found, self.start = result, number
         if found is None:
             raise last or ParameterError(f"{self.curve.name}: no start has a finite loss")
-        if self.form.settle is not None:
-            settled = self.form.settle(found.params)
-            if not np.array_equal(settled, found.params):
-                found = self.fit_from(self.chain_of(settled, self.frozen))
+        mirror, names = self.form.mirror, found.chain.param_names
+        if mirror is not None and found.params[names.index(mirror.when)] < 0:
+            turned = mirror.matrix(names) @ found.params
+            found = self.fit_from(self.chain_of(turned, self.frozen))
         return self.follow(found) if found.status == "max_iterations" else found
 
     def fit_from(self, start: Chain, max_iterations: int | None = None) -> FitResult:
@@ -190,10 +193,8 @@ class Search:
         last_layer = _LastLayer(chain, x, y, weights)
         ranked: list[tuple[float, int, Vector]] = []
         with np.errstate(all="ignore"):
-            for number, params in enumerate(self.form.starts(x)):
+            for number, params in enumerate(self.candidates(x)):
                 chain.params[:] = params
-                for place, value in self.held.items():
-                    chain.params[place] = value
                 last_layer.solve()
                 for name, (low, high) in self.limits.items():
                     value = chain.params[places[name]]
@@ -204,6 +205,13 @@ class Search:
                     ranked.append((value, number, chain.params.copy()))
         ranked.sort(key=lambda entry: entry[:2])
         return [self.chain_of(params, self.frozen) for _, _, params in ranked[:_CANDIDATES]]
+
+    def candidates(self, x: Vector) -> Vector:
+        """Parameters to start from, shape (count, 2L), before a linear last layer is solved for."""
+        found = np.array(list(self.form.starts(x)), dtype=np.float64)
+        for place, value in self.held.items():
+            found[:, place] = value
+        return found
 
     def sample(self) -> tuple[Vector, Vector, Vector | None]:
         """Take points enough to rank candidates, evenly through the order of x."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -43,7 +43,7 @@ STATUSES: Final = MappingProxyType(
         -20: "not_finite",
     }
 )
-_CONVERGED, _NOT_IDENTIFIED = 1, 5
+CONVERGED, NOT_IDENTIFIED = 1, 5
 
 
 @dataclass(eq=False, repr=False, slots=True)
@@ -89,7 +89,7 @@ class FitManyResult:
     @property
     def converged(self) -> NDArray[np.bool_]:
         """Whether a minimum has been reached, shape (m,)."""
-        return (self.codes == _CONVERGED) | (self.codes == _NOT_IDENTIFIED)
+        return (self.codes == CONVERGED) | (self.codes == NOT_IDENTIFIED)
 
     @property
     def status(self) -> NDArray[np.str_]:
@@ -110,6 +110,11 @@ class FitManyResult:
     def __repr__(self) -> str:
         """Say how many chains, and what became of them."""
         return f"<FitManyResult of {len(self)} chains: {count_statuses(self.codes)}>"
+
+
+def code_of(status: str) -> int:
+    """Number of a status in words."""
+    return next(code for code, name in STATUSES.items() if name == status)
 
 
 def status_names(codes: NDArray[np.int32]) -> NDArray[np.str_]:
@@ -189,7 +194,7 @@ def fit_many(
     [[2.0, 1.0], [3.0, 1.0]]
     """
     job = Job.of(net, x, y, sample_weight, loss, loss_scale, bounds, max_iterations, tolerance)
-    found = Found.room_for(job, covariance)
+    found = Found.room_for(job, len(job.y), covariance)
     if start is None:
         found.params[:] = net.params
     else:
@@ -200,8 +205,23 @@ def fit_many(
                 f"or {found.params.shape}"
             )
         found.params[:] = starts
-    run_blocks(lambda block: job.fit(block, found), len(found.params), threads, job.stop)
-    return found.result(job)
+
+    def fit_block(block: slice) -> None:
+        job.fit(block, found.rows(block))
+
+    run_blocks(fit_block, len(job.y), threads, job.stop)
+    return FitManyResult(
+        ChainArray(found.params, net.activations, net.frozen),
+        found.loss,
+        found.squares(job),
+        found.deviations(job),
+        found.df,
+        found.stderr,
+        found.covariance,
+        found.identified,
+        found.codes,
+        found.iterations,
+    )
 
 
 # ---- a job, block by block -----------------------------------------------------------------------
@@ -266,7 +286,7 @@ class Job:
         return x, self.y[block], weights
 
     def fit(self, block: slice, found: Found) -> None:
-        """Fit some chains from the starts in `found`."""
+        """Fit some chains from the starts in `found`, which has room for them alone."""
         status = _core.fit_block(
             self.net,
             *self.rows(block),
@@ -276,14 +296,15 @@ class Job:
             self.max_iterations,
             self.tolerance,
             self.stop,
-            found.rows(block),
+            found,
         )
         if status:
             raise from_status(status, _core.status_text(status))
+        lost = (found.codes == CONVERGED) & ~found.identified.all(axis=1)
+        found.codes[lost] = NOT_IDENTIFIED
 
 
-@dataclass(eq=False, slots=True)
-class Found:
+class Found(NamedTuple):
     """Room for what the core finds: the arrays of struct cbp_fits, in its order."""
 
     params: Vector
@@ -298,9 +319,8 @@ class Found:
     determined: NDArray[np.uint8]
 
     @classmethod
-    def room_for(cls, job: Job, covariance: bool, chains: int | None = None) -> Found:
-        """Make arrays for all chains of a job, or for so many."""
-        m = len(job.y) if chains is None else chains
+    def room_for(cls, job: Job, m: int, covariance: bool) -> Found:
+        """Make arrays for m chains."""
         width = 2 * job.net.layers
         return cls(
             np.empty((m, width)),
@@ -315,81 +335,62 @@ class Found:
             np.empty((m, width), dtype=np.uint8),
         )
 
-    def rows(self, block: slice) -> tuple[NDArray[np.generic] | None, ...]:
+    def rows(self, block: slice) -> Found:
         """Look at some chains' share."""
-        arrays = (
-            self.params,
-            self.codes,
-            self.iterations,
-            self.loss,
-            self.weight,
-            self.variance,
-            self.df,
-            self.stderr,
-            self.covariance,
-            self.determined,
-        )
-        return tuple(None if array is None else array[block] for array in arrays)
+        return Found(*(None if array is None else array[block] for array in self))
 
-    def result(self, job: Job) -> FitManyResult:
-        """Say what was found."""
-        identified = self.determined != _UNDETERMINED
-        lost = (self.codes == _CONVERGED) & ~identified.all(axis=1)
-        self.codes[lost] = _NOT_IDENTIFIED
-        chains = ChainArray(self.params, job.net.activations, job.net.frozen)
-        rss = self.loss * self.weight
-        if LOSSES[job.loss] != "squared":
-            rss = _squares(chains, job)
-        with np.errstate(invalid="ignore"):
-            deviation = np.sqrt(self.variance)
+    @property
+    def identified(self) -> NDArray[np.bool_]:
+        """False for parameters that the data do not fix, shape (m, 2L)."""
+        return self.determined != _UNDETERMINED
+
+    def deviations(self, job: Job) -> Vector:
+        """Residual standard deviations, shape (m,)."""
         if LOSSES[job.loss] == "log":
-            deviation = np.full_like(deviation, math.nan)
-        return FitManyResult(
-            chains,
-            self.loss,
-            rss,
-            deviation,
-            self.df,
-            self.stderr,
-            self.covariance,
-            identified,
-            self.codes,
-            self.iterations,
-        )
+            return np.full_like(self.variance, math.nan)
+        with np.errstate(invalid="ignore"):
+            return np.sqrt(self.variance)
+
+    def squares(self, job: Job, block: slice = slice(None)) -> Vector:
+        """Weighted sums of squared residuals, shape (m,), of these chains of the job."""
+        if LOSSES[job.loss] == "squared":
+            return self.loss * self.weight
+        squares = np.empty(len(self.loss))
+        chains = ChainArray(self.params, job.net.activations, job.net.frozen)
+        first = block.start or 0
+        for part in blocks_of(len(squares), _BLOCK):
+            x, y, weights = job.rows(slice(first + part.start, first + part.stop))
+            residuals = chains[part].forward(x) - y
+            terms = residuals * residuals if weights is None else weights * residuals * residuals
+            squares[part] = np.nansum(terms, axis=1)
+        squares[np.isnan(self.loss)] = math.nan
+        return squares
 
 
-def _squares(chains: ChainArray, job: Job) -> Vector:
-    """Each chain's weighted sum of squared residuals."""
-    squares = np.empty(len(chains))
-    for block in blocks_of(len(chains)):
-        x, y, weights = job.rows(block)
-        residuals = chains[block].forward(x) - y
-        terms = residuals * residuals if weights is None else weights * residuals * residuals
-        squares[block] = np.nansum(terms, axis=1)
-    squares[np.isnan(chains.params).any(axis=1)] = math.nan
-    return squares
-
-
-def blocks_of(chains: int) -> list[slice]:
+def blocks_of(chains: int, size: int) -> list[slice]:
     """Divide so many chains."""
-    return [slice(first, min(first + _BLOCK, chains)) for first in range(0, chains, _BLOCK)]
+    return [slice(first, min(first + size, chains)) for first in range(0, chains, size)]
 
 
 def run_blocks(
-    work: Callable[[slice], None], chains: int, threads: int | None, stop: bytearray
+    work: Callable[[slice], None],
+    chains: int,
+    threads: int | None,
+    stop: bytearray,
+    size: int = _BLOCK,
 ) -> None:
     """Do the work on all blocks of chains, on so many threads; Ctrl-C stops them.
 
     What is done to a block does not depend on the others, so that the threads make no difference.
     """
     count = count_of("threads", threads, usable_cores())
-    blocks = blocks_of(chains)
+    blocks = blocks_of(chains, size)
     if count == 1 or len(blocks) == 1:
         for block in blocks:
             work(block)
         return
     with ThreadPoolExecutor(min(count, len(blocks))) as pool:
-        waiting: set[Future[None]] = {pool.submit(work, block) for block in blocks}
+        waiting = {pool.submit(work, block) for block in blocks}
         try:
             for future in wait(waiting, return_when="FIRST_EXCEPTION").done:
                 future.result()

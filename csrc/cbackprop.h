@@ -364,7 +364,7 @@ typedef struct cbp_fits {
     cbp_real *variance;        /* [m], s^2 as cbp_fit_covariance has it */
     cbp_real *left_over;       /* [m], degrees of freedom: examples less parameters that were fitted */
     cbp_real *errors;          /* [m][2L], standard errors: 0 of what does not move, infinite of what is undetermined */
-    cbp_real *covariance;      /* [m][2L][2L] or null */
+    cbp_real *covariance;      /* [m][free (free + 1) / 2] or null: the lower triangle, row by row, of the free ones */
     unsigned char *determined; /* [m][2L], each of enum cbp_determined */
 } cbp_fits;
 

@@ -150,7 +150,8 @@ typedef struct cbp_candidates {
     int is_linear;          /* the last layer is the identity */
     int solves_w, solves_b; /* its free ones are solved for */
     int is_shared;          /* inputs are shared and all weights 1 */
-    cbp_real *features;     /* what `depth` layers make of the inputs: [count][n], to work in [n][CBP_LANES] if not shared */
+    cbp_real *own_features; /* to work in, [n][CBP_LANES] */
+    cbp_real *features;     /* if shared, what `depth` layers make of the inputs, [count][n]; else own_features */
     const cbp_real *moments; /* [count][2]: sum f, and sum f^2, of f less its mean if the bias is free */
 } cbp_candidates;
 
@@ -179,8 +180,7 @@ typedef struct cbp_kernels {
                      cbp_real *triangle, cbp_real *sum, cbp_real *lost);
     void (*fit_lanes)(cbp_lanes *lanes);
     void (*finish_lanes)(cbp_lanes *lanes);
-    void (*choose_starts)(const cbp_lanes *lanes, const cbp_candidates *candidates, cbp_real *chosen, cbp_real *w,
-                          cbp_real *b);
+    void (*choose_starts)(const cbp_lanes *lanes, const cbp_candidates *candidates, cbp_real *chosen);
 } cbp_kernels;
 
 extern const cbp_kernels cbp_kernels_generic;

@@ -566,33 +566,28 @@ static void fit_lanes(cbp_lanes *g)
 
 /* ---- where to start --------------------------------------------------------------------------------------------- */
 
-/* features[n][CBP_LANES]: what a candidate's layers, but a linear last one, make of each lane's inputs. */
-static void find_features(const cbp_lanes *g, const cbp_candidates *candidates, size_t number, cbp_real *features)
+/* features[n][CBP_LANES]: what the first `depth` layers, with params[2 depth][CBP_LANES], make of each lane's inputs. */
+static void find_features(const cbp_lanes *g, size_t depth, const cbp_real *params, cbp_real *features)
 {
-    const cbp_real *params = candidates->params + number * 2 * g->layers;
     const size_t all = g->n * CBP_LANES;
-    cbp_real slopes[CBP_FIT_TILE];
-    cbp_row w, b;
+    cbp_real in[CBP_FIT_TILE], slopes[CBP_FIT_TILE];
     memcpy(features, g->x, all * sizeof *features);
-    for (size_t l = 0; l < candidates->depth; l++) {
-        spread(params[2 * l], w);
-        spread(params[2 * l + 1], b);
+    for (size_t l = 0; l < depth; l++) {
+        const cbp_real *w = params + 2 * l * CBP_LANES;
         for (size_t start = 0; start < all; start += CBP_FIT_TILE) {
-            cbp_real in[CBP_FIT_TILE];
             const size_t count = smaller(CBP_FIT_TILE, all - start);
             memcpy(in, features + start, count * sizeof *in);
-            lanes_jet(g->activations[l], w, b, in, count, features + start, slopes);
+            lanes_jet(g->activations[l], w, w + CBP_LANES, in, count, features + start, slopes);
         }
     }
 }
 
 /* The sums over a lane's examples that tell how well a feature f meets the targets y. */
 typedef struct cbp_moments {
-    cbp_row fy, f, ff, inverse; /* sums of weight f y, weight f, and weight f^2, of f less its mean if the bias is free;
-                                   1 / ff */
+    cbp_row fy, f, ff; /* sums of weight f y, weight f, and weight f^2, of f less its mean if the bias is free */
 } cbp_moments;
 
-static void add_moments(const cbp_lanes *g, const cbp_real *features, cbp_real centred, const cbp_real *CBP_RESTRICT total,
+static void add_moments(const cbp_lanes *g, const cbp_real *features, int is_centred, const cbp_real *CBP_RESTRICT total,
                         cbp_moments *m)
 {
     spread(0, m->fy);
@@ -610,93 +605,151 @@ static void add_moments(const cbp_lanes *g, const cbp_real *features, cbp_real c
     }
     CBP_EACH_LANE
     {
-        m->ff[k] -= centred * (m->f[k] * m->f[k] / total[k]);
-        m->inverse[k] = 1 / m->ff[k];
+        m->ff[k] -= is_centred ? m->f[k] * m->f[k] / total[k] : 0;
     }
 }
 
-/* fy of up to four candidates, `number` of which are wanted, where all weights are 1 and the features shared. */
-static void add_shared_products(const cbp_lanes *g, const cbp_real *CBP_RESTRICT features, size_t number,
-                                cbp_moments *m)
+/* By how much a feature makes the sum of squares less, where y is measured from `level`: weight (2 along - weight ff),
+ * which is along^2 / ff at the best weight. */
+CBP_INLINE cbp_real gain_of(cbp_real fy, cbp_real f, cbp_real ff, cbp_real inverse, cbp_real level, int solves_w,
+                            cbp_real given_w)
+{
+    const cbp_real along = fy - level * f;
+    const cbp_real weight = solves_w ? along * inverse : given_w;
+    return weight * (2 * along - weight * ff);
+}
+
+/* What all lanes know of their targets. */
+typedef struct cbp_targets {
+    cbp_row total, sum, level; /* of weights; of weight y; its mean if the bias is free, else 0 */
+} cbp_targets;
+
+/* A bias that is given shifts the level, and makes the sum of squares less by itself. */
+CBP_INLINE cbp_real given_bias(const cbp_candidates *c, const cbp_real *last)
+{
+    return c->is_linear && !c->solves_b ? last[1] : 0;
+}
+
+CBP_INLINE cbp_real gain_of_bias(cbp_real b, cbp_real sum, cbp_real total)
+{
+    return b * (2 * sum - b * total);
+}
+
+/* The best of candidates whose features all lanes share, all weights being 1. */
+static void choose_shared(const cbp_lanes *g, const cbp_candidates *c, const cbp_targets *t, cbp_real *CBP_RESTRICT chosen)
 {
     const size_t n = g->n;
-    const cbp_real *CBP_RESTRICT a = features, *CBP_RESTRICT b = number > 1 ? a + n : a,
-                   *CBP_RESTRICT c = number > 2 ? b + n : a, *CBP_RESTRICT d = number > 3 ? c + n : a;
-    for (size_t half = 0; half < CBP_LANES; half += CBP_HALF_LANES) {
-        cbp_real in_a[CBP_HALF_LANES] = {0}, in_b[CBP_HALF_LANES] = {0}, in_c[CBP_HALF_LANES] = {0},
-                 in_d[CBP_HALF_LANES] = {0};
+    /* from one to the other and back: gcc would make a conditional store, with a jump, of a choice in place */
+    cbp_row best[2], name_of_best[2];
+    spread(-CBP_INFINITY, best[0]);
+    spread(-1, name_of_best[0]);
+    for (size_t number = 0; number < c->count; number++) {
+        const cbp_real *CBP_RESTRICT features = c->features + number * n, *last = c->params + number * 2 * g->layers + 2 * c->depth;
+        const cbp_real f = c->moments[2 * number], ff = c->moments[2 * number + 1], inverse = 1 / ff;
+        const cbp_real given_w = c->is_linear ? last[0] : 1, given_b = given_bias(c, last), name = (cbp_real)number;
+        const cbp_real *CBP_RESTRICT so_far = best[number & 1], *CBP_RESTRICT name_so_far = name_of_best[number & 1];
+        cbp_real *CBP_RESTRICT better = best[~number & 1], *CBP_RESTRICT name_of_better = name_of_best[~number & 1];
+        cbp_row fy = {0};
         for (size_t i = 0; i < n; i++) {
-            const cbp_real *CBP_RESTRICT y = g->y + i * CBP_LANES + half;
-            CBP_EACH_OF_HALF
+            const cbp_real *CBP_RESTRICT y = g->y + i * CBP_LANES;
+            CBP_EACH_LANE
             {
-                in_a[k] = CBP_FMA(a[i], y[k], in_a[k]);
-                in_b[k] = CBP_FMA(b[i], y[k], in_b[k]);
-                in_c[k] = CBP_FMA(c[i], y[k], in_c[k]);
-                in_d[k] = CBP_FMA(d[i], y[k], in_d[k]);
+                fy[k] = CBP_FMA(features[i], y[k], fy[k]);
             }
         }
-        memcpy(m[0].fy + half, in_a, sizeof in_a);
-        memcpy(m[1].fy + half, in_b, sizeof in_b);
-        memcpy(m[2].fy + half, in_c, sizeof in_c);
-        memcpy(m[3].fy + half, in_d, sizeof in_d);
+        CBP_EACH_LANE
+        {
+            const cbp_real gain = gain_of(fy[k], f, ff, inverse, t->level[k] + given_b, c->solves_w, given_w) +
+                                  gain_of_bias(given_b, t->sum[k], t->total[k]);
+            better[k] = gain > so_far[k] ? gain : so_far[k];
+            name_of_better[k] = gain > so_far[k] ? name : name_so_far[k];
+        }
+    }
+    memcpy(chosen, name_of_best[c->count & 1], sizeof *name_of_best);
+}
+
+/* The same where each lane has features, or weights, of its own. */
+static void choose_own(const cbp_lanes *g, const cbp_candidates *c, const cbp_targets *t, cbp_real *CBP_RESTRICT chosen)
+{
+    cbp_row best;
+    cbp_moments m;
+    spread(-CBP_INFINITY, best);
+    spread(-1, chosen);
+    for (size_t number = 0; number < c->count; number++) {
+        const cbp_real *params = c->params + number * 2 * g->layers, *last = params + 2 * c->depth;
+        const cbp_real given_w = c->is_linear ? last[0] : 1, given_b = given_bias(c, last), name = (cbp_real)number;
+        for (size_t k = 0; k < 2 * c->depth; k++) {
+            spread(params[k], g->trial + k * CBP_LANES);
+        }
+        find_features(g, c->depth, g->trial, c->own_features);
+        add_moments(g, c->own_features, c->solves_b, t->total, &m);
+        CBP_EACH_LANE
+        {
+            const cbp_real gain = gain_of(m.fy[k], m.f[k], m.ff[k], 1 / m.ff[k], t->level[k] + given_b, c->solves_w, given_w) +
+                                  gain_of_bias(given_b, t->sum[k], t->total[k]);
+            const cbp_real so_far = best[k], before = chosen[k];
+            best[k] = gain > so_far ? gain : so_far;
+            chosen[k] = gain > so_far ? name : before;
+        }
+    }
+}
+
+/* own_features = the shared features of what each lane has chosen. */
+static void take_features(const cbp_lanes *g, const cbp_candidates *c, const cbp_real *chosen)
+{
+    for (size_t k = 0; k < CBP_LANES; k++) {
+        const cbp_real *features = c->features + (chosen[k] > 0 ? (size_t)chosen[k] : 0) * g->n;
+        for (size_t i = 0; i < g->n; i++) {
+            c->own_features[i * CBP_LANES + k] = features[i];
+        }
     }
 }
 
 /* For each lane the candidate that leaves the least sum of squares, a linear last layer's free weight and bias being
- * solved for: its number, or -1 if no sum is finite, and those two. */
-static void choose_starts(const cbp_lanes *g, const cbp_candidates *candidates, cbp_real *CBP_RESTRICT chosen,
-                          cbp_real *CBP_RESTRICT w, cbp_real *CBP_RESTRICT b)
+ * solved for: its number, or -1 if no sum is finite; and the parameters, in g->trial. */
+static void choose_starts(const cbp_lanes *g, const cbp_candidates *c, cbp_real *chosen)
 {
-    const cbp_real centred = candidates->solves_b ? 1 : 0;
-    cbp_row total = {0}, sum_y = {0}, mean_y, best, best_f;
-    cbp_moments moments[4];
+    const size_t width = 2 * g->layers;
+    cbp_targets t;
+    cbp_moments m;
+    spread(0, t.total);
+    spread(0, t.sum);
     for (size_t i = 0; i < g->n * CBP_LANES; i += CBP_LANES) {
         const cbp_real *CBP_RESTRICT weight = g->weight + i, *CBP_RESTRICT y = g->y + i;
         CBP_EACH_LANE
         {
-            total[k] += weight[k];
-            sum_y[k] = CBP_FMA(weight[k], y[k], sum_y[k]);
+            t.total[k] += weight[k];
+            t.sum[k] = CBP_FMA(weight[k], y[k], t.sum[k]);
         }
     }
     CBP_EACH_LANE
     {
-        mean_y[k] = centred * (sum_y[k] / total[k]);
+        t.level[k] = c->solves_b ? t.sum[k] / t.total[k] : 0;
     }
-    spread(-CBP_INFINITY, best);
-    spread(-1, chosen);
-    for (size_t number = 0; number < candidates->count; number++) {
-        const cbp_real *last = candidates->params + number * 2 * g->layers + 2 * candidates->depth;
-        const cbp_real given_w = candidates->is_linear ? last[0] : 1;
-        const cbp_real given_b = candidates->is_linear && !candidates->solves_b ? last[1] : 0;
-        const cbp_real solves_w = candidates->solves_w ? 1 : 0;
-        cbp_moments *m = moments + number % 4;
-        if (!candidates->is_shared) {
-            find_features(g, candidates, number, candidates->features);
-            add_moments(g, candidates->features, centred, total, m);
-        } else {
-            const cbp_real *sums = candidates->moments + 2 * number;
-            if (number % 4 == 0) {
-                add_shared_products(g, candidates->features + number * g->n, candidates->count - number, moments);
-            }
-            spread(sums[0], m->f);
-            spread(sums[1], m->ff);
-            spread(1 / sums[1], m->inverse);
+    if (c->is_shared) {
+        choose_shared(g, c, &t, chosen);
+    } else {
+        choose_own(g, c, &t, chosen);
+    }
+    for (size_t k = 0; k < CBP_LANES; k++) {
+        const cbp_real *params = c->params + (chosen[k] > 0 ? (size_t)chosen[k] : 0) * width;
+        for (size_t j = 0; j < width; j++) {
+            g->trial[j * CBP_LANES + k] = params[j];
         }
+    }
+    if (c->is_linear) {
+        cbp_real *CBP_RESTRICT w = g->trial + 2 * c->depth * CBP_LANES, *CBP_RESTRICT b = w + CBP_LANES;
+        if (c->is_shared) {
+            take_features(g, c, chosen);
+        } else {
+            find_features(g, c->depth, g->trial, c->own_features);
+        }
+        add_moments(g, c->own_features, c->solves_b, t.total, &m);
         CBP_EACH_LANE
         {
-            const cbp_real level = mean_y[k] + given_b, along = m->fy[k] - level * m->f[k];
-            const cbp_real solved = along * m->inverse[k], weight = solves_w > 0 ? solved : given_w;
-            const cbp_real gain = weight * (2 * along - weight * m->ff[k]) + given_b * (2 * sum_y[k] - given_b * total[k]);
-            const int is_better = gain > best[k];
-            best[k] = is_better ? gain : best[k];
-            best_f[k] = is_better ? m->f[k] : best_f[k];
-            chosen[k] = is_better ? (cbp_real)number : chosen[k];
-            w[k] = is_better ? weight : w[k];
-            b[k] = is_better ? level : b[k];
+            const cbp_real level = c->solves_b ? t.level[k] : b[k];
+            w[k] = c->solves_w ? (m.fy[k] - level * m.f[k]) / m.ff[k] : w[k];
+            b[k] = c->solves_b ? level - w[k] * (m.f[k] / t.total[k]) : level;
         }
-    }
-    CBP_EACH_LANE
-    {
-        b[k] -= centred * (w[k] * (best_f[k] / total[k]));
     }
 }

@@ -36,9 +36,14 @@ typedef struct many {
 
 /* ---- memory ---------------------------------------------------------------------------------------------------- */
 
+static size_t triangle_len(size_t size)
+{
+    return size * (size + 1) / 2;
+}
+
 static size_t packed_len(size_t free)
 {
-    return (free + 1) * (free + 2) / 2 * CBP_LANES;
+    return triangle_len(free + 1) * CBP_LANES;
 }
 
 static size_t lanes_len(size_t layers, size_t free, size_t n)
@@ -103,8 +108,8 @@ static void set_errors(const many *s, size_t chain, cbp_real error)
     for (size_t k = 0; k < 2 * s->kind.layers; k++) {
         s->fits->errors[chain * 2 * s->kind.layers + k] = error;
     }
-    for (size_t k = 0; s->fits->covariance && k < 4 * s->kind.layers * s->kind.layers; k++) {
-        s->fits->covariance[chain * 4 * s->kind.layers * s->kind.layers + k] = error;
+    for (size_t k = 0; s->fits->covariance && k < triangle_len(s->free); k++) {
+        s->fits->covariance[chain * triangle_len(s->free) + k] = error;
     }
 }
 
@@ -128,7 +133,6 @@ static void fit_one(const many *s, size_t chain)
     cbp_fit one = s->kind;
     cbp_fit_options options = *s->kind.options;
     cbp_fit_info info;
-    cbp_real *covariance = s->fits->covariance ? s->fits->covariance + chain * all * all : s->covariance;
     unsigned char *determined = s->fits->determined + chain * all;
     cbp_real total = 0, count = 0;
     one.n = 0;
@@ -148,7 +152,7 @@ static void fit_one(const many *s, size_t chain)
     if (status == CBP_OK) {
         status = cbp_fit_covariance(params_of(s, chain), one.activations, one.frozen, one.lower, one.upper, s->one_x,
                                     s->one_y, one.weight, one.layers, one.n, one.criterion.loss, one.criterion.scale,
-                                    NULL, s->careful, &s->fits->variance[chain], covariance, determined);
+                                    NULL, s->careful, &s->fits->variance[chain], s->covariance, determined);
     }
     if (status != CBP_OK) {
         give_up(s, chain, status == CBP_ERROR_EMPTY ? CBP_ERROR_FEW_EXAMPLES : status);
@@ -160,9 +164,17 @@ static void fit_one(const many *s, size_t chain)
     s->fits->weight[chain] = total;
     for (size_t k = 0; k < all; k++) {
         count -= determined[k] == CBP_DETERMINED || determined[k] == CBP_UNDETERMINED;
-        s->fits->errors[chain * all + k] = cbp_root(covariance[k * all + k]);
+        s->fits->errors[chain * all + k] = cbp_root(s->covariance[k * all + k]);
     }
     s->fits->left_over[chain] = count;
+    cbp_real *covariance = s->fits->covariance ? s->fits->covariance + chain * triangle_len(s->free) : NULL;
+    for (size_t row = 0; covariance && row < all; row++) {
+        for (size_t column = 0; cbp_is_free(one.frozen, row) && column <= row; column++) {
+            if (cbp_is_free(one.frozen, column)) {
+                *covariance++ = s->covariance[row * all + column];
+            }
+        }
+    }
 }
 
 /* ---- lanes ------------------------------------------------------------------------------------------------------ */
@@ -297,19 +309,15 @@ static void store(const many *s, const cbp_lanes *g, size_t lane)
     s->fits->weight[chain] = s->done[lane].total;
     s->fits->variance[chain] = variance;
     s->fits->left_over[chain] = left_over;
-    set_errors(s, chain, 0);
+    cbp_real *covariance = s->fits->covariance ? s->fits->covariance + chain * triangle_len(free) : NULL;
+    memset(errors, 0, all * sizeof *errors);
     for (size_t j = 0; j < free; j++) {
-        const size_t row = first + g->places[j];
-        const cbp_real *inverse = g->trial_normal + j * (j + 1) / 2 * CBP_LANES + lane;
-        if (determined[row] != CBP_DETERMINED) {
-            continue;
-        }
-        errors[row] = cbp_root(factor * inverse[j * CBP_LANES]);
-        for (size_t i = 0; s->fits->covariance && i <= j; i++) {
-            const size_t column = first + g->places[i];
-            const cbp_real entry = determined[column] == CBP_DETERMINED ? factor * inverse[i * CBP_LANES] : 0;
-            s->fits->covariance[(chain * all + row) * all + column] = entry;
-            s->fits->covariance[(chain * all + column) * all + row] = entry;
+        const cbp_real *inverse = g->trial_normal + triangle_len(j) * CBP_LANES + lane;
+        const int is_fixed = determined[first + g->places[j]] != CBP_DETERMINED;
+        errors[first + g->places[j]] = is_fixed ? 0 : cbp_root(factor * inverse[j * CBP_LANES]);
+        for (size_t i = 0; covariance && i <= j; i++) {
+            const int are_fixed = is_fixed || determined[first + g->places[i]] != CBP_DETERMINED;
+            *covariance++ = are_fixed ? 0 : factor * inverse[i * CBP_LANES];
         }
     }
 }

@@ -39,7 +39,6 @@ int cbp_choose_starts(const unsigned char *activations, const unsigned char *fro
         return status;
     }
     const cbp_fit kind = {.frozen = frozen, .lower = lower, .upper = upper, .layers = layers};
-    const size_t last_w = 2 * layers - 2, last_b = last_w + 1;
     work = cbp_aligned(work);
     cbp_lanes g = {.activations = activations, .layers = layers, .n = n};
     g.x = cbp_taken(&work, n * CBP_LANES);
@@ -47,10 +46,11 @@ int cbp_choose_starts(const unsigned char *activations, const unsigned char *fro
     g.weight = cbp_taken(&work, n * CBP_LANES);
     cbp_candidates own = {.params = candidates, .count = count};
     own.is_linear = activations[layers - 1] == CBP_IDENTITY;
-    own.solves_w = own.is_linear && cbp_is_free(frozen, last_w);
-    own.solves_b = own.is_linear && cbp_is_free(frozen, last_b);
+    own.solves_w = own.is_linear && cbp_is_free(frozen, 2 * layers - 2);
+    own.solves_b = own.is_linear && cbp_is_free(frozen, 2 * layers - 1);
     own.depth = layers - (size_t)own.is_linear;
-    own.features = cbp_taken(&work, n * CBP_LANES);
+    own.features = own.own_features = cbp_taken(&work, n * CBP_LANES);
+    g.trial = cbp_taken(&work, 2 * layers * CBP_LANES);
     cbp_candidates shared = own;
     shared.is_shared = 1;
     shared.features = cbp_taken(&work, n * count);
@@ -63,7 +63,7 @@ int cbp_choose_starts(const unsigned char *activations, const unsigned char *fro
     for (size_t first = 0; first < chains; first += CBP_LANES) {
         const size_t lanes = chains - first < CBP_LANES ? chains - first : CBP_LANES;
         int are_alike = can_share;
-        cbp_row chosen, w, b;
+        cbp_row chosen;
         memset(g.x, 0, 3 * n * CBP_LANES * sizeof *g.x);
         for (size_t k = 0; k < lanes; k++) {
             const cbp_real *own_x = x + (first + k) * x_step, *own_y = y + (first + k) * n;
@@ -76,16 +76,12 @@ int cbp_choose_starts(const unsigned char *activations, const unsigned char *fro
                 g.weight[at] = is_missing ? 0 : own_weight ? own_weight[i] : 1;
             }
         }
-        cbp_kernels_now()->choose_starts(&g, are_alike ? &shared : &own, chosen, w, b);
+        cbp_kernels_now()->choose_starts(&g, are_alike ? &shared : &own, chosen);
         for (size_t k = 0; k < lanes; k++) {
             cbp_real *to = params + (first + k) * 2 * layers;
-            memcpy(to, candidates + (chosen[k] > 0 ? (size_t)chosen[k] : 0) * 2 * layers, 2 * layers * sizeof *to);
-            if (own.is_linear && chosen[k] >= 0) {
-                to[last_w] = w[k];
-                to[last_b] = b[k];
-            }
             for (size_t j = 0; j < 2 * layers; j++) {
-                to[j] = cbp_is_free(frozen, j) ? cbp_bounded(&kind, j, to[j]) : to[j];
+                const cbp_real param = chosen[k] >= 0 ? g.trial[j * CBP_LANES + k] : candidates[j];
+                to[j] = cbp_is_free(frozen, j) ? cbp_bounded(&kind, j, param) : param;
             }
         }
     }

@@ -85,6 +85,11 @@ class ChainArray:
         return self._kind.frozen
 
     @property
+    def free(self) -> NDArray[np.bool_]:
+        """Which columns of params are not frozen, shape (2L,)."""
+        return self._kind.free
+
+    @property
     def param_names(self) -> tuple[str, ...]:
         """Names of the columns of params."""
         return self._kind.param_names

@@ -61,8 +61,9 @@ class FitManyResult:
     stderr : ndarray, shape (m, 2L)
         Standard errors: 0 for what is frozen or held at a bound, infinite for what the data do not
         identify.
-    covariance : ndarray, shape (m, 2L, 2L), or None
-        If it was asked for.
+    triangles : ndarray, shape (m, k (k + 1) / 2), or None
+        Lower triangles, row by row, of the covariance matrices of the k free parameters, if they
+        were asked for.
     identified : ndarray of bool, shape (m, 2L)
         False for parameters that the data do not fix.
     codes : ndarray of int, shape (m,)
@@ -76,7 +77,7 @@ class FitManyResult:
     residual_sd: Vector
     df: Vector
     stderr: Vector
-    covariance: Vector | None
+    triangles: Vector | None
     identified: NDArray[np.bool_]
     codes: NDArray[np.int32]
     n_iterations: NDArray[np.uintp]
@@ -85,6 +86,19 @@ class FitManyResult:
     def params(self) -> Vector:
         """The fitted parameters, shape (m, 2L)."""
         return self.chains.params
+
+    @property
+    def covariance(self) -> Vector | None:
+        """The covariance matrices, shape (m, 2L, 2L), as in `FitResult`; None without."""
+        if self.triangles is None:
+            return None
+        free = np.flatnonzero(self.chains.free)
+        rows, columns = np.tril_indices(len(free))
+        width = self.params.shape[1]
+        matrices = np.zeros((len(self), width, width))
+        matrices[:, free[rows], free[columns]] = self.triangles
+        matrices[:, free[columns], free[rows]] = self.triangles
+        return matrices
 
     @property
     def converged(self) -> NDArray[np.bool_]:
@@ -300,8 +314,9 @@ class Job:
         )
         if status:
             raise from_status(status, _core.status_text(status))
-        lost = (found.codes == CONVERGED) & ~found.identified.all(axis=1)
-        found.codes[lost] = NOT_IDENTIFIED
+        if (found.determined == _UNDETERMINED).any():
+            lost = (found.codes == CONVERGED) & ~found.identified.all(axis=1)
+            found.codes[lost] = NOT_IDENTIFIED
 
 
 class Found(NamedTuple):
@@ -321,7 +336,7 @@ class Found(NamedTuple):
     @classmethod
     def room_for(cls, job: Job, m: int, covariance: bool) -> Found:
         """Make arrays for m chains."""
-        width = 2 * job.net.layers
+        width, free = 2 * job.net.layers, int(np.count_nonzero(job.net.free))
         return cls(
             np.empty((m, width)),
             np.empty(m, dtype=np.int32),
@@ -331,7 +346,7 @@ class Found(NamedTuple):
             np.empty(m),
             np.empty(m),
             np.empty((m, width)),
-            np.empty((m, width, width)) if covariance else None,
+            np.empty((m, free * (free + 1) // 2)) if covariance else None,
             np.empty((m, width), dtype=np.uint8),
         )
 

@@ -1,4 +1,4 @@
-"""How the documentation is built: `.ci/docs`, or sphinx-build -W docs build/docs."""
+"""How the documentation is built; `.ci/docs` does it."""
 
 import os
 import sys

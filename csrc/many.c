@@ -26,6 +26,7 @@ typedef struct many {
     const cbp_fits *fits;
     size_t free, skipped;   /* parameters; leading layers that are frozen */
     int shares_x;           /* the lanes' inputs stand there, for all chains */
+    int stops;              /* the progress function has said so */
     load loads[CBP_LANES];  /* what the lanes carry */
     load done[CBP_LANES];   /* what those did that wait to be finished together */
     size_t waiting;
@@ -125,7 +126,7 @@ static void give_up(const many *s, size_t chain, int status)
 }
 
 /* The careful fit, of the examples that are not missing. */
-static void fit_one(const many *s, size_t chain)
+static void fit_one(many *s, size_t chain)
 {
     const cbp_real *x = s->x + chain * s->x_step, *y = s->y + chain * s->n;
     const cbp_real *weight = s->weight ? s->weight + chain * s->weight_step : NULL;
@@ -135,6 +136,10 @@ static void fit_one(const many *s, size_t chain)
     cbp_fit_info info;
     unsigned char *determined = s->fits->determined + chain * all;
     cbp_real total = 0, count = 0;
+    if (s->stops) {
+        give_up(s, chain, CBP_STOPPED);
+        return;
+    }
     one.n = 0;
     for (size_t i = 0; i < s->n; i++) {
         if (y[i] == y[i]) {
@@ -158,6 +163,7 @@ static void fit_one(const many *s, size_t chain)
         give_up(s, chain, status == CBP_ERROR_EMPTY ? CBP_ERROR_FEW_EXAMPLES : status);
         return;
     }
+    s->stops = info.outcome == CBP_STOPPED;
     s->fits->status[chain] = info.outcome;
     s->fits->iterations[chain] = info.iterations;
     s->fits->loss[chain] = info.loss;
@@ -275,7 +281,7 @@ static void refill(many *s, cbp_lanes *g, size_t lane)
     g->state[lane] = CBP_LANE_IDLE;
     while (s->next < s->chains && g->state[lane] == CBP_LANE_IDLE) {
         const size_t chain = s->next++;
-        if (!load_lane(s, g, lane, chain)) {
+        if (s->stops || !load_lane(s, g, lane, chain)) {
             fit_one(s, chain);
         }
     }
@@ -388,10 +394,11 @@ static void load_shared(const many *s, cbp_lanes *g)
 }
 
 /* Which progress the caller hears of: how many chains have been taken up. */
-static int is_stopped(const many *s)
+static void tell(many *s)
 {
     const cbp_fit_info info = {CBP_RUNNING, s->next, s->next, (cbp_real)NAN, (cbp_real)NAN, s->fits->params};
-    return s->kind.options->progress && s->kind.options->progress(s->kind.options->user, &info);
+    const cbp_fit_options *options = s->kind.options;
+    s->stops = s->stops || (options->progress && options->progress(options->user, &info));
 }
 
 static void fit_in_lanes(many *s, cbp_lanes *g, cbp_lanes *done)
@@ -412,19 +419,16 @@ static void fit_in_lanes(many *s, cbp_lanes *g, cbp_lanes *done)
     }
     while (running > 0) {
         cbp_kernels_now()->fit_lanes(g);
-        const int stops = is_stopped(s);
+        tell(s);
         for (size_t k = 0; k < CBP_LANES; k++) {
             if (g->state[k] == CBP_LANE_DONE) {
                 set_aside(s, g, k, done);
             } else if (g->state[k] == CBP_LANE_HANDED) {
                 fit_one(s, s->loads[k].chain);
-            } else if (stops && g->state[k] == CBP_LANE_RUNNING) {
+            } else if (s->stops && g->state[k] == CBP_LANE_RUNNING) {
                 give_up(s, s->loads[k].chain, CBP_STOPPED);
             } else {
                 continue;
-            }
-            for (; stops && s->next < s->chains; s->next++) {
-                give_up(s, s->next, CBP_STOPPED);
             }
             refill(s, g, k);
             running -= g->state[k] == CBP_LANE_IDLE;
@@ -438,7 +442,7 @@ static void fit_in_lanes(many *s, cbp_lanes *g, cbp_lanes *done)
 static int check(const many *s)
 {
     const cbp_fits *fits = s->fits;
-    if (!fits || !fits->params || !fits->status || !fits->iterations || !fits->loss || !fits->weight || !fits->variance ||
+    if (!fits->status || !fits->iterations || !fits->loss || !fits->weight || !fits->variance ||
         !fits->left_over || !fits->errors || !fits->determined || (s->n > 0 && s->chains > 0 && (!s->x || !s->y))) {
         return CBP_ERROR_NULL;
     }
@@ -449,7 +453,7 @@ static int check(const many *s)
     kind.x = kind.y = &example;
     kind.n = 1;
     kind.info = &info;
-    for (size_t k = 0; kind.layers <= CBP_MOST_LAYERS && k < 2 * kind.layers; k++) {
+    for (size_t k = 0; k < 2 * kind.layers; k++) {
         s->careful[k] = cbp_bounded(&kind, k, 0);
     }
     return cbp_fit_check(&kind, s->careful);
@@ -464,8 +468,12 @@ int cbp_fit_many(const unsigned char *activations, const unsigned char *frozen, 
     many s = {.kind = {activations, frozen, lower, upper, NULL, NULL, NULL, layers, 0, criterion, options, NULL},
               .x = x, .y = y, .weight = weight, .n = n, .x_step = x_step, .weight_step = weight_step, .chains = chains,
               .fits = fits};
-    if (!work || !activations || !options) {
+    if (!work || !options || !fits) {
         return CBP_ERROR_NULL;
+    }
+    int status = cbp_check_chain(&(cbp_chain){fits->params, activations, layers});
+    if (status != CBP_OK) {
+        return status;
     }
     s.free = cbp_count_free(frozen, layers);
     while (s.skipped + 1 < layers && !cbp_is_free(frozen, 2 * s.skipped) && !cbp_is_free(frozen, 2 * s.skipped + 1)) {
@@ -475,7 +483,8 @@ int cbp_fit_many(const unsigned char *activations, const unsigned char *frozen, 
     size_t *places = (size_t *)(void *)cbp_taken(&work, places_len(s.free));
     cbp_lanes g = {.activations = activations + s.skipped, .frozen = frozen ? frozen + 2 * s.skipped : NULL,
                    .layers = layers - s.skipped, .free = s.free, .n = n, .criterion = criterion,
-                   .tolerance = options->tolerance, .patience = PATIENCE};
+                   .tolerance = options->tolerance,
+                   .patience = (cbp_real)(options->max_iterations < PATIENCE ? options->max_iterations : PATIENCE)};
     cbp_lanes done = g;
     const int in_lanes = n < MOST_IN_LANES && options->restarts == 0;
     if (in_lanes) {
@@ -489,7 +498,7 @@ int cbp_fit_many(const unsigned char *activations, const unsigned char *frozen, 
     s.covariance = cbp_taken(&work, 4 * layers * layers);
     cbp_real *low = cbp_taken(&work, s.free), *high = cbp_taken(&work, s.free);
     s.careful = work;
-    const int status = check(&s);
+    status = check(&s);
     if (status != CBP_OK) {
         return status;
     }
@@ -507,13 +516,9 @@ int cbp_fit_many(const unsigned char *activations, const unsigned char *frozen, 
         s.shares_x = share_inputs(&s);
         fit_in_lanes(&s, &g, &done);
     }
-    for (int stops = 0; s.next < chains; s.next++) {
-        if (stops) {
-            give_up(&s, s.next, CBP_STOPPED);
-        } else {
-            fit_one(&s, s.next);
-            stops = is_stopped(&s);
-        }
+    for (; s.next < chains; s.next++) {
+        fit_one(&s, s.next);
+        tell(&s);
     }
     return CBP_OK;
 }

@@ -227,3 +227,21 @@ def fit_covariance(
     scale: float,
     hessian: _Vector | None,
 ) -> tuple[float, _Vector, bytes]: ...
+def gradient_sums(
+    net: Chain,
+    x: ArrayLike,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None,
+    loss: str,
+    loss_scale: float,
+) -> _Vector: ...
+def fit_shard(
+    net: Chain,
+    x: ArrayLike,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None,
+    loss: str,
+    loss_scale: float,
+) -> tuple[_Vector, _Vector]: ...
+def merge_sums(shards: Sequence[_Vector]) -> _Vector: ...
+def mean_of_sums(sums: _Vector) -> _Vector: ...

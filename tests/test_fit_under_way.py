@@ -140,6 +140,7 @@ FOREVER: dict[str, tuple[cbp.Chain, int, dict[str, Any]]] = {
 }
 
 
+@pytest.mark.thread_unsafe(reason="Ctrl-C is the process's")
 @pytest.mark.usefixtures("_ctrl_c")
 @pytest.mark.parametrize("name", FOREVER)
 def test_ctrl_c_ends_a_fit(name: str) -> None:
@@ -148,6 +149,7 @@ def test_ctrl_c_ends_a_fit(name: str) -> None:
     waited(lambda _: cbp.fit(start, x, -x, **options), at_once=True)
 
 
+@pytest.mark.thread_unsafe(reason="Ctrl-C is the process's")
 @pytest.mark.usefixtures("_ctrl_c")
 @pytest.mark.parametrize("covariance", ["gauss-newton", "hessian"])
 def test_ctrl_c_is_heard_while_the_covariance_is_computed(covariance: Any) -> None:

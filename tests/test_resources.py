@@ -74,6 +74,7 @@ def _ctrl_c() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.thread_unsafe(reason="Ctrl-C is the process's")
 @pytest.mark.usefixtures("_ctrl_c")
 @pytest.mark.parametrize("name", CALLS)
 def test_ctrl_c_is_heard(name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -183,6 +184,8 @@ def test_a_driver_killed_goes_on(client: Any, tmp_path: Path) -> None:
     paths = dask.fit_many(NET, load, range(CHUNKS), fits, client=client)
     assert {f"{key}.npz" for key in loads(log)} == {path.name for path in paths} - done.keys()
     assert {name: (fits / name).stat().st_mtime_ns for name in done} == done
+    assert dask.fit_many(NET, load, range(CHUNKS), fits, client=client) == paths
+    assert len(loads(log)) == CHUNKS - len(done)
     undisturbed = dask.fit_many(NET, chunk, range(CHUNKS), tmp_path / "again", client=client)
     assert contents(paths) == contents(undisturbed)
 
@@ -214,6 +217,23 @@ def test_chunks_are_fitted_as_by_themselves(client: Any, tmp_path: Path) -> None
             assert found["status"].tolist() == expected.status.tolist()
             for name in found:
                 assert found[name].tobytes() == getattr(expected, name).tobytes(), name
+
+
+def test_the_guide(
+    client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    guide = Path(__file__).parents[1] / "docs" / "cluster.md"
+    first, second = re.findall(
+        r"^```python\n(.*?)^```$", guide.read_text(), re.DOTALL | re.MULTILINE
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(distributed, "Client", lambda **_: client.as_current())
+    program: dict[str, Any] = {"__name__": "__main__"}
+    exec(first.replace("100_000", "10_000").replace("range(20)", "range(4)"), program)
+    assert "converged; 8 iterations" in capsys.readouterr().out
+    exec(second, program)
+    with client.as_current():
+        assert program["main"]().shape == (8000, 4)
 
 
 # ---- what goes wrong -----------------------------------------------------------------------------
@@ -251,6 +271,12 @@ def test_a_directory_is_of_one_job(client: Any, tmp_path: Path) -> None:
         work([1], tmp_path, bounds={"b2": (-4, None)})
     with pytest.raises(cbp.ParameterError, match=r"^keys: two are the same as text"):
         work([1, "1"], tmp_path)
+
+
+def test_a_wrong_option_leaves_no_trace(client: Any, tmp_path: Path) -> None:
+    with pytest.raises(cbp.ParameterError, match=r"^loss: 'hubber'"):
+        dask.fit_many(NET, chunk, [0], tmp_path / "a", client=client, loss="hubber")
+    assert not (tmp_path / "a").exists()
 
 
 def test_what_is_not_given() -> None:

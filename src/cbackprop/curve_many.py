@@ -148,12 +148,12 @@ class ManySearch:
         job, fits, names = self.job, self.fits, self.search.curve.parameters
         found = Found.room_for(job, block.stop - block.start, covariance=True)
         x, y, weights = job.rows(block)
-        _core.choose_starts(job.net, x, y, weights, *job.bounds, candidates, found.params)
+        _core.choose_starts(job.net, x, y, weights, job.lower, job.upper, candidates, found.params)
         job.fit(block, found)
         found.params[found.codes < 0] = math.nan
         with np.errstate(all="ignore"):
             given = self.chain_params(found)
-            values, errors = self.natural(given, found.covariance)
+            values, errors = self.natural(given, found.triangles)
         for k, column in enumerate(given):
             fits.chains.params[block, k] = column.value
         fits.rss[block] = found.squares(job, block)
@@ -186,10 +186,11 @@ class ManySearch:
                 given[names.index(name)] = given[names.index(name)] * signs
         return given
 
-    def natural(self, given: list[Dual], triangles: Vector) -> tuple[list[Vector], list[Vector]]:
+    def natural(self, given: list[Dual], triangles: Vector) -> tuple[list[Values], list[Values]]:
         """Natural parameters, and their standard errors by the delta method."""
-        values, errors, free = [], [], np.flatnonzero(self.job.net.free).tolist()
-        row_of = {k: row for row, k in enumerate(free)}
+        values: list[Values] = []
+        errors: list[Values] = []
+        row_of = {k: row for row, k in enumerate(np.flatnonzero(self.job.net.free).tolist())}
         for entry in self.search.form.natural(*given):
             variance: Values = 0.0
             slopes = sorted(entry.slopes.items())

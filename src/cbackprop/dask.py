@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import reprlib
 from collections.abc import Callable, Iterable
 from functools import partial
 from importlib import import_module
@@ -198,7 +199,7 @@ def fit_many(
     ImportError
         If Dask is missing.
     """
-    options = {
+    options: dict[str, Any] = {
         "loss": loss,
         "loss_scale": loss_scale,
         "bounds": bounds,
@@ -206,6 +207,7 @@ def fit_many(
         "tolerance": tolerance,
         "covariance": covariance,
     }
+    fit_chunk(net, [0.0], np.empty((0, 1)), **options)  # of no chain: raises for a wrong option
     shards = _list_of(keys)
     folder = Path(directory).absolute()
     paths = [folder / f"{quote(str(key), safe='')}.npz" for key in shards]
@@ -254,7 +256,9 @@ def _on_shard(task: Callable[..., Any], load: Load[Key], key: Key, *where: Path)
     try:
         loaded = load(key)
         if not isinstance(loaded, tuple) or len(loaded) not in (2, 3):
-            raise InputTypeError(f"load: expected (x, y) or (x, y, sample_weight), got {loaded!r}")
+            raise InputTypeError(
+                f"load: expected (x, y) or (x, y, sample_weight), got {reprlib.repr(loaded)}"
+            )
         x, y, *weights = loaded
         return task(x, y, weights[0] if weights else None, *where)
     except Exception as error:

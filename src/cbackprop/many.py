@@ -61,9 +61,9 @@ class FitManyResult:
     stderr : ndarray, shape (m, 2L)
         Standard errors: 0 for what is frozen or held at a bound, infinite for what the data do not
         identify.
-    triangles : ndarray, shape (m, k (k + 1) / 2), or None
-        Lower triangles, row by row, of the covariance matrices of the k free parameters, if they
-        were asked for.
+    triangles : ndarray, shape (m, k (k + 1) / 2)
+        Lower triangles, row by row, of the covariance matrices of the k free parameters; of shape
+        (m, 0) if they were not asked for.
     identified : ndarray of bool, shape (m, 2L)
         False for parameters that the data do not fix.
     codes : ndarray of int, shape (m,)
@@ -77,7 +77,7 @@ class FitManyResult:
     residual_sd: Vector
     df: Vector
     stderr: Vector
-    triangles: Vector | None
+    triangles: Vector
     identified: NDArray[np.bool_]
     codes: NDArray[np.int32]
     n_iterations: NDArray[np.uintp]
@@ -90,7 +90,7 @@ class FitManyResult:
     @property
     def covariance(self) -> Vector | None:
         """The covariance matrices, shape (m, 2L, 2L), as in `FitResult`; None without."""
-        if self.triangles is None:
+        if self.triangles.shape[1] == 0:
             return None
         free = np.flatnonzero(self.chains.free)
         rows, columns = np.tril_indices(len(free))
@@ -98,12 +98,13 @@ class FitManyResult:
         matrices = np.zeros((len(self), width, width))
         matrices[:, free[rows], free[columns]] = self.triangles
         matrices[:, free[columns], free[rows]] = self.triangles
+        matrices[np.isnan(self.loss)] = math.nan
         return matrices
 
     @property
     def converged(self) -> NDArray[np.bool_]:
         """Whether a minimum has been reached, shape (m,)."""
-        return (self.codes == CONVERGED) | (self.codes == NOT_IDENTIFIED)
+        return np.isin(self.codes, (CONVERGED, NOT_IDENTIFIED))
 
     @property
     def status(self) -> NDArray[np.str_]:
@@ -127,7 +128,7 @@ class FitManyResult:
 
 
 def code_of(status: str) -> int:
-    """Number of a status in words."""
+    """Find the number of a status in words."""
     return next(code for code, name in STATUSES.items() if name == status)
 
 
@@ -231,7 +232,7 @@ def fit_many(
         found.deviations(job),
         found.df,
         found.stderr,
-        found.covariance,
+        found.triangles,
         found.identified,
         found.codes,
         found.iterations,
@@ -251,7 +252,8 @@ class Job:
     weights: Vector | None
     loss: int
     loss_scale: float
-    bounds: tuple[Vector, Vector] | tuple[None, None]
+    lower: Vector | None
+    upper: Vector | None
     max_iterations: int
     tolerance: float
     stop: bytearray = field(default_factory=lambda: bytearray(1))
@@ -279,6 +281,7 @@ class Job:
                 f"sample_weight: shape {weights.shape}, expected {targets.shape[1:]} for all "
                 f"chains or {targets.shape} as y"
             )
+        lower, upper = (None, None) if bounds is None else bound_arrays(net, bounds)
         return cls(
             net,
             inputs,
@@ -286,7 +289,8 @@ class Job:
             weights,
             _core.code_of_loss(loss, loss_scale),
             loss_scale,
-            (None, None) if bounds is None else bound_arrays(net, bounds),
+            lower,
+            upper,
             count_of("max_iterations", max_iterations, 2000),
             number_of("tolerance", 1e-10 if tolerance is None else tolerance, 0.0, math.inf),
         )
@@ -304,7 +308,8 @@ class Job:
         status = _core.fit_block(
             self.net,
             *self.rows(block),
-            *self.bounds,
+            self.lower,
+            self.upper,
             self.loss,
             self.loss_scale,
             self.max_iterations,
@@ -330,7 +335,7 @@ class Found(NamedTuple):
     variance: Vector
     df: Vector
     stderr: Vector
-    covariance: Vector | None
+    triangles: Vector
     determined: NDArray[np.uint8]
 
     @classmethod
@@ -346,18 +351,18 @@ class Found(NamedTuple):
             np.empty(m),
             np.empty(m),
             np.empty((m, width)),
-            np.empty((m, free * (free + 1) // 2)) if covariance else None,
+            np.empty((m, free * (free + 1) // 2 if covariance else 0)),
             np.empty((m, width), dtype=np.uint8),
         )
 
     def rows(self, block: slice) -> Found:
         """Look at some chains' share."""
-        return Found(*(None if array is None else array[block] for array in self))
+        return Found._make(array[block] for array in self)
 
     @property
     def identified(self) -> NDArray[np.bool_]:
         """False for parameters that the data do not fix, shape (m, 2L)."""
-        return self.determined != _UNDETERMINED
+        return np.not_equal(self.determined, _UNDETERMINED)
 
     def deviations(self, job: Job) -> Vector:
         """Residual standard deviations, shape (m,)."""
@@ -383,8 +388,9 @@ class Found(NamedTuple):
 
 
 def blocks_of(chains: int, size: int) -> list[slice]:
-    """Divide so many chains."""
-    return [slice(first, min(first + size, chains)) for first in range(0, chains, size)]
+    """Divide so many chains; none are one empty block, for which the core checks the rest."""
+    firsts = range(0, max(chains, 1), size)
+    return [slice(first, min(first + size, chains)) for first in firsts]
 
 
 def run_blocks(
@@ -407,8 +413,10 @@ def run_blocks(
     with ThreadPoolExecutor(min(count, len(blocks))) as pool:
         waiting = {pool.submit(work, block) for block in blocks}
         try:
-            for future in wait(waiting, return_when="FIRST_EXCEPTION").done:
-                future.result()
+            while waiting:  # by and by, since not every system lets Ctrl-C end a wait
+                done, waiting = wait(waiting, timeout=0.05, return_when="FIRST_EXCEPTION")
+                for future in done:
+                    future.result()
         except BaseException:
             stop[0] = 1
             pool.shutdown(wait=False, cancel_futures=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
@@ -29,9 +29,10 @@ Shard: TypeAlias = tuple[Vector, Vector]  # what _core.fit_shard returns
 Pass: TypeAlias = Callable[[Chain, "_Loss"], Iterable[Shard]]
 
 _EPSILON: Final = float(np.finfo(np.float64).eps)
+_LEAST: Final = 64 * _EPSILON
 _CONVERGED, _EXHAUSTED = 1, 2  # of enum cbp_outcome
-# As in csrc/fit.h and csrc/covariance.c, where they are explained.
-_WEAK, _DEPENDENT, _SHARE = 1e-8, 1e-12, 1e-3
+# As in csrc/fit.h, covariance.c and fit_lm.c, where they are explained.
+_CLEAR, _WEAK, _DEPENDENT, _SHARE, _PATIENT = 1e-5, 1e-8, 1e-12, 1e-3, 200
 
 
 def shard_of(
@@ -83,18 +84,31 @@ class _Point:
 
     @property
     def is_usable(self) -> bool:
-        return math.isfinite(self.loss) and bool(
-            np.isfinite(self.rows).all() and np.isfinite(self.residuals).all()
-        )
+        """Whether the loss and the whole Jacobian are finite, and their squares."""
+        return math.isfinite(self.loss + self.squares) and bool(np.isfinite(self.lengths).all())
 
     @property
+    @np.errstate(over="ignore", invalid="ignore")
     def squares(self) -> float:
         return float(self.residuals @ self.residuals) + self.rest**2
 
     @property
+    @np.errstate(over="ignore", invalid="ignore")
     def lengths(self) -> Vector:
         """Euclidean norms of the columns of J."""
         return np.asarray(np.linalg.norm(self.rows, axis=0))
+
+    @property
+    def is_weak(self) -> NDArray[np.bool_]:
+        """Whether each parameter has no effect to speak of."""
+        sizes = np.maximum(np.abs(self.chain.params[self.chain.free]), 1.0)
+        return ~(self.lengths * sizes > _WEAK * self.target_size)
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether a parameter is undetermined, or nearly."""
+        own = np.abs(self.rows.diagonal())
+        return bool((self.is_weak | ~(own > _CLEAR * self.lengths)).any())
 
     @property
     def rounding(self) -> float:
@@ -111,11 +125,14 @@ class _Parabola:
     """The squares as the rows predict them, with each parameter measured by `scaling`."""
 
     def __init__(self, point: _Point, scaling: Vector) -> None:
-        left, values, right = np.linalg.svd(point.rows / scaling)
-        kept = (
-            values > 64 * _EPSILON * values[0]
-        )  # the rest moves the outputs no more than rounding
-        self.values, self.right, self.scaling = values[kept], right[kept], scaling
+        # What moves the outputs no more than rounding is left alone: columns that say nothing new
+        # beside those before them, and then directions.
+        own = np.abs(point.rows.diagonal())
+        self.scaling, self.open = scaling, np.flatnonzero(own > _LEAST * point.lengths)
+        columns = point.rows[:, self.open] / scaling[self.open]
+        left, values, right = np.linalg.svd(columns, full_matrices=False)
+        kept = values > _LEAST * values.max(initial=0.0)
+        self.values, self.right = values[kept], right[kept]
         self.along = left[:, kept].T @ point.residuals
         self.way = float(np.linalg.norm(self.along))  # of the outputs, to the least there is
 
@@ -132,17 +149,91 @@ class _Parabola:
             damping += (length / radius - 1) * length**2 / float(part**2 @ (1 / shares))
         gone = self.values**2 / shares  # of the way along each singular vector
         predicted = float(self.along**2 @ (gone * (2 - gone)))
-        return -(part @ self.right) / self.scaling, length, predicted, damping == 0
+        step = np.zeros_like(self.scaling)
+        step[self.open] = -(part @ self.right) / self.scaling[self.open]
+        return step, length, predicted, damping == 0
+
+
+@dataclass(eq=False, slots=True)
+class _Search:
+    """A fit under way."""
+
+    run_pass: Pass
+    loss: _Loss
+    tolerance: float
+    history: list[float] = field(default_factory=list)  # the least loss so far
+    passes: int = 0
+
+    def look(self, chain: Chain) -> _Point:
+        self.passes += 1
+        return _Point.after(self.run_pass, chain, self.loss)
+
+    def remember(self, point: _Point) -> None:
+        loss = point.loss / point.weight
+        self.history.append(min(loss, self.history[-1]) if self.history else loss)
+
+    def descend(self, here: _Point, limit: int, *, keeps_scaling: bool) -> tuple[_Point, int]:
+        """Go down to a minimum, in so many iterations at most, and say how that ended."""
+        scaling = here.lengths
+        scaling[scaling == 0] = 1.0
+        free = here.chain.free
+        radius = 100 * float(np.linalg.norm(scaling * here.chain.params[free])) or 100.0
+        parabola = _Parabola(here, scaling)
+        for iteration in range(limit + 1):
+            if parabola.way <= max(self.tolerance * math.sqrt(here.squares), here.rounding):
+                return here, _CONVERGED
+            if iteration == limit:
+                break
+            step, length, predicted, is_whole = parabola.step_within(radius)
+            moved = here.chain.copy()
+            moved.params[free] += step
+            moves = np.abs(moved.params - here.chain.params)
+            trial = self.look(moved)
+            fall = here.loss - trial.loss
+            # Steps whose fall is lost in rounding are taken if they bring the least nearer.
+            is_unseen, is_better = predicted <= here.blur, False
+            if trial.is_usable:
+                lengths = trial.lengths
+                kept = scaling if keeps_scaling else np.where(lengths > 0, 0.0, scaling)
+                after = _Parabola(trial, np.maximum(kept, lengths))
+                is_nearer = fall >= -here.blur and after.way < parabola.way
+                is_better = is_nearer if is_unseen else fall > 0
+            radius = min(radius, length) if iteration == 0 else radius
+            seen = math.inf if is_unseen and is_better else fall
+            radius = _adapt(radius, length, seen, predicted, is_whole)
+            is_still = (moves <= 2 * _EPSILON * np.abs(here.chain.params)).all()
+            is_still = is_still or predicted <= here.rounding**2
+            if is_better:
+                here, parabola, scaling = trial, after, after.scaling
+            self.remember(here)
+            if is_still or (is_whole and is_unseen and not is_better):
+                return here, _CONVERGED
+        return here, _EXHAUSTED
+
+    def solve_last_layer(self, chain: Chain) -> Chain:
+        """Put the last layer, if it is linear and free, where the squares are least."""
+        held = [name for name in chain.param_names[:-2] if name not in chain.frozen]
+        frozen = (*chain.frozen, *held)
+        solved = chain.copy()
+        if (
+            chain.activations[-1] == "identity"
+            and self.loss == "squared"
+            and len(frozen) < 2 * chain.layers
+        ):
+            part = self.look(_core.rebuild(Chain, chain.params, chain.activations, frozen))
+            solved.params[part.chain.free] += _Parabola(part, part.lengths).step_within(math.inf)[0]
+        return solved
 
 
 def fit_shards(
     start: Chain, run_pass: Pass, *, loss: _Loss, max_iterations: int, tolerance: float
 ) -> FitResult:
-    """Fit a chain from `start` on; converged as `fit` is. `cbackprop.dask.fit` says the rest."""
+    """Fit a chain from `start` on, as cbp_fit_lm does. `cbackprop.dask.fit` says the rest."""
     count = int(np.count_nonzero(start.free))
     if count == 0:
         raise ParameterError("net: every parameter is frozen; expected a free one to fit")
-    here = _Point.after(run_pass, start.copy(), loss)
+    search = _Search(run_pass, loss, tolerance)
+    here = search.look(start.copy())
     if here.examples < count:
         raise ShapeError(
             f"load: {here.examples} examples of positive weight are fewer than {count} free "
@@ -150,38 +241,18 @@ def fit_shards(
         )
     if not here.is_usable:
         raise ParameterError("net: the loss or its derivatives at this start are not finite")
-    history, outcome = [here.loss / here.weight], _EXHAUSTED
-    scaling = here.lengths
-    scaling[scaling == 0] = 1.0
-    radius = 100 * float(np.linalg.norm(scaling * start.params[start.free])) or 100.0
-    parabola = _Parabola(here, scaling)
-    while True:
-        if parabola.way <= max(tolerance * math.sqrt(here.squares), here.rounding):
-            outcome = _CONVERGED
-        if outcome == _CONVERGED or len(history) > max_iterations:
-            break
-        step, length, predicted, is_whole = parabola.step_within(radius)
-        moved = here.chain.copy()
-        moved.params[start.free] += step
-        moves = np.abs(moved.params - here.chain.params)
-        trial = _Point.after(run_pass, moved, loss)
-        fall = here.loss - trial.loss
-        # Steps whose fall is lost in rounding are taken if they bring the least nearer.
-        is_unseen, is_better = predicted <= here.blur, False
-        if trial.is_usable:
-            after = _Parabola(trial, np.maximum(scaling, trial.lengths))
-            is_nearer = fall >= -here.blur and after.way < parabola.way
-            is_better = is_nearer if is_unseen else fall > 0
-        radius = min(radius, length) if len(history) == 1 else radius
-        seen = math.inf if is_unseen and is_better else fall
-        radius = _adapt(radius, length, seen, predicted, is_whole)
-        is_still = (moves <= 2 * _EPSILON * np.abs(moved.params)).all()
-        if is_still or (is_whole and is_unseen and not is_better):
-            outcome = _CONVERGED
-        if is_better:
-            here, parabola, scaling = trial, after, after.scaling
-        history.append(here.loss / here.weight)
-    return _result(here, run_pass, loss, outcome, np.array(history))
+    search.remember(here)
+    limit = max_iterations // 2 if max_iterations >= _PATIENT else max_iterations
+    best, outcome = search.descend(here, limit, keeps_scaling=True)
+    left = max_iterations + 1 - len(search.history)
+    if left > 0 and (outcome != _CONVERGED or best.is_doubtful):
+        here = search.look(search.solve_last_layer(start))
+        if here.is_usable:
+            here, ended = search.descend(here, left, keeps_scaling=False)
+            is_as_good = ended == _CONVERGED and here.loss - best.loss <= best.blur
+            if here.loss < best.loss or is_as_good:
+                best, outcome = here, ended
+    return _result(best, search, outcome)
 
 
 def _adapt(radius: float, length: float, fall: float, predicted: float, is_whole: bool) -> float:
@@ -191,8 +262,9 @@ def _adapt(radius: float, length: float, fall: float, predicted: float, is_whole
     return max(radius, 2 * length) if is_whole or fall >= 0.75 * predicted else radius
 
 
-def _result(here: _Point, run_pass: Pass, loss: _Loss, outcome: int, history: Vector) -> FitResult:
+def _result(here: _Point, search: _Search, outcome: int) -> FitResult:
     """Add what can be said of the parameters, as csrc/covariance.c does."""
+    loss = search.loss
     free = np.flatnonzero(here.chain.free)
     df = here.examples - free.size
     variance = here.squares / df if df > 0 else math.nan
@@ -211,7 +283,8 @@ def _result(here: _Point, run_pass: Pass, loss: _Loss, outcome: int, history: Ve
         message += f"; not identified by the data: {names}"
     squares = here.loss
     if loss != "squared":
-        squares = _Point.after(run_pass, here.chain, "squared").loss
+        search.passes += 1
+        squares = _Point.after(search.run_pass, here.chain, "squared").loss
     return FitResult(
         chain=here.chain,
         loss=here.loss / here.weight,
@@ -224,18 +297,16 @@ def _result(here: _Point, run_pass: Pass, loss: _Loss, outcome: int, history: Ve
         status=status,
         message=message,
         identified=identified,
-        n_iterations=len(history) - 1,
-        n_evaluations=len(history) + (loss != "squared"),
+        n_iterations=len(search.history) - 1,
+        n_evaluations=search.passes,
         gradient_norm=2 * float(np.linalg.norm(here.rows.T @ here.residuals)) / here.weight,
-        history=history,
+        history=np.array(search.history),
     )
 
 
 def _inverse(here: _Point) -> tuple[Vector, NDArray[np.bool_]]:
     """(J'J)^-1 without directions that rounding hides, and which parameters lie in one."""
-    lengths = here.lengths
-    sizes = np.maximum(np.abs(here.chain.params[here.chain.free]), 1.0)
-    lost = ~(lengths * sizes > _WEAK * here.target_size)
+    lengths, lost = here.lengths, here.is_weak
     seen = np.flatnonzero(~lost)
     inverse = np.zeros((lengths.size, lengths.size))
     if seen.size:

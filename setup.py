@@ -1,10 +1,14 @@
 """Builds the extension module: the Cython wrapper and the C core, whose header has the version."""
 
+import json
+import os
 import re
 from pathlib import Path
 
+import Cython
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 
 HEADER = Path(__file__).parent / "csrc" / "cbackprop.h"
@@ -28,11 +32,54 @@ class BuildExt(build_ext):
 
     def build_extensions(self):
         msvc = self.compiler.compiler_type == "msvc"
+        flags = MSVC_FLAGS if msvc else UNIX_FLAGS
+        if msvc and "clang-cl" in os.environ.get("CC", ""):  # it builds the vector kernels too
+            self.compiler.initialize()
+            self.compiler.cc = os.environ["CC"]
+            flags = MSVC_FLAGS + [f"/clang:{flag}" for flag in UNIX_FLAGS if "math" in flag]
         for extension in self.extensions:
-            extension.extra_compile_args = MSVC_FLAGS if msvc else UNIX_FLAGS
+            extension.extra_compile_args = flags
             extension.libraries = [] if msvc else ["m"]
         super().build_extensions()
 
+
+class BdistWheel(bdist_wheel):
+    """Adds the bill of materials (PEP 770): besides its own code a wheel holds some of Cython's."""
+
+    def egg2dist(self, egginfo_path, distinfo_path):
+        super().egg2dist(egginfo_path, distinfo_path)
+        own, cython = (
+            {
+                "type": "library",
+                "bom-ref": f"pkg:pypi/{name}@{version}",
+                "name": name,
+                "version": version,
+                "purl": f"pkg:pypi/{name}@{version}",
+                "licenses": [{"license": {"id": licence}}],
+            }
+            for name, version, licence in (
+                ("cbackprop", VERSION, "MIT"),
+                ("cython", Cython.__version__, "Apache-2.0"),
+            )
+        )
+        bill = {
+            "bomFormat": "CycloneDX",
+            "specVersion": "1.6",
+            "version": 1,
+            "metadata": {"component": own},
+            "components": [cython],
+            "dependencies": [{"ref": own["bom-ref"], "dependsOn": [cython["bom-ref"]]}],
+        }
+        folder = Path(distinfo_path) / "sboms"
+        folder.mkdir()
+        (folder / "cbackprop.cdx.json").write_text(json.dumps(bill, indent=1), encoding="utf-8")
+
+
+# CBACKPROP_ABI3=1: one wheel for CPython 3.13 and all later ones. `net(x)` is slower there.
+ABI3 = os.environ.get("CBACKPROP_ABI3") == "1"
+MACROS = [("CBP_API", "")]  # nothing but the module's init function is exported
+if ABI3:
+    MACROS.append(("Py_LIMITED_API", "0x030D0000"))
 
 core = Extension(
     "cbackprop._core",
@@ -43,11 +90,13 @@ core = Extension(
         *(str(path) for path in Path("csrc").glob("*.h")),
     ],
     include_dirs=["csrc"],
-    define_macros=[("CBP_API", "")],  # nothing but the module's init function is exported
+    define_macros=MACROS,
+    py_limited_api=ABI3,
 )
 
 setup(
     version=VERSION,
     ext_modules=cythonize([core], compiler_directives={"language_level": 3}),
-    cmdclass={"build_ext": BuildExt},
+    cmdclass={"build_ext": BuildExt, "bdist_wheel": BdistWheel},
+    options={"bdist_wheel": {"py_limited_api": "cp313"}} if ABI3 else {},
 )

@@ -40,6 +40,7 @@ def test_parts(net: cbp.Chain) -> None:
     assert net.params.tolist() == [1.5, 0.125, -0.75, 0.25, 2.0, -0.5]
 
 
+@pytest.mark.thread_unsafe(reason="changes the fixture's chain")
 def test_views_are_the_chains_own_memory(net: cbp.Chain) -> None:
     assert net.params.dtype == net.weights.dtype == net.biases.dtype == np.float64
     assert (net.params.shape, net.weights.shape, net.biases.shape) == ((6,), (3,), (3,))
@@ -72,6 +73,7 @@ def test_the_numbers_given_are_copied() -> None:
     assert biases.tolist() == [3.0, 4.0]
 
 
+@pytest.mark.thread_unsafe(reason="an iterator can be used once")
 @pytest.mark.parametrize(
     ("activations", "expected"),
     [

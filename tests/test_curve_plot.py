@@ -170,6 +170,7 @@ def test_residuals_are_in_a_panel_beneath() -> None:
     ax.figure.canvas.draw()
 
 
+@pytest.mark.thread_unsafe(reason="pyplot's figures are everybody's")
 def test_a_new_figure_or_the_axes_given() -> None:
     fitted = dose_fit()
     new = fitted.plot()

@@ -255,6 +255,19 @@ def test_ryegrass_as_drc_prints_it() -> None:
 DOSE = np.array([0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0])
 
 
+@pytest.mark.parametrize("slope", [-3.0, 3.0])
+@pytest.mark.parametrize(
+    "known",
+    [{"fixed": {"bottom": 0.5}}, {"bounds": {"bottom": (0.5, None)}}],
+    ids=["fixed", "bound"],
+)
+def test_a_known_bottom_is_found_whichever_way_the_curve_goes(slope: float, known: Any) -> None:
+    natural = {"bottom": 0.5, "top": 8.0, "ec50": 3.0, "slope": slope}
+    dose = np.array([0.0, 0.9, 1.9, 3.8, 7.5, 15.0, 30.0])
+    found = curves.logistic4.fit(dose, curves.logistic4(dose, **natural), **known)
+    assert found.params == pytest.approx(natural, rel=1e-6)
+
+
 @pytest.mark.parametrize("slope", [1.3, -1.3])
 def test_bottom_is_below_top_whichever_way_the_curve_goes(slope: float) -> None:
     y = curves.logistic4(DOSE, bottom=0.5, top=4.0, ec50=0.7, slope=slope)

@@ -19,7 +19,7 @@ RNG = np.random.default_rng(3000)
 X: Floats = np.linspace(-1.0, 1.5, 60)
 NOISY: Floats = 2.0 * X - 0.75 + 0.1 * RNG.standard_normal(X.size)
 LINE: Floats = 2.0 * X - 0.75
-LEAST_SQUARES = np.linalg.lstsq(np.column_stack([X, np.ones_like(X)]), NOISY)[0]
+LEAST_SQUARES = np.linalg.lstsq(np.column_stack([X, np.ones_like(X)]), NOISY, rcond=None)[0]
 DESCENTS: dict[str, dict[str, Any]] = {
     "gradient_descent": {},
     "sgd": {"rng": 1, "batch_size": 16},

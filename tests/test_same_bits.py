@@ -145,6 +145,7 @@ def everything(name: str, loss: Any) -> dict[str, bytes]:
     return {key: bits(result) for key, result in results.items()}
 
 
+@pytest.mark.thread_unsafe(reason="kernels are chosen for the process")
 @pytest.mark.usefixtures("_kernels_restored")
 @pytest.mark.parametrize("name", cbp.ACTIVATIONS)
 def test_kernels_with_fused_multiply_add(name: str) -> None:
@@ -159,6 +160,7 @@ def test_kernels_with_fused_multiply_add(name: str) -> None:
     assert results[0] == results[1]
 
 
+@pytest.mark.thread_unsafe(reason="kernels are chosen for the process")
 @pytest.mark.usefixtures("_kernels_restored")
 @pytest.mark.parametrize("name", cbp.ACTIVATIONS)
 def test_generic_kernels_agree_within_rounding(name: str) -> None:
@@ -173,6 +175,7 @@ def test_generic_kernels_agree_within_rounding(name: str) -> None:
     assert np.all(np.abs(generic - best) <= 2 * bounds)
 
 
+@pytest.mark.thread_unsafe(reason="kernels are chosen for the process")
 @pytest.mark.usefixtures("_kernels_restored")
 def test_chosen_kernels_are_used_until_the_best_are_chosen_again() -> None:
     best = _core.kernel()

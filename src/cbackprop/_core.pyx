@@ -1,8 +1,10 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
-# cython: cdivision=True, freethreading_compatible=False, embedsignature=True
+# cython: cdivision=True, freethreading_compatible=True, embedsignature=True
 """The C core on NumPy arrays: a `def` validates, calls, translates the status, returns."""
 
 import numpy as np
+
+cimport cython
 
 from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS,
@@ -349,6 +351,7 @@ ctypedef PyObject *(*vectorcall)(PyObject *, PyObject *const *, size_t, PyObject
 cdef extern from *:
     """
     #ifdef Py_LIMITED_API
+    #define PyFloat_AS_DOUBLE PyFloat_AsDouble
     #define cbp_call_by_vector(type, offset) ((void)(type), (void)(offset))
     #else
     static void cbp_call_by_vector(PyTypeObject *type, Py_ssize_t offset)
@@ -416,9 +419,10 @@ cdef class Chain:
 
     Examples
     --------
-    >>> net = Chain([1.5, -0.8], [0.1, 0.3])
+    >>> import cbackprop as cbp
+    >>> net = cbp.Chain([1.5, -0.8], [0.1, 0.3])
     >>> round(net(0.5), 6)
-    0.435577
+    0.435252
     """
 
     cdef vectorcall call
@@ -1126,15 +1130,20 @@ cdef class Chain:
             raise InputTypeError(f"learning_rate: expected a number, got {learning_rate!r}")
         if is_number(x, &a) and is_number(y, &b):
             work = new_numbers(cbp_work_len(self.size, 1))
-            status = cbp_step(self.codes, self.held, &a, &b, self.size, 1, rate, work,
-                              self.values, &value)
+            with cython.critical_section(self):
+                status = cbp_step(self.codes, self.held, &a, &b, self.size, 1, rate, work,
+                                  self.values, &value)
             PyMem_RawFree(work)
             check(status)
             return value
         if not -INFINITY < rate < INFINITY:
             check(CBP_ERROR_LEARNING_RATE)
+        return self.step_on_arrays(x, y, rate)
+
+    @cython.critical_section
+    cdef double step_on_arrays(self, object x, object y, double rate) except? -1:
         gradient = empty(2 * self.size)
-        value = self.means(x, y, CBP_SQUARED, 1.0, None, memory_of(gradient))
+        cdef double value = self.means(x, y, CBP_SQUARED, 1.0, None, memory_of(gradient))
         with np.errstate(over="ignore", invalid="ignore"):
             moved = np.where(self.free, self.params - rate * gradient, self.params)
         if not np.isfinite(moved).all():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,7 +18,7 @@ from .errors import ParameterError, ShapeError
 from .fitting import ends_of, examples_of
 
 if TYPE_CHECKING:
-    from ._core import _Loss
+    from ._core import _Loss, _Number
     from .curve_many import CurveFits
 
 __all__ = ["Curve", "Form", "Mirror"]
@@ -130,6 +130,10 @@ class Curve:
         params = form.chain(*(float(natural[name]) for name in self.parameters))
         return Chain(params[::2], params[1::2], form.activations, form.frozen)
 
+    @overload
+    def __call__(self, x: _Number, **natural: float) -> float: ...
+    @overload
+    def __call__(self, x: ArrayLike, **natural: float) -> Vector: ...
     def __call__(self, x: ArrayLike, **natural: float) -> float | Vector:
         """Compute the curve with given natural parameters."""
         return self.chain(**natural).forward(x)

@@ -6,7 +6,7 @@ import cmath
 import math
 from collections.abc import Mapping
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +17,7 @@ from .fitting import FitResult
 from .student import t_quantile
 
 if TYPE_CHECKING:
+    from ._core import _Number
     from .curve import Curve
 
 __all__ = ["CurveFit", "Inverse", "Prediction"]
@@ -108,6 +109,10 @@ class CurveFit:
         self.bic = math.log(n) * fitted - 2.0 * self.log_likelihood
         self.x, self.y, self.weights = x, y, weights
 
+    @overload
+    def __call__(self, x: _Number) -> float: ...
+    @overload
+    def __call__(self, x: ArrayLike) -> Vector: ...
     def __call__(self, x: ArrayLike) -> float | Vector:
         """Compute the fitted curve."""
         return self.chain.forward(x)
@@ -126,6 +131,17 @@ class CurveFit:
             for name, value in self.params.items()
         }
 
+    @overload
+    def predict(self, x: _Number, interval: None = None, level: float = 0.95) -> float: ...
+    @overload
+    def predict(self, x: ArrayLike, interval: None = None, level: float = 0.95) -> Vector: ...
+    @overload
+    def predict(
+        self,
+        x: ArrayLike,
+        interval: Literal["confidence", "prediction"],
+        level: float = 0.95,
+    ) -> Prediction: ...
     def predict(
         self,
         x: ArrayLike,

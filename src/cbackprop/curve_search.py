@@ -209,6 +209,11 @@ class Search:
     def candidates(self, x: Vector) -> Vector:
         """Parameters to start from, shape (count, 2L), before a linear last layer is solved for."""
         found = np.array(list(self.form.starts(x)), dtype=np.float64)
+        mirror = self.form.mirror
+        if mirror is not None and (self.fixed or self.asked):
+            # one of the two sets is held to: what the other would have become is a start of its own
+            names = _param_names(len(self.form.activations))
+            found = np.concatenate([found, found @ mirror.matrix(names).T])
         for place, value in self.held.items():
             found[:, place] = value
         return found

@@ -203,9 +203,9 @@ def fit_many(
     --------
     >>> import cbackprop as cbp
     >>> line = cbp.Chain([1.0], [0.0], "identity")
-    >>> fits = cbp.fit_many(line, [0.0, 1.0, 2.0], [[1.0, 3.0, 5.0], [0.0, 3.0, 6.0]])
+    >>> fits = cbp.fit_many(line, [0.0, 1.0, 2.0], [[1.0, 3.0, 5.0], [1.0, 4.0, 7.0]])
     >>> fits.params.round(6).tolist()
-    [[2.0, 1.0], [3.0, 0.0]]
+    [[2.0, 1.0], [3.0, 1.0]]
     """
     job = Job.of(net, x, y, sample_weight, loss, loss_scale, bounds, max_iterations, tolerance)
     found = Found.room_for(job, len(job.y), covariance)

@@ -139,7 +139,7 @@ def gradient_flow(
     loss_scale: float = 1.0,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw how large the error signal of each layer is: log10 |Δ| by layer, a line for each input.
+    """Draw the size of each layer's error signal Δ on a logarithmic axis, a line for each input.
 
     A line that falls towards layer 1 is the vanishing gradient, one that rises the exploding one.
     Where Δ is exactly 0 the line has a gap, and a triangle stands at the bottom.

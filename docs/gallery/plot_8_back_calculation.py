@@ -1,0 +1,34 @@
+"""
+Reading a calibration curve backwards
+=====================================
+
+An ELISA's standards (R's ``DNase``, run 1), the 4PL through them, and the concentrations of three samples with their standard
+errors: a chain is inverted layer by layer, without a search.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from cbackprop import curves
+
+conc = np.repeat([0.04882812, 0.1953125, 0.390625, 0.78125, 1.5625, 3.125, 6.25, 12.5], 2)
+density = np.array([
+    0.017, 0.018, 0.121, 0.124, 0.206, 0.215, 0.377, 0.374,
+    0.614, 0.609, 1.019, 1.001, 1.334, 1.364, 1.730, 1.710,
+])  # fmt: skip
+
+standard = curves.logistic4.fit(conc, density)
+samples = np.array([0.31, 0.75, 1.52])
+found = standard.inverse(samples, replicates=2)
+
+fig, ax = plt.subplots(figsize=(7, 4), layout="constrained")
+grid = np.geomspace(0.04, 16, 300)
+ax.semilogx(conc, density, "o", color="black")
+ax.plot(grid, standard(grid), color="#0072B2")
+for y, x, error in zip(samples, found.value, found.stderr, strict=True):
+    ax.plot([0.04, x, x], [y, y, 0], color="#D55E00", linewidth=1)
+    ax.errorbar(x, y, xerr=error, color="#D55E00", capsize=4)
+    ax.text(x * 1.08, 0.03, f"{x:.2f} ± {error:.2f}", color="#D55E00", fontsize=9)
+ax.set_ylim(0, None)
+ax.set_xlabel("concentration, ng/ml")
+ax.set_ylabel("optical density")

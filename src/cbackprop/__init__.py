@@ -5,6 +5,7 @@ A chain has L layers of one unit each, z = w a + b and a = act(z); see `Chain`.
 
 from . import curves
 from ._core import ACTIVATIONS, Chain, __version__
+from .c_core import get_include, get_source, low_level_callable
 from .curve import Curve
 from .curve_fit import CurveFit
 from .errors import (
@@ -37,5 +38,8 @@ __all__ = [
     "__version__",
     "curves",
     "fit",
+    "get_include",
+    "get_source",
     "load",
+    "low_level_callable",
 ]

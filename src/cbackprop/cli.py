@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 import numpy as np
 
 from . import __version__, _core, cli_fit
+from .c_core import get_include
 from .errors import CBackpropError, ParameterError
 from .model_file import load
 from .reference import ACTIVATIONS, LOSSES
@@ -151,6 +152,12 @@ def _parser() -> _Parser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"cbackprop {__version__}")
+    parser.add_argument(
+        "--cflags",
+        action="version",
+        version=f"-I{get_include()}",
+        help="print the C compiler's flags for cbackprop.h, and exit",
+    )
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     for verb in VERBS:
         verb(verbs)

@@ -19,7 +19,7 @@ import struct
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -74,7 +74,7 @@ class Case:
 
     def text(self, write: Callable[[float], str], repeats: int) -> str:
         codes = [cbp.ACTIVATIONS.index(name) for name in self.net.activations]
-        lines: list[list[object]] = [
+        lines: list[Iterable[object]] = [
             [self.net.layers, len(self.x), int(self.fit), repeats],
             codes,
             [int(not free) for free in self.net.free],

@@ -418,7 +418,7 @@ cdef class Chain:
     --------
     >>> net = Chain([1.5, -0.8], [0.1, 0.3])
     >>> round(net(0.5), 6)
-    0.435577
+    0.435252
     """
 
     cdef vectorcall call

@@ -1,4 +1,7 @@
-"""Writes the core as cbackprop.c and cbackprop.h: ``python csrc/single_file.py DIRECTORY``.
+"""Writes cbackprop.c, cbackprop.h, cbackprop_inline.h: ``python csrc/single_file.py DIRECTORY``.
+
+The first is the whole core, compiled beside the second; the third has the activations alone, for
+who compiles single chains (``cbackprop export``).
 
 The sources stand in it one after the other, below the headers that they share. What a source keeps
 to itself (static functions, types, macros) gets its file's name added, by macros that end with it:
@@ -137,10 +140,28 @@ def single_file() -> str:
     return re.sub(r"[ \t]+\n", "\n", re.sub(r"\n{3,}", "\n\n", "".join(parts)))
 
 
+def inline_header() -> str:
+    """Return the activations as a header."""
+    found = re.search(r"#if [^\n]*__FMA__.*?#endif\n", text_of("kernels_generic.c"), re.DOTALL)
+    if found is None:
+        raise ValueError("kernels_generic.c does not say what is fused")
+    return (
+        "/* The activations of cbackprop, inline, for single chains: see cbackprop export. */\n"
+        "#ifndef CBACKPROP_INLINE_H\n#define CBACKPROP_INLINE_H\n\n"
+        f'#include "{PUBLIC}"\n\n'
+        f"{found[0]}\n{expanded('activation.h', {PUBLIC})}\n#endif\n"
+    )
+
+
 def write(directory: Path) -> None:
-    """Write both files."""
+    """Write all three."""
     directory.mkdir(parents=True, exist_ok=True)
-    for name, text in (("cbackprop.c", single_file()), (PUBLIC, text_of(PUBLIC))):
+    texts = {
+        "cbackprop.c": single_file(),
+        "cbackprop_inline.h": inline_header(),
+        PUBLIC: text_of(PUBLIC),
+    }
+    for name, text in texts.items():
         target = directory / name
         if not target.exists() or target.read_text(encoding="utf-8") != text:
             target.write_text(text, encoding="utf-8")

@@ -96,6 +96,10 @@ def cases() -> list[Case]:
             params, x, y = ([float.fromhex(t) for t in case[key]] for key in ("params", "x", "y"))
             net = cbp.Chain(params[::2], params[1::2], case["activations"])
             found.append(Case(net, x, y, False))
+    # an average that goes through several blocks, by the formula of the vectors' README
+    x = [(7919 * i) % 8192 / 1024 - 4 for i in range(10_000)]
+    y = [(104729 * i) % 4096 / 4096 for i in range(10_000)]
+    found.append(Case(found[0].net, x, y, False))
     for case in fits["certified"] + fits["published"]:
         start = case["starts"][0]
         net = cbp.Chain(start[::2], start[1::2], case["activations"], case["frozen"])
@@ -340,9 +344,9 @@ class Comparison:
     fit_apart: float = 0
     nanoseconds: float = math.inf
 
-    def __str__(self) -> str:
+    def distances(self) -> str:
         words = ["equal" if ulps == 0 else f"{ulps:.2g} ulp" for ulps in self.ulps.values()]
-        return "".join(f"{word:>12}" for word in words) + f"{self.nanoseconds:>15.1f}"
+        return "".join(f"{word:>12}" for word in words)
 
 
 def compare(printed: str, expected: list[Case], *, fused: bool) -> Comparison:
@@ -412,7 +416,11 @@ def main() -> int:
             )
             seen = compare(run(*built.command, text=text, env=built.env), expected, fused=fused)
             good = agrees(seen, fused=fused)
-            print(f"{name:12}{seen}" + ("" if good else "  FAILED"), flush=True)
+            print(
+                f"{name:12}{seen.distances()}{seen.nanoseconds:>15.1f}"
+                + ("" if good else "  FAILED"),
+                flush=True,
+            )
             failed += not good
     return 1 if failed else 0
 

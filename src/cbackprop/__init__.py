@@ -6,6 +6,7 @@ A chain has L layers of one unit each, z = w a + b and a = act(z); see `Chain`.
 from . import curves
 from ._core import ACTIVATIONS, Chain, __version__
 from .c_core import get_include, get_source, low_level_callable
+from .c_export import export_c
 from .curve import Curve
 from .curve_fit import CurveFit
 from .errors import (
@@ -37,6 +38,7 @@ __all__ = [
     "Trace",
     "__version__",
     "curves",
+    "export_c",
     "fit",
     "get_include",
     "get_source",

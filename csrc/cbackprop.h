@@ -329,6 +329,74 @@ CBP_API int cbp_fit_covariance(const cbp_real *params, const unsigned char *acti
                                const cbp_real *hessian, cbp_real *work, cbp_real *variance, cbp_real *covariance,
                                unsigned char *determined);
 
+/* ---- many chains ----------------------------------------------------------------------------------------------- */
+/* m chains of one kind, params[m][2L], each with n inputs of its own, x[m][n], or with the same ones, x[n], if `shares_x`
+ * is not 0. Results are those of the single calls, bit by bit. */
+
+/* out[m][n] = a_L. Fail as cbp_forward and its like. */
+CBP_API int cbp_forward_many(const cbp_real *params, const unsigned char *activations, const cbp_real *x, size_t layers,
+                             size_t n, size_t m, int shares_x, cbp_real *out);
+
+/* out[m][n] = da_L/da_0. */
+CBP_API int cbp_slope_many(const cbp_real *params, const unsigned char *activations, const cbp_real *x, size_t layers,
+                           size_t n, size_t m, int shares_x, cbp_real *out);
+
+/* out[m][n] = the inputs of given outputs; NaN throughout for a chain in which some weight is 0. */
+CBP_API int cbp_inverse_many(const cbp_real *params, const unsigned char *activations, const cbp_real *y, size_t layers,
+                             size_t n, size_t m, int shares_y, cbp_real *out);
+
+/* mean[m] = the losses; gradient[m][2L] = the averaged gradients, unless null. y[m][n]; weight[n], of all chains, or null.
+ * `work` as for cbp_gradient. Fails as cbp_gradient, at the first chain that fails; those before it are done. */
+CBP_API int cbp_gradient_many(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
+                              const cbp_real *y, const cbp_real *weight, size_t layers, size_t n, size_t m,
+                              int shares_x, int loss, cbp_real scale, cbp_real *work, cbp_real *mean,
+                              cbp_real *gradient);
+
+/* ---- many fits of one kind -------------------------------------------------------------------------------------- */
+
+/* What becomes of m chains. None may be null but covariance. */
+typedef struct cbp_fits {
+    cbp_real *params;          /* [m][2L]: the starts on entry, what was found on return */
+    int *status;               /* [m]: an enum cbp_outcome, or the (negative) enum cbp_status of a chain not fitted */
+    size_t *iterations;        /* [m] */
+    cbp_real *loss;            /* [m], averaged */
+    cbp_real *weight;          /* [m], of all its examples that are not missing */
+    cbp_real *variance;        /* [m], s^2 as cbp_fit_covariance has it */
+    cbp_real *left_over;       /* [m], degrees of freedom: examples less parameters that were fitted */
+    cbp_real *errors;          /* [m][2L], standard errors: 0 of what does not move, infinite of what is undetermined */
+    cbp_real *covariance;      /* [m][2L][2L] or null */
+    unsigned char *determined; /* [m][2L], each of enum cbp_determined */
+} cbp_fits;
+
+/* How many numbers of work memory cbp_choose_starts needs. */
+CBP_API size_t cbp_choose_starts_work_len(size_t layers, size_t n, size_t count);
+
+/* params[m][2L] = for each of m chains (as in cbp_fit_many) that of candidates[count][2L] which leaves the least sum of
+ * squares, whatever the loss, once the free weight and bias of a last identity layer are put where they make it least;
+ * held to the bounds. Where no candidate has a finite sum it is the first. Fails with CBP_ERROR_NULL,
+ * CBP_ERROR_LAYERS, CBP_ERROR_ACTIVATION. */
+CBP_API int cbp_choose_starts(const unsigned char *activations, const unsigned char *frozen, const cbp_real *lower,
+                              const cbp_real *upper, const cbp_real *x, const cbp_real *y, const cbp_real *weight,
+                              size_t layers, size_t n, size_t m, size_t x_step, size_t weight_step,
+                              const cbp_real *candidates, size_t count, cbp_real *work, cbp_real *params);
+
+/* How many numbers of work memory cbp_fit_many needs, for so many free parameters and n examples a chain. */
+CBP_API size_t cbp_fit_many_work_len(size_t layers, size_t free, size_t n);
+
+/* cbp_fit_lm and cbp_fit_covariance for m chains with the same activations, frozen parameters and bounds. Chain i has
+ * y[i n ... i n + n), a NaN being a missing point, x from x + i x_step and weights from weight + i weight_step; a step
+ * of 0 shares them. Chains are fitted side by side, one in each lane of the vectors, by normal equations; those that do not
+ * converge there, or leave a doubt whether a parameter is determined, are fitted anew by cbp_fit_lm. So a chain's result
+ * is the same in any company. A chain that cannot be fitted, for which cbp_fit_lm would fail, has that as its status,
+ * its start for parameters and NaN for the rest.
+ * The progress function, called after each iteration of the lanes, is told how many chains have been taken up; if it stops
+ * the fit, chains not finished have the status CBP_STOPPED. Fails, before it has changed anything, for what is common to
+ * all chains: as cbp_fit_lm, but for examples and starts. */
+CBP_API int cbp_fit_many(const unsigned char *activations, const unsigned char *frozen, const cbp_real *lower,
+                         const cbp_real *upper, const cbp_real *x, const cbp_real *y, const cbp_real *weight,
+                         size_t layers, size_t n, size_t m, size_t x_step, size_t weight_step,
+                         const cbp_fit_options *options, cbp_real *work, const cbp_fits *fits);
+
 /* ---- one example, everything shown ---------------------------------------------------------------------------- */
 
 /* z[L], a[L], slope[L] (act'(z)), delta[L] (dE/dz), gradient[2L] and *value (the loss E) of the example (x, y).

@@ -38,9 +38,7 @@ int cbp_activation_values(int activation, const cbp_real *z, size_t n, cbp_real 
 
 /* ---- checks --------------------------------------------------------------------------------------------------- */
 
-#define CBP_MOST_LAYERS (SIZE_MAX / 4096)
-
-static int check_chain(const cbp_chain *chain)
+int cbp_check_chain(const cbp_chain *chain)
 {
     if (!chain->params || !chain->activations) {
         return CBP_ERROR_NULL;
@@ -59,7 +57,7 @@ static int check_chain(const cbp_chain *chain)
 /* A chain and arrays of n numbers to map one to the other. */
 static int check_map(const cbp_chain *chain, const cbp_real *in, size_t n, const cbp_real *out)
 {
-    const int status = check_chain(chain);
+    const int status = cbp_check_chain(chain);
     if (status == CBP_OK && n > 0 && (!in || !out)) {
         return CBP_ERROR_NULL;
     }

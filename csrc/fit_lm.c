@@ -27,14 +27,14 @@ typedef struct search {
 
 static size_t passes_len(size_t layers, size_t free)
 {
-    return (2 * layers + 1 + free + 1) * CBP_TILE;
+    return (2 * layers + 2 + free + 1) * CBP_FIT_TILE + 2 * layers * CBP_LANES;
 }
 
 /* Also enough for cbp_fit_covariance, which needs less. */
 size_t cbp_fit_work_len(size_t layers, size_t free)
 {
     return passes_len(layers, free) + 2 * (free + 1) * (free + 1) + 2 * free * (free + 1) + 8 * free + 10 * layers +
-           CBP_TILE;
+           CBP_FIT_TILE;
 }
 
 static search search_in(cbp_real *work, const cbp_fit *fit)
@@ -413,7 +413,7 @@ static enum cbp_outcome search_from(search *s, cbp_real loss)
 static size_t skip_frozen_layers(cbp_fit *fit, const cbp_real *params, cbp_real *outputs)
 {
     size_t skipped = 0;
-    while (fit->n <= CBP_TILE && skipped + 1 < fit->layers && !cbp_is_free(fit->frozen, 2 * skipped) &&
+    while (fit->n <= CBP_FIT_TILE && skipped + 1 < fit->layers && !cbp_is_free(fit->frozen, 2 * skipped) &&
            !cbp_is_free(fit->frozen, 2 * skipped + 1)) {
         skipped++;
     }
@@ -483,7 +483,7 @@ int cbp_fit_lm(const unsigned char *activations, const unsigned char *frozen, co
     if (totals.examples < (cbp_real)cbp_count_free(frozen, layers)) {
         return CBP_ERROR_FEW_EXAMPLES;
     }
-    cbp_real *whole = work + CBP_TILE; /* all parameters of the best */
+    cbp_real *whole = work + CBP_FIT_TILE; /* all parameters of the best */
     const size_t skipped = skip_frozen_layers(&fit, params, work);
     search s = search_in(whole + 2 * layers, &fit);
     memcpy(whole, params, 2 * layers * sizeof *whole);

@@ -50,6 +50,19 @@
 #define CBP_LANES 16
 #define CBP_TILE 128
 
+/* The tile of fits: sixteen examples of each of CBP_LANES chains. */
+#define CBP_FIT_TILE 256
+
+/* A number for each lane, where vectors find it best. */
+#if defined(__GNUC__) || defined(__clang__)
+typedef cbp_real cbp_row[CBP_LANES] __attribute__((aligned(64)));
+#else
+typedef cbp_real cbp_row[CBP_LANES];
+#endif
+
+/* What memory can address. */
+#define CBP_MOST_LAYERS (SIZE_MAX / 4096)
+
 /* Chains of at most this many layers need no work memory for one example. */
 #define CBP_STACK_LAYERS 32
 
@@ -99,6 +112,49 @@ typedef struct cbp_record {
     cbp_real *z, *a, *slope, *delta, *gradient;
 } cbp_record;
 
+/* What has become of a lane. */
+#define CBP_LANE_RUNNING ((cbp_real)0)
+#define CBP_LANE_DONE ((cbp_real)1)   /* converged */
+#define CBP_LANE_HANDED ((cbp_real)2) /* to the careful fit of one chain */
+#define CBP_LANE_IDLE ((cbp_real)3)   /* no chain left for it */
+
+/* Fits of CBP_LANES chains under way, one in each lane. Numbers of free parameters stand in the order of params; packed
+ * matrices have free + 1 rows, [row (row + 1) / 2 + column][CBP_LANES]. */
+typedef struct cbp_lanes {
+    const unsigned char *activations, *frozen;
+    size_t layers, free, n;
+    cbp_criterion criterion;
+    cbp_real tolerance, patience;              /* iterations before the careful fit takes over */
+    const size_t *places;                      /* of the free among all parameters */
+    const cbp_real *low, *high;                /* [free], or null */
+    cbp_real *x, *y, *weight, *root;           /* [n][CBP_LANES]; root = sqrt(weight), a missing point has weight 0 */
+    cbp_real *params, *trial;                  /* [2 layers][CBP_LANES] */
+    cbp_real *normal, *trial_normal;           /* packed; of a lane that is done trial_normal has the inverse */
+    cbp_real *factor, *scaled;                 /* packed */
+    cbp_real *bend;                            /* packed: what the normal equations lack of the curvature */
+    cbp_real *step, *held, *change;            /* [free][CBP_LANES] */
+    cbp_real *work;                            /* (free + 1 + 2 layers + 2) * CBP_FIT_TILE */
+    cbp_row loss, trial_loss;
+    cbp_row squares;               /* what the outputs are measured by: cbp_fit_totals */
+    cbp_row damping, growth;
+    cbp_row predicted;             /* by how much the last step was to make the loss less */
+    cbp_row share;                 /* that, of the sum of squares */
+    cbp_row was_plain;             /* the last step was undamped, whole and taken */
+    cbp_row iterations, state;
+} cbp_lanes;
+
+/* Starts to choose from, the same for all chains. */
+typedef struct cbp_candidates {
+    const cbp_real *params; /* [count][2 layers] */
+    size_t count, depth;    /* depth: layers before a linear last one, or all */
+    int is_linear;          /* the last layer is the identity */
+    int solves_w, solves_b; /* its free ones are solved for */
+    int is_shared;          /* inputs are shared and all weights 1 */
+    cbp_real *own_features; /* to work in, [n][CBP_LANES] */
+    cbp_real *features;     /* if shared, what `depth` layers make of the inputs, [count][n]; else own_features */
+    const cbp_real *moments; /* [count][2]: sum f, and sum f^2, of f less its mean if the bias is free */
+} cbp_candidates;
+
 /* The loops of kernels.h, compiled for one instruction set. Arguments have been checked; shapes are cbackprop.h's. */
 typedef struct cbp_kernels {
     const char *name;
@@ -122,6 +178,9 @@ typedef struct cbp_kernels {
     void (*fit_rows)(const cbp_chain *chain, cbp_criterion criterion, const unsigned char *frozen, const cbp_real *x,
                      const cbp_real *y, const cbp_real *weight, size_t n, size_t free, cbp_real *work,
                      cbp_real *triangle, cbp_real *sum, cbp_real *lost);
+    void (*fit_lanes)(cbp_lanes *lanes);
+    void (*finish_lanes)(cbp_lanes *lanes);
+    void (*choose_starts)(const cbp_lanes *lanes, const cbp_candidates *candidates, cbp_real *chosen);
 } cbp_kernels;
 
 extern const cbp_kernels cbp_kernels_generic;
@@ -150,6 +209,9 @@ CBP_INLINE const cbp_kernels *cbp_kernels_now(void)
     const cbp_kernels *table = CBP_LOAD_CHOSEN();
     return CBP_LIKELY(table != NULL) ? table : cbp_kernels_find();
 }
+
+/* Whether a chain has layers, parameters and known activations. */
+int cbp_check_chain(const cbp_chain *chain);
 
 /* What every average checks of its arguments; `out` stands for all outputs. */
 int cbp_check_average(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x, const cbp_real *y,

@@ -10,16 +10,33 @@
 #define CBP_JOIN_(a, b) a##b
 #define CBP_JOIN(a, b) CBP_JOIN_(a, b)
 
+/* ---- lanes ---------------------------------------------------------------------------------------------------- */
+
+/* Left to itself gcc would write the loop out as sixteen scalar steps before it thinks of vectors, and both compilers would
+ * ask at run time whether the lanes of two arrays overlap, which they never do across lanes. */
+#if defined(__clang__)
+#define CBP_PRAGMA(text) _Pragma(#text)
+#define CBP_EACH_OF(lanes, vectors)                                                                             \
+    CBP_PRAGMA(clang loop vectorize(assume_safety) vectorize_width(8) interleave_count(vectors) unroll(disable)) \
+    for (size_t k = 0; k < (lanes); k++)
+#elif defined(__GNUC__)
+#define CBP_EACH_OF(lanes, vectors) _Pragma("GCC ivdep") _Pragma("GCC unroll 1") for (size_t k = 0; k < (lanes); k++)
+#else
+#define CBP_EACH_OF(lanes, vectors) for (size_t k = 0; k < (lanes); k++)
+#endif
+#define CBP_EACH_LANE CBP_EACH_OF(CBP_LANES, 2)
+
 /* How many lanes of a tile are computed for `count` examples. */
 static size_t padded(size_t count)
 {
     return (count + CBP_LANES - 1) / CBP_LANES * CBP_LANES;
 }
 
-/* `count` examples as lanes of a tile: where they are if they fill it, else in `tile`, the padding being the last. */
+/* `count` examples as lanes of a tile: where they are if they fill their lanes, else in `tile`, the padding being the
+ * last. */
 static const cbp_real *tile_of(const cbp_real *from, size_t count, cbp_real *tile)
 {
-    if (count == CBP_TILE) {
+    if (count % CBP_LANES == 0) {
         return from;
     }
     memcpy(tile, from, count * sizeof *tile);
@@ -140,17 +157,20 @@ static void layer_value(int activation, cbp_real w, cbp_real b, const cbp_real *
     }
 }
 
-/* out = act(w in + b), slope = act'(w in + b) */
-static void layer_jet(int activation, cbp_real w, cbp_real b, const cbp_real *CBP_RESTRICT in, size_t count,
-                      cbp_real *CBP_RESTRICT out, cbp_real *CBP_RESTRICT slope)
+/* out = act(w in + b), slope = act'(w in + b); lane k of each group of CBP_LANES has the weight w[k] and the bias b[k]. */
+static void lanes_jet(int activation, const cbp_real *CBP_RESTRICT w, const cbp_real *CBP_RESTRICT b,
+                      const cbp_real *CBP_RESTRICT in, size_t count, cbp_real *CBP_RESTRICT out,
+                      cbp_real *CBP_RESTRICT slope)
 {
     switch (activation) {
 #define CASE(code, name, ...) \
     case code: \
-        for (size_t j = 0; j < count; j++) { \
-            const cbp_jet jet = cbp_##name##_jet(CBP_FMA(w, in[j], b)); \
-            out[j] = jet.value; \
-            slope[j] = jet.slope; \
+        for (size_t start = 0; start < count; start += CBP_LANES) { \
+            CBP_EACH_LANE { \
+                const cbp_jet jet = cbp_##name##_jet(CBP_FMA(w[k], in[start + k], b[k])); \
+                out[start + k] = jet.value; \
+                slope[start + k] = jet.slope; \
+            } \
         } \
         break;
         CBP_ACTIVATIONS(CASE)
@@ -158,6 +178,24 @@ static void layer_jet(int activation, cbp_real w, cbp_real b, const cbp_real *CB
     default:
         break;
     }
+}
+
+/* The same number in all lanes. */
+static void spread(cbp_real number, cbp_real *CBP_RESTRICT lanes)
+{
+    for (size_t k = 0; k < CBP_LANES; k++) {
+        lanes[k] = number;
+    }
+}
+
+/* The same weight and bias for all. */
+static void layer_jet(int activation, cbp_real w, cbp_real b, const cbp_real *CBP_RESTRICT in, size_t count,
+                      cbp_real *CBP_RESTRICT out, cbp_real *CBP_RESTRICT slope)
+{
+    cbp_real weights[CBP_LANES], biases[CBP_LANES];
+    spread(w, weights);
+    spread(b, biases);
+    lanes_jet(activation, weights, biases, in, count, out, slope);
 }
 
 /* out = (act^-1(in) - b) / w */
@@ -737,6 +775,8 @@ static void hessian_sums(const cbp_chain *chain, cbp_criterion criterion, const 
 }
 
 #include "kernels_fit.h"
+#include "kernels_many.h"
+
 
 const cbp_kernels CBP_JOIN(cbp_kernels_, CBP_TARGET) = {
     .name = CBP_TARGET_NAME,
@@ -754,4 +794,7 @@ const cbp_kernels CBP_JOIN(cbp_kernels_, CBP_TARGET) = {
     .gradient_sums = gradient_sums,
     .hessian_sums = hessian_sums,
     .fit_rows = fit_rows,
+    .fit_lanes = fit_lanes,
+    .finish_lanes = finish_lanes,
+    .choose_starts = choose_starts,
 };

@@ -9,6 +9,7 @@
 #endif
 
 #define CBP_HAVE_FMA 1
+#define CBP_HAS_WIDE_VECTORS 0
 #define CBP_TARGET avx2
 #define CBP_TARGET_NAME "avx2"
 #include "kernels.h"

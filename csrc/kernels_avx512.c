@@ -9,6 +9,7 @@
 #endif
 
 #define CBP_HAVE_FMA 1
+#define CBP_HAS_WIDE_VECTORS 1
 #define CBP_TARGET avx512
 #define CBP_TARGET_NAME "avx512"
 #include "kernels.h"

@@ -27,74 +27,150 @@ CBP_INLINE cbp_bend log_loss_bend(cbp_jet loss)
     return (cbp_bend){loss.value, loss.slope / second, CBP_HALF * second};
 }
 
-/* For a tile, each example multiplied by its weight: its loss, the square root of its stiffness, and its lack. */
-static void tile_bend(cbp_criterion criterion, cbp_real w, cbp_real b, const cbp_real *CBP_RESTRICT in,
-                      const cbp_real *CBP_RESTRICT a, const cbp_real *CBP_RESTRICT y,
-                      const cbp_real *CBP_RESTRICT weight, size_t count, cbp_real *CBP_RESTRICT error,
-                      cbp_real *CBP_RESTRICT root, cbp_real *CBP_RESTRICT lack)
+/* For a tile, of examples with the weight `weight` whose root is `root`: error = weight * E, push = root * sqrt(stiff),
+ * and the lack. Lane k of the last layer has the weight w[k] and the bias b[k]. */
+static void tile_bend(cbp_criterion criterion, const cbp_real *CBP_RESTRICT w, const cbp_real *CBP_RESTRICT b,
+                      const cbp_real *CBP_RESTRICT in, const cbp_real *CBP_RESTRICT a, const cbp_real *CBP_RESTRICT y,
+                      const cbp_real *CBP_RESTRICT weight, const cbp_real *CBP_RESTRICT root, size_t count,
+                      cbp_real *CBP_RESTRICT error, cbp_real *CBP_RESTRICT push, cbp_real *CBP_RESTRICT lack)
 {
     switch (criterion.loss) {
-#define CASE(code, bend_of_example) \
+#define CASE(code, bend_of_example, root_of_stiff) \
     case code: \
-        for (size_t j = 0; j < count; j++) { \
-            const cbp_bend bend = bend_of_example; \
-            error[j] = weight[j] > 0 ? weight[j] * bend.error : 0; \
-            root[j] = cbp_sqrt(weight[j] * bend.stiff); \
-            lack[j] = cbp_times(root[j], bend.lack); \
+        for (size_t start = 0; start < count; start += CBP_LANES) { \
+            CBP_EACH_LANE { \
+                const size_t j = start + k; \
+                const cbp_bend bend = bend_of_example; \
+                error[j] = weight[j] > 0 ? weight[j] * bend.error : 0; \
+                push[j] = root[j] * root_of_stiff; \
+                lack[j] = bend.lack; \
+            } \
         } \
         break;
-        CASE(CBP_SQUARED, squared_bend(a[j] - y[j]))
-        CASE(CBP_LOG_LOSS, log_loss_bend(log_loss_jet(CBP_FMA(w, in[j], b), y[j])))
-        CASE(CBP_HUBER, robust_bend(huber_jet(a[j] - y[j], criterion.scale), a[j] - y[j]))
-        CASE(CBP_SOFT_L1, robust_bend(soft_l1_jet(a[j] - y[j], criterion.scale), a[j] - y[j]))
-        CASE(CBP_CAUCHY, robust_bend(cauchy_jet(a[j] - y[j], criterion.scale), a[j] - y[j]))
+        CASE(CBP_SQUARED, squared_bend(a[j] - y[j]), 1)
+        CASE(CBP_LOG_LOSS, log_loss_bend(log_loss_jet(CBP_FMA(w[k], in[j], b[k]), y[j])), cbp_sqrt(bend.stiff))
+        CASE(CBP_HUBER, robust_bend(huber_jet(a[j] - y[j], criterion.scale), a[j] - y[j]), cbp_sqrt(bend.stiff))
+        CASE(CBP_SOFT_L1, robust_bend(soft_l1_jet(a[j] - y[j], criterion.scale), a[j] - y[j]), cbp_sqrt(bend.stiff))
+        CASE(CBP_CAUCHY, robust_bend(cauchy_jet(a[j] - y[j], criterion.scale), a[j] - y[j]), cbp_sqrt(bend.stiff))
 #undef CASE
     default:
         break;
     }
 }
 
-/* The rows of a tile's examples, as columns of CBP_TILE numbers: root * d a_L / d param for each parameter that is not
- * frozen, then root * lack; and the tile's losses join `lanes`. */
-static void tile_columns(const cbp_chain *chain, cbp_criterion criterion, const unsigned char *frozen,
-                         const cbp_real *x, const cbp_real *y, const cbp_real *weight, size_t count, size_t free,
-                         cbp_real *work, cbp_real *columns, cbp_real *lanes)
+/* All that a linear last layer and the squared loss ask for, in one go: the residuals, the columns of w and b, and the push
+ * on the layer before; each multiplied by `root`. */
+CBP_INLINE void linear_columns(int guarded, const cbp_real *CBP_RESTRICT w, const cbp_real *CBP_RESTRICT b,
+                               const cbp_real *CBP_RESTRICT in, const cbp_real *CBP_RESTRICT y,
+                               const cbp_real *CBP_RESTRICT root, size_t count, cbp_real *CBP_RESTRICT residual,
+                               cbp_real *CBP_RESTRICT by_w, cbp_real *CBP_RESTRICT by_b, cbp_real *CBP_RESTRICT push)
 {
-    const size_t last = chain->layers - 1, lane_count = padded(count);
-    cbp_real *a = work, *slopes = a + (chain->layers + 1) * CBP_TILE;
-    cbp_real target[CBP_TILE], factor[CBP_TILE], error[CBP_TILE], push[CBP_TILE], delta[CBP_TILE];
-    const cbp_real *input = forward_tile(chain, x, count, a, slopes);
-    if (weight) {
-        memcpy(factor, weight, count * sizeof *factor);
+    for (size_t start = 0; start < count; start += CBP_LANES) {
+        CBP_EACH_LANE
+        {
+            const size_t j = start + k;
+            const cbp_real factor = root[j];
+            residual[j] = CBP_PRODUCT(factor, CBP_FMA(w[k], in[j], b[k]) - y[j]);
+            by_w[j] = CBP_PRODUCT(factor, in[j]);
+            by_b[j] = factor;
+            push[j] = CBP_PRODUCT(factor, w[k]);
+        }
+    }
+}
+
+/* delta = push * slope, the push on the layer before, delta * w[k], and delta * in. */
+CBP_INLINE void backward_lanes(int guarded, const cbp_real *CBP_RESTRICT w, const cbp_real *CBP_RESTRICT slopes,
+                               const cbp_real *CBP_RESTRICT in, size_t count, cbp_real *CBP_RESTRICT push,
+                               cbp_real *CBP_RESTRICT delta, cbp_real *CBP_RESTRICT delta_in)
+{
+    for (size_t start = 0; start < count; start += CBP_LANES) {
+        CBP_EACH_LANE
+        {
+            const size_t j = start + k;
+            const cbp_real signal = CBP_PRODUCT(push[j], slopes[j]);
+            push[j] = CBP_PRODUCT(signal, w[k]);
+            delta[j] = signal;
+            delta_in[j] = CBP_PRODUCT(signal, in[j]);
+        }
+    }
+}
+
+/* column *= factor */
+CBP_INLINE void multiply_column(int guarded, const cbp_real *CBP_RESTRICT factor, size_t count,
+                                cbp_real *CBP_RESTRICT column)
+{
+    for (size_t j = 0; j < count; j++) {
+        column[j] = CBP_PRODUCT(factor[j], column[j]);
+    }
+}
+
+/* Examples whose lane k goes through a chain of its own, with params[2 layers][CBP_LANES]. */
+typedef struct cbp_tile {
+    const unsigned char *activations, *frozen;
+    size_t layers, free;
+    cbp_criterion criterion;
+    const cbp_real *params;
+    const cbp_real *x, *y, *weight, *root; /* [count], root = sqrt(weight) */
+    size_t count;                          /* a multiple of CBP_LANES */
+} cbp_tile;
+
+/* Whether the last column tells the loss. */
+CBP_INLINE int ends_linear(const cbp_tile *tile)
+{
+    return tile->criterion.loss == CBP_SQUARED && tile->activations[tile->layers - 1] == CBP_IDENTITY;
+}
+
+/* How much work memory tile_columns needs. */
+#define CBP_TILE_WORK(layers) ((2 * (layers) + 2) * CBP_FIT_TILE)
+
+/* The rows of a tile's examples, as columns of CBP_FIT_TILE numbers: push * d a_L / d param for each parameter that is not
+ * frozen, then push * lack; and error, each example's weighted loss, unless that is the square of the last column. */
+CBP_INLINE void find_columns(int guarded, const cbp_tile *tile, cbp_real *work, cbp_real *columns, cbp_real *error)
+{
+    const size_t layers = tile->layers, last = layers - 1, count = tile->count;
+    const int is_linear = ends_linear(tile);
+    cbp_real *a = work, *slopes = a + layers * CBP_FIT_TILE, *unwanted = slopes + layers * CBP_FIT_TILE;
+    cbp_real *push = unwanted + CBP_FIT_TILE;
+    size_t column = tile->free;
+    for (size_t l = 0; l < layers - (size_t)is_linear; l++) {
+        const cbp_real *w = tile->params + 2 * l * CBP_LANES;
+        lanes_jet(tile->activations[l], w, w + CBP_LANES, l ? a + (l - 1) * CBP_FIT_TILE : tile->x, count,
+                  a + l * CBP_FIT_TILE, slopes + l * CBP_FIT_TILE);
+    }
+    const cbp_real *last_w = tile->params + 2 * last * CBP_LANES, *last_b = last_w + CBP_LANES;
+    const cbp_real *last_in = last ? a + (last - 1) * CBP_FIT_TILE : tile->x;
+    cbp_real *residual = columns + column * CBP_FIT_TILE;
+    if (!is_linear) {
+        tile_bend(tile->criterion, last_w, last_b, last_in, a + last * CBP_FIT_TILE, tile->y, tile->weight, tile->root,
+                  count, error, push, residual);
+        multiply_column(guarded, push, count, residual);
+        for (size_t j = 0; tile->criterion.loss == CBP_LOG_LOSS && j < count; j++) {
+            slopes[last * CBP_FIT_TILE + j] = 1;
+        }
+    }
+    for (size_t l = layers; l-- > 0 && (column > 0 || (l == last && is_linear));) {
+        const int takes_b = !tile->frozen || !tile->frozen[2 * l + 1], takes_w = !tile->frozen || !tile->frozen[2 * l];
+        cbp_real *to_b = takes_b ? columns + --column * CBP_FIT_TILE : a + l * CBP_FIT_TILE; /* has been used */
+        cbp_real *to_w = takes_w ? columns + --column * CBP_FIT_TILE : unwanted;
+        if (l == last && is_linear) {
+            linear_columns(guarded, last_w, last_b, last_in, tile->y, tile->root, count, residual, to_w, to_b, push);
+        } else {
+            backward_lanes(guarded, tile->params + 2 * l * CBP_LANES, slopes + l * CBP_FIT_TILE,
+                           l ? a + (l - 1) * CBP_FIT_TILE : tile->x, count, push, to_b, to_w);
+        }
+    }
+    for (size_t j = 0; is_linear && error && j < count; j++) {
+        error[j] = residual[j] * residual[j];
+    }
+}
+
+/* `guarded` keeps to the rule that 0 times infinity is 0. */
+static void tile_columns(int guarded, const cbp_tile *tile, cbp_real *work, cbp_real *columns, cbp_real *error)
+{
+    if (guarded) {
+        find_columns(1, tile, work, columns, error);
     } else {
-        for (size_t j = 0; j < lane_count; j++) {
-            factor[j] = 1;
-        }
-    }
-    clear_padding(factor, count);
-    tile_bend(criterion, chain->params[2 * last], chain->params[2 * last + 1], last ? a + last * CBP_TILE : input,
-              a + chain->layers * CBP_TILE, tile_of(y, count, target), factor, lane_count, error, push,
-              columns + free * CBP_TILE);
-    for (size_t start = 0; start < lane_count; start += CBP_LANES) {
-        for (size_t k = 0; k < CBP_LANES; k++) {
-            lanes[k] += error[start + k];
-        }
-    }
-    for (size_t j = 0; criterion.loss == CBP_LOG_LOSS && j < lane_count; j++) {
-        slopes[last * CBP_TILE + j] = 1;
-    }
-    for (size_t l = chain->layers; l-- > 0 && free > 0;) {
-        const cbp_real *in = l ? a + l * CBP_TILE : input;
-        backward_layer(chain->params[2 * l], slopes + l * CBP_TILE, lane_count, push, delta);
-        if (!frozen || !frozen[2 * l + 1]) {
-            memcpy(columns + --free * CBP_TILE, delta, lane_count * sizeof *delta);
-        }
-        if (!frozen || !frozen[2 * l]) {
-            cbp_real *column = columns + --free * CBP_TILE;
-            for (size_t j = 0; j < lane_count; j++) {
-                column[j] = cbp_times(delta[j], in[j]);
-            }
-        }
+        find_columns(0, tile, work, columns, error);
     }
 }
 
@@ -123,7 +199,7 @@ CBP_INLINE void add_multiple(cbp_real factor, const cbp_real *CBP_RESTRICT colum
 CBP_INLINE void reflect_rows(size_t width, size_t count, cbp_real *columns, cbp_real *triangle)
 {
     for (size_t k = 0; k < width; k++) {
-        cbp_real *row = triangle + k * width, *column = columns + k * CBP_TILE;
+        cbp_real *row = triangle + k * width, *column = columns + k * CBP_FIT_TILE;
         const cbp_real size = product_of(column, column, count);
         if (size < CBP_PICK(0x1p-960, 0x1p-100f)) { /* nothing beside 1; its reciprocal would overflow */
             continue;
@@ -134,7 +210,7 @@ CBP_INLINE void reflect_rows(size_t width, size_t count, cbp_real *columns, cbp_
         const cbp_real scale = 1 / (reflected * first); /* -2 over the square of the reflecting vector */
         row[k] = reflected;
         for (size_t j = k + 1; j < width; j++) {
-            cbp_real *other = columns + j * CBP_TILE;
+            cbp_real *other = columns + j * CBP_FIT_TILE;
             const cbp_real along = CBP_FMA(first, row[j], product_of(column, other, count)) * scale;
             row[j] = CBP_FMA(along, first, row[j]);
             add_multiple(along, column, count, other);
@@ -153,17 +229,62 @@ static void add_rows(size_t width, size_t count, cbp_real *columns, cbp_real *tr
     }
 }
 
+/* Whether a column has a NaN among its first `count` numbers. */
+static int have_nan(const cbp_real *columns, size_t width, size_t count)
+{
+    int found = 0;
+    for (size_t k = 0; k < width; k++) {
+        found |= has_nan(columns + k * CBP_FIT_TILE, count);
+    }
+    return found;
+}
+
 /* Adds all rows to the triangle of free + 1 columns, and the weighted losses to *sum and *lost. */
 static void fit_rows(const cbp_chain *chain, cbp_criterion criterion, const unsigned char *frozen, const cbp_real *x,
                      const cbp_real *y, const cbp_real *weight, size_t n, size_t free, cbp_real *work,
                      cbp_real *triangle, cbp_real *sum, cbp_real *lost)
 {
-    cbp_real lanes[CBP_LANES] = {0}, *columns = work + (2 * chain->layers + 1) * CBP_TILE;
-    for (size_t start = 0; start < n; start += CBP_TILE) {
-        const size_t count = smaller(CBP_TILE, n - start);
-        tile_columns(chain, criterion, frozen, x + start, y + start, weight ? weight + start : NULL, count, free, work,
-                     columns, lanes);
-        add_rows(free + 1, padded(count), columns, triangle);
+    const size_t layers = chain->layers;
+    cbp_real input[CBP_FIT_TILE], target[CBP_FIT_TILE], factor[CBP_FIT_TILE], root[CBP_FIT_TILE], error[CBP_FIT_TILE] = {0};
+    cbp_real lanes[CBP_LANES] = {0};
+    cbp_real *params = work, *columns = params + 2 * layers * CBP_LANES, *passes = columns + (free + 1) * CBP_FIT_TILE;
+    for (size_t k = 0; k < 2 * layers; k++) {
+        spread(chain->params[k], params + k * CBP_LANES);
+    }
+    for (size_t start = 0; start < n; start += CBP_FIT_TILE) {
+        const size_t count = smaller(CBP_FIT_TILE, n - start), lane_count = padded(count);
+        for (size_t j = 0; j < lane_count; j++) {
+            factor[j] = root[j] = 1;
+        }
+        if (weight) {
+            memcpy(factor, weight + start, count * sizeof *factor);
+            for (size_t j = 0; j < lane_count; j++) {
+                root[j] = cbp_sqrt(factor[j]);
+            }
+        }
+        clear_padding(factor, count);
+        clear_padding(root, count);
+        const cbp_tile tile = {chain->activations,
+                               frozen,
+                               layers,
+                               free,
+                               criterion,
+                               params,
+                               tile_of(x + start, count, input),
+                               tile_of(y + start, count, target),
+                               factor,
+                               root,
+                               lane_count};
+        tile_columns(0, &tile, passes, columns, error);
+        if (have_nan(columns, free + 1, lane_count)) { /* from 0 * infinity, perhaps: the rare case is worked twice */
+            tile_columns(1, &tile, passes, columns, error);
+        }
+        for (size_t j = 0; j < lane_count; j += CBP_LANES) {
+            for (size_t k = 0; k < CBP_LANES; k++) {
+                lanes[k] += error[j + k];
+            }
+        }
+        add_rows(free + 1, lane_count, columns, triangle);
         if ((start + count) % CBP_BLOCK == 0 || start + count == n) {
             close_block(1, lanes, sum, lost);
         }

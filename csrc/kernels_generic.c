@@ -9,6 +9,7 @@
 #define CBP_HAVE_FMA 0
 #endif
 
+#define CBP_HAS_WIDE_VECTORS 0
 #define CBP_TARGET generic
 #define CBP_TARGET_NAME "generic"
 #include "kernels.h"

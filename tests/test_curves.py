@@ -138,6 +138,69 @@ def test_with_noise_no_other_start_finds_less(name: str) -> None:
             assert fitted.result.loss <= rival.loss * (1 + 1e-8) + 1e-300, (seed, other)
 
 
+# What a curve becomes as parameters run off, by its own parameters p.
+LIMITS: dict[str, Any] = {
+    "power": lambda x, p: np.where(x == x.min(), p[0], 0.0),  # exponent -> -inf
+    "weibull": lambda x, p: p[0] + p[1] * x ** p[2],  # drop -> inf
+    "richards": lambda x, p: p[0] * np.exp(-np.exp(p[1] - p[2] * x)),  # shape -> 0
+    "logistic5": lambda x, p: p[0] + p[1] * np.exp(-np.exp(p[2] - p[3] * np.log(x))),  # asymmetry
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "seed", "lost", "start"),
+    [
+        ("power", 360, "scale, exponent", [50.0]),
+        ("power", 577, "scale, exponent", [50.0]),
+        ("weibull", 25, "asymptote, drop, log_rate", [-18.0, 11.0, 0.9]),
+        ("weibull", 177, "asymptote, drop, log_rate", [131.0, -6.0, 0.9]),
+        ("richards", 78, "offset, shape", [87.0, 3.0, 0.7]),
+        ("richards", 179, "offset, shape", [56.0, 2.0, 0.3]),
+        ("logistic5", 28, "ec50, asymmetry", [0.7, 1.3, 2.0, -0.9]),
+        ("logistic5", 45, "ec50, asymmetry", [0.2, 27.0, -1.0, 1.1]),
+    ],
+)
+def test_without_a_minimum_the_infimum_is_reached(
+    name: str, seed: int, lost: str, start: list[float]
+) -> None:
+    optimize = pytest.importorskip("scipy.optimize")
+    rng = np.random.default_rng([seed, 99])
+    x, true = draw(name, rng)
+    exact = np.asarray(curves.CURVES[name](x, **true))
+    y = exact + rng.normal(size=x.size) * 0.03 * np.ptp(exact)
+    limit = optimize.least_squares(
+        lambda p: LIMITS[name](x, p) - y, start, method="lm", xtol=1e-15, ftol=1e-15, gtol=1e-15
+    )
+    fitted = curves.CURVES[name].fit(x, y)
+    assert fitted.rss == pytest.approx(2 * limit.cost, rel=1e-8)
+    assert (fitted.status, fitted.converged) == ("not_identified", False)
+    assert fitted.message.startswith("no minimum: ")
+    assert fitted.message.partition("; ")[2] == f"not identified by the data: {lost}"
+    assert ", ".join(p for p, error in fitted.stderr.items() if math.isinf(error)) == lost
+    # what is left is the limit's fit, with its band
+    assert fitted.df == x.size - len(start)
+    band = fitted.predict(x, "confidence")
+    assert isinstance(band, tuple)
+    np.testing.assert_allclose(band.value, LIMITS[name](x, limit.x), atol=1e-6 * np.ptp(y))
+    covariance = np.linalg.inv(limit.jac.T @ limit.jac) * fitted.residual_sd**2
+    spread = np.sqrt(np.einsum("ij,jk,ik->i", limit.jac, covariance, limit.jac))
+    reach = t_quantile(0.975, fitted.df) * spread
+    np.testing.assert_allclose(band.high - band.value, reach, atol=1e-4 * reach.max())
+
+
+def test_the_way_to_infinity_keeps_to_bounds() -> None:
+    rng = np.random.default_rng([28, 99])
+    x, true = draw("logistic5", rng)
+    exact = np.asarray(curves.logistic5(x, **true))
+    y = exact + rng.normal(size=x.size) * 0.03 * np.ptp(exact)
+    fitted = curves.logistic5.fit(x, y, bounds={"asymmetry": (None, 1e6)})
+    assert fitted.params["asymmetry"] == pytest.approx(1e6, rel=1e-12)
+    assert fitted.message == "converged; at a bound: asymmetry"
+    assert fitted.rss == pytest.approx(
+        curves.logistic5.fit(x, y, fixed={"asymmetry": 1e6}).rss, rel=1e-8
+    )
+
+
 # ---- as R and drc print them ---------------------------------------------------------------------
 
 
@@ -366,6 +429,11 @@ def test_summary_shows_every_parameter() -> None:
             lambda: curves.logistic4.fit(DOSE, DOSE, bounds={"ec50": (2, 1)}),
             "ParameterError",
             "is above",
+        ),
+        (
+            lambda: curves.logistic4.fit(DOSE, DOSE, bounds={"top": ("a", 1)}),  # type: ignore[dict-item]
+            "InputTypeError",
+            "bounds['top']: low is 'a'",
         ),
         (lambda: curves.logistic4.fit(DOSE[:3], DOSE[:3]), "ShapeError", "3 points"),
         (lambda: curves.logistic4.fit(DOSE, DOSE[:3]), "ShapeError", "shape"),

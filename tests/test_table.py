@@ -101,6 +101,33 @@ def test_a_column_by_its_number_unless_a_name_says_otherwise(tmp_path: Path) -> 
     assert table.numbers("1").tolist() == [30.0]
 
 
+def test_a_header_may_have_numbers_among_its_names(tmp_path: Path) -> None:
+    # a word over numbers, or no numbers under a number: the row is not like the others
+    table = table_of(tmp_path, "time,well,2019,2020\n0,A,1,2\n1,B,3,4\n")
+    assert table.names == ("time", "well", "2019", "2020")
+    assert table.numbers("2019").tolist() == [1.0, 3.0]
+    assert table_of(tmp_path, "well,7\nA,x\n").names == ("well", "7")
+    assert table_of(tmp_path, ",x\n0,1\n").names == ("", "x")
+
+
+@pytest.mark.parametrize(
+    ("content", "place", "field"),
+    [
+        ("A,0.1,7.9\nA,0.5,7\nB,0.1,8\n", "line 1, column 2", "0.1"),
+        ("# plates\n\nA;0,1;7,9\nB;0,5;7\n", "line 3, column 2", "0,1"),
+        ("country,2019,2020\nDE,1,2\n", "line 1, column 2", "2019"),
+        ("1.5,A\nNA,B\n2.5,C\n", "line 1, column 1", "1.5"),
+        ("A,,1\nB,2,3\n", "line 1, column 2", ""),
+    ],
+    ids=["no header", "comments before", "years for names", "first below missing", "missing"],
+)
+def test_a_first_row_like_the_others_is_refused(
+    tmp_path: Path, content: str, place: str, field: str
+) -> None:
+    message = refused(tmp_path, content)
+    assert message.startswith(f", {place}: {field!r} may be the column's name or a number in it")
+
+
 @pytest.mark.parametrize("field", ["", " ", "NA", "na", "NaN", "n/a", "N/A", "null", "NULL", "."])
 def test_missing_fields_are_not_a_number(tmp_path: Path, field: str) -> None:
     for mark in ",;\t":

@@ -3,12 +3,10 @@
 A chain has L layers of one unit each, z = w a + b and a = act(z); see `Chain`.
 """
 
-from . import curves
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from ._core import ACTIVATIONS, Chain, __version__
-from .c_core import get_include, get_source, low_level_callable
-from .c_export import export_c
-from .curve import Curve
-from .curve_fit import CurveFit
 from .errors import (
     ActivationError,
     CBackpropError,
@@ -17,17 +15,60 @@ from .errors import (
     ParameterError,
     ShapeError,
 )
-from .fitting import FitProgress, FitResult, Objective, fit
-from .model_file import load
-from .trace import Trace
+
+if TYPE_CHECKING:
+    from . import curves
+    from .c_core import get_include, get_source, low_level_callable
+    from .c_export import export_c
+    from .chain_array import ChainArray
+    from .curve import Curve
+    from .curve_fit import CurveFit
+    from .fitting import FitProgress, FitResult, Objective, fit
+    from .many import FitManyResult, fit_many
+    from .model_file import load
+    from .trace import Trace
+else:
+    # Imported when first asked for, since they take longer to import than all the rest.
+    _MODULE_OF = {
+        "ChainArray": "chain_array",
+        "Curve": "curve",
+        "CurveFit": "curve_fit",
+        "FitManyResult": "many",
+        "FitProgress": "fitting",
+        "FitResult": "fitting",
+        "Objective": "fitting",
+        "Trace": "trace",
+        "curves": "curves",
+        "export_c": "c_export",
+        "fit": "fitting",
+        "fit_many": "many",
+        "get_include": "c_core",
+        "get_source": "c_core",
+        "load": "model_file",
+        "low_level_callable": "c_core",
+    }
+
+    def __getattr__(name):
+        if name not in _MODULE_OF:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module = import_module(f".{_MODULE_OF[name]}", __name__)
+        found = module if name == _MODULE_OF[name] else getattr(module, name)
+        globals()[name] = found
+        return found
+
+    def __dir__():
+        return sorted({*globals(), *__all__})
+
 
 __all__ = [
     "ACTIVATIONS",
     "ActivationError",
     "CBackpropError",
     "Chain",
+    "ChainArray",
     "Curve",
     "CurveFit",
+    "FitManyResult",
     "FitProgress",
     "FitResult",
     "InputTypeError",
@@ -40,6 +81,7 @@ __all__ = [
     "curves",
     "export_c",
     "fit",
+    "fit_many",
     "get_include",
     "get_source",
     "load",

@@ -2,8 +2,6 @@
 # cython: cdivision=True, freethreading_compatible=False, embedsignature=True
 """The C core on NumPy arrays: a `def` validates, calls, translates the status, returns."""
 
-import difflib
-
 import numpy as np
 
 from cpython.buffer cimport (
@@ -34,7 +32,6 @@ from libc.string cimport memcmp, memcpy, memset
 from .c_api cimport *
 
 from .errors import ActivationError, InputTypeError, ParameterError, ShapeError, from_status
-from .trace import Trace
 
 __version__ = cbp_version().decode()
 
@@ -60,6 +57,8 @@ cdef dict LOSS_CODES = {name: code for code, name in enumerate(LOSSES)}
 
 def no_such_name(name, names):
     """What to say of a name that is not among `names`: the nearest one, if any is near."""
+    import difflib
+
     near = difflib.get_close_matches(str(name).lower(), names, n=1)
     return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(names)}"
 
@@ -128,7 +127,9 @@ cdef tuple names_in(object names, str argument):
 
 def real_array(values, argument):
     """`values` as contiguous float64, whatever their shape; copied only where they are not."""
-    if isinstance(values, np.ma.MaskedArray):
+    # only of a subclass is it asked, since NumPy loads np.ma when it is first named
+    is_subclass = isinstance(values, ndarray) and type(values) is not ndarray
+    if is_subclass and isinstance(values, np.ma.MaskedArray):
         raise InputTypeError(f"{argument}: a masked array; fill or compress it first")
     try:
         array = np.asarray(values)
@@ -1148,6 +1149,8 @@ cdef class Chain:
         check_example(
             cbp_trace(self.values, self.codes, a, b, self.size, code, scale, &layer[0, 0],
                       &layer[1, 0], &layer[2, 0], &layer[3, 0], &gradient[0], &value), b)
+        from .trace import Trace
+
         columns = np.asarray(layer)
         return Trace(x=a, y=b, loss_name=loss, activations=self.activations,
                      params=self.params.copy(), z=columns[0], a=columns[1], slope=columns[2],
@@ -1224,3 +1227,4 @@ def rebuild(cls, params, activations, frozen):
 
 include "_fit.pxi"
 include "_low_level.pxi"
+include "_many.pxi"

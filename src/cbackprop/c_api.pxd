@@ -70,6 +70,18 @@ cdef extern from "cbackprop.h" nogil:
         cbp_real gradient_norm
         const cbp_real *params
 
+    ctypedef struct cbp_fits:
+        cbp_real *params
+        int *status
+        size_t *iterations
+        cbp_real *loss
+        cbp_real *weight
+        cbp_real *variance
+        cbp_real *left_over
+        cbp_real *errors
+        cbp_real *covariance
+        unsigned char *determined
+
     ctypedef struct cbp_fit_options:
         size_t size
         int loss
@@ -158,6 +170,30 @@ cdef extern from "cbackprop.h" nogil:
                            const cbp_real *weight, size_t layers, size_t n, int loss,
                            cbp_real scale, const cbp_real *hessian, cbp_real *work, cbp_real *variance,
                            cbp_real *covariance, unsigned char *determined)
+    int cbp_forward_many(const cbp_real *params, const unsigned char *activations,
+                         const cbp_real *x, size_t layers, size_t n, size_t m, int shares_x,
+                         cbp_real *out)
+    int cbp_slope_many(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
+                       size_t layers, size_t n, size_t m, int shares_x, cbp_real *out)
+    int cbp_inverse_many(const cbp_real *params, const unsigned char *activations,
+                         const cbp_real *y, size_t layers, size_t n, size_t m, int shares_y,
+                         cbp_real *out)
+    int cbp_gradient_many(const cbp_real *params, const unsigned char *activations,
+                          const cbp_real *x, const cbp_real *y, const cbp_real *weight,
+                          size_t layers, size_t n, size_t m, int shares_x, int loss, cbp_real scale,
+                          cbp_real *work, cbp_real *mean, cbp_real *gradient)
+    size_t cbp_choose_starts_work_len(size_t layers, size_t n, size_t count)
+    int cbp_choose_starts(const unsigned char *activations, const unsigned char *frozen,
+                          const cbp_real *lower, const cbp_real *upper, const cbp_real *x,
+                          const cbp_real *y, const cbp_real *weight, size_t layers, size_t n,
+                          size_t m, size_t x_step, size_t weight_step, const cbp_real *candidates,
+                          size_t count, cbp_real *work, cbp_real *params)
+    size_t cbp_fit_many_work_len(size_t layers, size_t free, size_t n)
+    int cbp_fit_many(const unsigned char *activations, const unsigned char *frozen,
+                     const cbp_real *lower, const cbp_real *upper, const cbp_real *x,
+                     const cbp_real *y, const cbp_real *weight, size_t layers, size_t n, size_t m,
+                     size_t x_step, size_t weight_step, const cbp_fit_options *options,
+                     cbp_real *work, const cbp_fits *fits)
     int cbp_trace(const cbp_real *params, const unsigned char *activations, cbp_real x, cbp_real y,
                   size_t layers, int loss, cbp_real scale, cbp_real *z, cbp_real *a,
                   cbp_real *slope, cbp_real *delta, cbp_real *gradient, cbp_real *value)

@@ -12,20 +12,41 @@ from numpy.typing import ArrayLike, NDArray
 
 from ._core import Chain, no_such_name
 from .curve_fit import CurveFit
+from .curve_search import Search
 from .errors import ParameterError, ShapeError
-from .fitting import FitResult, examples_of, fit
+from .fitting import ends_of, examples_of
 
 if TYPE_CHECKING:
     from ._core import _Loss
+    from .curve_many import CurveFits
 
-__all__ = ["Curve", "Form"]
+__all__ = ["Curve", "Form", "Mirror"]
 
 Vector: TypeAlias = NDArray[np.float64]
-_STEP: Final = 1e-100  # of complex-step derivatives
-_CANDIDATES: Final = 4
-_SAMPLE: Final = 2000  # points that candidates are ranked on
+_NO_DATA: Final = (np.empty(0), np.empty(0), None)
 
 # ---- what a curve is made of ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """Two sets of the chain's parameters that make the same curve; names are meant of one.
+
+    That is the one in which the parameter `when` is not negative, which is held to that where
+    anything is fixed or bounded. The other becomes it by adding, for `shift`, the second to the
+    first, and turning the signs of those in `negate`.
+    """
+
+    when: str
+    negate: tuple[str, ...]
+    shift: tuple[str, str] | None = None
+
+    def matrix(self, names: Sequence[str]) -> Vector:
+        """Give the linear map from the other set to the one."""
+        matrix = np.diag([-1.0 if name in self.negate else 1.0 for name in names])
+        if self.shift is not None:
+            matrix[names.index(self.shift[0]), names.index(self.shift[1])] = 1.0
+        return matrix
 
 
 @dataclass(frozen=True)
@@ -45,11 +66,8 @@ class Form:
     they are free, do not matter: they are solved for."""
     together: Mapping[tuple[str, ...], tuple[str, ...]] | None = None
     """Natural parameters that, when all are fixed, fix these parameters of the chain."""
-    settle: Callable[[Vector], Vector] | None = None
-    """Fitted parameters -> those of the same curve that the names mean, if there are two."""
-    upright: str = ""
-    """The chain's parameter that is not negative where there is nothing to settle; held to that if
-    anything is fixed or bounded, since this is meant of the settled curve."""
+    mirror: Mirror | None = None
+    """The other set of parameters, if there are two."""
     limits: Mapping[str, tuple[float | None, float | None]] | None = None
     """Bounds that the chain's parameters have in any case."""
 
@@ -130,6 +148,11 @@ class Curve:
     ) -> CurveFit:
         """Fit the curve to data; it finds its own starting values.
 
+        Where the loss has no minimum, but falls for ever as parameters run off to infinity (or to
+        0, as the shape of `richards` may), they are taken so far out that it no longer falls by
+        1e-9 of itself. The fit is then not converged, its status is "not_identified", and the
+        standard errors of these parameters are infinite.
+
         Parameters
         ----------
         x, y : array_like
@@ -155,36 +178,26 @@ class Curve:
         ShapeError
             If shapes differ or there are too few points.
         """
-        fixed, bounds = dict(fixed or {}), dict(bounds or {})
-        self.check_names("fixed", fixed)
-        self.check_names("bounds", bounds)
-        for name, pair in bounds.items():
-            _ends(name, pair)
-            if name in fixed:
-                raise ParameterError(f"bounds: {name!r} is fixed already")
         inputs, targets, weights = _data(x, y, sample_weight, nan_policy)
-        self._check_domain(inputs)
-        form = self._form_for(fixed, bounds)
-        inside = {name: pair for name, pair in bounds.items() if name in form.alone}
-        free = len(self.parameters) - len(fixed)
+        self.check_domain(inputs)
+        search = self._search(
+            (inputs, targets, weights), fixed, bounds, loss, loss_scale, covariance
+        )
+        free = len(self.parameters) - len(search.fixed)
         if len(inputs) < max(free, 1):
             points = "1 point is" if len(inputs) == 1 else f"{len(inputs)} points are"
             raise ShapeError(f"x: {points} fewer than {free} parameters to fit")
-        search = _Search(self, form, inputs, targets, weights, fixed, inside)
-        found = search.best(loss=loss or self.loss, loss_scale=loss_scale, covariance=covariance)
-        fitted = search.report(found)
-        for name in bounds:
+        fitted = search.report(search.best())
+        for name, pair in search.asked.items():
             # a bound that the chain's parameters cannot have: if it is passed, it holds
-            if name not in search.mapped and not _is_within(
-                fitted.params[name], name, bounds[name]
-            ):
-                end = _nearest_end(fitted.params[name], bounds[name])
+            value, (low, high) = fitted.params[name], ends_of(name, pair)
+            if name not in search.mapped and (value < low or value > high):
                 fitted = self.fit(
                     inputs,
                     targets,
                     sample_weight=weights,
-                    fixed={**fixed, name: end},
-                    bounds={other: pair for other, pair in bounds.items() if other != name},
+                    fixed={**search.fixed, name: low if value < low else high},
+                    bounds={other: ends for other, ends in search.asked.items() if other != name},
                     loss=loss,
                     loss_scale=loss_scale,
                     covariance=covariance,
@@ -192,6 +205,83 @@ class Curve:
                 fitted.message += f"; at a bound: {name}"
                 return fitted
         return fitted
+
+    def fit_many(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        fixed: Mapping[str, float] | None = None,
+        bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
+        loss: _Loss | None = None,
+        loss_scale: float = 1.0,
+        threads: int | None = None,
+    ) -> CurveFits:
+        """Fit the curve to m data sets at once, as `fit` would one by one.
+
+        All are fitted side by side, each from the best of the starts that `fit` knows. Other starts
+        are not tried where that one does not converge, or leaves a parameter unidentified, as with
+        data that do not have the curve's shape: the status says so, and `fit` can be asked.
+
+        Parameters
+        ----------
+        x : array_like, shape (n,) or (m, n)
+            Inputs, the same for all or a row for each.
+        y : array_like, shape (m, n)
+            Targets; NaN is a missing point.
+        sample_weight : array_like, shape (n,) or (m, n), optional
+            A weight of 0 or more for every point.
+        fixed, bounds, loss, loss_scale
+            As for `fit`.
+        threads : int, optional
+            How many to use; by default as many as there are cores that this process may use.
+
+        Returns
+        -------
+        CurveFits
+            A data set that cannot be fitted says so in its status; the others are fitted.
+
+        Raises
+        ------
+        ParameterError
+            If a name is unknown, an x lies outside the curve's domain, or what is fixed and bounded
+            cannot be combined.
+        ShapeError
+            If shapes do not fit together.
+        InputTypeError
+            If x, y or weights are not real numbers.
+        """
+        from .curve_many import ManySearch  # noqa: PLC0415 of no use to single fits
+
+        options = {"fixed": fixed, "bounds": bounds, "loss": loss, "loss_scale": loss_scale}
+        search = self._search(_NO_DATA, fixed, bounds, loss, loss_scale, "gauss-newton")
+        return ManySearch.of(search, x, y, sample_weight, options).run(threads)
+
+    def _search(
+        self,
+        data: tuple[Vector, Vector, Vector | None],
+        fixed: Mapping[str, float] | None,
+        bounds: Mapping[str, tuple[float | None, float | None]] | None,
+        loss: _Loss | None,
+        loss_scale: float,
+        covariance: Literal["gauss-newton", "hessian"],
+    ) -> Search:
+        """Choose the form that holds what is fixed, and most of what is bounded."""
+        fixed, bounds = dict(fixed or {}), dict(bounds or {})
+        self.check_names("fixed", fixed)
+        self.check_names("bounds", bounds)
+        for name, pair in bounds.items():
+            ends_of(name, pair)
+            if name in fixed:
+                raise ParameterError(f"bounds: {name!r} is fixed already")
+        able = [form for form in self.forms if form.holds(fixed) is not None]
+        if not able:
+            raise ParameterError(f"fixed: {self.name} cannot hold {', '.join(fixed)} together")
+        form = max(able, key=lambda form: sum(name in form.alone for name in bounds))
+        return Search(
+            self, form, *data, fixed, bounds, loss or self.loss, loss_scale, covariance
+        )
 
     # ---- arguments ----
 
@@ -207,7 +297,7 @@ class Curve:
                     f"{argument}: {name!r} is not a parameter of {self.name}; {near}"
                 )
 
-    def _check_domain(self, x: Vector) -> None:
+    def check_domain(self, x: Vector) -> None:
         low, high = self.domain
         wrong = np.flatnonzero(~((x >= low) & (x <= high)))
         if wrong.size:
@@ -215,37 +305,6 @@ class Curve:
                 f"x[{wrong[0]}]: {float(x[wrong[0]])!r}; "
                 f"{self.name} is defined from {low:g} to {high:g}"
             )
-
-    def _form_for(self, fixed: Iterable[str], bounds: Iterable[str]) -> Form:
-        """Choose the form that holds what is fixed, and most of what is bounded."""
-        able = [form for form in self.forms if form.holds(fixed) is not None]
-        if not able:
-            raise ParameterError(f"fixed: {self.name} cannot hold {', '.join(fixed)} together")
-        return max(able, key=lambda form: sum(name in form.alone for name in bounds))
-
-
-def _is_within(value: float, name: str, pair: tuple[float | None, float | None]) -> bool:
-    low, high = _ends(name, pair)
-    return not (value < low or value > high)
-
-
-def _nearest_end(value: float, pair: tuple[float | None, float | None]) -> float:
-    low, high = _ends("", pair)
-    return low if value < low else high
-
-
-def _ends(name: str, pair: tuple[float | None, float | None]) -> tuple[float, float]:
-    """Give both ends of a bound, infinite where there is none."""
-    try:
-        low, high = pair
-    except (TypeError, ValueError):
-        raise ParameterError(
-            f"bounds[{name!r}]: {pair!r}; expected (low, high), None for no bound"
-        ) from None
-    ends = (-math.inf if low is None else low, math.inf if high is None else high)
-    if not ends[0] <= ends[1]:
-        raise ParameterError(f"bounds[{name!r}]: low {low!r} is above high {high!r}")
-    return ends
 
 
 def _data(
@@ -266,230 +325,3 @@ def _data(
             "(nan_policy='omit' leaves such points out)"
         )
     return inputs[finite], targets[finite], None if weights is None else weights[finite]
-
-
-# ---- the search ----------------------------------------------------------------------------------
-
-
-@dataclass
-class _Search:
-    """One fit of a curve under way."""
-
-    curve: Curve
-    form: Form
-    x: Vector
-    y: Vector
-    weights: Vector | None
-    fixed: Mapping[str, float]
-    bounds: Mapping[str, tuple[float | None, float | None]]
-
-    def __post_init__(self) -> None:
-        form, names = self.form, self.curve.parameters
-        self.start = 0
-        # What is fixed stands in parameters of the chain that depend on nothing else: put it there.
-        natural = [float(self.fixed.get(name, 1.0)) for name in names]
-        held = form.chain(*natural)
-        places = {name: k for k, name in enumerate(_param_names(len(form.activations)))}
-        holding = sorted(form.holds(self.fixed) or ())
-        self.held = {places[place]: held[places[place]] for place in holding}
-        self.frozen = (*form.frozen, *holding)
-        self.limits = {k: v for k, v in (form.limits or {}).items() if k not in holding}
-        if form.upright and form.upright not in holding and (self.fixed or self.bounds):
-            self.limits[form.upright] = (0.0, None)
-        self.mapped = set[str]()
-        for name, pair in self.bounds.items():
-            low, high = self._limit(name, pair, places[form.alone[name]])
-            if low is None or high is None or low <= high:  # else a reciprocal's, around 0
-                self.limits[form.alone[name]] = (low, high)
-                self.mapped.add(name)
-
-    def _limit(
-        self, name: str, pair: tuple[float | None, float | None], place: int
-    ) -> tuple[float | None, float | None]:
-        """Bounds of the chain's parameter; it may fall as the natural one grows."""
-        low, high = pair
-
-        def at(value: float | None) -> float | None:
-            if value is None:
-                return None
-            natural = [1.0] * len(self.curve.parameters)
-            natural[self.curve.parameters.index(name)] = float(value)
-            try:
-                with np.errstate(all="ignore"):
-                    end = float(self.form.chain(*natural)[place])
-            except ZeroDivisionError:  # of a reciprocal: infinite, no bound
-                return None
-            return end if math.isfinite(end) else None
-
-        # without an upper end a reciprocal still cannot pass 0
-        ends = (at(low), at(math.inf if high is None else high))
-        probe = (at(1.0), at(2.0))
-        rising = probe[0] is not None and probe[1] is not None and probe[0] < probe[1]
-        return ends if rising else ends[::-1]
-
-    def best(
-        self,
-        *,
-        loss: _Loss,
-        loss_scale: float,
-        covariance: Literal["gauss-newton", "hessian"],
-    ) -> FitResult:
-        """Fit from the best candidates, and keep the best of what they reach."""
-        found: FitResult | None = None
-        last: ParameterError | None = None
-        for number, start in enumerate(self.starts()):
-            try:
-                result = self.fit_from(start, loss, loss_scale, covariance)
-            except ParameterError as error:  # a start without a finite loss
-                last = error
-                continue
-            if found is None or result.loss < found.loss:
-                found, self.start = result, number
-        if found is None:
-            raise last or ParameterError(f"{self.curve.name}: no start has a finite loss")
-        if self.form.settle is not None:
-            settled = self.form.settle(found.params)
-            if not np.array_equal(settled, found.params):
-                start = found.chain.copy()
-                start.params[:] = settled
-                found = self.fit_from(start, loss, loss_scale, covariance)
-        return found
-
-    def fit_from(
-        self,
-        start: Chain,
-        loss: _Loss,
-        loss_scale: float,
-        covariance: Literal["gauss-newton", "hessian"],
-    ) -> FitResult:
-        """Fit from one start."""
-        return fit(
-            start,
-            self.x,
-            self.y,
-            loss=loss,
-            loss_scale=loss_scale,
-            sample_weight=self.weights,
-            bounds=self.limits or None,
-            covariance=covariance,
-        )
-
-    def starts(self) -> list[Chain]:
-        """Make the best candidates by loss, best first."""
-        layers = len(self.form.activations)
-        chain = Chain(np.zeros(layers), np.zeros(layers), self.form.activations, self.frozen)
-        places = {name: k for k, name in enumerate(chain.param_names)}
-        x, y, weights = self.sample()
-        last_layer = _LastLayer(chain, x, y, weights)
-        ranked: list[tuple[float, int, Vector]] = []
-        with np.errstate(all="ignore"):
-            for number, params in enumerate(self.form.starts(x)):
-                chain.params[:] = params
-                for place, value in self.held.items():
-                    chain.params[place] = value
-                last_layer.solve()
-                for name, (low, high) in self.limits.items():
-                    value = chain.params[places[name]]
-                    value = value if low is None else max(value, low)
-                    chain.params[places[name]] = value if high is None else min(value, high)
-                value = chain.loss(x, y, loss=self.curve.loss, sample_weight=weights)
-                if math.isfinite(value):
-                    ranked.append((value, number, chain.params.copy()))
-        ranked.sort(key=lambda entry: entry[:2])
-        best = []
-        for _, _, found in ranked[:_CANDIDATES]:
-            start = chain.copy()
-            start.params[:] = found
-            best.append(start)
-        return best
-
-    def sample(self) -> tuple[Vector, Vector, Vector | None]:
-        """Take points enough to rank candidates, evenly through the order of x."""
-        if self.x.size <= _SAMPLE:
-            return self.x, self.y, self.weights
-        order = np.argsort(self.x, kind="stable")
-        taken = order[np.linspace(0, self.x.size - 1, _SAMPLE).astype(np.intp)]
-        return self.x[taken], self.y[taken], None if self.weights is None else self.weights[taken]
-
-    def natural(self, params: Sequence[complex]) -> list[complex]:
-        """Natural parameters of the chain's; NaN where they do not exist."""
-        try:
-            with np.errstate(all="ignore"):
-                return [complex(value) for value in self.form.natural(*params)]
-        except ZeroDivisionError:
-            return [complex(math.nan)] * len(self.curve.parameters)
-
-    def report(self, found: FitResult) -> CurveFit:
-        """Natural parameters and their covariance."""
-        params = [float(value) for value in found.params]
-        names = self.curve.parameters
-        natural = np.array([value.real for value in self.natural(params)])
-        slopes = np.empty((len(names), len(params)))
-        for k in range(len(params)):
-            stepped: list[complex] = list(params)
-            stepped[k] += _STEP * 1j
-            slopes[:, k] = [value.imag / _STEP for value in self.natural(stepped)]
-        unknown = ~found.identified
-        known = found.covariance.copy()
-        known[unknown, :] = known[:, unknown] = 0.0
-        moving = found.chain.free & ~unknown
-        with np.errstate(invalid="ignore"):
-            matrix = slopes[:, moving] @ known[np.ix_(moving, moving)] @ slopes[:, moving].T
-        still = ~np.any(slopes[:, moving] != 0, axis=1)
-        matrix[still, :] = matrix[:, still] = 0.0
-        for k in range(len(names)):
-            if np.any(slopes[k, unknown] != 0) or math.isnan(natural[k]):
-                matrix[k, :] = matrix[:, k] = math.nan
-                matrix[k, k] = math.inf
-        message = found.message.partition(";")[0]
-        lost = [name for k, name in enumerate(names) if math.isinf(matrix[k, k])]
-        if lost:
-            message += f"; not identified by the data: {', '.join(lost)}"
-        at_bound = found.message.partition("at a bound: ")[2].split(", ")
-        held = [name for name, place in self.form.alone.items() if place in at_bound]
-        if held:
-            message += f"; at a bound: {', '.join(held)}"
-        data = (self.x, self.y, self.weights)
-        return CurveFit(self.curve, found, message, natural, matrix, data, self.start)
-
-
-def _param_names(layers: int) -> list[str]:
-    return [f"{kind}{number}" for number in range(1, layers + 1) for kind in "wb"]
-
-
-class _LastLayer:
-    """Least squares for the free ones of a chain's last weight and bias, where that is linear."""
-
-    def __init__(self, chain: Chain, x: Vector, y: Vector, weights: Vector | None) -> None:
-        last = chain.layers
-        self.chain, self.x, self.y = chain, x, y
-        self.weights = np.ones_like(y) if weights is None else weights
-        self.free_w, self.free_b = f"w{last}" not in chain.frozen, f"b{last}" not in chain.frozen
-        self.is_linear = chain.activations[-1] == "identity" and (self.free_w or self.free_b)
-        self.before: Chain | None = None
-        if last > 1:
-            self.before = Chain(np.zeros(last - 1), np.zeros(last - 1), chain.activations[:-1])
-
-    def solve(self) -> None:
-        """Put them in their place, where the data determine them."""
-        if not self.is_linear:
-            return
-        chain, y, weights, feature = self.chain, self.y, self.weights, self.x
-        if self.before is not None:
-            self.before.params[:] = chain.params[:-2]
-            feature = np.asarray(self.before.forward(self.x))
-        if self.free_w and self.free_b:
-            total = weights.sum()
-            mean_f, mean_y = weights @ feature / total, weights @ y / total
-            apart = feature - mean_f
-            slope = weights @ (apart * (y - mean_y)) / (weights @ (apart * apart))
-            found = (slope, mean_y - slope * mean_f)
-        elif self.free_w:
-            bias = chain.params[-1]
-            slope = weights @ (feature * (y - bias)) / (weights @ (feature * feature))
-            found = (slope, bias)
-        else:
-            slope = chain.params[-2]
-            found = (slope, weights @ (y - slope * feature) / weights.sum())
-        if math.isfinite(found[0]) and math.isfinite(found[1]):
-            chain.params[-2:] = found

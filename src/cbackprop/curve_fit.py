@@ -49,7 +49,8 @@ class CurveFit:
     chain : Chain
         Computes the fitted curve.
     result : FitResult
-        The fit of the chain: status, message, iterations, ....
+        The fit of the chain: status, message, iterations, .... Where parameters run off to
+        infinity, with the one held that was taken there.
     start : int
         Which of the candidates, best first, led to this minimum: 0 is the self-start, the others
         are tried in case theirs is lower.
@@ -59,7 +60,7 @@ class CurveFit:
     covariance : ndarray, shape (k, k)
         Of the natural parameters, in the order of `params`.
     rss, residual_sd, df, converged, status, message
-        As in `FitResult`.
+        As in `FitResult`; without a minimum the status is "not_identified" and nothing converged.
     r2 : float
         1 - rss / sum(weight (y - mean)^2).
     log_likelihood, aic, bic : float

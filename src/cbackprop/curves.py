@@ -18,7 +18,7 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .curve import Curve, Form
+from .curve import Curve, Form, Mirror
 from .curve_fit import CurveFit, Inverse, Prediction
 
 __all__ = [
@@ -259,30 +259,6 @@ logistic3: Final = Curve(
 )
 
 
-def _rising(last: int, slope: int, middle: int | None) -> Callable[[Vector], Vector]:
-    """Mirror a sigmoid whose last weight is negative: bottom is then below top."""
-
-    def settle(params: Vector) -> Vector:
-        if params[last] >= 0:
-            return params
-        mirrored = params.copy()
-        mirrored[last + 1] += mirrored[last]
-        for k in (last, slope, middle):
-            if k is not None:
-                mirrored[k] = -mirrored[k]
-        return mirrored
-
-    return settle
-
-
-def _forward_sigmoid(params: Vector) -> Vector:
-    """Let the scale be positive: left is then what the curve comes from on the left."""
-    if params[0] >= 0:
-        return params
-    w1, b1, w2, b2 = params
-    return np.array([-w1, -b1, -w2, b2 + w2])
-
-
 logistic4_linear: Final = Curve(
     "logistic4_linear",
     "left + (right - left) / (1 + exp(-(x - midpoint) / scale))",
@@ -301,8 +277,7 @@ logistic4_linear: Final = Curve(
             {"left": "b2", "scale": "w1"},
             lambda x: ((w, -w * m, 1.0, 0.0) for w, m in _steps(x, (1.0,))),
             {("left", "right"): ("w2", "b2"), ("midpoint", "scale"): ("w1", "b1")},
-            settle=_forward_sigmoid,
-            upright="w1",
+            mirror=Mirror("w1", ("w1", "b1", "w2"), ("b2", "w2")),
         ),
         Form(
             ("identity", "sigmoid", "identity"),
@@ -356,10 +331,9 @@ def _dose_forms() -> tuple[Form, ...]:
             ),
             lambda w1, b1, w2, b2, w3, b3: (b3, b3 + w3, np.exp(-b2 / w2), w2),
             {"bottom": "b3", "slope": "w2"},
-            lambda x: ((1.0, 0.0, w, -w * m, 1.0, 0.0) for w, m in _steps(_logs(x))),
+            lambda x: ((1.0, 0.0, w, -w * m, 1.0, 0.0) for w, m in _steps(_logs(x), (1.0,))),
             {("bottom", "top"): ("w3", "b3"), ("ec50", "slope"): ("w2", "b2")},
-            settle=_rising(4, 2, 3),
-            upright="w3",
+            mirror=Mirror("w3", ("w2", "b2", "w3"), ("b3", "w3")),
         ),
         Form(
             both,
@@ -512,6 +486,23 @@ weibull: Final = Curve(
     "asymptote - drop exp(-exp(log_rate) x^power)",
     ("asymptote", "drop", "log_rate", "power"),
     (
+        Form(  # exact too where the drop is huge and what falls a small part of it
+            ("log", "exp", "expm1", "identity"),
+            ("w1", "b1", "w3", "b3"),
+            lambda asymptote, drop, log_rate, power: (
+                1.0,
+                0.0,
+                power,
+                log_rate,
+                -1.0,
+                0.0,
+                -drop,
+                asymptote - drop,
+            ),
+            lambda w1, b1, w2, b2, w3, b3, w4, b4: (b4 - w4, -w4, b2, w2),
+            {"drop": "w4", "log_rate": "b2", "power": "w2"},
+            lambda x: ((1.0, 0.0, w, -w * m, -1.0, 0.0, 1.0, 0.0) for w, m in _steps(_logs(x))),
+        ),
         Form(
             ("log", "exp", "exp", "identity"),
             ("w1", "b1", "w3", "b3"),
@@ -571,8 +562,7 @@ gaussian_peak: Final = Curve(
             lambda w1, b1, w2, b2: (w2, -b1 / w1, 1.0 / w1),
             {"height": "w2", "width": "w1"},
             lambda x: ((w, -w * m, 1.0, 0.0) for w, m in _steps(x, (1.0,))),
-            settle=lambda p: p if p[0] >= 0 else np.array([-p[0], -p[1], p[2], p[3]]),
-            upright="w1",
+            mirror=Mirror("w1", ("w1", "b1")),
         ),
         Form(
             ("identity", "gaussian", "identity"),

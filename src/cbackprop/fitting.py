@@ -42,7 +42,7 @@ _OUTCOMES: Final = MappingProxyType(
     }
 )
 _AT_BOUND, _UNDETERMINED = 2, 3  # of enum cbp_determined
-_ERROR_BOUNDS, _ERROR_START, _ERROR_START_LOSS, _ERROR_DATA = -17, -18, -19, -20  # of cbp_status
+_ERROR_START, _ERROR_START_LOSS, _ERROR_DATA = -18, -19, -20  # of cbp_status
 _ERROR_FEW_EXAMPLES: Final = -16
 _HISTORY_MOST: Final = 1_000_000
 
@@ -318,14 +318,14 @@ def fit(
         inputs, targets, weights, finite = examples_of(x, y, sample_weight)
         x, y = inputs[finite], targets[finite]
         sample_weight = None if weights is None else weights[finite]
-    iterations = _count("max_iterations", max_iterations, 2000 if code == _LM else 1000)
-    restarts = _count("restarts", restarts, 0, least=0)
-    batch = _count("batch_size", batch_size, 32 if method == "sgd" else 0, least=1)
+    iterations = count_of("max_iterations", max_iterations, 2000 if code == _LM else 1000)
+    restarts = count_of("restarts", restarts, 0, least=0)
+    batch = count_of("batch_size", batch_size, 32 if method == "sgd" else 0, least=1)
     if tolerance is None:
         tolerance = 1e-10 if code == _LM else 0.0
     if learning_rate is None:
         learning_rate = 0.01 if method == "adam" else 0.1
-    lower, upper = (None, None) if bounds is None else _bound_arrays(net, bounds)
+    lower, upper = (None, None) if bounds is None else bound_arrays(net, bounds)
     loss_code = _core.code_of_loss(loss, loss_scale)
     seed = 0
     if batch or restarts:
@@ -342,9 +342,9 @@ def fit(
         loss_code,
         loss_scale,
         iterations,
-        _number("tolerance", tolerance, 0.0, math.inf),
-        _number("learning_rate", learning_rate, 0.0, math.inf),
-        _number("momentum", 0.9 if momentum is None else momentum, 0.0, 1.0),
+        number_of("tolerance", tolerance, 0.0, math.inf),
+        number_of("learning_rate", learning_rate, 0.0, math.inf),
+        number_of("momentum", 0.9 if momentum is None else momentum, 0.0, 1.0),
         batch,
         restarts,
         seed,
@@ -461,7 +461,7 @@ _USERS: Final = MappingProxyType(
 )
 
 
-def _count(argument: str, value: int | None, default: int, least: int = 1) -> int:
+def count_of(argument: str, value: int | None, default: int, least: int = 1) -> int:
     if value is None:
         return default
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
@@ -471,7 +471,7 @@ def _count(argument: str, value: int | None, default: int, least: int = 1) -> in
     return int(value)
 
 
-def _number(argument: str, value: float, low: float, high: float) -> float:
+def number_of(argument: str, value: float, low: float, high: float) -> float:
     if not isinstance(value, int | float | np.integer | np.floating):
         raise InputTypeError(f"{argument}: expected a number, got {value!r}")
     value = _as_float(argument, value)
@@ -488,7 +488,7 @@ def _as_float(argument: str, number: float) -> float:
         raise ParameterError(f"{argument}: an integer beyond the largest float") from None
 
 
-def _bound_arrays(net: Chain, bounds: Bounds) -> tuple[Vector, Vector]:
+def bound_arrays(net: Chain, bounds: Bounds) -> tuple[Vector, Vector]:
     """Lower and upper bounds of all parameters; infinite where there is none."""
     lower, upper = np.full(2 * net.layers, -math.inf), np.full(2 * net.layers, math.inf)
     places = {name: k for k, name in enumerate(net.param_names)}
@@ -502,19 +502,27 @@ def _bound_arrays(net: Chain, bounds: Bounds) -> tuple[Vector, Vector]:
             )
         if name in net.frozen:
             raise ParameterError(f"bounds: {name!r} is frozen and cannot have bounds")
-        try:
-            low, high = pair
-        except (TypeError, ValueError):
-            raise ParameterError(
-                f"bounds[{name!r}]: {pair!r}; expected (low, high), None for no bound"
-            ) from None
-        for end, value, to in (("low", low, lower), ("high", high, upper)):
-            if value is None:
-                continue
-            if not isinstance(value, int | float | np.integer | np.floating):
-                raise InputTypeError(f"bounds[{name!r}]: {end} is {value!r}; expected a number")
-            to[places[name]] = _as_float(f"bounds[{name!r}]", value)
+        lower[places[name]], upper[places[name]] = ends_of(name, pair)
     return lower, upper
+
+
+def ends_of(name: str, pair: tuple[float | None, float | None]) -> tuple[float, float]:
+    """Give both ends of a bound, infinite where there is none."""
+    try:
+        low, high = pair
+    except (TypeError, ValueError):
+        raise ParameterError(
+            f"bounds[{name!r}]: {pair!r}; expected (low, high), None for no bound"
+        ) from None
+    for end, value in (("low", low), ("high", high)):
+        if not isinstance(value, int | float | np.integer | np.floating | None):
+            raise InputTypeError(f"bounds[{name!r}]: {end} is {value!r}; expected a number")
+    where = f"bounds[{name!r}]"
+    low = -math.inf if low is None else _as_float(where, low)
+    high = math.inf if high is None else _as_float(where, high)
+    if not low <= high:
+        raise ParameterError(f"{where}: low {low!r} is above high {high!r}")
+    return low, high
 
 
 def examples_of(
@@ -561,14 +569,11 @@ def _refusal(
         text = f"x: {np.size(y)} examples are fewer than {free} free parameters"
         if sample_weight is not None:
             text += ", or fewer of them have a weight above 0"
-    elif status in (_ERROR_BOUNDS, _ERROR_START):
+    elif status == _ERROR_START:
         for k, name in enumerate(net.param_names):
             low = -math.inf if lower is None else float(lower[k])
             high = math.inf if upper is None else float(upper[k])
             value = float(net.params[k])
-            if not low <= high:
-                text = f"bounds[{name!r}]: low {low!r} is above high {high!r}"
-                break
             if name not in net.frozen and not (low <= value <= high and math.isfinite(value)):
                 where = "" if lower is None else f" within the bounds {low!r} and {high!r}"
                 text = f"net: {name} = {value!r}; expected a finite start{where}"

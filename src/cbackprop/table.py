@@ -1,7 +1,9 @@
 """Tables of text: CSV, TSV and their relatives, with errors that say where.
 
-Comma, semicolon or tab between fields, taken from the first line; quoted fields; a header or none;
-lines that begin with # and empty ones are skipped; with semicolons numbers may have decimal commas.
+Comma, semicolon or tab between fields, taken from the first line; quoted fields; lines that begin
+with # and empty ones are skipped; with semicolons numbers may have decimal commas. A first row with
+words in it is a header, unless all its words stand in columns of words and its numbers in columns
+of numbers, as in any other row: that is refused.
 """
 
 from __future__ import annotations
@@ -97,11 +99,7 @@ class Table:
 
     def is_numeric(self, name: str) -> bool:
         """Whether a column is one of numbers, as its first field shows that is not missing."""
-        for text in self.texts(name):
-            number = _number(text, self._comma)
-            if number is None or not math.isnan(number):
-                return number is not None
-        return False
+        return _are_numbers(self.texts(name), self._comma)
 
 
 def read_table(path: str) -> Table:
@@ -118,7 +116,8 @@ def read_table(path: str) -> Table:
     Raises
     ------
     TableError
-        If it is empty, is no text, or its rows differ in length: the line is named.
+        If it is empty, is no text, its rows differ in length, or its first row may be a header or
+        not: the line is named.
     OSError
         If the file cannot be read.
     """
@@ -141,6 +140,7 @@ def read_table(path: str) -> Table:
     if any(_number(column[0], comma) is None for column in columns):
         names = [column[0].strip() for column in columns]
         columns, numbers = [column[1:] for column in columns], numbers[1:]
+        _check_header(names, columns, comma, f"{source}, line {kept[0] + 1}")
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise TableError(f"{source}: two columns are named {twice!r}")
@@ -171,6 +171,32 @@ def _columns(
             f"{source}, line {numbers[ragged]}: {widths[ragged]} fields, expected {widths[0]}"
         )
     return [fields[k :: widths[0]] for k in range(widths[0])]
+
+
+def _check_header(
+    names: Sequence[str], columns: Sequence[Sequence[str]], comma: bool, where: str
+) -> None:
+    """Raise TableError if the first row is like any other."""
+    doubtful = 0
+    for k, (name, column) in enumerate(zip(names, columns, strict=True), 1):
+        if _are_numbers(column, comma):
+            if _number(name, comma) is None:
+                return
+            doubtful = doubtful or k
+    if doubtful:
+        raise TableError(
+            f"{where}, column {doubtful}: {names[doubtful - 1]!r} may be the column's name or a "
+            "number in it; begin with a header that names every column in words"
+        )
+
+
+def _are_numbers(fields: Sequence[str], comma: bool) -> bool:
+    """Whether the first field that is not missing is a number."""
+    for text in fields:
+        number = _number(text, comma)
+        if number is None or not math.isnan(number):
+            return number is not None
+    return False
 
 
 def _number(text: str, comma: bool) -> float | None:

@@ -32,7 +32,8 @@ skip() {
 # What setup.py compiles with, but for the language, which is C99 here.
 FLAGS=$(sed -n '/^UNIX_FLAGS/,/^]/s/^ *"\(-.*\)",$/\1/p' setup.py | grep -v '^-std=' | tr '\n' ' ')
 WARNINGS='-Wall -Wextra -Wconversion -Wshadow -Wmissing-prototypes -Werror'
-TESTS='test_status test_dispatch test_chain test_elementary test_kernels test_fit_descent test_fit_lm'
+TESTS='test_status test_dispatch test_chain test_elementary test_kernels test_fit
+test_fit_descent test_fit_descent_course test_fit_lm test_fit_lm_losses test_fit_lm_course test_covariance'
 case $FLAGS in
 *-ffp-contract=off*) ;;
 *)

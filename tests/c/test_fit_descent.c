@@ -1,119 +1,19 @@
-/* Descents: where they arrive, what they return however they end, and when they refuse. */
-#include "check.h"
-
-#ifdef CBP_SINGLE
-#define HUGE_REAL FLT_MAX
-#else
-#define HUGE_REAL DBL_MAX
-#endif
-
-/* ---- one call ---------------------------------------------------------------------------------------------------- */
-
-/* A fit with all that it reads, so that a test says only what matters to it. */
-typedef struct call {
-    const unsigned char *activations, *frozen;
-    const cbp_real *lower, *upper, *x, *y, *weight;
-    size_t layers, n;
-    cbp_fit_options options;
-    size_t *order;
-    cbp_fit_info info;
-} call;
-
-static call fit_of(const unsigned char *activations, size_t layers, const cbp_real *x, const cbp_real *y, size_t n)
-{
-    call c = {.activations = activations, .x = x, .y = y, .layers = layers, .n = n};
-    CHECK(cbp_fit_defaults(&c.options) == CBP_OK);
-    return c;
-}
-
-/* Memory of exactly the length that the library asks for; what it holds on entry must not matter. */
-static int fit(call *c, cbp_real *params)
-{
-    const size_t len = cbp_fit_descent_work_len(c->layers, c->options.batch_size);
-    cbp_real *work = numbers(len);
-    for (size_t k = 0; k < len; k++) {
-        work[k] = R(NAN);
-    }
-    const int status = cbp_fit_descent(c->activations, c->frozen, c->lower, c->upper, c->x, c->y, c->weight, c->layers,
-                                       c->n, &c->options, work, c->order, params, &c->info);
-    free(work);
-    return status;
-}
-
-/* What a fit says of the parameters it returns is what the library finds there. */
-static void check_info(const call *c, const cbp_real *params)
-{
-    cbp_real *work = numbers(cbp_work_len(c->layers, c->n)), *gradient = numbers(2 * c->layers), loss;
-    double norm = 0;
-    CHECK(cbp_gradient(params, c->activations, c->x, c->y, c->weight, c->layers, c->n, c->options.loss,
-                       c->options.scale, work, &loss, gradient) == CBP_OK);
-    for (size_t k = 0; k < 2 * c->layers; k++) {
-        const int held = (c->lower && params[k] == c->lower[k] && gradient[k] >= 0) ||
-                         (c->upper && params[k] == c->upper[k] && gradient[k] <= 0);
-        norm += held || (c->frozen && c->frozen[k]) ? 0 : (double)gradient[k] * (double)gradient[k];
-    }
-    CHECK(near((double)c->info.loss, (double)loss, 0, 4));
-    CHECK(near((double)c->info.gradient_norm, sqrt(norm), 0, 16));
-    CHECK(c->info.params == params);
-    free(work);
-    free(gradient);
-}
-
-/* Counts its calls, keeps what it was told last, and stops the fit at the call `stop_at`. */
-typedef struct watcher {
-    size_t calls, stop_at, last_param;
-    cbp_fit_info last;
-    cbp_real param;
-} watcher;
-
-static int watch(void *user, const cbp_fit_info *info)
-{
-    watcher *w = user;
-    w->last = *info;
-    w->param = info->params[w->last_param];
-    return ++w->calls == w->stop_at;
-}
-
-static void watch_fit(call *c, watcher *w)
-{
-    w->last_param = 2 * c->layers - 1;
-    c->options.progress = watch;
-    c->options.user = w;
-}
+/* Descents: where they arrive, by which steps, and what may move. */
+#include "fit_descent_call.h"
 
 /* ---- problems ---------------------------------------------------------------------------------------------------- */
 
-static const unsigned char line[] = {CBP_IDENTITY}, neuron[] = {CBP_SIGMOID};
-static const unsigned char two_lines[] = {CBP_IDENTITY, CBP_IDENTITY};
-static const unsigned char only_w[] = {0, 1}, only_b[] = {1, 0};
+/* Weights of the points that only choose. */
+static cbp_real point_chosen[POINTS];
 
-/* A constant, fitted by b alone: E = (b - 1)^2, so that a step of gradient descent multiplies b - 1 by
- * 1 - 2 learning_rate. */
-static const cbp_real zeros[] = {0, 0}, ones[] = {1, 1};
-
-static call fit_of_constant(double learning_rate)
+static void fill_chosen(void)
 {
-    call c = fit_of(line, 1, zeros, ones, 2);
-    c.frozen = only_b;
-    c.options.learning_rate = R(learning_rate);
-    return c;
-}
-
-/* Points about a line, weights of which some are 0, others that only choose, and the line of least squares. */
-enum { POINTS = 40 };
-static cbp_real point_x[POINTS], point_y[POINTS], point_weight[POINTS], point_chosen[POINTS];
-
-static void fill_points(void)
-{
-    check_state = 11;
     for (size_t i = 0; i < POINTS; i++) {
-        point_x[i] = R(random_between(-1, 1));
-        point_y[i] = R(2 * (double)point_x[i] - 1 + random_between(-0.2, 0.2));
-        point_weight[i] = i % 3 ? R(random_between(0, 2)) : 0;
         point_chosen[i] = i % 3 ? 2 : 0;
     }
 }
 
+/* The line through the points. */
 static void least_squares(const cbp_real *weight, double *w, double *b)
 {
     double sum = 0, x = 0, y = 0, xx = 0, xy = 0;
@@ -175,7 +75,6 @@ static void test_nielsen(void)
  * 1/2 in t = log(1/u0 - 1)/4. Steps h of t lag by about h t of log u, which is 0.6 h at 1/2. */
 static void test_balanced_chain(void)
 {
-    const unsigned char weights_only[] = {0, 1, 0, 1};
     const double h = 1e-3, half = log(1e4 - 1) / 4;
     cbp_real params[] = {R(0.01), 0, R(0.01), 0};
     call c = fit_of(two_lines, 2, ones, ones, 2);
@@ -315,17 +214,13 @@ static int is_permutation(const size_t *order, size_t n)
     return found == n;
 }
 
-enum { MANY = 3 * CBP_BLOCK + 77 };
-static cbp_real many_x[MANY], many_y[MANY], many_weight[MANY];
+static cbp_real many_weight[MANY];
 static size_t many_order[MANY];
 
 /* Most weights 0, so that many batches are without any; the others powers of 2, which leave the bits alone. */
-static void fill_many(void)
+static void fill_many_weights(void)
 {
-    check_state = 13;
     for (size_t i = 0; i < MANY; i++) {
-        many_x[i] = R(random_between(-2, 2));
-        many_y[i] = R(random_between(-1, 1));
         many_weight[i] = random_below(4) ? 0 : R(ldexp(1, (int)random_below(3)));
     }
 }
@@ -505,406 +400,12 @@ static void test_bounds(void)
     }
 }
 
-/* ---- how fits end ------------------------------------------------------------------------------------------------ */
-
-/* history[k] is the loss of a fit of k iterations; no further than it is long. */
-static void test_history(void)
-{
-    cbp_real history[9];
-    for (size_t len = 0; len <= 8; len++) {
-        for (int k = 0; k < 9; k++) {
-            history[k] = 5;
-        }
-        for (size_t iterations = 6; iterations > 0; iterations--) {
-            cbp_real params[] = {0, 0};
-            call c = fit_of(line, 1, point_x, point_y, POINTS);
-            c.options.max_iterations = iterations;
-            c.options.history = iterations == 6 ? history : NULL;
-            c.options.history_len = len;
-            CHECK(fit(&c, params) == CBP_OK && c.info.iterations == iterations);
-            CHECK(iterations >= len || same(history[iterations], c.info.loss));
-        }
-        for (size_t k = 0; k < 9; k++) {
-            CHECK(k < len && k <= 6 ? history[k] < 5 : history[k] == 5);
-        }
-        CHECK(len < 2 || history[1] < history[0]);
-    }
-}
-
-static void test_converged(void)
-{
-    cbp_real params[] = {1, 1};
-    call c = fit_of_constant(0.125);
-    CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_CONVERGED);
-    CHECK(c.info.iterations == 0 && c.info.evaluations == 1 && c.info.loss == 0 && c.info.gradient_norm == 0);
-
-    c.options.tolerance = 0; /* never */
-    c.options.max_iterations = 3;
-    CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_EXHAUSTED && c.info.iterations == 3);
-
-    /* |gradient| = 2 |b - 1| is divided by 2 in each step: 4, 2, 1, which is the tolerance. */
-    watcher w = {0};
-    params[1] = 3;
-    c.options.learning_rate = R(0.25);
-    c.options.tolerance = 1;
-    watch_fit(&c, &w);
-    CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_CONVERGED);
-    CHECK(c.info.iterations == 2 && c.info.gradient_norm == 1 && params[1] == R(1.5));
-    CHECK(w.calls == 2 && w.last.outcome == CBP_RUNNING && w.last.iterations == 2 && w.last.loss == c.info.loss);
-
-    /* Its norm over the free parameters alone, and where no square of it could be held. */
-    params[0] = params[1] = 0;
-    call steep = fit_of(line, 1, ones, ones, 2);
-    const cbp_real large = R(ldexp(1, sizeof(cbp_real) == 4 ? 70 : 520)), far[] = {large, large};
-    steep.x = far;
-    steep.options.max_iterations = 1;
-    steep.options.tolerance = 2 * large;
-    steep.frozen = only_w;
-    CHECK(fit(&steep, params) == CBP_OK && steep.info.outcome == CBP_CONVERGED);
-    CHECK(steep.info.iterations == 0 && steep.info.gradient_norm == 2 * large);
-    steep.frozen = only_b;
-    CHECK(fit(&steep, params) == CBP_OK && steep.info.iterations == 0 && steep.info.gradient_norm == 2);
-}
-
-/* With a learning rate of 1.25, b - 1 is multiplied by -1.5: the loss rises, 1, 2.25, ..., and the start stays the
- * best. A stop returns it, the end of the iterations does not. */
-static void test_best_or_last(void)
-{
-    for (size_t stop_at = 0; stop_at <= 3; stop_at++) {
-        watcher w = {0};
-        cbp_real params[] = {1, 0}, history[5];
-        call c = fit_of_constant(1.25);
-        c.options.max_iterations = 4;
-        c.options.history = history;
-        c.options.history_len = 5;
-        watch_fit(&c, &w);
-        w.stop_at = stop_at;
-        CHECK(fit(&c, params) == CBP_OK);
-        const size_t passed = stop_at ? stop_at : 4;
-        CHECK(c.info.outcome == (stop_at ? CBP_STOPPED : CBP_EXHAUSTED));
-        CHECK(c.info.iterations == passed && w.calls == passed);
-        CHECK(params[1] == (stop_at ? 0 : R(1 - 1.5 * 1.5 * 1.5 * 1.5)));
-        check_info(&c, params);
-        /* The progress function saw the last. */
-        CHECK(w.last.iterations == passed && same(w.last.loss, history[passed]));
-        CHECK(near((double)w.param, 1 - pow(-1.5, (double)passed), 0, 2));
-        CHECK(near((double)w.last.loss, pow(1.5, 2 * (double)passed), 0, 4));
-    }
-
-    /* One that stops at the last iteration has been stopped; one that stops a converged fit comes too late. */
-    watcher w = {.stop_at = 2};
-    cbp_real params[] = {1, 3};
-    call c = fit_of_constant(0.25);
-    watch_fit(&c, &w);
-    c.options.max_iterations = 2;
-    CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_STOPPED && params[1] == R(1.5));
-    w.calls = 0;
-    params[1] = 3;
-    c.options.tolerance = 1;
-    CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_CONVERGED && params[1] == R(1.5));
-}
-
-/* So many layers that the progress function is asked every 2048 examples; all but the last are the identity. */
-enum { DEEP = 600 };
-
-static call deep_fit(cbp_real *params, unsigned char *activations, unsigned char *frozen)
-{
-    for (size_t l = 0; l < DEEP; l++) {
-        params[2 * l] = 1;
-        params[2 * l + 1] = 0;
-        activations[l] = l + 1 < DEEP ? CBP_IDENTITY : CBP_TANH;
-        frozen[2 * l] = frozen[2 * l + 1] = l + 1 < DEEP;
-    }
-    call c = fit_of(activations, DEEP, many_x, many_y, MANY);
-    c.frozen = frozen;
-    c.order = many_order;
-    c.options.max_iterations = 1;
-    return c;
-}
-
-/* Four stretches an evaluation: three questions before the first mark, three more before the second, which is one. */
-static void test_stretches(void)
-{
-    unsigned char activations[DEEP], frozen[2 * DEEP];
-    cbp_real params[2 * DEEP], history[2], loss;
-    cbp_real *work = numbers(cbp_work_len(DEEP, MANY)), *gradient = numbers(2 * DEEP);
-    for (size_t stop_at = 0; stop_at <= 7; stop_at++) {
-        watcher w = {0};
-        call c = deep_fit(params, activations, frozen);
-        watch_fit(&c, &w);
-        w.stop_at = stop_at;
-        c.options.history = history;
-        c.options.history_len = 2;
-        history[0] = history[1] = 5;
-        CHECK(fit(&c, params) == CBP_OK);
-        CHECK(w.calls == (stop_at ? stop_at : 7));
-        CHECK(c.info.outcome == (stop_at ? CBP_STOPPED : CBP_EXHAUSTED));
-        const size_t marks = stop_at == 0 || stop_at == 7 ? 2 : stop_at > 3;
-        CHECK(c.info.evaluations == marks && c.info.iterations == (marks == 2));
-        CHECK((params[2 * DEEP - 1] != 0) == (marks == 2));
-        CHECK(marks > 0 ? c.info.loss == history[marks - 1] : isnan(c.info.loss) && isnan(c.info.gradient_norm));
-        CHECK(isnan(history[0]) == (marks == 0) && (history[1] == 5) == (marks < 2));
-        if (marks == 2) {
-            continue;
-        }
-        /* Cut or not, the pass has the same bits. */
-        CHECK(cbp_gradient(params, activations, many_x, many_y, NULL, DEEP, MANY, CBP_SQUARED, 1, work, &loss,
-                           gradient) == CBP_OK);
-        CHECK(marks == 0 || same(history[0], loss));
-    }
-    free(work);
-    free(gradient);
-}
-
-/* Iterations shorter than a stretch are told of once each, however many they are. */
-static void test_short_iterations(void)
-{
-    unsigned char activations[DEEP], frozen[2 * DEEP];
-    cbp_real params[2 * DEEP];
-    watcher w = {0};
-    call c = deep_fit(params, activations, frozen);
-    c.n = 300;
-    c.options.max_iterations = 20;
-    watch_fit(&c, &w);
-    CHECK(fit(&c, params) == CBP_OK && c.info.iterations == 20 && w.calls == 20);
-}
-
-/* Within a pass of batches too, small ones and large ones. */
-static void test_stopped_batches(void)
-{
-    unsigned char activations[DEEP], frozen[2 * DEEP];
-    cbp_real params[2 * DEEP];
-    for (size_t batch = 1; batch < MANY; batch = 64 * batch) {
-        watcher w = {0};
-        call c = deep_fit(params, activations, frozen);
-        c.n = batch < CBP_BLOCK ? 400 : MANY;
-        c.options.batch_size = batch;
-        watch_fit(&c, &w);
-        w.stop_at = batch < CBP_BLOCK ? 1 : 4; /* three of them in the pass of the start */
-        CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_STOPPED);
-        CHECK(c.info.iterations == 0 && c.info.evaluations == 1 && params[2 * DEEP - 1] == 0);
-        check_info(&c, params);
-    }
-}
-
-/* ---- divergence -------------------------------------------------------------------------------------------------- */
-
-static void check_diverged(call *c, const cbp_real *start)
-{
-    cbp_real params[2];
-    memcpy(params, start, sizeof params);
-    CHECK(fit(c, params) == CBP_OK && c->info.outcome == CBP_DIVERGED);
-    CHECK(isfinite(params[0]) && isfinite(params[1]));
-    CHECK(c->info.iterations < 1000);
-    check_info(c, params);
-}
-
-static void test_diverged(void)
-{
-    const cbp_real start[] = {1, 0}, low[] = {-9, -9};
-    const unsigned char logarithm[] = {CBP_LOG};
-    cbp_real history[1000];
-    call c = fit_of_constant(1000);
-    c.options.history = history;
-    c.options.history_len = 1000;
-    check_diverged(&c, start);
-    CHECK(c.info.loss == 1 && c.info.iterations > 2 && history[0] == 1 && history[1] > 1);
-    CHECK(!isfinite(history[c.info.iterations]) && isfinite(history[c.info.iterations - 1]));
-
-    /* Out of the domain: the logarithm of w + b, pushed below 0. */
-    call outside = fit_of(logarithm, 1, ones, low, 2);
-    outside.options.learning_rate = 1;
-    check_diverged(&outside, start);
-    CHECK(outside.info.iterations == 1 && outside.info.loss == 81);
-}
-
-/* All methods, whole and in batches, with bounds that are no help and without. */
-static void test_diverged_methods(void)
-{
-    const cbp_real start[] = {1, 0}, lower[] = {-HUGE_REAL, -HUGE_REAL}, upper[] = {HUGE_REAL, HUGE_REAL};
-    size_t order[POINTS];
-    for (int method = 0; method < CBP_METHOD_END; method++) {
-        for (size_t batch = 0; batch < 15; batch += 7) {
-            for (int bounded = 0; bounded < 2; bounded++) {
-                call c = fit_of(line, 1, point_x, point_y, POINTS);
-                c.order = order;
-                c.lower = bounded ? lower : NULL;
-                c.upper = bounded ? upper : NULL;
-                c.options.method = method;
-                c.options.batch_size = batch;
-                c.options.learning_rate = HUGE_REAL / 4;
-                check_diverged(&c, start);
-            }
-        }
-    }
-}
-
-/* A sigmoid of infinity is finite and its slope 0, which looks like convergence. */
-static void test_diverged_unseen(void)
-{
-    const cbp_real four[] = {4, 4}, start[] = {0, 2}, lower[] = {-5, -5};
-    call c = fit_of(neuron, 1, four, zeros, 2);
-    c.options.loss = CBP_LOG_LOSS;
-    c.options.learning_rate = HUGE_REAL;
-    check_diverged(&c, start);
-    CHECK(c.info.iterations == 0);
-    c.lower = lower; /* which hold the parameters, not the velocity */
-    c.options.method = CBP_MOMENTUM;
-    check_diverged(&c, start);
-    CHECK(c.info.iterations == 0);
-
-    /* Here each step is finite, and their sum is not. */
-    call sum = fit_of_constant(0);
-    sum.activations = neuron;
-    sum.options.method = CBP_ADAM;
-    sum.options.learning_rate = HUGE_REAL - HUGE_REAL / 8;
-    sum.options.tolerance = 0;
-    check_diverged(&sum, start);
-    CHECK(sum.info.iterations == 1 && sum.info.loss == 0);
-}
-
-/* A square that overflows would hold Adam where it is. */
-static void test_diverged_square(void)
-{
-    const cbp_real root = R(sqrt(sqrt((double)HUGE_REAL)) / 8), x[] = {1024 * root, 1024 * root}, start[] = {1, root};
-    call c = fit_of(line, 1, x, x, 2);
-    c.options.method = CBP_ADAM;
-    check_diverged(&c, start);
-    CHECK(c.info.iterations == 0);
-}
-
-/* A start whose loss is finite and whose gradient is not has no way to go, even where those of the batches are finite. */
-static void test_diverged_start(void)
-{
-    const cbp_real root = R(sqrt((double)HUGE_REAL));
-    for (int part = 0; part < 2; part++) {
-        const cbp_real x = part ? 4 * root : 16 * root, inputs[] = {x, x}, start[] = {0, root / 10};
-        cbp_real params[2];
-        size_t order[2];
-        call c = fit_of(line, 1, inputs, zeros, 2);
-        c.order = order;
-        c.options.batch_size = (size_t)part;
-        c.options.learning_rate = 1 / HUGE_REAL / 64;
-        memcpy(params, start, sizeof params);
-        CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_DIVERGED);
-        CHECK(c.info.iterations == 0 && c.info.evaluations == 1);
-        CHECK(same_all(params, start, 2) && isfinite(c.info.loss) && isnan(c.info.gradient_norm));
-    }
-}
-
-/* ---- refusals ---------------------------------------------------------------------------------------------------- */
-
-/* Whether the fit fails with this status and writes nothing. */
-static int refuses(call *c, const cbp_real *start, int status)
-{
-    const cbp_fit_info untouched = {CBP_STOPPED, 3, 5, 7, 9, zeros};
-    cbp_real params[2], history[2] = {5, 5};
-    memcpy(params, start, sizeof params);
-    c->info = untouched;
-    c->options.history = history;
-    c->options.history_len = 2;
-    const int got = fit(c, params);
-    return got == status && same_all(params, start, 2) && history[0] == 5 && history[1] == 5 &&
-           c->info.outcome == CBP_STOPPED && c->info.iterations == 3 && c->info.evaluations == 5 && c->info.loss == 7 &&
-           c->info.gradient_norm == 9 && c->info.params == zeros;
-}
-
-static const cbp_real fine[] = {1, 0};
-
-static void test_refused_start(void)
-{
-    const unsigned char logarithm[] = {CBP_LOG};
-    const cbp_real negative[] = {-1, 0}, weights[] = {HUGE_REAL, HUGE_REAL};
-    call c = fit_of(logarithm, 1, ones, zeros, 2);
-    watcher w = {0};
-    watch_fit(&c, &w);
-    CHECK(refuses(&c, negative, CBP_ERROR_START_LOSS) && w.calls == 0);
-
-    call sums = fit_of(line, 1, ones, zeros, 2);
-    sums.weight = weights;
-    CHECK(refuses(&sums, fine, CBP_ERROR_WEIGHT)); /* their sum is infinite */
-
-    /* Frozen parameters are not checked, but felt. */
-    const cbp_real no_number[] = {R(NAN), 0};
-    call frozen = fit_of(line, 1, ones, zeros, 2);
-    frozen.frozen = only_b;
-    CHECK(refuses(&frozen, no_number, CBP_ERROR_START_LOSS));
-}
-
-static void test_refused_memory(void)
-{
-    const cbp_fit_info untouched = {CBP_STOPPED, 3, 5, 7, 9, zeros};
-    cbp_real params[] = {1, 0}, *work = numbers(cbp_fit_descent_work_len(1, 1));
-    size_t order[2];
-    call c = fit_of(line, 1, ones, zeros, 2);
-    c.info = untouched;
-    c.options.batch_size = 1;
-#define FIT(options, work, order, params, info) \
-    cbp_fit_descent(line, NULL, NULL, NULL, ones, zeros, NULL, 1, 2, options, work, order, params, info)
-    CHECK(FIT(NULL, work, order, params, &c.info) == CBP_ERROR_NULL);
-    CHECK(FIT(&c.options, NULL, order, params, &c.info) == CBP_ERROR_NULL);
-    CHECK(FIT(&c.options, work, NULL, params, &c.info) == CBP_ERROR_NULL);
-    CHECK(FIT(&c.options, work, order, NULL, &c.info) == CBP_ERROR_NULL);
-    CHECK(FIT(&c.options, work, order, params, NULL) == CBP_ERROR_NULL);
-    CHECK(params[0] == 1 && params[1] == 0 && c.info.iterations == 3);
-    CHECK(FIT(&c.options, work, order, params, &c.info) == CBP_OK);
-    c.options.batch_size = 2;
-    CHECK(FIT(&c.options, work, NULL, params, &c.info) == CBP_OK);
-#undef FIT
-    free(work);
-}
-
-static void test_refused_arguments(void)
-{
-    const unsigned char both[] = {1, 1}, unknown[] = {CBP_ACTIVATION_END};
-    const cbp_real no_number[] = {0, R(NAN)}, one[] = {1, 1}, negative[] = {-1, 1}, half[] = {R(0.5), R(0.5)};
-    const call c = fit_of(line, 1, ones, zeros, 2);
-#define REFUSED(status, change)                \
-    do {                                       \
-        call t = c;                            \
-        change;                                \
-        CHECK(refuses(&t, fine, status));      \
-    } while (0)
-    REFUSED(CBP_ERROR_NULL, t.activations = NULL);
-    REFUSED(CBP_ERROR_NULL, t.x = NULL);
-    REFUSED(CBP_ERROR_NULL, t.y = NULL);
-    REFUSED(CBP_ERROR_ACTIVATION, t.activations = unknown);
-    REFUSED(CBP_ERROR_EMPTY, t.n = 0);
-    REFUSED(CBP_ERROR_LOSS, t.options.loss = CBP_LOSS_END);
-    REFUSED(CBP_ERROR_NO_SIGMOID, t.options.loss = CBP_LOG_LOSS);
-    REFUSED(CBP_ERROR_SCALE, (t.options.loss = CBP_HUBER, t.options.scale = 0));
-    REFUSED(CBP_ERROR_WEIGHT, t.weight = negative);
-    REFUSED(CBP_ERROR_OPTION, t.options.size--);
-    REFUSED(CBP_ERROR_OPTION, t.options.max_iterations = 0);
-    REFUSED(CBP_ERROR_OPTION, t.options.tolerance = -1);
-    REFUSED(CBP_ERROR_OPTION, t.options.tolerance = R(NAN));
-    REFUSED(CBP_ERROR_OPTION, t.options.method = CBP_METHOD_END);
-    REFUSED(CBP_ERROR_OPTION, t.options.method = -1);
-    REFUSED(CBP_ERROR_OPTION, t.options.momentum = 1);
-    REFUSED(CBP_ERROR_OPTION, t.options.momentum = R(NAN));
-    REFUSED(CBP_ERROR_LEARNING_RATE, t.options.learning_rate = 0);
-    REFUSED(CBP_ERROR_LEARNING_RATE, t.options.learning_rate = R(NAN));
-    REFUSED(CBP_ERROR_LEARNING_RATE, t.options.learning_rate = R(INFINITY));
-    REFUSED(CBP_ERROR_NO_FREE, t.frozen = both);
-    REFUSED(CBP_ERROR_BOUNDS, t.lower = no_number);
-    REFUSED(CBP_ERROR_BOUNDS, (t.lower = one, t.upper = half));
-    REFUSED(CBP_ERROR_START, t.lower = one);
-    REFUSED(CBP_ERROR_START, t.upper = half);
-    REFUSED(CBP_ERROR_DATA, t.x = no_number);
-    REFUSED(CBP_ERROR_DATA, t.y = no_number);
-#undef REFUSED
-    /* No layer needs little memory, so that the refusal can be had. */
-    cbp_real params[] = {1, 0};
-    call none = c;
-    none.layers = 0;
-    none.options.batch_size = 1;
-    CHECK(fit(&none, params) == CBP_ERROR_LAYERS);
-}
-
 int main(void)
 {
     fill_points();
+    fill_chosen();
     fill_many();
+    fill_many_weights();
     test_nielsen();
     test_balanced_chain();
     for (int weighted = 0; weighted < 2; weighted++) {
@@ -931,19 +432,5 @@ int main(void)
     test_whole_batches();
     test_frozen();
     test_bounds();
-    test_history();
-    test_converged();
-    test_best_or_last();
-    test_stretches();
-    test_short_iterations();
-    test_stopped_batches();
-    test_diverged();
-    test_diverged_methods();
-    test_diverged_unseen();
-    test_diverged_square();
-    test_diverged_start();
-    test_refused_start();
-    test_refused_memory();
-    test_refused_arguments();
     return check_done("test_fit_descent");
 }

@@ -1,0 +1,755 @@
+/* Many fits at once, one chain in each lane: a pass over the examples leaves the normal equations, which are solved lane
+ * by lane. Part of kernels.h, which includes this under each target. Lanes know nothing of each other, so that a
+ * chain's result is the same in any company.
+ */
+
+/* Where row i, column j <= i of a symmetric matrix stands, for each lane. */
+CBP_INLINE size_t packed(size_t i, size_t j)
+{
+    return (i * (i + 1) / 2 + j) * CBP_LANES;
+}
+
+static int any_is(const cbp_real *lanes, cbp_real wanted)
+{
+    int any = 0;
+    for (size_t k = 0; k < CBP_LANES; k++) {
+        any |= lanes[k] == wanted;
+    }
+    return any;
+}
+
+/* ---- the pass -------------------------------------------------------------------------------------------------- */
+
+/* Half of the lanes: the sums of all products of six columns then stay in the registers of the widest vectors, and those
+ * of one column with six in the registers of any. */
+#define CBP_HALF_LANES (CBP_LANES / 2)
+#define CBP_EACH_OF_HALF CBP_EACH_OF(CBP_HALF_LANES, 1)
+#define CBP_COLUMNS 6
+
+#define CBP_ROW_0(X, i) X(i, 0)
+#define CBP_ROW_1(X, i) CBP_ROW_0(X, i) X(i, 1)
+#define CBP_ROW_2(X, i) CBP_ROW_1(X, i) X(i, 2)
+#define CBP_ROW_3(X, i) CBP_ROW_2(X, i) X(i, 3)
+#define CBP_ROW_4(X, i) CBP_ROW_3(X, i) X(i, 4)
+#define CBP_ROW_5(X, i) CBP_ROW_4(X, i) X(i, 5)
+#define CBP_PAIRS_1(X) CBP_ROW_0(X, 0)
+#define CBP_PAIRS_2(X) CBP_PAIRS_1(X) CBP_ROW_1(X, 1)
+#define CBP_PAIRS_3(X) CBP_PAIRS_2(X) CBP_ROW_2(X, 2)
+#define CBP_PAIRS_4(X) CBP_PAIRS_3(X) CBP_ROW_3(X, 3)
+#define CBP_PAIRS_5(X) CBP_PAIRS_4(X) CBP_ROW_4(X, 4)
+#define CBP_PAIRS_6(X) CBP_PAIRS_5(X) CBP_ROW_5(X, 5)
+
+#define START(i, j) cbp_real sum_##i##_##j[CBP_HALF_LANES] = {0};
+#define MULTIPLY(i, j) \
+    sum_##i##_##j[k] = \
+        CBP_FMA(left[i * CBP_FIT_TILE + at + k], right[j * CBP_FIT_TILE + at + k], sum_##i##_##j[k]);
+#define FINISH(i, j) sums[(i * (i + 1) / 2 + j) * CBP_LANES + half + k] += sum_##i##_##j[k];
+#define CASE(number, PRODUCTS)                                                 \
+    case number:                                                               \
+        for (size_t half = 0; half < CBP_LANES; half += CBP_HALF_LANES) {      \
+            PRODUCTS(START)                                                    \
+            for (size_t at = half; at < count; at += CBP_LANES) {              \
+                CBP_EACH_OF_HALF                                               \
+                {                                                              \
+                    PRODUCTS(MULTIPLY)                                         \
+                }                                                              \
+            }                                                                  \
+            CBP_EACH_OF_HALF                                                   \
+            {                                                                  \
+                PRODUCTS(FINISH)                                               \
+            }                                                                  \
+        }                                                                      \
+        break;
+
+/* sums += the products of all pairs of `number` columns, packed, over the examples of each lane. */
+static void add_all_products(const cbp_real *CBP_RESTRICT left, size_t number, size_t count, cbp_real *CBP_RESTRICT sums)
+{
+    const cbp_real *right = left;
+    switch (number) {
+        CASE(2, CBP_PAIRS_2)
+        CASE(3, CBP_PAIRS_3)
+        CASE(4, CBP_PAIRS_4)
+        CASE(5, CBP_PAIRS_5)
+        CASE(6, CBP_PAIRS_6)
+    default:
+        break;
+    }
+}
+
+#define CBP_ONE_ROW_1(X) CBP_ROW_0(X, 0)
+#define CBP_ONE_ROW_2(X) CBP_ROW_1(X, 0)
+#define CBP_ONE_ROW_3(X) CBP_ROW_2(X, 0)
+#define CBP_ONE_ROW_4(X) CBP_ROW_3(X, 0)
+#define CBP_ONE_ROW_5(X) CBP_ROW_4(X, 0)
+#define CBP_ONE_ROW_6(X) CBP_ROW_5(X, 0)
+
+/* The same for one column and `number` others. */
+static void add_products(const cbp_real *CBP_RESTRICT left, const cbp_real *CBP_RESTRICT right, size_t number,
+                         size_t count, cbp_real *CBP_RESTRICT sums)
+{
+    switch (number) {
+        CASE(1, CBP_ONE_ROW_1)
+        CASE(2, CBP_ONE_ROW_2)
+        CASE(3, CBP_ONE_ROW_3)
+        CASE(4, CBP_ONE_ROW_4)
+        CASE(5, CBP_ONE_ROW_5)
+        CASE(6, CBP_ONE_ROW_6)
+    default:
+        break;
+    }
+}
+#undef START
+#undef MULTIPLY
+#undef FINISH
+#undef CASE
+
+/* trial_normal and trial_loss: row i, column j of the normal equations is the product of columns i and j, where column
+ * `free` is the residuals. */
+static void add_normal(int guarded, cbp_lanes *g)
+{
+    const size_t free = g->free, all = g->n * CBP_LANES;
+    cbp_real *columns = g->work, *passes = columns + (free + 1) * CBP_FIT_TILE;
+    cbp_real error[CBP_FIT_TILE];
+    int is_linear = 0;
+    memset(g->trial_normal, 0, packed(free + 1, 0) * sizeof *g->trial_normal);
+    spread(0, g->trial_loss);
+    for (size_t start = 0; start < all; start += CBP_FIT_TILE) {
+        const size_t count = smaller(CBP_FIT_TILE, all - start);
+        const cbp_tile tile = {g->activations, g->frozen,    g->layers,         g->free,         g->criterion, g->trial,
+                               g->x + start,   g->y + start, g->weight + start, g->root + start, count};
+        is_linear = ends_linear(&tile);
+        tile_columns(guarded, &tile, passes, columns, is_linear ? NULL : error);
+        for (size_t j = 0; !is_linear && j < count; j += CBP_LANES) {
+            CBP_EACH_LANE
+            {
+                g->trial_loss[k] += error[j + k];
+            }
+        }
+        if (CBP_HAS_WIDE_VECTORS && free < CBP_COLUMNS) {
+            add_all_products(columns, free + 1, count, g->trial_normal);
+            continue;
+        }
+        for (size_t i = 0; i <= free; i++) {
+            for (size_t j = 0; j <= i; j += CBP_COLUMNS) {
+                add_products(columns + i * CBP_FIT_TILE, columns + j * CBP_FIT_TILE, smaller(CBP_COLUMNS, i + 1 - j),
+                             count, g->trial_normal + packed(i, j));
+            }
+        }
+    }
+    if (is_linear) {
+        memcpy(g->trial_loss, g->trial_normal + packed(free, free), sizeof g->trial_loss);
+    }
+}
+
+/* 0 for each lane of which the loss and all columns are finite, else NaN. */
+static void find_lost(const cbp_lanes *g, cbp_real *CBP_RESTRICT lost)
+{
+    CBP_EACH_LANE
+    {
+        lost[k] = g->trial_loss[k] - g->trial_loss[k];
+    }
+    for (size_t j = 0; j <= g->free; j++) {
+        const cbp_real *diagonal = g->trial_normal + packed(j, j);
+        CBP_EACH_LANE
+        {
+            lost[k] += diagonal[k] - diagonal[k];
+        }
+    }
+}
+
+/* ---- the verdict ------------------------------------------------------------------------------------------------ */
+
+/* to = from in the lanes where `where` is not 0. */
+static void take_where(const cbp_real *CBP_RESTRICT where, const cbp_real *CBP_RESTRICT from, size_t len,
+                       cbp_real *CBP_RESTRICT to)
+{
+    for (size_t i = 0; i < len; i += CBP_LANES) {
+        CBP_EACH_LANE
+        {
+            to[i + k] = where[k] != 0 ? from[i + k] : to[i + k];
+        }
+    }
+}
+
+/* What the normal equations A lack of the curvature, learnt from how the slope has changed along an undamped step: the
+ * symmetric rank-one update with v = slope after - slope before - (A after + bend) step, where (A before + bend) step was
+ * minus the slope before. In other lanes it is forgotten. */
+static void learn_bend(cbp_lanes *g, const cbp_real *CBP_RESTRICT better)
+{
+    const size_t free = g->free;
+    cbp_row along = {0}, size = {0}, inverse, keep;
+    for (size_t i = 0; i < free; i++) {
+        const cbp_real *slope = g->trial_normal + packed(free, i), *diagonal = g->trial_normal + packed(i, i);
+        const cbp_real *CBP_RESTRICT own_step = g->step + i * CBP_LANES;
+        cbp_real *CBP_RESTRICT v = g->change + i * CBP_LANES;
+        CBP_EACH_LANE
+        {
+            v[k] = slope[k];
+        }
+        for (size_t j = 0; j < free; j++) {
+            const size_t at = j < i ? packed(i, j) : packed(j, i);
+            const cbp_real *CBP_RESTRICT after = g->trial_normal + at, *CBP_RESTRICT before = g->normal + at;
+            const cbp_real *CBP_RESTRICT step = g->step + j * CBP_LANES;
+            CBP_EACH_LANE
+            {
+                v[k] = CBP_FMA(before[k] - after[k], step[k], v[k]);
+            }
+        }
+        CBP_EACH_LANE
+        {
+            v[k] = own_step[k] == 0 ? 0 : v[k]; /* what is held has no part in this */
+            along[k] = CBP_FMA(v[k], own_step[k], along[k]);
+            size[k] = CBP_FMA(diagonal[k] * own_step[k], own_step[k], size[k]);
+        }
+    }
+    CBP_EACH_LANE
+    {
+        keep[k] = ((better[k] > 0) & (g->was_plain[k] > 0)) ? 1 : 0;
+        inverse[k] = cbp_abs(along[k]) > CBP_PICK(1e-9, 1e-4f) * size[k] ? 1 / along[k] : 0;
+    }
+    for (size_t i = 0; i < free; i++) {
+        for (size_t j = 0; j <= i; j++) {
+            const cbp_real *left = g->change + i * CBP_LANES, *right = g->change + j * CBP_LANES;
+            cbp_real *CBP_RESTRICT bend = g->bend + packed(i, j);
+            CBP_EACH_LANE
+            {
+                const cbp_real learnt = CBP_FMA(left[k] * inverse[k], right[k], bend[k]);
+                bend[k] = keep[k] > 0 ? learnt : 0;
+            }
+        }
+    }
+}
+
+/* Takes the trial where it is better, and learns from it how much to damp. */
+static void judge_trial(cbp_lanes *g, const cbp_real *CBP_RESTRICT lost)
+{
+    const cbp_real unit = CBP_PICK(DBL_EPSILON, FLT_EPSILON), half = CBP_PICK(0.5, 0.5f);
+    cbp_row better;
+    CBP_EACH_LANE
+    {
+        const cbp_real loss = g->loss[k], fall = loss - g->trial_loss[k], predicted = g->predicted[k];
+        const cbp_real blur = 8 * unit * (8 * loss + cbp_sqrt(loss * g->squares[k]));
+        const int is_seen = predicted > blur;
+        const int is_good = (lost[k] == 0) & ((fall > 0) | (!is_seen & (-fall <= blur)));
+        const cbp_real ratio = is_seen ? fall / predicted : 1;
+        const cbp_real damping = g->damping[k];
+        const cbp_real factor = ratio > CBP_PICK(0.75, 0.75f) ? CBP_PICK(0.02, 0.02f) : ratio > half / 2 ? half : 4;
+        const cbp_real eased = loss < CBP_INFINITY ? damping * factor : damping;
+        const cbp_real raised = (damping > CBP_PICK(1e-3, 1e-3f) ? damping : CBP_PICK(1e-3, 1e-3f)) * g->growth[k];
+        better[k] = is_good ? 1 : 0;
+        g->damping[k] = !is_good ? raised : eased < CBP_PICK(1e-4, 1e-4f) ? 0 : eased;
+        g->growth[k] = is_good ? 4 : 2 * g->growth[k];
+        g->loss[k] = is_good ? g->trial_loss[k] : loss;
+        g->was_plain[k] = is_good ? g->was_plain[k] : 0;
+        g->iterations[k] += 1;
+    }
+    learn_bend(g, better);
+    take_where(better, g->trial_normal, packed(g->free + 1, 0), g->normal);
+    take_where(better, g->trial, 2 * g->layers * CBP_LANES, g->params);
+}
+
+/* ---- the step --------------------------------------------------------------------------------------------------- */
+
+/* The least share of its diagonal that a pivot keeps where a column has something to say that those before it have not:
+ * normal equations have lost half of the digits then. */
+#define CBP_UNCLEAR CBP_PICK(1e-6, 1e-3f)
+
+/* Cholesky's factors L D L' of the damped normal equations, with the residuals as the last row: g->factor has L below the
+ * diagonal and 1/D on it, g->scaled has L D. What is held has a row of its own. `clear` is 0 where
+ * less is left of a diagonal than says something new, or nothing. */
+static void factor_normal(cbp_lanes *g, int bent, cbp_real *CBP_RESTRICT clear)
+{
+    const size_t free = g->free;
+    cbp_row entry;
+    spread(1, clear);
+    for (size_t i = 0; i <= free; i++) {
+        for (size_t j = 0; j <= i && j < free; j++) {
+            const cbp_real *CBP_RESTRICT normal = g->normal + packed(i, j);
+            cbp_real *CBP_RESTRICT to = g->factor + packed(i, j), *CBP_RESTRICT scaled = g->scaled + packed(i, j);
+            const cbp_real damped = i == j ? 1 : 0;
+            CBP_EACH_LANE
+            {
+                entry[k] = CBP_FMA(damped * g->damping[k], normal[k], normal[k]);
+            }
+            if (bent && i < free) {
+                const cbp_real *CBP_RESTRICT bend = g->bend + packed(i, j);
+                CBP_EACH_LANE
+                {
+                    entry[k] += bend[k];
+                }
+            }
+            if (g->low) {
+                const cbp_real *held_i = g->held + (i < free ? i : j) * CBP_LANES, *held_j = g->held + j * CBP_LANES;
+                CBP_EACH_LANE
+                {
+                    entry[k] = held_i[k] + held_j[k] > 0 ? damped : entry[k];
+                }
+            }
+            for (size_t m = 0; m < j; m++) {
+                const cbp_real *CBP_RESTRICT left = g->factor + packed(i, m), *CBP_RESTRICT right = g->scaled + packed(j, m);
+                CBP_EACH_LANE
+                {
+                    entry[k] = CBP_FMA(-left[k], right[k], entry[k]);
+                }
+            }
+            if (i == j) {
+                CBP_EACH_LANE
+                {
+                    clear[k] = entry[k] > CBP_UNCLEAR * normal[k] ? clear[k] : 0;
+                    to[k] = 1 / entry[k];
+                }
+            } else {
+                const cbp_real *CBP_RESTRICT inverse = g->factor + packed(j, j);
+                CBP_EACH_LANE
+                {
+                    scaled[k] = entry[k];
+                    to[k] = entry[k] * inverse[k];
+                }
+            }
+        }
+    }
+}
+
+/* step[free], from g->factor. */
+static void solve_factored(cbp_lanes *g)
+{
+    const size_t free = g->free;
+    for (size_t j = free; j-- > 0;) {
+        const cbp_real *last = g->factor + packed(free, j);
+        cbp_real *CBP_RESTRICT step = g->step + j * CBP_LANES;
+        CBP_EACH_LANE
+        {
+            step[k] = -last[k];
+        }
+        for (size_t i = j + 1; i < free; i++) {
+            const cbp_real *entry = g->factor + packed(i, j), *CBP_RESTRICT other = g->step + i * CBP_LANES;
+            CBP_EACH_LANE
+            {
+                step[k] = CBP_FMA(-entry[k], other[k], step[k]);
+            }
+        }
+    }
+}
+
+/* Holds what stands at a bound and is pushed beyond it by the gradient. */
+static void hold_pushed(cbp_lanes *g)
+{
+    for (size_t j = 0; j < g->free; j++) {
+        const cbp_real *slope = g->normal + packed(g->free, j), *point = g->params + g->places[j] * CBP_LANES;
+        const cbp_real low = g->low[j], high = g->high[j];
+        cbp_real *CBP_RESTRICT held = g->held + j * CBP_LANES;
+        CBP_EACH_LANE
+        {
+            held[k] = ((point[k] <= low) & (slope[k] >= 0)) | ((point[k] >= high) & (slope[k] <= 0)) ? 1 : 0;
+        }
+    }
+}
+
+/* Holds also what stands at a bound and would be moved beyond it by the step; whether there was any. */
+static int hold_leaving(cbp_lanes *g)
+{
+    cbp_row found = {0};
+    for (size_t j = 0; j < g->free; j++) {
+        const cbp_real *step = g->step + j * CBP_LANES, *point = g->params + g->places[j] * CBP_LANES;
+        const cbp_real low = g->low[j], high = g->high[j];
+        cbp_real *CBP_RESTRICT held = g->held + j * CBP_LANES;
+        CBP_EACH_LANE
+        {
+            const int leaves = ((point[k] <= low) & (step[k] < 0)) | ((point[k] >= high) & (step[k] > 0));
+            found[k] = leaves ? 1 : found[k];
+            held[k] = leaves ? 1 : held[k];
+        }
+    }
+    return any_is(found, 1);
+}
+
+/* part = how much of the step can be made before the first bound. */
+static void cut_at_bounds(const cbp_lanes *g, cbp_real *CBP_RESTRICT part)
+{
+    for (size_t j = 0; j < g->free; j++) {
+        const cbp_real *step = g->step + j * CBP_LANES, *point = g->params + g->places[j] * CBP_LANES;
+        const cbp_real low = g->low[j], high = g->high[j];
+        CBP_EACH_LANE
+        {
+            const cbp_real to = point[k] + step[k], way = (to < low ? low : high) - point[k];
+            const cbp_real share = way / step[k];
+            part[k] = (((to < low) | (to > high)) & (share < part[k])) ? share : part[k];
+        }
+    }
+}
+
+/* Where `part` of the step leads. What it takes to a bound stands exactly there. */
+static void make_trial(cbp_lanes *g, const cbp_real *CBP_RESTRICT part)
+{
+    memcpy(g->trial, g->params, 2 * g->layers * CBP_LANES * sizeof *g->trial);
+    for (size_t j = 0; j < g->free; j++) {
+        const cbp_real *step = g->step + j * CBP_LANES, *point = g->params + g->places[j] * CBP_LANES;
+        cbp_real *CBP_RESTRICT trial = g->trial + g->places[j] * CBP_LANES;
+        if (g->low) {
+            const cbp_real low = g->low[j], high = g->high[j];
+            CBP_EACH_LANE
+            {
+                const cbp_real end = step[k] < 0 ? low : high, to = CBP_FMA(part[k], step[k], point[k]);
+                const int meets = (part[k] < 1) & ((end - point[k]) / step[k] <= part[k]);
+                trial[k] = meets ? end : cbp_clamp(to, low, high);
+            }
+        } else {
+            CBP_EACH_LANE
+            {
+                trial[k] = point[k] + step[k];
+            }
+        }
+    }
+}
+
+/* Where the bend leaves no minimum to go to, it is forgotten; whether there was any. */
+static int forget_bend(cbp_lanes *g, const cbp_real *CBP_RESTRICT clear)
+{
+    cbp_row keep;
+    CBP_EACH_LANE
+    {
+        keep[k] = clear[k] > 0 ? 1 : 0;
+    }
+    if (!any_is(clear, 0)) {
+        return 0;
+    }
+    for (size_t i = 0; i < packed(g->free, 0); i += CBP_LANES) {
+        cbp_real *CBP_RESTRICT bend = g->bend + i;
+        CBP_EACH_LANE
+        {
+            bend[k] = keep[k] > 0 ? bend[k] : 0;
+        }
+    }
+    return 1;
+}
+
+/* From the point reached, the next trial, or the end. A lane is done if what remains after the step is less than the
+ * tolerance, as far as the fall of the last two steps tells; the step is then taken unseen. */
+static void plan_trial(cbp_lanes *g)
+{
+    const size_t free = g->free;
+    const cbp_real *squares = g->normal + packed(free, free);
+    const cbp_real tolerance = g->tolerance * g->tolerance;
+    cbp_row clear, part, along, length;
+    if (g->low) {
+        hold_pushed(g);
+    }
+    factor_normal(g, 1, clear);
+    if (forget_bend(g, clear)) {
+        factor_normal(g, 1, clear);
+    }
+    solve_factored(g);
+    spread(1, part);
+    if (g->low) {
+        for (size_t again = 0; again < free && hold_leaving(g); again++) {
+            factor_normal(g, 1, clear);
+            solve_factored(g);
+        }
+        cut_at_bounds(g, part);
+    }
+    spread(0, along);
+    spread(0, length);
+    for (size_t j = 0; j < free; j++) {
+        const cbp_real *step = g->step + j * CBP_LANES, *slope = g->normal + packed(free, j);
+        const cbp_real *diagonal = g->normal + packed(j, j);
+        CBP_EACH_LANE
+        {
+            along[k] = CBP_FMA(slope[k], step[k], along[k]);
+            length[k] = CBP_FMA(diagonal[k] * step[k], step[k], length[k]);
+        }
+    }
+    make_trial(g, part);
+    CBP_EACH_LANE
+    {
+        const cbp_real damping = g->damping[k], loss = g->loss[k];
+        /* with (A + damping D) step = -slope: step' A step */
+        const cbp_real bend = -along[k] - damping * length[k];
+        const cbp_real predicted = -part[k] * (2 * along[k] + part[k] * bend);
+        const cbp_real share = predicted / squares[k], rate = share / g->share[k];
+        const cbp_real rounding = 16 * CBP_PICK(DBL_EPSILON * DBL_EPSILON, FLT_EPSILON * FLT_EPSILON) * g->squares[k];
+        const int is_steady = (g->was_plain[k] > 0) & (rate < CBP_PICK(0.25, 0.25f));
+        const cbp_real rest = is_steady ? 4 * rate * share : share;
+        const int is_plain = (damping == 0) & (part[k] == 1);
+        const int is_settled = is_plain & (rest <= tolerance) & (predicted <= CBP_PICK(1e-6, 1e-3f) * loss);
+        const int is_done = is_settled | (is_plain & (predicted <= rounding));
+        const int is_lost = (clear[k] == 0) | !(loss < CBP_INFINITY) | (predicted != predicted);
+        const int is_late = !is_done & (g->iterations[k] >= g->patience);
+        const cbp_real ended = is_done ? CBP_LANE_DONE : CBP_LANE_RUNNING;
+        const cbp_real state = is_lost | is_late ? CBP_LANE_HANDED : ended;
+        g->state[k] = g->state[k] == CBP_LANE_IDLE ? CBP_LANE_IDLE : state;
+        g->loss[k] = is_settled ? loss - predicted : loss;
+        g->predicted[k] = predicted;
+        g->share[k] = share;
+        g->was_plain[k] = is_plain ? 1 : 0;
+    }
+}
+
+/* Whether a parameter says next to nothing, which the careful fit is to judge. */
+static void find_weak(const cbp_lanes *g, cbp_real *CBP_RESTRICT weak)
+{
+    const cbp_real limit = CBP_PICK(1e-16, 1e-8f); /* the square of CBP_WEAK */
+    spread(0, weak);
+    for (size_t j = 0; j < g->free; j++) {
+        const cbp_real *diagonal = g->normal + packed(j, j), *point = g->params + g->places[j] * CBP_LANES;
+        CBP_EACH_LANE
+        {
+            const cbp_real size = cbp_abs(point[k]) > 1 ? point[k] : 1;
+            weak[k] = diagonal[k] * size * size > 4 * limit * g->squares[k] ? weak[k] : 1;
+        }
+    }
+}
+
+/* The inverse of the undamped normal equations, packed, into trial_normal: with M = L^-1 in g->scaled, M' D^-1 M. */
+static void invert_normal(cbp_lanes *g)
+{
+    const size_t free = g->free;
+    cbp_row sum;
+    for (size_t j = 0; j < free; j++) {
+        spread(1, g->scaled + packed(j, j));
+        for (size_t i = j + 1; i < free; i++) {
+            spread(0, sum);
+            for (size_t m = j; m < i; m++) {
+                const cbp_real *left = g->factor + packed(i, m), *right = g->scaled + packed(m, j);
+                CBP_EACH_LANE
+                {
+                    sum[k] = CBP_FMA(-left[k], right[k], sum[k]);
+                }
+            }
+            memcpy(g->scaled + packed(i, j), sum, sizeof sum);
+        }
+    }
+    for (size_t i = 0; i < free; i++) {
+        for (size_t j = 0; j <= i; j++) {
+            spread(0, sum);
+            for (size_t m = i; m < free; m++) {
+                const cbp_real *left = g->scaled + packed(m, i), *right = g->scaled + packed(m, j);
+                const cbp_real *inverse = g->factor + packed(m, m);
+                CBP_EACH_LANE
+                {
+                    sum[k] = CBP_FMA(left[k] * inverse[k], right[k], sum[k]);
+                }
+            }
+            memcpy(g->trial_normal + packed(i, j), sum, sizeof sum);
+        }
+    }
+}
+
+/* Of lanes that are done: the inverse of the normal equations to trial_normal; and CBP_LANE_HANDED in the place of
+ * CBP_LANE_DONE where it is not clear that they have one. */
+static void finish_lanes(cbp_lanes *g)
+{
+    cbp_row clear, weak;
+    spread(0, g->damping);
+    factor_normal(g, 0, clear);
+    find_weak(g, weak);
+    invert_normal(g);
+    CBP_EACH_LANE
+    {
+        const int is_doubtful = (clear[k] == 0) | (weak[k] > 0);
+        g->state[k] = is_doubtful ? CBP_LANE_HANDED : g->state[k];
+    }
+}
+
+/* One iteration of all lanes: the pass at the trial, the verdict, and the next trial. */
+static void fit_lanes(cbp_lanes *g)
+{
+    cbp_row lost;
+    add_normal(0, g);
+    find_lost(g, lost);
+    if (has_nan(lost, CBP_LANES)) { /* from 0 * infinity, perhaps: the rare case is worked twice */
+        add_normal(1, g);
+        find_lost(g, lost);
+    }
+    judge_trial(g, lost);
+    plan_trial(g);
+}
+
+/* ---- where to start --------------------------------------------------------------------------------------------- */
+
+/* features[n][CBP_LANES]: what the first `depth` layers, with params[2 depth][CBP_LANES], make of each lane's inputs. */
+static void find_features(const cbp_lanes *g, size_t depth, const cbp_real *params, cbp_real *features)
+{
+    const size_t all = g->n * CBP_LANES;
+    cbp_real in[CBP_FIT_TILE], slopes[CBP_FIT_TILE];
+    memcpy(features, g->x, all * sizeof *features);
+    for (size_t l = 0; l < depth; l++) {
+        const cbp_real *w = params + 2 * l * CBP_LANES;
+        for (size_t start = 0; start < all; start += CBP_FIT_TILE) {
+            const size_t count = smaller(CBP_FIT_TILE, all - start);
+            memcpy(in, features + start, count * sizeof *in);
+            lanes_jet(g->activations[l], w, w + CBP_LANES, in, count, features + start, slopes);
+        }
+    }
+}
+
+/* The sums over a lane's examples that tell how well a feature f meets the targets y. */
+typedef struct cbp_moments {
+    cbp_row fy, f, ff; /* sums of weight f y, weight f, and weight f^2, of f less its mean if the bias is free */
+} cbp_moments;
+
+static void add_moments(const cbp_lanes *g, const cbp_real *features, int is_centred, const cbp_real *CBP_RESTRICT total,
+                        cbp_moments *m)
+{
+    spread(0, m->fy);
+    spread(0, m->f);
+    spread(0, m->ff);
+    for (size_t i = 0; i < g->n * CBP_LANES; i += CBP_LANES) {
+        const cbp_real *CBP_RESTRICT f = features + i, *CBP_RESTRICT y = g->y + i, *CBP_RESTRICT weight = g->weight + i;
+        CBP_EACH_LANE
+        {
+            const cbp_real part = cbp_times(weight[k], f[k]);
+            m->fy[k] = CBP_FMA(part, y[k], m->fy[k]);
+            m->f[k] += part;
+            m->ff[k] += part * f[k];
+        }
+    }
+    CBP_EACH_LANE
+    {
+        m->ff[k] -= is_centred ? m->f[k] * m->f[k] / total[k] : 0;
+    }
+}
+
+/* By how much a feature makes the sum of squares less, where y is measured from `level`: weight (2 along - weight ff),
+ * which is along^2 / ff at the best weight. */
+CBP_INLINE cbp_real gain_of(cbp_real fy, cbp_real f, cbp_real ff, cbp_real inverse, cbp_real level, int solves_w,
+                            cbp_real given_w)
+{
+    const cbp_real along = fy - level * f;
+    const cbp_real weight = solves_w ? along * inverse : given_w;
+    return weight * (2 * along - weight * ff);
+}
+
+/* What all lanes know of their targets. */
+typedef struct cbp_targets {
+    cbp_row total, sum, level; /* of weights; of weight y; its mean if the bias is free, else 0 */
+} cbp_targets;
+
+/* A bias that is given shifts the level, and makes the sum of squares less by itself. */
+CBP_INLINE cbp_real given_bias(const cbp_candidates *c, const cbp_real *last)
+{
+    return c->is_linear && !c->solves_b ? last[1] : 0;
+}
+
+CBP_INLINE cbp_real gain_of_bias(cbp_real b, cbp_real sum, cbp_real total)
+{
+    return b * (2 * sum - b * total);
+}
+
+/* The best of candidates whose features all lanes share, all weights being 1. */
+static void choose_shared(const cbp_lanes *g, const cbp_candidates *c, const cbp_targets *t, cbp_real *CBP_RESTRICT chosen)
+{
+    const size_t n = g->n;
+    /* from one to the other and back: gcc would make a conditional store, with a jump, of a choice in place */
+    cbp_row best[2], name_of_best[2];
+    spread(-CBP_INFINITY, best[0]);
+    spread(-1, name_of_best[0]);
+    for (size_t number = 0; number < c->count; number++) {
+        const cbp_real *CBP_RESTRICT features = c->features + number * n, *last = c->params + number * 2 * g->layers + 2 * c->depth;
+        const cbp_real f = c->moments[2 * number], ff = c->moments[2 * number + 1], inverse = 1 / ff;
+        const cbp_real given_w = c->is_linear ? last[0] : 1, given_b = given_bias(c, last), name = (cbp_real)number;
+        const cbp_real *CBP_RESTRICT so_far = best[number & 1], *CBP_RESTRICT name_so_far = name_of_best[number & 1];
+        cbp_real *CBP_RESTRICT better = best[~number & 1], *CBP_RESTRICT name_of_better = name_of_best[~number & 1];
+        cbp_row fy = {0};
+        for (size_t i = 0; i < n; i++) {
+            const cbp_real *CBP_RESTRICT y = g->y + i * CBP_LANES;
+            CBP_EACH_LANE
+            {
+                fy[k] = CBP_FMA(features[i], y[k], fy[k]);
+            }
+        }
+        CBP_EACH_LANE
+        {
+            const cbp_real gain = gain_of(fy[k], f, ff, inverse, t->level[k] + given_b, c->solves_w, given_w) +
+                                  gain_of_bias(given_b, t->sum[k], t->total[k]);
+            better[k] = gain > so_far[k] ? gain : so_far[k];
+            name_of_better[k] = gain > so_far[k] ? name : name_so_far[k];
+        }
+    }
+    memcpy(chosen, name_of_best[c->count & 1], sizeof *name_of_best);
+}
+
+/* The same where each lane has features, or weights, of its own. */
+static void choose_own(const cbp_lanes *g, const cbp_candidates *c, const cbp_targets *t, cbp_real *CBP_RESTRICT chosen)
+{
+    cbp_row best;
+    cbp_moments m;
+    spread(-CBP_INFINITY, best);
+    spread(-1, chosen);
+    for (size_t number = 0; number < c->count; number++) {
+        const cbp_real *params = c->params + number * 2 * g->layers, *last = params + 2 * c->depth;
+        const cbp_real given_w = c->is_linear ? last[0] : 1, given_b = given_bias(c, last), name = (cbp_real)number;
+        for (size_t k = 0; k < 2 * c->depth; k++) {
+            spread(params[k], g->trial + k * CBP_LANES);
+        }
+        find_features(g, c->depth, g->trial, c->own_features);
+        add_moments(g, c->own_features, c->solves_b, t->total, &m);
+        CBP_EACH_LANE
+        {
+            const cbp_real gain = gain_of(m.fy[k], m.f[k], m.ff[k], 1 / m.ff[k], t->level[k] + given_b, c->solves_w, given_w) +
+                                  gain_of_bias(given_b, t->sum[k], t->total[k]);
+            const cbp_real so_far = best[k], before = chosen[k];
+            best[k] = gain > so_far ? gain : so_far;
+            chosen[k] = gain > so_far ? name : before;
+        }
+    }
+}
+
+/* own_features = the shared features of what each lane has chosen. */
+static void take_features(const cbp_lanes *g, const cbp_candidates *c, const cbp_real *chosen)
+{
+    for (size_t k = 0; k < CBP_LANES; k++) {
+        const cbp_real *features = c->features + (chosen[k] > 0 ? (size_t)chosen[k] : 0) * g->n;
+        for (size_t i = 0; i < g->n; i++) {
+            c->own_features[i * CBP_LANES + k] = features[i];
+        }
+    }
+}
+
+/* For each lane the candidate that leaves the least sum of squares, a linear last layer's free weight and bias being
+ * solved for: its number, or -1 if no sum is finite; and the parameters, in g->trial. */
+static void choose_starts(const cbp_lanes *g, const cbp_candidates *c, cbp_real *chosen)
+{
+    const size_t width = 2 * g->layers;
+    cbp_targets t;
+    cbp_moments m;
+    spread(0, t.total);
+    spread(0, t.sum);
+    for (size_t i = 0; i < g->n * CBP_LANES; i += CBP_LANES) {
+        const cbp_real *CBP_RESTRICT weight = g->weight + i, *CBP_RESTRICT y = g->y + i;
+        CBP_EACH_LANE
+        {
+            t.total[k] += weight[k];
+            t.sum[k] = CBP_FMA(weight[k], y[k], t.sum[k]);
+        }
+    }
+    CBP_EACH_LANE
+    {
+        t.level[k] = c->solves_b ? t.sum[k] / t.total[k] : 0;
+    }
+    if (c->is_shared) {
+        choose_shared(g, c, &t, chosen);
+    } else {
+        choose_own(g, c, &t, chosen);
+    }
+    for (size_t k = 0; k < CBP_LANES; k++) {
+        const cbp_real *params = c->params + (chosen[k] > 0 ? (size_t)chosen[k] : 0) * width;
+        for (size_t j = 0; j < width; j++) {
+            g->trial[j * CBP_LANES + k] = params[j];
+        }
+    }
+    if (c->is_linear) {
+        cbp_real *CBP_RESTRICT w = g->trial + 2 * c->depth * CBP_LANES, *CBP_RESTRICT b = w + CBP_LANES;
+        if (c->is_shared) {
+            take_features(g, c, chosen);
+        } else {
+            find_features(g, c->depth, g->trial, c->own_features);
+        }
+        add_moments(g, c->own_features, c->solves_b, t.total, &m);
+        CBP_EACH_LANE
+        {
+            const cbp_real level = c->solves_b ? t.level[k] : b[k];
+            w[k] = c->solves_w ? (m.fy[k] - level * m.f[k]) / m.ff[k] : w[k];
+            b[k] = c->solves_b ? level - w[k] * (m.f[k] / t.total[k]) : level;
+        }
+    }
+}

@@ -1,0 +1,511 @@
+/* Many fits of one kind: groups of chains, one to a lane, finished lanes refilled from the queue; what the lanes cannot
+ * finish goes to the careful fit of one chain.
+ */
+#include "many.h"
+
+/* Iterations in a lane before the careful fit takes over: most chains need 5 to 10. */
+#define PATIENCE 40
+
+/* Of the first step, relative to the normal equations' diagonal. */
+#define FIRST_DAMPING ((cbp_real)1e-3)
+
+/* From so many examples on one chain keeps the processor busy, and copies for all lanes would be large. */
+#define MOST_IN_LANES 4096
+
+/* What a lane carries. */
+typedef struct load {
+    size_t chain, count; /* examples of positive weight */
+    cbp_real total;      /* of the weights */
+} load;
+
+/* A call under way. */
+typedef struct many {
+    cbp_fit kind; /* of one chain, without its examples */
+    const cbp_real *x, *y, *weight;
+    size_t n, x_step, weight_step, chains, next;
+    const cbp_fits *fits;
+    size_t free, skipped;   /* parameters; leading layers that are frozen */
+    int shares_x;           /* the lanes' inputs stand there, for all chains */
+    load loads[CBP_LANES];  /* what the lanes carry */
+    load done[CBP_LANES];   /* what those did that wait to be finished together */
+    size_t waiting;
+    int has_ones[CBP_LANES]; /* the lane's weights are all 1, and its inputs those of all */
+    cbp_real *inputs, *one_x, *one_y, *one_weight; /* of one chain, [n] */
+    cbp_real *covariance, *careful;                /* [2L][2L], and what the fit of one chain needs */
+} many;
+
+/* ---- memory ---------------------------------------------------------------------------------------------------- */
+
+static size_t packed_len(size_t free)
+{
+    return (free + 1) * (free + 2) / 2 * CBP_LANES;
+}
+
+static size_t lanes_len(size_t layers, size_t free, size_t n)
+{
+    return (4 * n + 6 * layers + 4 * free) * CBP_LANES + 6 * packed_len(free) + (2 * layers + free + 3) * CBP_FIT_TILE;
+}
+
+/* Of `free` numbers of type size_t. */
+static size_t places_len(size_t free)
+{
+    return (free * sizeof(size_t) / sizeof(cbp_real) + CBP_ALIGNED) / CBP_ALIGNED * CBP_ALIGNED;
+}
+
+size_t cbp_fit_many_work_len(size_t layers, size_t free, size_t n)
+{
+    const size_t lanes = n < MOST_IN_LANES ? lanes_len(layers, free, n) : 0;
+    return CBP_ALIGNED + lanes + 4 * n + 4 * layers * layers + cbp_fit_work_len(layers, free) + 2 * free + places_len(free);
+}
+
+static void place_lanes(cbp_lanes *g, size_t layers, cbp_real **work)
+{
+    const size_t examples = g->n * CBP_LANES, params = 2 * layers * CBP_LANES, packed = packed_len(g->free);
+    g->x = cbp_taken(work, examples);
+    g->y = cbp_taken(work, examples);
+    g->weight = cbp_taken(work, examples);
+    g->root = cbp_taken(work, examples);
+    g->params = cbp_taken(work, params);
+    g->trial = cbp_taken(work, params);
+    g->normal = cbp_taken(work, packed);
+    g->trial_normal = cbp_taken(work, packed);
+    g->factor = cbp_taken(work, packed);
+    g->scaled = cbp_taken(work, packed);
+    g->bend = cbp_taken(work, packed);
+    g->step = cbp_taken(work, g->free * CBP_LANES);
+    g->held = cbp_taken(work, g->free * CBP_LANES);
+    g->change = cbp_taken(work, g->free * CBP_LANES);
+    g->work = cbp_taken(work, (2 * layers + g->free + 3) * CBP_FIT_TILE);
+}
+
+/* Lanes that wait to be finished have no examples. */
+static void place_done(cbp_lanes *done, const cbp_lanes *g, cbp_real **work)
+{
+    const size_t packed = packed_len(g->free);
+    done->params = cbp_taken(work, 2 * g->layers * CBP_LANES);
+    done->normal = cbp_taken(work, packed);
+    done->held = cbp_taken(work, g->free * CBP_LANES);
+    done->trial_normal = g->trial_normal;
+    done->factor = g->factor;
+    done->scaled = g->scaled;
+    done->bend = g->bend;
+}
+
+/* ---- one chain by itself ---------------------------------------------------------------------------------------- */
+
+static cbp_real *params_of(const many *s, size_t chain)
+{
+    return s->fits->params + chain * 2 * s->kind.layers;
+}
+
+static void set_errors(const many *s, size_t chain, cbp_real error)
+{
+    for (size_t k = 0; k < 2 * s->kind.layers; k++) {
+        s->fits->errors[chain * 2 * s->kind.layers + k] = error;
+    }
+    for (size_t k = 0; s->fits->covariance && k < 4 * s->kind.layers * s->kind.layers; k++) {
+        s->fits->covariance[chain * 4 * s->kind.layers * s->kind.layers + k] = error;
+    }
+}
+
+/* Nothing found, for this reason; the parameters stay what they were. */
+static void give_up(const many *s, size_t chain, int status)
+{
+    s->fits->status[chain] = status;
+    s->fits->iterations[chain] = 0;
+    s->fits->loss[chain] = s->fits->variance[chain] = s->fits->left_over[chain] = (cbp_real)NAN;
+    s->fits->weight[chain] = 0;
+    memset(s->fits->determined + chain * 2 * s->kind.layers, CBP_UNDETERMINED, 2 * s->kind.layers);
+    set_errors(s, chain, (cbp_real)NAN);
+}
+
+/* The careful fit, of the examples that are not missing. */
+static void fit_one(const many *s, size_t chain)
+{
+    const cbp_real *x = s->x + chain * s->x_step, *y = s->y + chain * s->n;
+    const cbp_real *weight = s->weight ? s->weight + chain * s->weight_step : NULL;
+    const size_t all = 2 * s->kind.layers;
+    cbp_fit one = s->kind;
+    cbp_fit_options options = *s->kind.options;
+    cbp_fit_info info;
+    cbp_real *covariance = s->fits->covariance ? s->fits->covariance + chain * all * all : s->covariance;
+    unsigned char *determined = s->fits->determined + chain * all;
+    cbp_real total = 0, count = 0;
+    one.n = 0;
+    for (size_t i = 0; i < s->n; i++) {
+        if (y[i] == y[i]) {
+            s->one_x[one.n] = x[i];
+            s->one_y[one.n] = y[i];
+            s->one_weight[one.n] = weight ? weight[i] : 1;
+            total += s->one_weight[one.n];
+            count += s->one_weight[one.n++] > 0 ? 1 : 0;
+        }
+    }
+    options.history_len = 0;
+    one.weight = weight ? s->one_weight : NULL;
+    int status = cbp_fit_lm(one.activations, one.frozen, one.lower, one.upper, s->one_x, s->one_y, one.weight, one.layers,
+                            one.n, &options, s->careful, params_of(s, chain), &info);
+    if (status == CBP_OK) {
+        status = cbp_fit_covariance(params_of(s, chain), one.activations, one.frozen, one.lower, one.upper, s->one_x,
+                                    s->one_y, one.weight, one.layers, one.n, one.criterion.loss, one.criterion.scale,
+                                    NULL, s->careful, &s->fits->variance[chain], covariance, determined);
+    }
+    if (status != CBP_OK) {
+        give_up(s, chain, status == CBP_ERROR_EMPTY ? CBP_ERROR_FEW_EXAMPLES : status);
+        return;
+    }
+    s->fits->status[chain] = info.outcome;
+    s->fits->iterations[chain] = info.iterations;
+    s->fits->loss[chain] = info.loss;
+    s->fits->weight[chain] = total;
+    for (size_t k = 0; k < all; k++) {
+        count -= determined[k] == CBP_DETERMINED || determined[k] == CBP_UNDETERMINED;
+        s->fits->errors[chain * all + k] = cbp_root(covariance[k * all + k]);
+    }
+    s->fits->left_over[chain] = count;
+}
+
+/* ---- lanes ------------------------------------------------------------------------------------------------------ */
+
+/* What a lane's examples add up to; `doubt` is not 0 if the careful fit is to judge them. */
+typedef struct totals {
+    cbp_real squares, weight, doubt;
+    size_t count;
+} totals;
+
+/* The targets alone, where nothing else is the chain's own and none is missing. */
+static totals load_targets(const many *s, cbp_lanes *g, size_t lane, const cbp_real *y)
+{
+    totals t = {0, (cbp_real)s->n, 0, s->n};
+    for (size_t i = 0; i < s->n; i++) {
+        g->y[i * CBP_LANES + lane] = y[i];
+        t.squares += y[i] * y[i];
+    }
+    t.doubt = t.squares - t.squares;
+    return t;
+}
+
+static totals load_examples(const many *s, cbp_lanes *g, size_t lane, size_t chain)
+{
+    const cbp_real *x = s->x + chain * s->x_step, *y = s->y + chain * s->n, *inputs = x;
+    const cbp_real *weight = s->weight ? s->weight + chain * s->weight_step : NULL;
+    const int is_log_loss = s->kind.criterion.loss == CBP_LOG_LOSS;
+    totals t = {0, 0, 0, 0};
+    if (s->skipped > 0 && !s->shares_x) {
+        const cbp_chain leading = {params_of(s, chain), s->kind.activations, s->skipped};
+        cbp_kernels_now()->forward(&leading, x, s->n, s->inputs);
+        inputs = s->inputs;
+    }
+    for (size_t i = 0, at = lane; i < s->n; i++, at += CBP_LANES) {
+        const int is_missing = y[i] != y[i];
+        const cbp_real factor = is_missing ? 0 : weight ? weight[i] : 1, target = is_missing ? 0 : y[i];
+        t.doubt += is_missing ? 0 : (x[i] - x[i]) + (target - target) + (factor - factor);
+        t.doubt += factor < 0 || (is_log_loss && (target < 0 || target > 1)) ? 1 : 0;
+        t.weight += factor;
+        t.squares += is_log_loss ? factor : factor * (target * target);
+        t.count += factor > 0;
+        g->y[at] = target;
+        g->weight[at] = factor;
+        g->root[at] = weight ? cbp_root(factor) : factor;
+        if (!s->shares_x) {
+            g->x[at] = is_missing ? 1 : inputs[i];
+        }
+    }
+    t.doubt += (t.squares - t.squares) + (t.weight - t.weight) + (t.count < s->free ? 1 : 0);
+    return t;
+}
+
+/* The start goes to the lane; not 0 if the careful fit is to judge it. */
+static cbp_real load_start(const many *s, cbp_lanes *g, size_t lane, const cbp_real *params)
+{
+    cbp_real doubt = 0;
+    for (size_t k = 0; k < 2 * g->layers; k++) {
+        g->trial[k * CBP_LANES + lane] = params[k];
+    }
+    for (size_t j = 0; j < s->free; j++) {
+        const cbp_real param = params[g->places[j]];
+        doubt += param - param;
+        if (g->low) {
+            doubt += param < g->low[j] || param > g->high[j] ? 1 : 0;
+        }
+    }
+    return doubt;
+}
+
+/* A chain goes to the lane; 0 if there is anything about it that the careful fit is to judge. */
+static int load_lane(many *s, cbp_lanes *g, size_t lane, size_t chain)
+{
+    totals t = {0, 0, 1, 0};
+    if (s->has_ones[lane]) {
+        t = load_targets(s, g, lane, s->y + chain * s->n);
+    }
+    if (t.doubt != 0) {
+        t = load_examples(s, g, lane, chain);
+        s->has_ones[lane] = s->shares_x && !s->weight && s->kind.criterion.loss != CBP_LOG_LOSS && t.count == s->n;
+    }
+    t.doubt += load_start(s, g, lane, params_of(s, chain) + 2 * s->skipped);
+    if (t.doubt != 0 || t.count < s->free) {
+        return 0;
+    }
+    s->loads[lane] = (load){chain, t.count, t.weight};
+    g->squares[lane] = t.squares;
+    g->loss[lane] = (cbp_real)INFINITY;
+    g->damping[lane] = FIRST_DAMPING;
+    g->growth[lane] = 4;
+    g->predicted[lane] = g->share[lane] = g->was_plain[lane] = g->iterations[lane] = 0;
+    g->state[lane] = CBP_LANE_RUNNING;
+    return 1;
+}
+
+/* The next chain that a lane can take. */
+static void refill(many *s, cbp_lanes *g, size_t lane)
+{
+    g->state[lane] = CBP_LANE_IDLE;
+    while (s->next < s->chains && g->state[lane] == CBP_LANE_IDLE) {
+        const size_t chain = s->next++;
+        if (!load_lane(s, g, lane, chain)) {
+            fit_one(s, chain);
+        }
+    }
+}
+
+/* What a finished lane has found. */
+static void store(const many *s, const cbp_lanes *g, size_t lane)
+{
+    const size_t chain = s->done[lane].chain, all = 2 * s->kind.layers, free = s->free, first = 2 * s->skipped;
+    const int is_log_loss = s->kind.criterion.loss == CBP_LOG_LOSS;
+    cbp_real *params = params_of(s, chain), *errors = s->fits->errors + chain * all;
+    unsigned char *determined = s->fits->determined + chain * all;
+    size_t moving = free;
+    memset(determined, CBP_FROZEN, all);
+    for (size_t j = 0; j < free; j++) {
+        const size_t k = first + g->places[j];
+        const int is_held = g->low && g->held[j * CBP_LANES + lane] > 0;
+        params[k] = g->params[g->places[j] * CBP_LANES + lane];
+        determined[k] = is_held ? CBP_AT_BOUND : CBP_DETERMINED;
+        moving -= (size_t)is_held;
+    }
+    const cbp_real left_over = (cbp_real)s->done[lane].count - (cbp_real)moving;
+    const cbp_real squares = s->kind.criterion.loss == CBP_SQUARED
+                                 ? g->loss[lane]
+                                 : g->normal[packed_len(free) - CBP_LANES + lane];
+    const cbp_real variance = is_log_loss ? 1 : left_over > 0 ? squares / left_over : (cbp_real)NAN;
+    const cbp_real factor = is_log_loss ? (cbp_real)0.5 : variance;
+    s->fits->status[chain] = CBP_CONVERGED;
+    s->fits->iterations[chain] = (size_t)g->iterations[lane];
+    s->fits->loss[chain] = g->loss[lane] / s->done[lane].total;
+    s->fits->weight[chain] = s->done[lane].total;
+    s->fits->variance[chain] = variance;
+    s->fits->left_over[chain] = left_over;
+    set_errors(s, chain, 0);
+    for (size_t j = 0; j < free; j++) {
+        const size_t row = first + g->places[j];
+        const cbp_real *inverse = g->trial_normal + j * (j + 1) / 2 * CBP_LANES + lane;
+        if (determined[row] != CBP_DETERMINED) {
+            continue;
+        }
+        errors[row] = cbp_root(factor * inverse[j * CBP_LANES]);
+        for (size_t i = 0; s->fits->covariance && i <= j; i++) {
+            const size_t column = first + g->places[i];
+            const cbp_real entry = determined[column] == CBP_DETERMINED ? factor * inverse[i * CBP_LANES] : 0;
+            s->fits->covariance[(chain * all + row) * all + column] = entry;
+            s->fits->covariance[(chain * all + column) * all + row] = entry;
+        }
+    }
+}
+
+/* Errors and doubts of all lanes that are done, at once. */
+static void finish(many *s, cbp_lanes *done)
+{
+    cbp_kernels_now()->finish_lanes(done);
+    for (size_t k = 0; k < s->waiting; k++) {
+        if (done->state[k] == CBP_LANE_DONE) {
+            store(s, done, k);
+        } else {
+            fit_one(s, s->done[k].chain);
+        }
+    }
+    s->waiting = 0;
+}
+
+/* A lane is done: the point that it takes to be the minimum, and what tells the errors there, wait for others. */
+static void set_aside(many *s, const cbp_lanes *g, size_t lane, cbp_lanes *done)
+{
+    const size_t to = s->waiting++;
+    s->done[to] = s->loads[lane];
+    for (size_t i = 0; i < packed_len(s->free); i += CBP_LANES) {
+        done->normal[i + to] = g->normal[i + lane];
+    }
+    for (size_t i = 0; i < 2 * g->layers * CBP_LANES; i += CBP_LANES) {
+        done->params[i + to] = g->trial[i + lane];
+    }
+    for (size_t i = 0; i < s->free * CBP_LANES; i += CBP_LANES) {
+        done->held[i + to] = g->held[i + lane];
+    }
+    done->loss[to] = g->loss[lane];
+    done->squares[to] = g->squares[lane];
+    done->iterations[to] = g->iterations[lane];
+    done->state[to] = CBP_LANE_DONE;
+    if (s->waiting == CBP_LANES) {
+        finish(s, done);
+    }
+}
+
+/* Whether all chains have the same inputs behind the leading frozen layers. */
+static int share_inputs(const many *s)
+{
+    cbp_real doubt = 0;
+    for (size_t i = 0; i < s->n; i++) {
+        doubt += s->x[i] - s->x[i];
+    }
+    for (size_t chain = 1; s->skipped > 0 && chain < s->chains; chain++) {
+        doubt += memcmp(params_of(s, chain), params_of(s, 0), 2 * s->skipped * sizeof *s->x) != 0 ? 1 : 0;
+    }
+    return s->x_step == 0 && doubt == 0;
+}
+
+static void load_shared(const many *s, cbp_lanes *g)
+{
+    const cbp_real *inputs = s->x;
+    if (s->skipped > 0) {
+        const cbp_chain leading = {params_of(s, 0), s->kind.activations, s->skipped};
+        cbp_kernels_now()->forward(&leading, s->x, s->n, s->inputs);
+        inputs = s->inputs;
+    }
+    for (size_t i = 0; i < s->n; i++) {
+        for (size_t k = 0; k < CBP_LANES; k++) {
+            g->x[i * CBP_LANES + k] = inputs[i];
+        }
+    }
+}
+
+/* Which progress the caller hears of: how many chains have been taken up. */
+static int is_stopped(const many *s)
+{
+    const cbp_fit_info info = {CBP_RUNNING, s->next, s->next, (cbp_real)NAN, (cbp_real)NAN, s->fits->params};
+    return s->kind.options->progress && s->kind.options->progress(s->kind.options->user, &info);
+}
+
+static void fit_in_lanes(many *s, cbp_lanes *g, cbp_lanes *done)
+{
+    size_t running = 0;
+    if (s->shares_x) {
+        load_shared(s, g);
+    }
+    /* lanes that stay idle carry zeros, so that they hold up nobody */
+    memset(g->y, 0, (size_t)(g->trial - g->y) * sizeof *g->y);
+    memset(g->bend, 0, (size_t)(g->work - g->bend) * sizeof *g->bend);
+    memset(g->trial, 0, 2 * g->layers * CBP_LANES * sizeof *g->trial);
+    for (size_t k = 0; k < CBP_LANES; k++) {
+        g->squares[k] = g->loss[k] = g->damping[k] = g->growth[k] = g->predicted[k] = g->share[k] = 0;
+        g->was_plain[k] = g->iterations[k] = 0;
+        refill(s, g, k);
+        running += g->state[k] != CBP_LANE_IDLE;
+    }
+    while (running > 0) {
+        cbp_kernels_now()->fit_lanes(g);
+        const int stops = is_stopped(s);
+        for (size_t k = 0; k < CBP_LANES; k++) {
+            if (g->state[k] == CBP_LANE_DONE) {
+                set_aside(s, g, k, done);
+            } else if (g->state[k] == CBP_LANE_HANDED) {
+                fit_one(s, s->loads[k].chain);
+            } else if (stops && g->state[k] == CBP_LANE_RUNNING) {
+                give_up(s, s->loads[k].chain, CBP_STOPPED);
+            } else {
+                continue;
+            }
+            for (; stops && s->next < s->chains; s->next++) {
+                give_up(s, s->next, CBP_STOPPED);
+            }
+            refill(s, g, k);
+            running -= g->state[k] == CBP_LANE_IDLE;
+        }
+    }
+    finish(s, done);
+}
+
+/* ---- the call --------------------------------------------------------------------------------------------------- */
+
+static int check(const many *s)
+{
+    const cbp_fits *fits = s->fits;
+    if (!fits || !fits->params || !fits->status || !fits->iterations || !fits->loss || !fits->weight || !fits->variance ||
+        !fits->left_over || !fits->errors || !fits->determined || (s->n > 0 && s->chains > 0 && (!s->x || !s->y))) {
+        return CBP_ERROR_NULL;
+    }
+    /* an example and a start that nobody objects to: what is left is the kind of fit */
+    const cbp_real example = 0;
+    cbp_fit kind = s->kind;
+    cbp_fit_info info;
+    kind.x = kind.y = &example;
+    kind.n = 1;
+    kind.info = &info;
+    for (size_t k = 0; kind.layers <= CBP_MOST_LAYERS && k < 2 * kind.layers; k++) {
+        s->careful[k] = cbp_bounded(&kind, k, 0);
+    }
+    return cbp_fit_check(&kind, s->careful);
+}
+
+int cbp_fit_many(const unsigned char *activations, const unsigned char *frozen, const cbp_real *lower,
+                 const cbp_real *upper, const cbp_real *x, const cbp_real *y, const cbp_real *weight, size_t layers,
+                 size_t n, size_t chains, size_t x_step, size_t weight_step, const cbp_fit_options *options,
+                 cbp_real *work, const cbp_fits *fits)
+{
+    const cbp_criterion criterion = {options ? options->loss : 0, options ? options->scale : 0};
+    many s = {.kind = {activations, frozen, lower, upper, NULL, NULL, NULL, layers, 0, criterion, options, NULL},
+              .x = x, .y = y, .weight = weight, .n = n, .x_step = x_step, .weight_step = weight_step, .chains = chains,
+              .fits = fits};
+    if (!work || !activations || !options) {
+        return CBP_ERROR_NULL;
+    }
+    s.free = cbp_count_free(frozen, layers);
+    while (s.skipped + 1 < layers && !cbp_is_free(frozen, 2 * s.skipped) && !cbp_is_free(frozen, 2 * s.skipped + 1)) {
+        s.skipped++;
+    }
+    work = cbp_aligned(work);
+    size_t *places = (size_t *)(void *)cbp_taken(&work, places_len(s.free));
+    cbp_lanes g = {.activations = activations + s.skipped, .frozen = frozen ? frozen + 2 * s.skipped : NULL,
+                   .layers = layers - s.skipped, .free = s.free, .n = n, .criterion = criterion,
+                   .tolerance = options->tolerance, .patience = PATIENCE};
+    cbp_lanes done = g;
+    const int in_lanes = n < MOST_IN_LANES && options->restarts == 0;
+    if (in_lanes) {
+        place_lanes(&g, g.layers, &work);
+        place_done(&done, &g, &work);
+    }
+    s.inputs = cbp_taken(&work, n);
+    s.one_x = cbp_taken(&work, n);
+    s.one_y = cbp_taken(&work, n);
+    s.one_weight = cbp_taken(&work, n);
+    s.covariance = cbp_taken(&work, 4 * layers * layers);
+    cbp_real *low = cbp_taken(&work, s.free), *high = cbp_taken(&work, s.free);
+    s.careful = work;
+    const int status = check(&s);
+    if (status != CBP_OK) {
+        return status;
+    }
+    for (size_t k = 2 * s.skipped, j = 0; k < 2 * layers; k++) {
+        if (cbp_is_free(frozen, k)) {
+            places[j] = k - 2 * s.skipped;
+            low[j] = cbp_low(&s.kind, k);
+            high[j++] = cbp_high(&s.kind, k);
+        }
+    }
+    g.places = done.places = places;
+    g.low = done.low = lower || upper ? low : NULL;
+    g.high = done.high = high;
+    if (in_lanes) {
+        s.shares_x = share_inputs(&s);
+        fit_in_lanes(&s, &g, &done);
+    }
+    for (int stops = 0; s.next < chains; s.next++) {
+        if (stops) {
+            give_up(&s, s.next, CBP_STOPPED);
+        } else {
+            fit_one(&s, s.next);
+            stops = is_stopped(&s);
+        }
+    }
+    return CBP_OK;
+}

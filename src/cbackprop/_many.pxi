@@ -1,0 +1,214 @@
+# ---- many chains: part of _core.pyx --------------------------------------------------------------
+
+
+ctypedef int (*mapping_of_many)(const double *, const unsigned char *, const double *, size_t,
+                                size_t, size_t, int, double *) noexcept nogil
+
+
+cdef object map_many(mapping_of_many map_chains, params, Chain kind, inputs, str argument):
+    """(m, n) outputs of m chains, for n inputs that they share or (m, n) of their own."""
+    cdef Numbers points
+    cdef size_t layers = kind.size, m = len(params), n, start = 0, chains, step
+    cdef const double *own = memory_of_const(params)
+    cdef double *out
+    cdef int status = CBP_OK, shares
+    open_numbers(inputs, argument, &points)
+    try:
+        shares = points.view.ndim < 2
+        n = points.count if shares else points.view.shape[1]
+        if points.view.ndim > 2 or (not shares and <size_t> points.view.shape[0] != m):
+            raise ShapeError(
+                f"{argument}: shape {shape_of(&points.view)}, expected (n,) or ({m}, n)"
+            )
+        answer = empty(m) if points.view.ndim == 0 else empty((m, n))
+        out = memory_of(answer)
+        step = 0 if shares else n
+        while start < m and status == CBP_OK:
+            chains = min(stretch_of(layers) // (n + 1) + 1, m - start)
+            with nogil:
+                status = map_chains(own + 2 * layers * start, kind.codes, points.at + start * step,
+                                    layers, n, chains, shares, out + start * n)
+            start += chains
+            PyErr_CheckSignals()
+        check(status)
+    finally:
+        close_numbers(&points)
+    return answer
+
+
+cdef const double *memory_of_const(object array) except? NULL:
+    """Where an array keeps its numbers, for reading."""
+    cdef Py_buffer view
+    PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS)
+    PyBuffer_Release(&view)
+    return <const double *> view.buf
+
+
+def forward_many(params, Chain kind not None, x):
+    """Outputs of chains like `kind` with params (m, 2L); see `ChainArray.forward`."""
+    return map_many(cbp_forward_many, params, kind, x, "x")
+
+
+def slope_many(params, Chain kind not None, x):
+    """Slopes of chains like `kind` with params (m, 2L); see `ChainArray.slope`."""
+    return map_many(cbp_slope_many, params, kind, x, "x")
+
+
+def inverse_many(params, Chain kind not None, y):
+    """Inputs of outputs of chains like `kind` with params (m, 2L); see `ChainArray.inverse`."""
+    for l, name in enumerate(kind.activations):
+        if not facts_of(kind.codes[l]).one_to_one:
+            raise ParameterError(f"layer {l + 1} cannot be inverted: {name} is not one-to-one")
+    return map_many(cbp_inverse_many, params, kind, y, "y")
+
+
+def gradient_many(params, Chain kind not None, x, y, weight, int loss, double scale, gradient):
+    """Losses (m,), and the averaged gradients in `gradient` (m, 2L) unless it is None.
+
+    x is (n,) or (m, n), y (m, n), weight (n,) or None: float64, contiguous, of these shapes.
+    """
+    cdef Numbers inputs, targets, weights
+    cdef size_t layers = kind.size, m = len(params), n = y.shape[1], start = 0, chains
+    cdef int shares = x.ndim < 2, status = CBP_OK
+    cdef const double *own = memory_of_const(params)
+    cdef const double *xs = memory_of_const(x)
+    cdef const double *ys = memory_of_const(y)
+    cdef const double *ws = memory_of_const(weight) if weight is not None else NULL
+    cdef double *to = memory_of(gradient) if gradient is not None else NULL
+    losses = empty(m)
+    cdef double *means = memory_of(losses)
+    cdef double *work = new_numbers(cbp_work_len(layers, n))
+    try:
+        while start < m and status == CBP_OK:
+            chains = min(stretch_of(layers) // (n + 1) + 1, m - start)
+            with nogil:
+                status = cbp_gradient_many(own + 2 * layers * start, kind.codes,
+                                           xs if shares else xs + start * n, ys + start * n, ws,
+                                           layers, n, chains, shares, loss, scale, work,
+                                           means + start, <double *> after(to, 2 * layers * start))
+            start += chains
+            PyErr_CheckSignals()
+    finally:
+        PyMem_RawFree(work)
+    check_examples(status, y, weight)
+    return losses
+
+
+# ---- many fits ----
+
+
+# What the progress function needs: Ctrl-C, heard by the main thread, and a flag that it sets for
+# the others.
+cdef struct Listener:
+    const volatile char *stop
+    PyObject *raised
+    size_t cost, credit
+
+
+cdef int listen(void *user, const cbp_fit_info *info) noexcept nogil:
+    cdef Listener *listener = <Listener *> user
+    if listener.stop[0] != 0:
+        return 1
+    listener.credit += listener.cost
+    if listener.credit < PATIENCE:
+        return 0
+    listener.credit = 0
+    with gil:
+        return hear(listener)
+
+
+cdef int hear(Listener *listener) noexcept:
+    try:
+        PyErr_CheckSignals()
+        return False
+    except BaseException as error:
+        Py_INCREF(error)
+        listener.raised = <PyObject *> error
+        return True
+
+
+def choose_starts(Chain kind not None, x, y, weight, lower, upper, candidates, params):
+    """For each chain the best of candidates (count, 2L), to params (m, 2L).
+
+    y is (m, n), x and weight (n,) or (m, n), weight or None: float64, contiguous.
+    """
+    cdef size_t layers = kind.size, m = y.shape[0], n = y.shape[1], count = len(candidates)
+    cdef size_t x_step = 0 if x.ndim == 1 else n, weight_step = n
+    cdef const double *xs = memory_of_const(x)
+    cdef const double *ys = memory_of_const(y)
+    cdef const double *ws = NULL
+    cdef const double *low = NULL
+    cdef const double *high = NULL
+    cdef const double *given = memory_of_const(candidates)
+    cdef double *to = memory_of(params)
+    cdef int status
+    if weight is not None:
+        ws = memory_of_const(weight)
+        weight_step = 0 if weight.ndim == 1 else n
+    if lower is not None:
+        low = memory_of(lower)
+        high = memory_of(upper)
+    cdef double *work = new_numbers(cbp_choose_starts_work_len(layers, n, count))
+    with nogil:
+        status = cbp_choose_starts(kind.codes, kind.held, low, high, xs, ys, ws, layers, n, m, x_step,
+                                   weight_step, given, count, work, to)
+    PyMem_RawFree(work)
+    check(status)
+
+
+def fit_block(Chain kind not None, x, y, weight, lower, upper, int loss, double scale,
+              size_t max_iterations, double tolerance, stop, fits):
+    """Fit the chains of a block; called by `many.fit_many`.
+
+    y is (m, n), x and weight (n,) or (m, n), weight or None: float64, contiguous. `stop` is a
+    bytearray whose first byte ends the fits once it is not 0. `fits` is a `many.Found`.
+    """
+    cdef size_t layers = kind.size, m = y.shape[0], n = y.shape[1]
+    cdef size_t free = 2 * layers - len(kind.frozen), weight_step = n
+    cdef const double *xs = memory_of_const(x)
+    cdef const double *ys = memory_of_const(y)
+    cdef const double *ws = NULL
+    cdef const double *low = NULL
+    cdef const double *high = NULL
+    cdef size_t x_step = 0 if x.ndim == 1 else n
+    cdef cbp_fit_options options
+    cdef cbp_fits found
+    cdef Listener listener
+    cdef int status
+    if weight is not None:
+        ws = memory_of_const(weight)
+        weight_step = 0 if weight.ndim == 1 else n
+    if lower is not None:
+        low = memory_of(lower)
+        high = memory_of(upper)
+    found.params = memory_of(fits.params)
+    found.status = <int *> memory_of(fits.codes)
+    found.iterations = <size_t *> memory_of(fits.iterations)
+    found.loss = memory_of(fits.loss)
+    found.weight = memory_of(fits.weight)
+    found.variance = memory_of(fits.variance)
+    found.left_over = memory_of(fits.df)
+    found.errors = memory_of(fits.stderr)
+    found.covariance = memory_of(fits.covariance) if fits.covariance is not None else NULL
+    found.determined = <unsigned char *> memory_of(fits.determined)
+    cbp_fit_defaults(&options)
+    options.loss = loss
+    options.scale = scale
+    options.max_iterations = max_iterations
+    options.tolerance = tolerance
+    options.progress = listen
+    options.user = &listener
+    listener.stop = stop
+    listener.raised = NULL
+    listener.credit = 0
+    listener.cost = 8 * layers * n
+    cdef double *work = new_numbers(cbp_fit_many_work_len(layers, free, n))
+    with nogil:
+        status = cbp_fit_many(kind.codes, kind.held, low, high, xs, ys, ws, layers, n, m, x_step,
+                              weight_step, &options, work, &found)
+    PyMem_RawFree(work)
+    if listener.raised != NULL:
+        error = <object> listener.raised
+        Py_DECREF(error)
+        raise error
+    return status

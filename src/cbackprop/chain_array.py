@@ -1,0 +1,239 @@
+"""Many chains of one kind, evaluated in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeAlias, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _core
+from ._core import Chain, real_array
+from .errors import ShapeError
+
+if TYPE_CHECKING:
+    from ._core import _Loss
+
+__all__ = ["ChainArray"]
+
+Vector: TypeAlias = NDArray[np.float64]
+
+
+class ChainArray:
+    """m chains with the same activations and frozen parameters.
+
+    Inputs of shape (n,) go to every chain, those of shape (m, n) row by row. Results are those of
+    the single chains, bit by bit.
+
+    Parameters
+    ----------
+    params : array_like, shape (m, 2L)
+        [w1, b1, ..., wL, bL] of each chain; copied. They may be NaN, as those of failed fits.
+    activations : str or sequence of str, default "sigmoid"
+        As for `Chain`.
+    frozen : sequence of str, default ()
+        As for `Chain`.
+
+    Attributes
+    ----------
+    params : ndarray, shape (m, 2L)
+        The chains' own memory, writable.
+
+    Raises
+    ------
+    ShapeError
+        If params is not (m, 2L), or the activations are not L names.
+    ActivationError, ParameterError, InputTypeError
+        As for `Chain`.
+
+    Examples
+    --------
+    >>> import cbackprop as cbp
+    >>> lines = cbp.ChainArray([[2.0, 1.0], [3.0, 0.0]], "identity")
+    >>> lines([0.0, 1.0]).tolist()
+    [[1.0, 3.0], [0.0, 3.0]]
+    """
+
+    def __init__(
+        self,
+        params: ArrayLike,
+        activations: str | Iterable[str] = "sigmoid",
+        frozen: str | Iterable[str] = (),
+    ) -> None:
+        self.params = real_array(params, "params").copy()
+        if self.params.ndim != 2 or self.params.shape[1] == 0 or self.params.shape[1] % 2:
+            raise ShapeError(
+                f"params: shape {self.params.shape}; expected (m, 2L), w and b of L layers each"
+            )
+        layers = self.params.shape[1] // 2
+        self._kind = Chain(np.ones(layers), np.zeros(layers), activations, frozen)
+
+    @property
+    def layers(self) -> int:
+        """Number of layers of each chain."""
+        return self._kind.layers
+
+    @property
+    def activations(self) -> tuple[str, ...]:
+        """Names of the activations, first layer to last."""
+        return self._kind.activations
+
+    @property
+    def frozen(self) -> tuple[str, ...]:
+        """Names of the frozen parameters."""
+        return self._kind.frozen
+
+    @property
+    def param_names(self) -> tuple[str, ...]:
+        """Names of the columns of params."""
+        return self._kind.param_names
+
+    def __len__(self) -> int:
+        """How many chains there are."""
+        return len(self.params)
+
+    def __iter__(self) -> Iterator[Chain]:
+        """Go through the chains."""
+        return (self[i] for i in range(len(self)))
+
+    @overload
+    def __getitem__(self, index: int | np.integer) -> Chain: ...
+    @overload
+    def __getitem__(
+        self, index: slice | Sequence[int] | NDArray[np.integer] | NDArray[np.bool_]
+    ) -> ChainArray: ...
+    def __getitem__(
+        self,
+        index: int | np.integer | slice | Sequence[int] | NDArray[np.integer] | NDArray[np.bool_],
+    ) -> Chain | ChainArray:
+        """Copy one chain, or those of a slice, a mask or a list of numbers."""
+        if isinstance(index, int | np.integer):
+            row = self.params[index]
+            return Chain(row[::2], row[1::2], self.activations, self.frozen)
+        return ChainArray(self.params[index], self.activations, self.frozen)
+
+    def __repr__(self) -> str:
+        """Say how many chains of which kind."""
+        return f"<ChainArray of {len(self)} chains: {' -> '.join(self.activations)}>"
+
+    def forward(self, x: ArrayLike) -> Vector:
+        """Compute the outputs.
+
+        Parameters
+        ----------
+        x : array_like, shape (), (n,) or (m, n)
+
+        Returns
+        -------
+        ndarray
+            Shape (m,) for a number, else (m, n).
+
+        Raises
+        ------
+        ShapeError
+            If x has another shape.
+        InputTypeError
+            If x is not real.
+        """
+        return _core.forward_many(self.params, self._kind, x)
+
+    __call__ = forward
+
+    def slope(self, x: ArrayLike) -> Vector:
+        """Compute da_L/da_0; as `forward`."""
+        return _core.slope_many(self.params, self._kind, x)
+
+    def inverse(self, y: ArrayLike) -> Vector:
+        """Find the inputs that give the outputs y; as `forward`.
+
+        NaN where no input gives y, and for a chain in which some weight is 0.
+
+        Raises
+        ------
+        ParameterError
+            If an activation is not one-to-one; its layer is named.
+        """
+        return _core.inverse_many(self.params, self._kind, y)
+
+    def loss(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        *,
+        loss: _Loss = "squared",
+        loss_scale: float = 1.0,
+        sample_weight: ArrayLike | None = None,
+    ) -> Vector:
+        """Compute each chain's averaged loss.
+
+        Parameters
+        ----------
+        x : array_like, shape (n,) or (m, n)
+        y : array_like, shape (n,) or (m, n)
+        loss, loss_scale
+            As for `Chain.loss`.
+        sample_weight : array_like, shape (n,), optional
+            A weight for each example, the same for all chains.
+
+        Returns
+        -------
+        ndarray, shape (m,)
+
+        Raises
+        ------
+        ShapeError, ParameterError, ActivationError, InputTypeError
+            As `Chain.loss`.
+        """
+        return self._evaluate(x, y, loss, loss_scale, sample_weight, None)
+
+    def gradient(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        *,
+        loss: _Loss = "squared",
+        loss_scale: float = 1.0,
+        sample_weight: ArrayLike | None = None,
+    ) -> Vector:
+        """Compute each chain's averaged gradient, shape (m, 2L); as `loss`."""
+        gradient = np.empty_like(self.params)
+        self._evaluate(x, y, loss, loss_scale, sample_weight, gradient)
+        return gradient
+
+    def _evaluate(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        loss: _Loss,
+        loss_scale: float,
+        sample_weight: ArrayLike | None,
+        gradient: Vector | None,
+    ) -> Vector:
+        code = _core.code_of_loss(loss, loss_scale)
+        inputs, targets = data_of(x, y, len(self))
+        weights = None if sample_weight is None else real_array(sample_weight, "sample_weight")
+        if weights is not None and weights.shape != inputs.shape[-1:]:
+            raise ShapeError(
+                f"sample_weight: shape {weights.shape}, expected {inputs.shape[-1:]}, one for each "
+                "example"
+            )
+        return _core.gradient_many(
+            self.params, self._kind, inputs, targets, weights, code, loss_scale, gradient
+        )
+
+
+def data_of(x: ArrayLike, y: ArrayLike, chains: int | None = None) -> tuple[Vector, Vector]:
+    """Make x (n,) or (m, n) and y (m, n), contiguous; y (n,) is for all of `chains` the same."""
+    inputs, targets = real_array(x, "x"), real_array(y, "y")
+    if targets.ndim == 1 and chains is not None:
+        targets = np.ascontiguousarray(np.broadcast_to(targets, (chains, targets.size)))
+    if targets.ndim != 2 or (chains is not None and len(targets) != chains):
+        rows = "m" if chains is None else chains
+        raise ShapeError(f"y: shape {np.shape(y)}, expected ({rows}, n), a row for each chain")
+    if inputs.shape not in (targets.shape, targets.shape[1:]):
+        raise ShapeError(
+            f"x: shape {inputs.shape}, expected {targets.shape[1:]} for all chains "
+            f"or {targets.shape} as y"
+        )
+    return inputs, targets

@@ -1,0 +1,231 @@
+"""Many fits of one curve: the chains side by side, and what is left over by itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _core
+from .chain_array import ChainArray
+from .dual import Dual, Values
+from .errors import CBackpropError
+from .fitting import ends_of
+from .many import (
+    CONVERGED,
+    Found,
+    Job,
+    code_of,
+    count_statuses,
+    run_blocks,
+    status_names,
+)
+
+if TYPE_CHECKING:
+    from .curve import Curve
+    from .curve_search import Search
+
+__all__ = ["CurveFits"]
+
+Vector: TypeAlias = NDArray[np.float64]
+_BLOCK: Final = 1 << 11  # curves at a time, whose covariances stay in the processor's cache
+_START_NOT_FINITE: Final = code_of("start_not_finite")
+
+
+@dataclass(eq=False, repr=False, slots=True)
+class CurveFits:
+    """Fits of one curve to m data sets. One that could not be fitted has NaN for its numbers.
+
+    Attributes
+    ----------
+    curve : Curve
+    chains : ChainArray
+        Compute the fitted curves.
+    params, stderr : dict of str to ndarray, shape (m,)
+        Natural parameters and their standard errors, as in `CurveFit`.
+    rss, residual_sd, df : ndarray, shape (m,)
+        As in `CurveFit`.
+    codes : ndarray of int, shape (m,)
+        Statuses as numbers: keys of `many.STATUSES`.
+    converged : ndarray of bool, shape (m,)
+        Whether a minimum has been reached.
+    n_iterations : ndarray of int, shape (m,)
+    """
+
+    curve: Curve
+    chains: ChainArray
+    params: dict[str, Vector]
+    stderr: dict[str, Vector]
+    rss: Vector
+    residual_sd: Vector
+    df: Vector
+    codes: NDArray[np.int32]
+    converged: NDArray[np.bool_]
+    n_iterations: NDArray[np.uintp]
+
+    @property
+    def status(self) -> NDArray[np.str_]:
+        """What became of each fit, shape (m,), as in `FitManyResult`."""
+        return status_names(self.codes)
+
+    def __len__(self) -> int:
+        """How many fits there are."""
+        return len(self.rss)
+
+    def __repr__(self) -> str:
+        """Name the curve, and say what became of the fits."""
+        return f"<CurveFits of {len(self)} {self.curve.name}: {count_statuses(self.codes)}>"
+
+    def __call__(self, x: ArrayLike) -> Vector:
+        """Compute the fitted curves, shape (m, n), at x of shape (n,) or (m, n)."""
+        return self.chains.forward(x)
+
+    predict = __call__
+
+    def inverse(self, y: ArrayLike) -> Vector:
+        """Find the inputs of outputs y, of shape (n,) or (m, n); NaN where there is none."""
+        return self.chains.inverse(y)
+
+
+@dataclass(eq=False, slots=True)
+class ManySearch:
+    """Many fits of a curve under way."""
+
+    search: Search  # of one fit: how the chain's parameters are named, held and bounded
+    job: Job
+    options: Mapping[str, Any]  # of a fit by itself
+    fits: CurveFits
+
+    @classmethod
+    def of(
+        cls,
+        search: Search,
+        x: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None,
+        options: Mapping[str, Any],
+    ) -> ManySearch:
+        """Check the arguments of `Curve.fit_many`, and make room for the results."""
+        net = search.chain_of(np.ones(2 * len(search.form.activations)), search.frozen)
+        for name, value in search.held.items():
+            net.params[name] = value
+        job = Job.of(
+            net, x, y, sample_weight, search.loss, search.loss_scale, search.limits, None, None
+        )
+        search.curve.check_domain(job.x[~np.isnan(job.x)])
+        m, names = len(job.y), search.curve.parameters
+        fits = CurveFits(
+            search.curve,
+            ChainArray(np.empty((m, 2 * job.net.layers)), job.net.activations, job.net.frozen),
+            {name: np.empty(m) for name in names},
+            {name: np.empty(m) for name in names},
+            np.empty(m),
+            np.empty(m),
+            np.empty(m),
+            np.empty(m, dtype=np.int32),
+            np.empty(m, dtype=np.bool_),
+            np.empty(m, dtype=np.uintp),
+        )
+        return cls(search, job, options, fits)
+
+    def run(self, threads: int | None) -> CurveFits:
+        """Fit all."""
+        points = self.job.x[np.isfinite(self.job.x)]
+        candidates = self.search.candidates(points if points.size else np.ones(1))
+
+        def fit_block(block: slice) -> None:
+            self.fit_block(block, candidates)
+
+        run_blocks(fit_block, len(self.fits), threads, self.job.stop, _BLOCK)
+        return self.fits
+
+    def fit_block(self, block: slice, candidates: Vector) -> None:
+        """Fit some, all together, and then by themselves those that need more care."""
+        job, fits, names = self.job, self.fits, self.search.curve.parameters
+        found = Found.room_for(job, block.stop - block.start, covariance=True)
+        x, y, weights = job.rows(block)
+        _core.choose_starts(job.net, x, y, weights, *job.bounds, candidates, found.params)
+        job.fit(block, found)
+        found.params[found.codes < 0] = math.nan
+        with np.errstate(all="ignore"):
+            given = self.chain_params(found)
+            values, errors = self.natural(given, found.covariance)
+        for k, column in enumerate(given):
+            fits.chains.params[block, k] = column.value
+        fits.rss[block] = found.squares(job, block)
+        fits.residual_sd[block] = found.deviations(job)
+        fits.df[block] = found.df
+        fits.codes[block] = found.codes
+        fits.converged[block] = found.codes == CONVERGED
+        fits.n_iterations[block] = found.iterations
+        for name, value, error in zip(names, values, errors, strict=True):
+            fits.params[name][block] = value
+            fits.stderr[name][block] = error
+        for i in np.flatnonzero(self.is_doubtful(block)).tolist():
+            self.fit_alone(block.start + i)
+
+    def chain_params(self, found: Found) -> list[Dual]:
+        """Take the chain's parameters as variables, so turned that the names mean what they say."""
+        net, columns = self.job.net, found.params.T.copy()
+        given = [
+            Dual(columns[k], {k: 1.0} if is_free else {}) for k, is_free in enumerate(net.free)
+        ]
+        mirror, names = self.search.form.mirror, net.param_names
+        if mirror is not None:
+            turned = columns[names.index(mirror.when)] < 0
+            signs = np.where(turned, -1.0, 1.0)
+            if mirror.shift is not None:
+                bias, weight = (names.index(name) for name in mirror.shift)
+                given[bias] = given[bias] + given[weight] * np.where(turned, 1.0, 0.0)
+            for name in mirror.negate:
+                given[names.index(name)] = given[names.index(name)] * signs
+        return given
+
+    def natural(self, given: list[Dual], covariance: Vector) -> tuple[list[Vector], list[Vector]]:
+        """Natural parameters, and their standard errors by the delta method."""
+        values, errors = [], []
+        for entry in self.search.form.natural(*given):
+            variance: Values = 0.0
+            for k, slope in entry.slopes.items():
+                variance = variance + slope * slope * covariance[:, k, k]
+                for j, other in entry.slopes.items():
+                    if j < k:
+                        variance = variance + 2.0 * slope * other * covariance[:, j, k]
+            values.append(entry.value)
+            errors.append(np.sqrt(variance))
+        return values, errors
+
+    def is_doubtful(self, block: slice) -> NDArray[np.bool_]:
+        """Find those that only a fit by itself can do, from other starts or at such a bound."""
+        doubtful: NDArray[np.bool_] = self.fits.codes[block] == _START_NOT_FINITE
+        for name, pair in self.search.asked.items():
+            if name not in self.search.mapped:
+                (low, high), value = ends_of(name, pair), self.fits.params[name][block]
+                doubtful |= (value < low) | (value > high)
+        return doubtful
+
+    def fit_alone(self, i: int) -> None:
+        """Fit one by itself, from other starts too."""
+        x, y, weights = self.job.rows(slice(i, i + 1))
+        fits, weight = self.fits, None if weights is None else weights.reshape(-1)
+        try:
+            fitted = self.search.curve.fit(
+                x.reshape(-1),
+                y[0],
+                sample_weight=weight,
+                nan_policy="omit",
+                **self.options,
+            )
+        except CBackpropError:  # nothing better than what there is
+            return
+        fits.chains.params[i] = fitted.chain.params
+        for name, value in fitted.params.items():
+            fits.params[name][i], fits.stderr[name][i] = value, fitted.stderr[name]
+        fits.rss[i], fits.residual_sd[i], fits.df[i] = fitted.rss, fitted.residual_sd, fitted.df
+        fits.codes[i] = code_of(fitted.status)
+        fits.converged[i] = fitted.converged
+        fits.n_iterations[i] = fitted.result.n_iterations

@@ -1,0 +1,309 @@
+"""The search for a curve's parameters: where it starts, where it goes, and what it reports."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._core import Chain
+from .curve_fit import CurveFit
+from .errors import ParameterError
+from .fitting import FitResult, ends_of, fit
+
+if TYPE_CHECKING:
+    from ._core import _Loss
+    from .curve import Curve, Form
+
+__all__ = ["Search"]
+
+Vector: TypeAlias = NDArray[np.float64]
+_STEP: Final = 1e-100  # of complex-step derivatives
+_CANDIDATES: Final = 4
+_SAMPLE: Final = 2000  # points that candidates are ranked on
+_MOST_STRIDES: Final = 50
+_STRIDE: Final = 8.0  # by what a parameter that runs off is taken further each time
+_HELD_ITERATIONS: Final = 200  # of a fit with that parameter held
+_FLAT: Final = 1e-9  # share of the loss that counts as no fall
+_ROUNDING: Final = 1e-28  # the same, of the mean square of the targets
+_ADRIFT: Final = 1e-3  # share of a natural parameter by which it has still moved at the end
+
+
+@dataclass
+class Search:
+    """One fit of a curve under way."""
+
+    curve: Curve
+    form: Form
+    x: Vector
+    y: Vector
+    weights: Vector | None
+    fixed: Mapping[str, float]
+    asked: Mapping[str, tuple[float | None, float | None]]
+    """Bounds of natural parameters."""
+    loss: _Loss
+    loss_scale: float
+    covariance: Literal["gauss-newton", "hessian"]
+
+    def __post_init__(self) -> None:
+        form, names = self.form, self.curve.parameters
+        self.start = 0
+        self.adrift = np.zeros(len(names), dtype=bool)  # natural parameters that run off
+        # What is fixed stands in parameters of the chain that depend on nothing else: put it there.
+        natural = [float(self.fixed.get(name, 1.0)) for name in names]
+        held = form.chain(*natural)
+        places = {name: k for k, name in enumerate(_param_names(len(form.activations)))}
+        holding = sorted(form.holds(self.fixed) or ())
+        self.held = {places[place]: held[places[place]] for place in holding}
+        self.frozen = (*form.frozen, *holding)
+        self.limits = {k: v for k, v in (form.limits or {}).items() if k not in holding}
+        if form.mirror and form.mirror.when not in holding and (self.fixed or self.asked):
+            self.limits[form.mirror.when] = (0.0, None)
+        self.mapped = set[str]()  # what of it is a bound of the chain
+        for name, pair in self.asked.items():
+            if name not in form.alone:
+                continue
+            low, high = self._limit(name, pair, places[form.alone[name]])
+            if low is None or high is None or low <= high:  # else a reciprocal's, around 0
+                self.limits[form.alone[name]] = (low, high)
+                self.mapped.add(name)
+
+    def _limit(
+        self, name: str, pair: tuple[float | None, float | None], place: int
+    ) -> tuple[float | None, float | None]:
+        """Bounds of the chain's parameter; it may fall as the natural one grows."""
+        low, high = pair
+
+        def at(value: float | None) -> float | None:
+            if value is None:
+                return None
+            natural = [1.0] * len(self.curve.parameters)
+            natural[self.curve.parameters.index(name)] = float(value)
+            try:
+                with np.errstate(all="ignore"):
+                    end = float(self.form.chain(*natural)[place])
+            except ZeroDivisionError:  # of a reciprocal: infinite, no bound
+                return None
+            return end if math.isfinite(end) else None
+
+        # without an upper end a reciprocal still cannot pass 0
+        ends = (at(low), at(math.inf if high is None else high))
+        probe = (at(1.0), at(2.0))
+        rising = probe[0] is not None and probe[1] is not None and probe[0] < probe[1]
+        return ends if rising else ends[::-1]
+
+    def best(self) -> FitResult:
+        """Fit from the best candidates, and keep the best of what they reach."""
+        found: FitResult | None = None
+        last: ParameterError | None = None
+        for number, start in enumerate(self.starts()):
+            try:
+                result = self.fit_from(start)
+            except ParameterError as error:  # a start without a finite loss
+                last = error
+                continue
+            if found is None or result.loss < found.loss:
+                found, self.start = result, number
+        if found is None:
+            raise last or ParameterError(f"{self.curve.name}: no start has a finite loss")
+        mirror, names = self.form.mirror, found.chain.param_names
+        if mirror is not None and found.params[names.index(mirror.when)] < 0:
+            turned = mirror.matrix(names) @ found.params
+            found = self.fit_from(self.chain_of(turned, self.frozen))
+        return self.follow(found) if found.status == "max_iterations" else found
+
+    def fit_from(self, start: Chain, max_iterations: int | None = None) -> FitResult:
+        """Fit from one start."""
+        limits = {name: pair for name, pair in self.limits.items() if name not in start.frozen}
+        return fit(
+            start,
+            self.x,
+            self.y,
+            loss=self.loss,
+            loss_scale=self.loss_scale,
+            sample_weight=self.weights,
+            bounds=limits or None,
+            max_iterations=max_iterations,
+            covariance=self.covariance,
+        )
+
+    def follow(self, found: FitResult) -> FitResult:
+        """Go on from where a search has crept: often parameters run off while the loss still falls.
+
+        One of them is held further and further out, and the others are fitted, until the loss no
+        longer falls: it has no minimum then. If it only rises, a minimum is near.
+        """
+        ways = [
+            (int(place), factor)
+            for place in np.flatnonzero(found.chain.free)
+            for factor in (_STRIDE, 1.0 / _STRIDE)
+        ]
+        way: tuple[int, float] | None = None
+        rounding = _ROUNDING * float(np.mean(self.y**2))
+        for _ in range(_MOST_STRIDES):
+            blur = _FLAT * found.loss + rounding
+            step = None if way is None else self.held_fit(found, *way)
+            if step is None or step.loss > found.loss + blur:
+                tried = [(self.held_fit(found, *way), way) for way in ways]
+                step, way = min(
+                    tried, key=lambda pair: math.inf if pair[0] is None else pair[0].loss
+                )
+            if step is None or step.loss > found.loss + blur:
+                break
+            if step.loss >= found.loss - blur:
+                return self.without_minimum(found, step)
+            found = step
+        return self.fit_from(self.chain_of(found.params, self.frozen))
+
+    def without_minimum(self, before: FitResult, found: FitResult) -> FitResult:
+        """Say what still runs off while the loss falls no longer."""
+        now, then = self.natural_values(found), self.natural_values(before)
+        self.adrift = ~(np.abs(now - then) <= _ADRIFT * np.abs(now))
+        found.status, found.converged = "not_identified", False
+        found.message = "no minimum: the loss falls for ever"
+        return found
+
+    def held_fit(self, found: FitResult, place: int, factor: float) -> FitResult | None:
+        """Fit with one parameter held at a multiple of what it was; None if that cannot be."""
+        name = found.chain.param_names[place]
+        low, high = ends_of(name, self.limits.get(name, (None, None)))
+        params = found.params.copy()
+        params[place] = min(max(float(params[place]) * factor, low), high)
+        if params[place] == found.params[place]:
+            return None
+        try:
+            return self.fit_from(self.chain_of(params, (*self.frozen, name)), _HELD_ITERATIONS)
+        except ParameterError:  # the loss there is not finite, or nothing is left to fit
+            return None
+
+    def chain_of(self, params: Vector, frozen: tuple[str, ...]) -> Chain:
+        """Make a chain of the form."""
+        return Chain(params[::2], params[1::2], self.form.activations, frozen)
+
+    def starts(self) -> list[Chain]:
+        """Make the best candidates by loss, best first."""
+        layers = len(self.form.activations)
+        chain = self.chain_of(np.zeros(2 * layers), self.frozen)
+        places = {name: k for k, name in enumerate(chain.param_names)}
+        x, y, weights = self.sample()
+        last_layer = _LastLayer(chain, x, y, weights)
+        ranked: list[tuple[float, int, Vector]] = []
+        with np.errstate(all="ignore"):
+            for number, params in enumerate(self.candidates(x)):
+                chain.params[:] = params
+                last_layer.solve()
+                for name, (low, high) in self.limits.items():
+                    value = chain.params[places[name]]
+                    value = value if low is None else max(value, low)
+                    chain.params[places[name]] = value if high is None else min(value, high)
+                value = chain.loss(x, y, loss=self.curve.loss, sample_weight=weights)
+                if math.isfinite(value):
+                    ranked.append((value, number, chain.params.copy()))
+        ranked.sort(key=lambda entry: entry[:2])
+        return [self.chain_of(params, self.frozen) for _, _, params in ranked[:_CANDIDATES]]
+
+    def candidates(self, x: Vector) -> Vector:
+        """Parameters to start from, shape (count, 2L), before a linear last layer is solved for."""
+        found = np.array(list(self.form.starts(x)), dtype=np.float64)
+        for place, value in self.held.items():
+            found[:, place] = value
+        return found
+
+    def sample(self) -> tuple[Vector, Vector, Vector | None]:
+        """Take points enough to rank candidates, evenly through the order of x."""
+        if self.x.size <= _SAMPLE:
+            return self.x, self.y, self.weights
+        order = np.argsort(self.x, kind="stable")
+        taken = order[np.linspace(0, self.x.size - 1, _SAMPLE).astype(np.intp)]
+        return self.x[taken], self.y[taken], None if self.weights is None else self.weights[taken]
+
+    def natural(self, params: Sequence[complex]) -> list[complex]:
+        """Natural parameters of the chain's; NaN where they do not exist."""
+        try:
+            with np.errstate(all="ignore"):
+                return [complex(value) for value in self.form.natural(*params)]
+        except ZeroDivisionError:
+            return [complex(math.nan)] * len(self.curve.parameters)
+
+    def natural_values(self, found: FitResult) -> Vector:
+        """Natural parameters of a fit."""
+        return np.array([value.real for value in self.natural(found.params.tolist())])
+
+    def report(self, found: FitResult) -> CurveFit:
+        """Natural parameters and their covariance."""
+        params = found.params.tolist()
+        names = self.curve.parameters
+        natural = self.natural_values(found)
+        slopes = np.empty((len(names), len(params)))
+        for k in range(len(params)):
+            stepped: list[complex] = list(params)
+            stepped[k] += _STEP * 1j
+            slopes[:, k] = [value.imag / _STEP for value in self.natural(stepped)]
+        unknown = ~found.identified
+        known = found.covariance.copy()
+        known[unknown, :] = known[:, unknown] = 0.0
+        moving = found.chain.free & ~unknown
+        with np.errstate(invalid="ignore"):
+            matrix = slopes[:, moving] @ known[np.ix_(moving, moving)] @ slopes[:, moving].T
+        still = ~np.any(slopes[:, moving] != 0, axis=1)
+        matrix[still, :] = matrix[:, still] = 0.0
+        for k in range(len(names)):
+            if self.adrift[k] or np.any(slopes[k, unknown] != 0) or math.isnan(natural[k]):
+                matrix[k, :] = matrix[:, k] = math.nan
+                matrix[k, k] = math.inf
+        message = found.message.partition(";")[0]
+        lost = [name for k, name in enumerate(names) if math.isinf(matrix[k, k])]
+        if lost:
+            message += f"; not identified by the data: {', '.join(lost)}"
+        at_bound = found.message.partition("at a bound: ")[2].split(", ")
+        held = [name for name, place in self.form.alone.items() if place in at_bound]
+        if held:
+            message += f"; at a bound: {', '.join(held)}"
+        data = (self.x, self.y, self.weights)
+        return CurveFit(self.curve, found, message, natural, matrix, data, self.start)
+
+
+def _param_names(layers: int) -> list[str]:
+    return [f"{kind}{number}" for number in range(1, layers + 1) for kind in "wb"]
+
+
+class _LastLayer:
+    """Least squares for the free ones of a chain's last weight and bias, where that is linear."""
+
+    def __init__(self, chain: Chain, x: Vector, y: Vector, weights: Vector | None) -> None:
+        last = chain.layers
+        self.chain, self.x, self.y = chain, x, y
+        self.weights = np.ones_like(y) if weights is None else weights
+        self.free_w, self.free_b = f"w{last}" not in chain.frozen, f"b{last}" not in chain.frozen
+        self.is_linear = chain.activations[-1] == "identity" and (self.free_w or self.free_b)
+        self.before: Chain | None = None
+        if last > 1:
+            self.before = Chain(np.zeros(last - 1), np.zeros(last - 1), chain.activations[:-1])
+
+    def solve(self) -> None:
+        """Put them in their place, where the data determine them."""
+        if not self.is_linear:
+            return
+        chain, y, weights, feature = self.chain, self.y, self.weights, self.x
+        if self.before is not None:
+            self.before.params[:] = chain.params[:-2]
+            feature = np.asarray(self.before.forward(self.x))
+        if self.free_w and self.free_b:
+            total = weights.sum()
+            mean_f, mean_y = weights @ feature / total, weights @ y / total
+            apart = feature - mean_f
+            slope = weights @ (apart * (y - mean_y)) / (weights @ (apart * apart))
+            found = (slope, mean_y - slope * mean_f)
+        elif self.free_w:
+            bias = chain.params[-1]
+            slope = weights @ (feature * (y - bias)) / (weights @ (feature * feature))
+            found = (slope, bias)
+        else:
+            slope = chain.params[-2]
+            found = (slope, weights @ (y - slope * feature) / weights.sum())
+        if math.isfinite(found[0]) and math.isfinite(found[1]):
+            chain.params[-2:] = found

@@ -1,0 +1,246 @@
+/* What the tests of Levenberg-Marquardt share: the fit, covariances, what is checked of both, and problems. */
+#ifndef CBP_FIT_LM_CALL_H
+#define CBP_FIT_LM_CALL_H
+
+#include "fit_call.h"
+
+/* ---- fits and covariances ---------------------------------------------------------------------------------------- */
+
+static inline size_t free_of(const call *c)
+{
+    size_t count = 0;
+    for (size_t k = 0; k < 2 * c->layers; k++) {
+        count += !c->frozen || !c->frozen[k];
+    }
+    return count;
+}
+
+static int fit(call *c, cbp_real *params)
+{
+    cbp_real *work = spoilt(cbp_fit_work_len(c->layers, free_of(c)));
+    const int status = cbp_fit_lm(c->activations, c->frozen, c->lower, c->upper, c->x, c->y, c->weight, c->layers, c->n,
+                                  &c->options, work, params, &c->info);
+    free(work);
+    return status;
+}
+
+typedef struct spread {
+    cbp_real variance, covariance[MOST * MOST];
+    unsigned char determined[MOST];
+} spread;
+
+static inline spread untouched_spread(void)
+{
+    spread s = {.variance = 5};
+    for (size_t k = 0; k < MOST * MOST; k++) {
+        s.covariance[k] = 5;
+    }
+    memset(s.determined, 55, MOST);
+    return s;
+}
+
+static inline int is_untouched_spread(const spread *s)
+{
+    const spread untouched = untouched_spread();
+    return s->variance == 5 && same_all(s->covariance, untouched.covariance, MOST * MOST) &&
+           memcmp(s->determined, untouched.determined, MOST) == 0;
+}
+
+/* The two curvatures that covariances are taken from. */
+enum curvature { GAUSS_NEWTON, OBSERVED, CURVATURES };
+
+static inline int covariance_by(const call *c, const cbp_real *params, const cbp_real *hessian, spread *s)
+{
+    cbp_real *work = spoilt(cbp_fit_work_len(c->layers, free_of(c)));
+    *s = untouched_spread();
+    const int status = cbp_fit_covariance(params, c->activations, c->frozen, c->lower, c->upper, c->x, c->y, c->weight,
+                                          c->layers, c->n, c->options.loss, c->options.scale, hessian, work,
+                                          &s->variance, s->covariance, s->determined);
+    free(work);
+    return status;
+}
+
+static inline int covariance_of(const call *c, const cbp_real *params, int curvature, spread *s)
+{
+    cbp_real hessian[MOST * MOST], *work = numbers(cbp_hessian_work_len(c->layers));
+    CHECK(cbp_hessian(params, c->activations, c->x, c->y, c->weight, c->layers, c->n, c->options.loss,
+                      c->options.scale, work, hessian) == CBP_OK);
+    free(work);
+    return covariance_by(c, params, curvature == OBSERVED ? hessian : NULL, s);
+}
+
+/* The averaged gradient, and how large it would be if no two examples pulled in different directions. */
+static inline void gradient_of(const call *c, const cbp_real *params, cbp_real *loss, cbp_real *gradient, double *pull)
+{
+    const size_t all = 2 * c->layers;
+    cbp_real *work = numbers(cbp_work_len(c->layers, c->n)), *rows = numbers(all * c->n);
+    CHECK(cbp_gradient(params, c->activations, c->x, c->y, c->weight, c->layers, c->n, c->options.loss,
+                       c->options.scale, work, loss, gradient) == CBP_OK);
+    CHECK(cbp_gradients(params, c->activations, c->x, c->y, c->layers, c->n, c->options.loss, c->options.scale, work,
+                        rows) == CBP_OK);
+    for (size_t k = 0; k < all; k++) {
+        double sum = 0, total = 0;
+        for (size_t i = 0; i < c->n; i++) {
+            const double weight = c->weight ? (double)c->weight[i] : 1;
+            sum += weight * fabs((double)rows[i * all + k]);
+            total += weight;
+        }
+        pull[k] = sum / total;
+    }
+    free(work);
+    free(rows);
+}
+
+/* What a fit says of the parameters it returns is what the library finds there: the loss, and the gradient by what is
+ * free and not held by a bound. `norm` and `pull`: those of this gradient. */
+static inline void measure(const call *c, const cbp_real *params, double *norm, double *all_pull)
+{
+    cbp_real *gradient = numbers(2 * c->layers), loss;
+    double *pull = malloc(2 * c->layers * sizeof *pull);
+    double squares = 0, pulls = 0;
+    if (!pull) {
+        exit(2);
+    }
+    gradient_of(c, params, &loss, gradient, pull);
+    for (size_t k = 0; k < 2 * c->layers; k++) {
+        const int at_low = c->lower && params[k] <= c->lower[k] && gradient[k] >= 0;
+        const int at_high = c->upper && params[k] >= c->upper[k] && gradient[k] <= 0;
+        if (!(c->frozen && c->frozen[k]) && !at_low && !at_high) {
+            squares += (double)gradient[k] * (double)gradient[k];
+            pulls += pull[k] * pull[k];
+        }
+    }
+    *norm = sqrt(squares);
+    *all_pull = sqrt(pulls);
+    CHECK(near((double)c->info.loss, (double)loss, 0, 16));
+    CHECK(fabs((double)c->info.gradient_norm - *norm) <= 64 * EPSILON * *all_pull);
+    CHECK(c->info.params == params);
+    free(gradient);
+    free(pull);
+}
+
+static inline void check_info(const call *c, const cbp_real *params)
+{
+    double norm, pull;
+    measure(c, params, &norm, &pull);
+}
+
+/* Converged, and as flat there as the tolerance says. */
+static inline void check_minimum(const call *c, const cbp_real *params)
+{
+    double norm, pull;
+    CHECK(c->info.outcome == CBP_CONVERGED);
+    measure(c, params, &norm, &pull);
+    CHECK(norm <= (8 * (double)c->options.tolerance + 512 * EPSILON) * pull);
+}
+
+/* Converged, and as flat there as can be told by the loss, whose rounding of some EPSILON hides a slope of the square
+ * root of that. */
+static inline void check_valley(const call *c, const cbp_real *params)
+{
+    double norm, pull;
+    CHECK(c->info.outcome == CBP_CONVERGED);
+    measure(c, params, &norm, &pull);
+    CHECK(norm <= (8 * (double)c->options.tolerance + 32 * sqrt(EPSILON)) * pull);
+}
+
+/* ---- problems ---------------------------------------------------------------------------------------------------- */
+
+static const unsigned char saturation[] = {CBP_EXPM1, CBP_IDENTITY};
+
+/* Outliers among the points, where they leave the slope alone. */
+static inline void add_outliers(void)
+{
+    for (size_t i = 0; i < POINTS; i++) {
+        point_y[i] += fabs((double)point_x[i]) < 0.1 ? i % 2 ? 2 : -3 : 0;
+    }
+}
+
+/* Sums over the points, each multiplied by its weight. */
+typedef struct sums {
+    double one, x, y, xx, xy;
+} sums;
+
+static inline sums sums_of(const double *weight)
+{
+    sums s = {0};
+    for (size_t i = 0; i < POINTS; i++) {
+        const double x = (double)point_x[i], y = (double)point_y[i];
+        s.one += weight[i];
+        s.x += weight[i] * x;
+        s.y += weight[i] * y;
+        s.xx += weight[i] * x * x;
+        s.xy += weight[i] * x * y;
+    }
+    return s;
+}
+
+/* The weights in double, or all 1. */
+static inline void weights_of(const cbp_real *weight, double *weights)
+{
+    for (size_t i = 0; i < POINTS; i++) {
+        weights[i] = weight ? (double)weight[i] : 1;
+    }
+}
+
+/* factor * (sum weight [x, 1]' [x, 1])^-1 */
+static inline void invert(const double *weight, double factor, double *inverse)
+{
+    const sums s = sums_of(weight);
+    const double determinant = s.one * s.xx - s.x * s.x;
+    inverse[0] = factor * s.one / determinant;
+    inverse[1] = inverse[2] = -factor * s.x / determinant;
+    inverse[3] = factor * s.xx / determinant;
+}
+
+static inline int near_all(const cbp_real *a, const double *b, size_t n, double units)
+{
+    double scale = 0;
+    for (size_t k = 0; k < n; k++) {
+        scale = fmax(scale, fabs(b[k]));
+    }
+    for (size_t k = 0; k < n; k++) {
+        if (!near((double)a[k], b[k], scale, units)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* y = b1 (1 - exp(-b2 x)) as w1 = -b2, w2 = -b1, from the statistical reference datasets of NIST: certified values,
+ * their standard deviations, and the sum of squares. */
+typedef struct certified {
+    size_t n;
+    cbp_real x[14], y[14];
+    double b1, b2, sd1, sd2, squares, start[2][2]; /* of b1, b2 */
+} certified;
+
+static const certified misra1a = {
+    14,
+    {R(77.6), R(114.9), R(141.1), R(190.8), R(239.9), R(289), R(332.8), R(378.4), R(434.8), R(477.3), R(536.8),
+     R(593.1), R(689.1), R(760)},
+    {R(10.07), R(14.73), R(17.94), R(23.93), R(29.61), R(35.18), R(40.02), R(44.82), R(50.76), R(55.05), R(61.01),
+     R(66.4), R(75.47), R(81.78)},
+    238.94212918, 0.00055015643181, 2.7070075241, 7.2668688436e-06, 0.12455138894, {{500, 1e-4}, {250, 5e-4}}};
+
+static const certified boxbod = {6,
+                                 {1, 2, 3, 5, 7, 10},
+                                 {109, 149, 149, 191, 213, 224},
+                                 213.80940889,
+                                 0.54723748542,
+                                 12.354515176,
+                                 0.10455993237,
+                                 1168.0088766,
+                                 {{1, 1}, {100, 0.75}}};
+
+static inline call fit_of_certified(const certified *problem, size_t start, cbp_real *params)
+{
+    call c = fit_of(saturation, 2, problem->x, problem->y, problem->n);
+    c.frozen = weights_only;
+    params[0] = R(-problem->start[start][1]);
+    params[2] = R(-problem->start[start][0]);
+    params[1] = params[3] = 0;
+    return c;
+}
+
+#endif

@@ -1,0 +1,208 @@
+/* Levenberg-Marquardt under every loss. */
+#include "fit_lm_call.h"
+
+/* A loss over r^2 for small r: E'/(2 r), which is the weight of a reweighting, and E''/2. */
+static double reweight(int loss, double r, double s)
+{
+    const double u = r / s;
+    return loss == CBP_HUBER     ? fabs(r) <= s ? 1 : s / fabs(r)
+           : loss == CBP_SOFT_L1 ? 1 / sqrt(1 + u * u)
+           : loss == CBP_CAUCHY  ? 1 / (1 + u * u)
+                                 : 1;
+}
+
+static double curvature_of(int loss, double r, double s)
+{
+    const double u = r / s;
+    return loss == CBP_HUBER     ? fabs(r) <= s
+           : loss == CBP_SOFT_L1 ? pow(1 + u * u, -1.5)
+           : loss == CBP_CAUCHY  ? (1 - u * u) / ((1 + u * u) * (1 + u * u))
+                                 : 1;
+}
+
+/* Robust losses come to rest where the reweighted residuals are at right angles to 1 and x, and their covariances are
+ * those of the last reweighting or of the second derivatives. */
+static void test_robust(int loss, double scale, const cbp_real *weight)
+{
+    double weights[POINTS], again[POINTS], curved[POINTS], expected[4];
+    double squares = 0, examples = 0, pulls[2] = {0}, sizes[2] = {0};
+    cbp_real params[] = {0, 0};
+    spread found;
+    call c = fit_of(line, 1, point_x, point_y, POINTS);
+    c.weight = weight;
+    c.options.loss = loss;
+    c.options.scale = R(scale);
+    CHECK(fit(&c, params) == CBP_OK);
+    check_minimum(&c, params);
+    weights_of(weight, weights);
+    for (size_t i = 0; i < POINTS; i++) {
+        const double x = (double)point_x[i], r = (double)params[0] * x + (double)params[1] - (double)point_y[i];
+        again[i] = weights[i] * reweight(loss, r, scale);
+        curved[i] = weights[i] * curvature_of(loss, r, scale);
+        squares += again[i] * r * r;
+        examples += weights[i] > 0;
+        pulls[0] += again[i] * r * x;
+        pulls[1] += again[i] * r;
+        sizes[0] += fabs(again[i] * r * x);
+        sizes[1] += fabs(again[i] * r);
+    }
+    for (int k = 0; k < 2; k++) {
+        CHECK(fabs(pulls[k]) <= (8 * (double)c.options.tolerance + 512 * EPSILON) * sizes[k]);
+    }
+    const double variance = squares / (examples - 2);
+    for (int curvature = 0; curvature < CURVATURES; curvature++) {
+        invert(curvature == GAUSS_NEWTON ? again : curved, variance, expected);
+        CHECK(covariance_of(&c, params, curvature, &found) == CBP_OK);
+        CHECK(near((double)found.variance, variance, 0, 1024));
+        CHECK(near_all(found.covariance, expected, 4, 4096));
+    }
+
+    /* With a scale far above all residuals it is least squares; a parabola, to (r/s)^2. */
+    cbp_real wide[] = {0, 0}, plain[] = {0, 0};
+    c.options.scale = R(1e6);
+    CHECK(fit(&c, wide) == CBP_OK);
+    c.options.loss = CBP_SQUARED;
+    CHECK(fit(&c, plain) == CBP_OK);
+    CHECK(fabs((double)(wide[0] - plain[0])) <= 16 * (double)c.options.tolerance + 1e-10);
+    CHECK(fabs((double)(wide[1] - plain[1])) <= 16 * (double)c.options.tolerance + 1e-10);
+}
+
+/* One neuron and the log loss: Newton's method, whose Hessian is Fisher's here. */
+static void test_log_loss(const cbp_real *weight)
+{
+    double weights[POINTS], bent[POINTS], expected[4], w = 0, b = 0, loss = 0;
+    weights_of(weight, weights);
+    for (int i = 0; i < 30; i++) {
+        double slope_w = 0, slope_b = 0;
+        loss = 0;
+        for (size_t k = 0; k < POINTS; k++) {
+            const double x = (double)point_x[k], y = (double)point_label[k], p = 1 / (1 + exp(-w * x - b));
+            bent[k] = weights[k] * p * (1 - p);
+            slope_w += weights[k] * (p - y) * x;
+            slope_b += weights[k] * (p - y);
+            loss -= weights[k] * (y * log(p) + (1 - y) * log(1 - p));
+        }
+        invert(bent, 1, expected);
+        w -= expected[0] * slope_w + expected[1] * slope_b;
+        b -= expected[2] * slope_w + expected[3] * slope_b;
+    }
+    const double starts[][2] = {{0, 0}, {5, -3}, {-20, 10}};
+    for (size_t k = 0; k < sizeof starts / sizeof *starts; k++) {
+        cbp_real params[] = {R(starts[k][0]), R(starts[k][1])};
+        call c = fit_of(neuron, 1, point_x, point_label, POINTS);
+        c.weight = weight;
+        c.options.loss = CBP_LOG_LOSS;
+        CHECK(fit(&c, params) == CBP_OK);
+        check_minimum(&c, params);
+        CHECK(fabs((double)params[0] - w) <= 64 * (double)c.options.tolerance + 256 * EPSILON);
+        CHECK(fabs((double)params[1] - b) <= 64 * (double)c.options.tolerance + 256 * EPSILON);
+        CHECK(near((double)c.info.loss * sums_of(weights).one, loss, 0, 256));
+        for (int curvature = 0; curvature < CURVATURES; curvature++) {
+            spread found;
+            const double part = 64 * (double)c.options.tolerance + 512 * EPSILON;
+            CHECK(covariance_of(&c, params, curvature, &found) == CBP_OK);
+            CHECK(found.variance == 1);
+            CHECK(near_all(found.covariance, expected, 4, part / EPSILON));
+        }
+    }
+}
+
+/* Yes and no on two sides: the steeper the better, without end. The fit does end. */
+static void test_separable(void)
+{
+    cbp_real labels[POINTS], params[] = {1, 0};
+    for (size_t i = 0; i < POINTS; i++) {
+        labels[i] = point_x[i] > 0;
+    }
+    call c = fit_of(neuron, 1, point_x, labels, POINTS);
+    c.options.loss = CBP_LOG_LOSS;
+    CHECK(fit(&c, params) == CBP_OK && (c.info.outcome == CBP_CONVERGED || c.info.outcome == CBP_EXHAUSTED));
+    CHECK(isfinite(params[0]) && isfinite(params[1]) && params[0] > 10);
+    CHECK(c.info.loss >= 0 && c.info.loss < R(1e-3));
+}
+
+/* Chains of two layers, under every loss: the gradient is about 0 where a fit says that it has converged. */
+static void test_stationary(void)
+{
+    const unsigned char chains[][2] = {
+        {CBP_TANH, CBP_IDENTITY}, {CBP_TANH, CBP_SIGMOID}, {CBP_SIGMOID, CBP_IDENTITY}, {CBP_ARCTAN, CBP_SIGMOID}};
+    int converged = 0, fits = 0;
+    for (size_t k = 0; k < sizeof chains / sizeof *chains; k++) {
+        for (int loss = 0; loss < CBP_LOSS_END; loss++) {
+            if (loss == CBP_LOG_LOSS && chains[k][1] != CBP_SIGMOID) {
+                continue;
+            }
+            for (int weighted = 0; weighted < 2; weighted++) {
+                cbp_real params[] = {1, R(0.25), R(0.75), R(-0.25)};
+                cbp_real targets[POINTS];
+                for (size_t i = 0; i < POINTS; i++) {
+                    const double t = (double)point_x[i];
+                    targets[i] = R(0.5 + 0.3 * tanh(3 * t + 0.5) + 0.1 * sin(40 * t));
+                }
+                call c = fit_of(chains[k], 2, point_x, targets, POINTS);
+                c.weight = weighted ? point_weight : NULL;
+                c.options.loss = loss;
+                c.options.scale = R(0.125);
+                CHECK(fit(&c, params) == CBP_OK);
+                check_info(&c, params);
+                if (c.info.outcome == CBP_CONVERGED) {
+                    check_valley(&c, params);
+                    converged++;
+                }
+                fits++;
+            }
+        }
+    }
+    CHECK(fits == 36 && converged >= 30);
+}
+
+/* A unit of measurement is nobody's choice: powers of 2 in x, y and the start change nothing but the exponents. */
+static void test_units(void)
+{
+    const int far = sizeof(cbp_real) == 4 ? 20 : 200;
+    cbp_real x[POINTS], y[POINTS];
+    for (int loss = 0; loss < CBP_LOSS_END; loss++) {
+        if (loss == CBP_LOG_LOSS) {
+            continue;
+        }
+        cbp_real first[2] = {0};
+        size_t iterations = 0;
+        for (int k = 0; k < 5; k++) {
+            const int by_x = k == 1 ? far : k == 2 ? -far : 0, by_y = k == 3 ? far : k == 4 ? -far : 0;
+            for (size_t i = 0; i < POINTS; i++) {
+                x[i] = R(ldexp((double)point_x[i], by_x));
+                y[i] = R(ldexp((double)point_y[i], by_y));
+            }
+            cbp_real params[] = {R(ldexp(0.5, by_y - by_x)), R(ldexp(-0.25, by_y))};
+            call c = fit_of(line, 1, x, y, POINTS);
+            c.options.loss = loss;
+            c.options.scale = R(ldexp(0.25, by_y));
+            CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_CONVERGED);
+            params[0] = R(ldexp((double)params[0], by_x - by_y));
+            params[1] = R(ldexp((double)params[1], -by_y));
+            memcpy(first, k ? first : params, sizeof first);
+            iterations = k ? iterations : c.info.iterations;
+            CHECK(same_all(params, first, 2) && c.info.iterations == iterations);
+        }
+    }
+}
+
+int main(void)
+{
+    fill_points();
+    add_outliers();
+    for (int weighted = 0; weighted < 2; weighted++) {
+        const cbp_real *weight = weighted ? point_weight : NULL;
+        test_log_loss(weight);
+        for (int loss = 0; loss < CBP_LOSS_END; loss++) {
+            if (loss != CBP_LOG_LOSS) {
+                test_robust(loss, 0.125, weight);
+                test_robust(loss, 1, weight);
+            }
+        }
+    }
+    test_separable();
+    test_stationary();
+    test_units();
+    return check_done("test_fit_lm_losses");
+}

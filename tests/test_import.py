@@ -1,0 +1,39 @@
+"""The package's names: all there, and most of them loaded only when they are asked for."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import cbackprop as cbp
+
+
+def printed_by(code: str) -> str:
+    """Run a program in a process of its own."""
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_import_loads_the_core_alone() -> None:
+    own = "print(*sorted(name for name in sys.modules if name.partition('.')[0] == 'cbackprop'))"
+    loaded = f"import numpy, sys; before = set(sys.modules); import cbackprop as cbp; {own}"
+    assert printed_by(loaded) == "cbackprop cbackprop._core cbackprop.errors"
+    others = "print(*sorted(set(sys.modules) - before))"
+    for slow in ("numpy.ma", "numpy.typing", "json", "difflib", "dataclasses", "html", "secrets"):
+        assert slow not in printed_by(f"{loaded}; {others}").split(), slow
+
+
+def test_every_name_is_there_when_asked_for() -> None:
+    names = ", ".join(cbp.__all__)
+    assert printed_by(f"from cbackprop import {names}; print(fit.__name__)") == "fit"
+    same = f"[getattr(cbp, name) is getattr(cbp, name) for name in {cbp.__all__}]"
+    assert printed_by(f"import cbackprop as cbp; print(all({same}))") == "True"
+    assert printed_by("import cbackprop as cbp; print(cbp.curves.linear)") == "curves.linear"
+
+
+def test_a_name_that_is_not_there() -> None:
+    with pytest.raises(AttributeError, match=r"'cbackprop' has no attribute 'fitt'"):
+        cbp.fitt  # type: ignore[attr-defined]  # noqa: B018
+    assert set(cbp.__all__) <= set(dir(cbp))

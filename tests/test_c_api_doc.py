@@ -1,8 +1,9 @@
-"""docs/c-api.md: its programs are files, compile, and print what it says; it names every function."""
+"""docs/c-api.md: programs that are files, compile, and print what it says; every function named."""
 
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -17,13 +18,16 @@ SHOWN = re.findall(
     TEXT,
     re.DOTALL,
 )
-FLAGS = ("-std=c99", "-O1", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wpedantic", "-Werror")
+FLAGS = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wpedantic", "-Werror")
+
+
+NEEDS_CC = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
 
 
 @pytest.fixture(scope="module")
 def core(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("core") / "cbackprop.o"
-    subprocess.run(["cc", "-O1", "-c", cbp.get_source(), "-o", str(target)], check=True)
+    subprocess.run(["cc", "-c", cbp.get_source(), "-o", str(target)], check=True)  # bare
     return target
 
 
@@ -33,6 +37,7 @@ def test_every_program_is_shown() -> None:
     assert TEXT.count("```c\n") == len(files)
 
 
+@NEEDS_CC
 @pytest.mark.parametrize(("name", "program", "printed"), SHOWN, ids=[name for name, _, _ in SHOWN])
 def test_a_program_is_its_file_and_prints_what_is_said(
     name: str, program: str, printed: str, core: Path, tmp_path: Path

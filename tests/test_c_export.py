@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 
 import cbackprop as cbp
 from cbackprop.cli import main
+
+NEEDS_CC = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
 
 PROGRAM = r"""
 #include "model.h"
@@ -73,6 +76,7 @@ def expected(net: cbp.Chain, x: float, y: float, *, inverse: bool) -> list[float
     return [net(x), back, loss, *gradient.tolist(), loss, *stepped.params.tolist()]
 
 
+@NEEDS_CC
 @pytest.mark.parametrize("names", [cbp.ACTIVATIONS[k : k + 4] for k in range(0, 22, 4)], ids=str)
 def test_every_activation_by_its_bits(names: tuple[str, ...], tmp_path: Path) -> None:
     net = cbp.Chain(
@@ -83,6 +87,7 @@ def test_every_activation_by_its_bits(names: tuple[str, ...], tmp_path: Path) ->
         assert list(map(repr, got)) == list(map(repr, expected(net, x, y, inverse=inverse)))
 
 
+@NEEDS_CC
 def test_frozen_parameters_stay(tmp_path: Path) -> None:
     net = cbp.Chain(
         [1, 2.0, 5.0], [0, 0.5, 0], ["log", "sigmoid", "identity"], frozen=("w1", "b1", "b3")

@@ -19,6 +19,13 @@ from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_Check
 from cpython.long cimport PyLong_Check
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from cpython.object cimport PyObject, PyTypeObject
+from cpython.pycapsule cimport (
+    PyCapsule_GetContext,
+    PyCapsule_GetPointer,
+    PyCapsule_New,
+    PyCapsule_SetContext,
+    PyCapsule_SetDestructor,
+)
 from cpython.ref cimport Py_DECREF, Py_INCREF
 
 from libc.math cimport INFINITY
@@ -1297,4 +1304,5 @@ cdef class Shards:
 
 
 include "_fit.pxi"
+include "_low_level.pxi"
 include "_many.pxi"

@@ -159,7 +159,7 @@ static void fit_one(many *s, size_t chain)
         return;
     }
     s->stops = info.outcome == CBP_STOPPED;
-    s->fits->status[chain] = info.outcome;
+    s->fits->status[chain] = (int)info.outcome;
     s->fits->iterations[chain] = info.iterations;
     s->fits->loss[chain] = info.loss;
     s->fits->weight[chain] = total;

@@ -354,11 +354,11 @@ static void tell(many *s)
 static void fit_in_lanes(many *s, cbp_lanes *g, cbp_lanes *done)
 {
     size_t running = 0;
+    /* lanes that stay idle carry zeros, so that they hold up nobody */
+    memset(g->x, 0, (size_t)(g->trial - g->x) * sizeof *g->x);
     if (s->shares_x) {
         load_shared(s, g);
     }
-    /* lanes that stay idle carry zeros, so that they hold up nobody */
-    memset(g->y, 0, (size_t)(g->trial - g->y) * sizeof *g->y);
     memset(g->bend, 0, (size_t)(g->work - g->bend) * sizeof *g->bend);
     memset(g->trial, 0, 2 * g->layers * CBP_LANES * sizeof *g->trial);
     for (size_t k = 0; k < CBP_LANES; k++) {

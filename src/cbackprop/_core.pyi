@@ -227,3 +227,40 @@ def fit_covariance(
     scale: float,
     hessian: _Vector | None,
 ) -> tuple[float, _Vector, bytes]: ...
+def forward_many(params: _Vector, kind: Chain, x: ArrayLike) -> _Vector: ...
+def slope_many(params: _Vector, kind: Chain, x: ArrayLike) -> _Vector: ...
+def inverse_many(params: _Vector, kind: Chain, y: ArrayLike) -> _Vector: ...
+def gradient_many(
+    params: _Vector,
+    kind: Chain,
+    x: _Vector,
+    y: _Vector,
+    weight: _Vector | None,
+    loss: int,
+    scale: float,
+    gradient: _Vector | None,
+) -> _Vector: ...
+def choose_starts(
+    kind: Chain,
+    x: _Vector,
+    y: _Vector,
+    weight: _Vector | None,
+    lower: _Vector | None,
+    upper: _Vector | None,
+    candidates: _Vector,
+    params: _Vector,
+) -> None: ...
+def fit_block(
+    kind: Chain,
+    x: _Vector,
+    y: _Vector,
+    weight: _Vector | None,
+    lower: _Vector | None,
+    upper: _Vector | None,
+    loss: int,
+    scale: float,
+    max_iterations: int,
+    tolerance: float,
+    stop: bytearray,
+    fits: tuple[NDArray[np.generic] | None, ...],
+) -> int: ...

@@ -89,7 +89,7 @@ class FitManyResult:
     @property
     def converged(self) -> NDArray[np.bool_]:
         """Whether a minimum has been reached, shape (m,)."""
-        return (self.codes == _CONVERGED) | (self.codes == _NOT_IDENTIFIED)
+        return np.isin(self.codes, (_CONVERGED, _NOT_IDENTIFIED))
 
     @property
     def status(self) -> NDArray[np.str_]:
@@ -217,7 +217,7 @@ class Job:
     weights: Vector | None
     loss: int
     loss_scale: float
-    bounds: tuple[Vector, Vector] | tuple[None, None]
+    bounds: tuple[Vector | None, Vector | None]
     max_iterations: int
     tolerance: float
     stop: bytearray = field(default_factory=lambda: bytearray(1))

@@ -201,7 +201,7 @@ class _Search:
             radius = min(radius, length) if iteration == 0 else radius
             seen = math.inf if is_unseen and is_better else fall
             radius = _adapt(radius, length, seen, predicted, is_whole)
-            is_still = (moves <= 2 * _EPSILON * np.abs(here.chain.params)).all()
+            is_still = bool((moves <= 2 * _EPSILON * np.abs(here.chain.params)).all())
             is_still = is_still or predicted <= here.rounding**2
             if is_better:
                 here, parabola, scaling = trial, after, after.scaling

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,10 @@ import cbackprop as cbp
 from cbackprop import dask
 
 distributed = pytest.importorskip("distributed")
+config = pytest.importorskip("dask.config")
 
 Floats = npt.NDArray[np.float64]
-PATIENCE = 30.0  # seconds, for what takes less than one
+PATIENCE = 60.0  # seconds, for what takes about one
 SHARDS, CHUNKS = 9, 6
 NET = cbp.Chain(
     [1.0, 1.0, 3.0], [0.0, 0.0, 0.0], ["log", "sigmoid", "identity"], frozen=["w1", "b1"]
@@ -85,31 +87,39 @@ def wait_for(condition: Callable[[], bool]) -> None:
 # ---- two workers ---------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def client() -> Iterator[Any]:
+@contextmanager
+def two_workers() -> Iterator[Any]:
     with (
+        # a busy machine may need longer to start two processes than Dask has patience
+        config.set({"distributed.comm.timeouts.connect": "120s"}),
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
         ) as cluster,
         distributed.Client(cluster, set_as_default=False) as connected,
     ):
         yield connected
 
 
+@pytest.fixture(scope="module")
+def client() -> Iterator[Any]:
+    with two_workers() as connected:
+        yield connected
+
+
 @pytest.fixture
-def disturbed(client: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
-    """Call something with a loader, while a worker is killed in the middle of loading."""
+def disturbed(tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """Call something with a loader, while one of two workers is killed in the middle of loading."""
     log = tmp_path / "log"
 
     def run(work: Callable[..., Any], load: Any, victim: tuple[int, int], **more: Any) -> Any:
         killer = threading.Thread(target=kill_when_asked, args=[log])
         killer.start()
-        answer = work(load=partial(logged, load, log, victim), **more)
+        answer = work(load=partial(logged, load, log, victim), client=mortals, **more)
         killer.join()
         return answer
 
-    yield run
-    client.wait_for_workers(2, timeout=PATIENCE)
+    with two_workers() as mortals:
+        yield run
 
 
 def same(a: cbp.FitResult, b: cbp.FitResult) -> bool:
@@ -122,7 +132,7 @@ def same(a: cbp.FitResult, b: cbp.FitResult) -> bool:
 
 def test_a_gradient_survives_a_worker(client: Any, disturbed: Any) -> None:
     loss, gradient = dask.gradient(NET, shard, range(SHARDS), client=client)
-    work = partial(dask.gradient, NET, keys=range(SHARDS), client=client)
+    work = partial(dask.gradient, NET, keys=range(SHARDS))
     again, again_gradient = disturbed(work, shard, (4, 1))
     assert loss == again
     assert gradient.tobytes() == again_gradient.tobytes()
@@ -130,7 +140,7 @@ def test_a_gradient_survives_a_worker(client: Any, disturbed: Any) -> None:
 
 def test_a_fit_survives_a_worker(client: Any, disturbed: Any, tmp_path: Path) -> None:
     undisturbed = dask.fit(NET, shard, range(SHARDS), client=client)
-    work = partial(dask.fit, NET, keys=range(SHARDS), client=client)
+    work = partial(dask.fit, NET, keys=range(SHARDS))
     assert same(undisturbed, disturbed(work, shard, (4, 3)))
     # what the dead had begun was begun again
     assert loads(tmp_path / "log").count("4") >= undisturbed.n_evaluations + 1
@@ -146,7 +156,7 @@ def contents(paths: list[Path]) -> list[dict[str, Any]]:
 
 def test_many_fits_survive_a_worker(client: Any, disturbed: Any, tmp_path: Path) -> None:
     paths = dask.fit_many(NET, chunk, range(CHUNKS), tmp_path / "a", client=client)
-    work = partial(dask.fit_many, NET, keys=range(CHUNKS), client=client)
+    work = partial(dask.fit_many, NET, keys=range(CHUNKS))
     again = disturbed(work, chunk, (3, 1), directory=tmp_path / "b")
     assert [path.name for path in paths] == [f"{key}.npz" for key in range(CHUNKS)]
     assert contents(paths) == contents(again)
@@ -161,7 +171,7 @@ sys.path.insert(0, sys.argv[1])
 from test_dask import CHUNKS, NET, chunk, dask, distributed, logged
 
 folder = Path(sys.argv[2])
-cluster = distributed.LocalCluster(2, threads_per_worker=1, processes=False, dashboard_address=None)
+cluster = distributed.LocalCluster(2, threads_per_worker=1, processes=False, dashboard_address=":0")
 with cluster, distributed.Client(cluster):
     load = partial(logged, chunk, folder / "log", (3, 1))
     dask.fit_many(NET, load, range(CHUNKS), folder / "fits")

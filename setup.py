@@ -1,8 +1,14 @@
-"""Builds the extension module: the Cython wrapper and the C core, whose header has the version."""
+"""Builds the extension module: the Cython wrapper and the C core, whose header has the version.
+
+The header also says which functions there are, for the capsules by which other code finds them; and
+the package gets the core as one file, for code that compiles it in.
+"""
 
 import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import Cython
@@ -11,8 +17,10 @@ from setuptools import Extension, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 
-HEADER = Path(__file__).parent / "csrc" / "cbackprop.h"
-VERSION = re.search(r'#define CBP_VERSION "([^"]+)"', HEADER.read_text(encoding="utf-8")).group(1)
+ROOT = Path(__file__).parent
+HEADER = (ROOT / "csrc" / "cbackprop.h").read_text(encoding="utf-8")
+VERSION = re.search(r'#define CBP_VERSION "([^"]+)"', HEADER).group(1)
+PACKAGE = ROOT / "src" / "cbackprop"
 
 # No contraction and no trapping arithmetic: the first keeps every target's bits the same, the
 # second lets the loops with selections become vector code. See csrc/internal.h.
@@ -81,12 +89,33 @@ MACROS = [("CBP_API", "")]  # nothing but the module's init function is exported
 if ABI3:
     MACROS.append(("Py_LIMITED_API", "0x030D0000"))
 
+
+def capsules():
+    """Write Cython's dictionary of the header's functions, each with its type."""
+    lines = []
+    for result, name, arguments in re.findall(
+        r"^CBP_API ([^;(]*?)(cbp_\w+)\(([^;]*)\);", HEADER, re.M
+    ):
+        types = [re.sub(r"\b(?!void\b)\w+$", "", part).strip() for part in arguments.split(",")]
+        signature = f"{result.strip()} ({', '.join(types)})".replace("cbp_real", "double")
+        lines.append(f'    "{name}": PyCapsule_New(<void *> {name}, "{signature}", NULL),\n')
+    return "__pyx_capi__ = {\n" + "".join(lines) + "}\n"
+
+
+def write_changed(path, text):
+    """Write a file unless that is its text: an unchanged file is not compiled again."""
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
+
+
+write_changed(PACKAGE / "_capsules.pxi", capsules())
+subprocess.run([sys.executable, ROOT / "csrc" / "single_file.py", PACKAGE / "include"], check=True)
+
 core = Extension(
     "cbackprop._core",
     sources=["src/cbackprop/_core.pyx", *sorted(str(path) for path in Path("csrc").glob("*.c"))],
     depends=[
-        "src/cbackprop/_fit.pxi",
-        "src/cbackprop/_many.pxi",
+        *(str(path) for path in Path("src/cbackprop").glob("*.pxi")),
         *(str(path) for path in Path("csrc").glob("*.h")),
     ],
     include_dirs=["csrc"],

@@ -18,6 +18,8 @@ from .errors import (
 
 if TYPE_CHECKING:
     from . import curves
+    from .c_core import get_include, get_source, low_level_callable
+    from .c_export import export_c
     from .chain_array import ChainArray
     from .curve import Curve
     from .curve_fit import CurveFit
@@ -37,9 +39,13 @@ else:
         "Objective": "fitting",
         "Trace": "trace",
         "curves": "curves",
+        "export_c": "c_export",
         "fit": "fitting",
         "fit_many": "many",
+        "get_include": "c_core",
+        "get_source": "c_core",
         "load": "model_file",
+        "low_level_callable": "c_core",
     }
 
     def __getattr__(name):
@@ -73,7 +79,11 @@ __all__ = [
     "Trace",
     "__version__",
     "curves",
+    "export_c",
     "fit",
     "fit_many",
+    "get_include",
+    "get_source",
     "load",
+    "low_level_callable",
 ]

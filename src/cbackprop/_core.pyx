@@ -19,6 +19,13 @@ from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_Check
 from cpython.long cimport PyLong_Check
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from cpython.object cimport PyObject, PyTypeObject
+from cpython.pycapsule cimport (
+    PyCapsule_GetContext,
+    PyCapsule_GetPointer,
+    PyCapsule_New,
+    PyCapsule_SetContext,
+    PyCapsule_SetDestructor,
+)
 from cpython.ref cimport Py_DECREF, Py_INCREF
 
 from libc.math cimport INFINITY
@@ -270,6 +277,12 @@ cdef double *memory_of(object array) except? NULL:
 # Examples are passed to C in stretches of about 10 ms, between which Ctrl-C is looked for. They
 # end on block boundaries, so that the sums do not depend on them.
 cdef size_t STRETCH = 1 << 22
+
+
+# Examples of more than one shard are summed shard by shard, so that threads can share them. Threads
+# are worth their while from so many examples times layers, about half a millisecond's work.
+cdef size_t SHARD = 32 * CBP_BLOCK
+cdef size_t MUCH = 1 << 19
 
 
 cdef size_t stretch_of(size_t layers):
@@ -753,17 +766,19 @@ cdef class Chain:
                       double *gradient) except? -1:
         """The loss averaged over arrays of examples; its gradient goes to `gradient`, if any."""
         cdef size_t rows = 2 if gradient == NULL else 2 * self.size + 2
-        cdef size_t work_len = 0 if gradient == NULL else cbp_work_len(self.size, 2)
         cdef double value
         cdef double *sums
         cdef int status
         cdef Examples examples
         open_examples(x, y, sample_weight, &examples)
         try:
-            sums = new_numbers(2 * rows + work_len)
+            sums = new_numbers(2 * rows + cbp_work_len(self.size, 2))
             try:
                 memset(sums, 0, 2 * rows * sizeof(double))
-                status = self.add_up(&examples, loss, scale, sums, rows)
+                if examples.x.count > SHARD:
+                    status = self.add_shards(&examples, loss, scale, sums, rows)
+                else:
+                    status = self.add_up(&examples, loss, scale, sums, rows)
                 if status == CBP_OK:
                     status = cbp_sums_mean(sums, sums + rows, rows, sums)
                 check_examples(status, y, sample_weight)
@@ -775,6 +790,32 @@ cdef class Chain:
         finally:
             close_examples(&examples)
         return value
+
+    cdef int add_shards(self, const Examples *examples, int loss, double scale, double *sums,
+                        size_t rows) except 1:
+        """As add_up, by the sums of shards, on several threads if there is enough to do.
+
+        Where shards begin and in what order they join depends on the number of examples alone.
+        """
+        cdef Shards shards = Shards()
+        cdef size_t count = (examples.x.count - 1) // SHARD + 1, i
+        cdef int status = CBP_OK
+        shards.net, shards.examples, shards.loss, shards.scale = self, examples, loss, scale
+        shards.rows, shards.statuses = rows, [CBP_OK] * count
+        shards.sums = new_numbers(2 * rows * count)
+        try:
+            from .threads import run, usable_cores
+
+            enough = examples.x.count * self.size > MUCH
+            run(shards.add, range(count), usable_cores() if enough else 1)
+            for i in range(count):
+                if status == CBP_OK:
+                    status = shards.statuses[i]
+                    cbp_sums_merge(shards.sums + 2 * rows * i, shards.sums + (2 * i + 1) * rows,
+                                   rows, sums, sums + rows)
+        finally:
+            PyMem_RawFree(shards.sums)
+        return status
 
     cdef int add_up(self, const Examples *examples, int loss, double scale, double *sums,
                     size_t rows) except 1:
@@ -1227,5 +1268,41 @@ def rebuild(cls, params, activations, frozen):
     return chain
 
 
+
+cdef class Shards:
+    """The sums of a large job's shards under way."""
+
+    cdef Chain net
+    cdef const Examples *examples
+    cdef int loss
+    cdef double scale
+    cdef size_t rows
+    cdef double *sums
+    cdef list statuses
+
+    def add(self, size_t i):
+        """Find the sums of shard i."""
+        cdef size_t start = i * SHARD, here = min(SHARD, self.examples.x.count - start)
+        cdef const double *x = self.examples.x.at + start
+        cdef const double *y = self.examples.y.at + start
+        cdef const double *weight = after(self.examples.weight.at, start)
+        cdef double *sums = self.sums + 2 * self.rows * i
+        cdef double *work = new_numbers(cbp_work_len(self.net.size, 2))
+        cdef int status
+        memset(sums, 0, 2 * self.rows * sizeof(double))
+        with nogil:
+            if self.rows > 2:
+                status = cbp_gradient_sums(self.net.values, self.net.codes, x, y, weight,
+                                           self.net.size, here, self.loss, self.scale, work, sums,
+                                           sums + self.rows)
+            else:
+                status = cbp_loss_sums(self.net.values, self.net.codes, x, y, weight,
+                                       self.net.size, here, self.loss, self.scale, sums,
+                                       sums + self.rows)
+        PyMem_RawFree(work)
+        self.statuses[i] = status
+
+
 include "_fit.pxi"
+include "_low_level.pxi"
 include "_many.pxi"

@@ -14,13 +14,16 @@ import platform
 import re
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 
 import numpy as np
 
 from . import __version__, _core, cli_fit
+from .c_core import get_include
+from .c_export import export_c
 from .errors import CBackpropError, ParameterError
-from .model_file import load
+from .model_file import load, write_whole
 from .reference import ACTIVATIONS, LOSSES
 
 if TYPE_CHECKING:
@@ -107,7 +110,36 @@ def _run_info(given: argparse.Namespace) -> None:
             print(f"{name:<10} {fact}")
 
 
-VERBS: Final[tuple[Callable[[_Verbs], None], ...]] = (*cli_fit.VERBS, trace, info)
+def export(verbs: _Verbs) -> None:
+    """Describe ``export``: a model as C."""
+    parser = verbs.add_parser(
+        "export",
+        help="write a model file's chain as a C header",
+        description="Write a chain as a C header with its forward pass, inverse, gradient and "
+        "training step, which needs no memory and no library: compile it with the flags that "
+        "cbackprop --cflags prints.",
+        epilog="example: cbackprop export model.json --c model.h",
+        allow_abbrev=False,
+    )
+    parser.add_argument("model", metavar="MODEL", help="a model file")
+    parser.add_argument("--c", metavar="FILE", required=True, help="the header to write")
+    parser.add_argument(
+        "--name", metavar="NAME", help="what its names begin with (default: the file's name)"
+    )
+    parser.set_defaults(run=_run_export)
+
+
+def _run_export(given: argparse.Namespace) -> None:
+    name = Path(given.c).stem if given.name is None else given.name
+    write_whole(given.c, export_c(load(given.model), name).encode("ascii"))
+
+
+VERBS: Final[tuple[Callable[[_Verbs], None], ...]] = (
+    *cli_fit.VERBS,
+    trace,
+    export,
+    info,
+)
 
 # ---- arguments ---------------------------------------------------------------------------------
 
@@ -151,6 +183,12 @@ def _parser() -> _Parser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"cbackprop {__version__}")
+    parser.add_argument(
+        "--cflags",
+        action="version",
+        version=f"-I{get_include()}",
+        help="print the C compiler's flags for cbackprop.h, and exit",
+    )
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     for verb in VERBS:
         verb(verbs)

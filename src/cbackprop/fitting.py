@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -14,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _core
 from ._core import LOSSES, Chain, no_such_name, real_array
-from .errors import InputTypeError, ParameterError, ShapeError, from_status
+from .errors import CBackpropError, InputTypeError, ParameterError, ShapeError, from_status
 
 if TYPE_CHECKING:
     from ._core import _Loss
@@ -45,6 +46,7 @@ _AT_BOUND, _UNDETERMINED = 2, 3  # of enum cbp_determined
 _ERROR_START, _ERROR_START_LOSS, _ERROR_DATA = -18, -19, -20  # of cbp_status
 _ERROR_FEW_EXAMPLES: Final = -16
 _HISTORY_MOST: Final = 1_000_000
+_LARGE: Final = 100_000  # examples from which a fit goes over shards, on all cores
 
 
 class FitProgress(NamedTuple):
@@ -327,6 +329,21 @@ def fit(
         learning_rate = 0.01 if method == "adam" else 0.1
     lower, upper = (None, None) if bounds is None else bound_arrays(net, bounds)
     loss_code = _core.code_of_loss(loss, loss_scale)
+    is_plain = bounds is None and callback is None and not restarts and covariance != "hessian"
+    if code == _LM and is_plain and np.size(y) >= _LARGE:
+        from .shards import fit_large  # noqa: PLC0415 it imports this module
+
+        with suppress(CBackpropError):  # what is wrong with the examples is said below
+            return fit_large(
+                net,
+                x,
+                y,
+                sample_weight,
+                loss=loss,
+                loss_scale=loss_scale,
+                max_iterations=iterations,
+                tolerance=number_of("tolerance", tolerance, 0.0, math.inf),
+            )
     seed = 0
     if batch or restarts:
         seed = int(np.random.default_rng(rng).integers(2**63))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
@@ -18,6 +16,7 @@ from ._core import LOSSES, Chain, real_array
 from .chain_array import ChainArray, data_of
 from .errors import InputTypeError, ShapeError, from_status
 from .fitting import Bounds, bound_arrays, count_of, number_of
+from .threads import run, usable_cores
 
 if TYPE_CHECKING:
     from ._core import _Loss
@@ -405,27 +404,4 @@ def run_blocks(
     What is done to a block does not depend on the others, so that the threads make no difference.
     """
     count = count_of("threads", threads, usable_cores())
-    blocks = blocks_of(chains, size)
-    if count == 1 or len(blocks) == 1:
-        for block in blocks:
-            work(block)
-        return
-    with ThreadPoolExecutor(min(count, len(blocks))) as pool:
-        waiting = {pool.submit(work, block) for block in blocks}
-        try:
-            while waiting:  # by and by, since not every system lets Ctrl-C end a wait
-                done, waiting = wait(waiting, timeout=0.05, return_when="FIRST_EXCEPTION")
-                for future in done:
-                    future.result()
-        except BaseException:
-            stop[0] = 1
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def usable_cores() -> int:
-    """How many cores this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on this system
-        return os.cpu_count() or 1
+    run(work, blocks_of(chains, size), count, lambda: stop.__setitem__(0, 1))

@@ -18,16 +18,18 @@ from . import _core
 from ._core import Chain
 from .errors import ParameterError, ShapeError
 from .fitting import OUTCOMES, FitResult, examples_of
+from .threads import run, usable_cores
 
 if TYPE_CHECKING:
     from ._core import _Loss
 
-__all__ = ["fit_shards", "shard_of"]
+__all__ = ["fit_large", "fit_shards", "shard_of"]
 
 Vector: TypeAlias = NDArray[np.float64]
 Shard: TypeAlias = tuple[Vector, Vector]  # what _core.fit_shard returns
 Pass: TypeAlias = Callable[[Chain, "_Loss"], Iterable[Shard]]
 
+_LARGE: Final = 1 << 16  # examples in a shard
 _EPSILON: Final = float(np.finfo(np.float64).eps)
 _LEAST: Final = 64 * _EPSILON
 _CONVERGED, _EXHAUSTED = 1, 2  # of enum cbp_outcome
@@ -201,7 +203,7 @@ class _Search:
             radius = min(radius, length) if iteration == 0 else radius
             seen = math.inf if is_unseen and is_better else fall
             radius = _adapt(radius, length, seen, predicted, is_whole)
-            is_still = (moves <= 2 * _EPSILON * np.abs(here.chain.params)).all()
+            is_still = bool((moves <= 2 * _EPSILON * np.abs(here.chain.params)).all())
             is_still = is_still or predicted <= here.rounding**2
             if is_better:
                 here, parabola, scaling = trial, after, after.scaling
@@ -253,6 +255,43 @@ def fit_shards(
             if here.loss < best.loss or is_as_good:
                 best, outcome = here, ended
     return _result(best, search, outcome)
+
+
+def fit_large(
+    start: Chain,
+    x: ArrayLike,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None,
+    *,
+    loss: _Loss,
+    loss_scale: float,
+    max_iterations: int,
+    tolerance: float,
+) -> FitResult:
+    """Fit a chain to many examples, shard by shard on all cores.
+
+    Where shards begin, and in what order they join, depends on the number of examples alone.
+    """
+    inputs, targets, weights, _ = examples_of(x, y, sample_weight)
+    inputs, targets = inputs.reshape(-1), targets.reshape(-1)
+    weights = None if weights is None else weights.reshape(-1)
+    parts = [slice(first, first + _LARGE) for first in range(0, targets.size, _LARGE)]
+
+    def run_pass(chain: Chain, criterion: _Loss) -> list[Shard]:
+        found: dict[int, Shard] = {}
+
+        def work(part: slice) -> None:
+            own = None if weights is None else weights[part]
+            found[part.start] = shard_of(
+                chain, inputs[part], targets[part], own, loss=criterion, loss_scale=loss_scale
+            )
+
+        run(work, parts, usable_cores())
+        return [found[part.start] for part in parts]
+
+    return fit_shards(
+        start, run_pass, loss=loss, max_iterations=max_iterations, tolerance=tolerance
+    )
 
 
 def _adapt(radius: float, length: float, fall: float, predicted: float, is_whole: bool) -> float:

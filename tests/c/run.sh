@@ -1,5 +1,5 @@
 #!/bin/sh
-# Every check of the C core that needs no Python:   tests/c/run.sh
+# Every check of the C core that needs no Python but to write the single file:   tests/c/run.sh
 # Uses gcc and clang, those that are present, or the one compiler that $CC names. Builds in a temporary directory.
 set -u
 cd "$(dirname "$0")/../.." || exit 2
@@ -112,6 +112,17 @@ if [ -z "$compilers" ]; then
     exit 2
 fi
 
+# The core as one file, which must be quiet, keep its names, and give the reference's bits.
+single_file() {
+    $cc -std=c99 "$@" -c "$build/single/cbackprop.c" -o "$build/single/cbackprop.o" &&
+        $cc -ffp-contract=off -Icsrc -c tests/c/print_bits.c -o "$build/single.bits.o" &&
+        $cc "$build/single/cbackprop.o" "$build/single.bits.o" -lm -o "$build/single.program" &&
+        "$build/single.program" >"$build/single.bits" && diff "$reference" "$build/single.bits" &&
+        only_own_names "$build/single"
+}
+
+python3 csrc/single_file.py "$build/single" || exit 2
+
 reference=
 for cc in ${CC:+"$CC"} $([ -n "${CC:-}" ] || echo "$compilers"); do
     tag=$build/$(printf %s "$cc" | tr -c 'A-Za-z0-9\n' _)
@@ -145,6 +156,8 @@ for cc in ${CC:+"$CC"} $([ -n "${CC:-}" ] || echo "$compilers"); do
         # shellcheck disable=SC2086
         check "$cc: bits" same_bits "$tag.bits" $FLAGS
     fi
+    # shellcheck disable=SC2086
+    check "$cc: single file" single_file -O2 $WARNINGS
     check "$cc: bits of a bare build" same_bits "$tag.bare"
     check "$cc: bits of a bare build, -O2" same_bits "$tag.bare2" -O2
     if grep -q '^avx2$' "$reference"; then

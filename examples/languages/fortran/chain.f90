@@ -1,0 +1,141 @@
+! Forward pass, gradient and fit of chains read from standard input; ../README.md has the format.
+module cbackprop
+  use, intrinsic :: iso_c_binding
+  implicit none
+
+  type, bind(c) :: fit_options
+    integer(c_size_t) :: size
+    integer(c_int) :: loss
+    real(c_double) :: scale
+    integer(c_size_t) :: max_iterations
+    real(c_double) :: tolerance
+    type(c_funptr) :: progress
+    type(c_ptr) :: user, history
+    integer(c_size_t) :: history_len, restarts
+    integer(c_long_long) :: seed
+    integer(c_int) :: method
+    real(c_double) :: learning_rate, momentum
+    integer(c_size_t) :: batch_size
+  end type
+
+  type, bind(c) :: fit_info
+    integer(c_int) :: outcome
+    integer(c_size_t) :: iterations, evaluations
+    real(c_double) :: loss, gradient_norm
+    type(c_ptr) :: params
+  end type
+
+  interface
+    integer(c_int) function cbp_forward(params, activations, x, layers, n, out) bind(c)
+      import
+      real(c_double), intent(in) :: params(*), x(*)
+      integer(c_signed_char), intent(in) :: activations(*)
+      integer(c_size_t), value :: layers, n
+      real(c_double), intent(out) :: out(*)
+    end function
+
+    integer(c_size_t) function cbp_work_len(layers, n) bind(c)
+      import
+      integer(c_size_t), value :: layers, n
+    end function
+
+    integer(c_int) function cbp_gradient(params, activations, x, y, weight, layers, n, loss, scale, work, mean, &
+                                         gradient) bind(c)
+      import
+      real(c_double), intent(in) :: params(*), x(*), y(*)
+      real(c_double), intent(in), optional :: weight(*)
+      integer(c_signed_char), intent(in) :: activations(*)
+      integer(c_size_t), value :: layers, n
+      integer(c_int), value :: loss
+      real(c_double), value :: scale
+      real(c_double), intent(inout) :: work(*)
+      real(c_double), intent(out), optional :: mean
+      real(c_double), intent(out) :: gradient(*)
+    end function
+
+    integer(c_int) function cbp_fit_defaults(options) bind(c)
+      import
+      type(fit_options), intent(out) :: options
+    end function
+
+    integer(c_size_t) function cbp_fit_work_len(layers, free) bind(c)
+      import
+      integer(c_size_t), value :: layers, free
+    end function
+
+    integer(c_int) function cbp_fit_lm(activations, frozen, lower, upper, x, y, weight, layers, n, options, work, &
+                                       params, info) bind(c)
+      import
+      integer(c_signed_char), intent(in) :: activations(*), frozen(*)
+      real(c_double), intent(in), optional :: lower(*), upper(*), weight(*)
+      real(c_double), intent(in) :: x(*), y(*)
+      integer(c_size_t), value :: layers, n
+      type(fit_options), intent(in) :: options
+      real(c_double), intent(inout) :: work(*), params(*)
+      type(fit_info), intent(out) :: info
+    end function
+  end interface
+end module
+
+program chain
+  use cbackprop
+  implicit none
+  integer(c_size_t) :: layers, n, i, repeats
+  integer :: fit, at_end
+  integer(c_signed_char), allocatable :: activations(:), frozen(:)
+  real(c_double), allocatable :: params(:), x(:), y(:), forward(:), gradient(:), work(:)
+  type(fit_options) :: options
+  type(fit_info) :: info
+  real(c_double) :: start, finish
+
+  do
+    read (*, *, iostat=at_end) layers, n, fit, repeats
+    if (at_end /= 0) exit
+    allocate (activations(layers), frozen(2*layers), params(2*layers), x(n), y(n), forward(n), gradient(2*layers))
+    allocate (work(max(cbp_work_len(layers, n), cbp_fit_work_len(layers, 2*layers))))
+    read (*, *) activations
+    read (*, *) frozen
+    read (*, *) params
+    read (*, *) x
+    read (*, *) y
+
+    call check(cbp_forward(params, activations, x, layers, n, forward))
+    call show("forward", forward)
+    call check(cbp_gradient(params, activations, x, y, layers=layers, n=n, loss=0, scale=1d0, work=work, &
+                            gradient=gradient))
+    call show("gradient", gradient)
+    if (fit /= 0) then
+      call check(cbp_fit_defaults(options))
+      call check(cbp_fit_lm(activations, frozen, x=x, y=y, layers=layers, n=n, options=options, work=work, &
+                            params=params, info=info))
+      print "(a, 1x, i0)", "iterations", info%iterations
+      call show("fit", params)
+    end if
+    if (repeats > 0) then
+      call cpu_time(start)
+      do i = 1, repeats
+        call check(cbp_gradient(params, activations, x, y, layers=layers, n=1_c_size_t, loss=0, scale=1d0, &
+                                work=work, gradient=gradient))
+      end do
+      call cpu_time(finish)
+      print "(a, 1x, f0.2)", "ns", (finish - start)*1d9/repeats
+    end if
+    deallocate (activations, frozen, params, x, y, forward, gradient, work)
+  end do
+
+contains
+
+  subroutine check(status)
+    integer(c_int), intent(in) :: status
+    if (status /= 0) then
+      print *, "status", status
+      error stop
+    end if
+  end subroutine
+
+  subroutine show(what, numbers)
+    character(*), intent(in) :: what
+    real(c_double), intent(in) :: numbers(:)
+    print "(a, *(1x, es24.16e3))", what, numbers
+  end subroutine
+end program

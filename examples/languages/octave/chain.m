@@ -1,0 +1,37 @@
+% Forward pass, gradient and fit of chains read from standard input; ../README.md has the format.
+1;
+
+function show(what, of)
+  printf("%s", what);
+  printf(" %.17g", of);
+  printf("\n");
+end
+
+words = fscanf(stdin, "%f")';
+at = 0;
+while at < numel(words)
+  head = words(at + (1:4));
+  layers = head(1);
+  n = head(2);
+  parts = mat2cell(words(at + 4 + (1:5 * layers + 2 * n)), 1, [layers, 2 * layers, 2 * layers, n, n]);
+  at = at + 4 + 5 * layers + 2 * n;
+  [activations, frozen, params, x, y] = parts{:};
+  activations = uint8(activations);
+
+  [gradient, out] = chain_mex(params, activations, x, y);
+  show("forward", out);
+  show("gradient", gradient);
+  if head(3)
+    [fitted, iterations] = chain_mex(params, activations, x, y, uint8(frozen));
+    show("iterations", iterations);
+    show("fit", fitted);
+  end
+  repeats = head(4);
+  if repeats > 0
+    tic;
+    for i = 1:repeats
+      gradient = chain_mex(params, activations, x(1), y(1));
+    end
+    show("ns", toc * 1e9 / repeats);
+  end
+end

@@ -1,0 +1,46 @@
+/* [gradient, out] = chain_mex(params, activations, x, y), and [fitted, iterations] = chain_mex(params, activations, x,
+ * y, frozen), which fits. For Octave and MATLAB. */
+#include <cbackprop.h>
+
+#include "mex.h"
+
+static void check(int status)
+{
+    if (status != CBP_OK) {
+        mexErrMsgIdAndTxt("cbackprop:status", "%s", cbp_status_string(status));
+    }
+}
+
+static double *numbers(size_t n)
+{
+    return mxMalloc((n + 1) * sizeof(double)); /* freed when the call returns */
+}
+
+void mexFunction(int outputs, mxArray *out[], int inputs, const mxArray *in[])
+{
+    if (inputs < 4 || !mxIsDouble(in[0]) || !mxIsUint8(in[1]) || (inputs > 4 && !mxIsUint8(in[4]))) {
+        mexErrMsgIdAndTxt("cbackprop:arguments", "expected params, uint8 activations, x, y and perhaps uint8 frozen");
+    }
+    const size_t layers = mxGetNumberOfElements(in[1]), n = mxGetNumberOfElements(in[2]);
+    const double *x = mxGetPr(in[2]), *y = mxGetPr(in[3]);
+    const unsigned char *activations = mxGetData(in[1]);
+    if (inputs > 4) {
+        cbp_fit_options options;
+        cbp_fit_info info;
+        out[0] = mxDuplicateArray(in[0]);
+        cbp_fit_defaults(&options);
+        check(cbp_fit_lm(activations, mxGetData(in[4]), NULL, NULL, x, y, NULL, layers, n, &options,
+                         numbers(cbp_fit_work_len(layers, 2 * layers)), mxGetPr(out[0]), &info));
+        if (outputs > 1) {
+            out[1] = mxCreateDoubleScalar((double)info.iterations);
+        }
+        return;
+    }
+    out[0] = mxCreateDoubleMatrix(1, 2 * layers, mxREAL);
+    check(cbp_gradient(mxGetPr(in[0]), activations, x, y, NULL, layers, n, CBP_SQUARED, 1,
+                       numbers(cbp_work_len(layers, n)), NULL, mxGetPr(out[0])));
+    if (outputs > 1) {
+        out[1] = mxCreateDoubleMatrix(1, n, mxREAL);
+        check(cbp_forward(mxGetPr(in[0]), activations, x, layers, n, mxGetPr(out[1])));
+    }
+}

@@ -1,0 +1,74 @@
+"""Where the C core is that the package came with, for programs that compile it in."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from . import _core
+
+if TYPE_CHECKING:
+    from ._core import Chain
+
+__all__ = ["get_include", "get_source", "low_level_callable"]
+
+# written by setup.py
+_FOLDER: Final = Path(__file__).parent / "include"
+
+
+def get_include() -> str:
+    """Return the folder of ``cbackprop.h``, for a compiler's ``-I``.
+
+    Returns
+    -------
+    str
+    """
+    return str(_FOLDER)
+
+
+def get_source() -> str:
+    """Return the path of ``cbackprop.c``, the whole C core in one file.
+
+    It needs no flags and no library but the C one. An extension module that says ``cimport
+    cbackprop`` lists it among its sources.
+
+    Returns
+    -------
+    str
+    """
+    return str(_FOLDER / "cbackprop.c")
+
+
+def low_level_callable(chain: Chain) -> Any:
+    """Return a chain's forward pass as a function that SciPy calls without Python.
+
+    `scipy.integrate.quad` and its kind take it for a function of one number. It sees the chain's
+    parameters as they are when it is called, and keeps the chain alive.
+
+    Parameters
+    ----------
+    chain : Chain
+
+    Returns
+    -------
+    scipy.LowLevelCallable
+        Of the signature ``double (double, void *)``.
+
+    Raises
+    ------
+    ImportError
+        If SciPy is not there.
+
+    Examples
+    --------
+    >>> from scipy.integrate import quad
+    >>> chain = _core.Chain([1.0], [0.0], "sigmoid")
+    >>> round(quad(low_level_callable(chain), -1, 1)[0], 9)
+    1.0
+    """
+    try:
+        scipy = import_module("scipy")
+    except ImportError:
+        raise ImportError("this needs SciPy: pip install scipy") from None
+    return scipy.LowLevelCallable.from_cython(_core, "forward_at", _core.low_level(chain))

@@ -1,0 +1,138 @@
+"""A chain as a C header, for machines too small for the whole library.
+
+The header calls the inline functions of the core, of which a compiler then sees only those that the
+chain is made of: no memory but the parameters, no other library.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from ._core import Chain, __version__
+from .errors import ParameterError
+from .model_file import to_dict
+
+__all__ = ["export_c"]
+
+_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+
+def export_c(chain: Chain, name: str = "model") -> str:
+    """Return a C header with a chain's parameters and functions.
+
+    It has ``NAME_params`` and the functions ``NAME_forward``, ``NAME_inverse`` (if there is one),
+    ``NAME_gradient`` and ``NAME_step``, which leaves the chain's frozen parameters alone. They take
+    the parameters, so that a device can go on learning its own. Numbers are double, or float with
+    ``-DCBP_SINGLE``; in double, with fused multiply-add, they are those of `Chain` bit for bit.
+
+    Parameters
+    ----------
+    chain : Chain
+        With finite parameters.
+    name : str, default "model"
+        What the names begin with: letters, digits and underscores.
+
+    Returns
+    -------
+    str
+        C99; it includes ``cbackprop_inline.h`` from `get_include`.
+
+    Raises
+    ------
+    ParameterError
+        If `name` is not the beginning of a name in C.
+    ModelFileError
+        If a parameter is not finite, or the chain is too long for a model file.
+    """
+    if not _NAME.fullmatch(name):
+        raise ParameterError(f"name: {name!r}; expected a letter, then letters, digits and _")
+    params = to_dict(chain)["params"]
+    assert isinstance(params, list)
+    guard, shape = f"{name.upper()}_H", f"{' -> '.join(chain.activations)}"
+    frozen = f"; frozen: {', '.join(chain.frozen)}" if chain.frozen else ""
+    values = "".join(
+        f"    (cbp_real){number.hex()}, /* {label} = {number!r} */\n"
+        for label, number in zip(chain.param_names, params, strict=True)
+    )
+    parts = [
+        f"/* {shape}{frozen}\n * Written by cbackprop {__version__}. */\n"
+        f"#ifndef {guard}\n#define {guard}\n\n#include <cbackprop_inline.h>\n\n"
+        f"static const cbp_real {name}_params[{2 * chain.layers}] = {{\n{values}}};\n",
+        _function("The output for the input x.", f"{name}_forward", "x", _forward(chain)),
+    ]
+    if _invertible(chain):
+        text = "The input whose output is y; NaN where there is none."
+        parts.append(_function(text, f"{name}_inverse", "y", _inverse(chain)))
+    parts += [_gradient(chain, name), _step(chain, name), f"#endif /* {guard} */\n"]
+    return "\n".join(parts)
+
+
+def _function(text: str, name: str, argument: str, lines: Iterator[str]) -> str:
+    return (
+        f"/* {text} */\n"
+        f"static inline cbp_real {name}(const cbp_real *params, cbp_real {argument})\n{{\n"
+        f"{''.join(f'    {line}{chr(10)}' for line in lines)}    return {argument};\n}}\n"
+    )
+
+
+def _forward(chain: Chain) -> Iterator[str]:
+    for k, activation in enumerate(chain.activations):
+        yield f"x = cbp_{activation}_jet(CBP_FMA(params[{2 * k}], x, params[{2 * k + 1}])).value;"
+
+
+def _inverse(chain: Chain) -> Iterator[str]:
+    for k, activation in reversed(list(enumerate(chain.activations))):
+        yield f"y = (cbp_{activation}_inverse(y) - params[{2 * k + 1}]) / params[{2 * k}];"
+
+
+def _invertible(chain: Chain) -> bool:
+    try:
+        chain.inverse(0.0)
+    except ParameterError:
+        return False
+    return True
+
+
+def _gradient(chain: Chain, name: str) -> str:
+    lines, before = [], "x"
+    for k, activation in enumerate(chain.activations):
+        z = f"CBP_FMA(params[{2 * k}], {before}, params[{2 * k + 1}])"
+        lines.append(f"const cbp_jet a{k + 1} = cbp_{activation}_jet({z});")
+        before = f"a{k + 1}.value"
+    lines.append(f"const cbp_real residual = {before} - y;")
+    push = "2 * residual"
+    for k in reversed(range(chain.layers)):
+        before = f"a{k}.value" if k else "x"
+        lines += [
+            f"const cbp_real delta{k + 1} = cbp_times({push}, a{k + 1}.slope);",
+            f"gradient[{2 * k}] = cbp_times(delta{k + 1}, {before});",
+            f"gradient[{2 * k + 1}] = delta{k + 1};",
+        ]
+        push = f"cbp_times(delta{k + 1}, params[{2 * k}])"
+    return (
+        "/* The squared error of the example (x, y), which it returns, by each parameter. */\n"
+        f"static inline cbp_real {name}_gradient(const cbp_real *params, cbp_real x, cbp_real y,"
+        f" cbp_real *gradient)\n{{\n"
+        f"{''.join(f'    {line}{chr(10)}' for line in lines)}"
+        "    return residual * residual;\n}\n"
+    )
+
+
+def _step(chain: Chain, name: str) -> str:
+    free = [k for k, is_free in enumerate(chain.free) if is_free]
+    moved = "".join(
+        f"    const cbp_real next{k} = params[{k}] - learning_rate * gradient[{k}];\n" for k in free
+    )
+    finite = " && ".join(f"next{k} - next{k} == 0" for k in free) or "1"
+    taken = "".join(f"        params[{k}] = next{k};\n" for k in free)
+    return (
+        "/* One step of gradient descent on that error, which it returns; none if it would not be"
+        " finite. */\n"
+        f"static inline cbp_real {name}_step(cbp_real *params, cbp_real x, cbp_real y,"
+        f" cbp_real learning_rate)\n{{\n"
+        f"    cbp_real gradient[{2 * chain.layers}];\n"
+        f"    const cbp_real error = {name}_gradient(params, x, y, gradient);\n"
+        f"{moved}    if ({finite}) {{\n{taken}    }}\n    return error;\n}}\n"
+    )

@@ -1,0 +1,47 @@
+"""Work on several cores: parts that do not depend on each other, in any order."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import TypeVar
+
+__all__ = ["run", "usable_cores"]
+
+Part = TypeVar("Part")
+
+
+def usable_cores() -> int:
+    """How many cores this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on this system
+        return os.cpu_count() or 1
+
+
+def run(
+    work: Callable[[Part], object],
+    parts: Sequence[Part],
+    threads: int,
+    stop: Callable[[], object] = lambda: None,
+) -> None:
+    """Do the work on all parts, on so many threads.
+
+    An exception of one part, or Ctrl-C, calls `stop`, lets what is under way end and is raised.
+    """
+    if threads == 1 or len(parts) == 1:
+        for part in parts:
+            work(part)
+        return
+    with ThreadPoolExecutor(min(threads, len(parts))) as pool:
+        waiting = {pool.submit(work, part) for part in parts}
+        try:
+            while waiting:  # by and by, since not every system lets Ctrl-C end a wait
+                done, waiting = wait(waiting, timeout=0.05, return_when="FIRST_EXCEPTION")
+                for future in done:
+                    future.result()
+        except BaseException:
+            stop()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise

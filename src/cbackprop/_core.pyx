@@ -797,7 +797,7 @@ cdef class Chain:
 
         Where shards begin and in what order they join depends on the number of examples alone.
         """
-        cdef Shards shards = Shards()
+        cdef _Shards shards = _Shards()
         cdef size_t count = (examples.x.count - 1) // SHARD + 1, i
         cdef int status = CBP_OK
         shards.net, shards.examples, shards.loss, shards.scale = self, examples, loss, scale
@@ -1269,7 +1269,8 @@ def rebuild(cls, params, activations, frozen):
 
 
 
-cdef class Shards:
+@cython.auto_pickle(False)
+cdef class _Shards:
     """The sums of a large job's shards under way."""
 
     cdef Chain net

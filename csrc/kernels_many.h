@@ -177,7 +177,7 @@ static void take_where(const cbp_real *CBP_RESTRICT where, const cbp_real *CBP_R
 static void learn_bend(cbp_lanes *g, const cbp_real *CBP_RESTRICT better)
 {
     const size_t free = g->free;
-    cbp_row along = {0}, size = {0}, inverse, keep;
+    cbp_row along = {0}, size = {0}, change = {0}, inverse, keep;
     for (size_t i = 0; i < free; i++) {
         const cbp_real *slope = g->trial_normal + packed(free, i), *diagonal = g->trial_normal + packed(i, i);
         const cbp_real *CBP_RESTRICT own_step = g->step + i * CBP_LANES;
@@ -200,12 +200,14 @@ static void learn_bend(cbp_lanes *g, const cbp_real *CBP_RESTRICT better)
             v[k] = own_step[k] == 0 ? 0 : v[k]; /* what is held has no part in this */
             along[k] = CBP_FMA(v[k], own_step[k], along[k]);
             size[k] = CBP_FMA(diagonal[k] * own_step[k], own_step[k], size[k]);
+            change[k] = CBP_FMA(v[k], v[k] / diagonal[k], change[k]);
         }
     }
     CBP_EACH_LANE
     {
         keep[k] = ((better[k] > 0) & (g->was_plain[k] > 0)) ? 1 : 0;
-        inverse[k] = cbp_abs(along[k]) > CBP_PICK(1e-9, 1e-4f) * size[k] ? 1 / along[k] : 0;
+/* not where v stands all but at right angles to the step, and would bend much for little reason */
+        inverse[k] = along[k] * along[k] > CBP_PICK(1e-4, 1e-4f) * (size[k] * change[k]) ? 1 / along[k] : 0;
     }
     for (size_t i = 0; i < free; i++) {
         for (size_t j = 0; j <= i; j++) {
@@ -538,14 +540,23 @@ static void invert_normal(cbp_lanes *g)
  * CBP_LANE_DONE where it is not clear that they have one. */
 static void finish_lanes(cbp_lanes *g)
 {
-    cbp_row clear, weak;
+    cbp_row clear, weak, plain = {0};
     spread(0, g->damping);
     factor_normal(g, 0, clear);
+    for (size_t j = 0; j < g->free; j++) {
+        const cbp_real *last = g->factor + packed(g->free, j), *inverse = g->factor + packed(j, j);
+        CBP_EACH_LANE
+        {
+            plain[k] += last[k] * last[k] / inverse[k];
+        }
+    }
     find_weak(g, weak);
     invert_normal(g);
     CBP_EACH_LANE
     {
-        const int is_doubtful = (clear[k] == 0) | (weak[k] > 0);
+        /* the fall that the last step was to bring, and what it would be without the bend */
+        const int is_bent = plain[k] > 100 * g->predicted[k];
+        const int is_doubtful = (clear[k] == 0) | (weak[k] > 0) | is_bent;
         g->state[k] = is_doubtful ? CBP_LANE_HANDED : g->state[k];
     }
 }

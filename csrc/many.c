@@ -358,6 +358,7 @@ static void set_aside(many *s, const cbp_lanes *g, size_t lane, cbp_lanes *done)
     }
     done->loss[to] = g->loss[lane];
     done->squares[to] = g->squares[lane];
+    done->predicted[to] = g->predicted[lane];
     done->iterations[to] = g->iterations[lane];
     done->state[to] = CBP_LANE_DONE;
     if (s->waiting == CBP_LANES) {
@@ -404,11 +405,11 @@ static void tell(many *s)
 static void fit_in_lanes(many *s, cbp_lanes *g, cbp_lanes *done)
 {
     size_t running = 0;
+    /* lanes that stay idle carry zeros, so that they hold up nobody */
+    memset(g->x, 0, (size_t)(g->trial - g->x) * sizeof *g->x);
     if (s->shares_x) {
         load_shared(s, g);
     }
-    /* lanes that stay idle carry zeros, so that they hold up nobody */
-    memset(g->y, 0, (size_t)(g->trial - g->y) * sizeof *g->y);
     memset(g->bend, 0, (size_t)(g->work - g->bend) * sizeof *g->bend);
     memset(g->trial, 0, 2 * g->layers * CBP_LANES * sizeof *g->trial);
     for (size_t k = 0; k < CBP_LANES; k++) {

@@ -17,6 +17,7 @@ from .errors import CBackpropError
 from .fitting import ends_of
 from .many import (
     CONVERGED,
+    NOT_IDENTIFIED,
     Found,
     Job,
     code_of,
@@ -160,7 +161,7 @@ class ManySearch:
         fits.residual_sd[block] = found.deviations(job)
         fits.df[block] = found.df
         fits.codes[block] = found.codes
-        fits.converged[block] = found.codes == CONVERGED
+        fits.converged[block] = np.isin(found.codes, (CONVERGED, NOT_IDENTIFIED))
         fits.n_iterations[block] = found.iterations
         for name, value, error in zip(names, values, errors, strict=True):
             fits.params[name][block] = value

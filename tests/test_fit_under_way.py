@@ -141,6 +141,7 @@ FOREVER: dict[str, tuple[cbp.Chain, int, dict[str, Any]]] = {
 
 
 @pytest.mark.thread_unsafe(reason="Ctrl-C is the process's")
+@pytest.mark.native
 @pytest.mark.usefixtures("_ctrl_c")
 @pytest.mark.parametrize("name", FOREVER)
 def test_ctrl_c_ends_a_fit(name: str) -> None:
@@ -150,6 +151,7 @@ def test_ctrl_c_ends_a_fit(name: str) -> None:
 
 
 @pytest.mark.thread_unsafe(reason="Ctrl-C is the process's")
+@pytest.mark.native
 @pytest.mark.usefixtures("_ctrl_c")
 @pytest.mark.parametrize("covariance", ["gauss-newton", "hessian"])
 def test_ctrl_c_is_heard_while_the_covariance_is_computed(covariance: Any) -> None:

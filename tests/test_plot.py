@@ -60,6 +60,7 @@ each_picture = pytest.mark.parametrize("draw", CALLS.values(), ids=CALLS)
 # ---- all of them -------------------------------------------------------------------------------
 
 
+@pytest.mark.thread_unsafe(reason="pyplot's figures are everybody's")
 @each_picture
 def test_a_new_figure_or_the_axes_given(draw: Any) -> None:
     new = draw(network_1())

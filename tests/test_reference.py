@@ -183,6 +183,7 @@ def test_nan_stays(name: str) -> None:
     assert math.isnan(slope(NAN))
 
 
+@pytest.mark.thread_unsafe(reason="mpmath's precision is the process's")
 @pytest.mark.parametrize("loss", reference.LOSSES)
 @pytest.mark.parametrize("layers", [1, 2, 5])
 def test_gradient_against_differences(loss: str, layers: int) -> None:

@@ -75,6 +75,7 @@ def _ctrl_c() -> Iterator[None]:
 
 
 @pytest.mark.thread_unsafe(reason="Ctrl-C is the process's")
+@pytest.mark.native
 @pytest.mark.usefixtures("_ctrl_c")
 @pytest.mark.parametrize("name", CALLS)
 def test_ctrl_c_is_heard(name: str) -> None:

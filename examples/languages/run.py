@@ -387,7 +387,7 @@ def agrees(seen: Comparison, *, fused: bool) -> bool:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).split("\n", maxsplit=1)[0])
     parser.add_argument("languages", nargs="*", metavar="LANGUAGE", help=", ".join(LANGUAGES))
     parser.add_argument("--strict", action="store_true", help="a missing tool is an error")
     given = parser.parse_args()

@@ -122,7 +122,7 @@ def sizes(elf: Path) -> tuple[int, int]:
 def stack(to: Path, functions: tuple[str, ...]) -> int:
     """Return the deepest stack of some functions, without the compiler's library's."""
     usage = "".join(path.read_text() for path in to.glob("*.su"))
-    return max(int(re.search(rf":{name}\t(\d+)", usage)[1]) for name in functions)
+    return max(int(re.findall(rf":{name}\t(\d+)", usage)[0]) for name in functions)
 
 
 def main() -> int:

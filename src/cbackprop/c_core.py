@@ -63,8 +63,9 @@ def low_level_callable(chain: Chain) -> Any:
     Examples
     --------
     >>> from scipy.integrate import quad
-    >>> chain = _core.Chain([1.0], [0.0], "sigmoid")
-    >>> round(quad(low_level_callable(chain), -1, 1)[0], 9)
+    >>> import cbackprop as cbp
+    >>> chain = cbp.Chain([1.0], [0.0], "sigmoid")
+    >>> round(quad(cbp.low_level_callable(chain), -1, 1)[0], 9)
     1.0
     """
     try:

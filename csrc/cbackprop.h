@@ -329,6 +329,16 @@ CBP_API int cbp_fit_covariance(const cbp_real *params, const unsigned char *acti
                                const cbp_real *hessian, cbp_real *work, cbp_real *variance, cbp_real *covariance,
                                unsigned char *determined);
 
+/* A pass of Levenberg-Marquardt over some of the examples, for fits whose examples are in several places. Adds to the
+ * upper triangle[free + 1][free + 1] the rows [J residual] of these
+ * examples: its transpose times itself grows by theirs. J has a column for each parameter that is not frozen, and rows are
+ * weighted as cbp_fit_lm does. Adds to sums[4] the vector [sum weight, sum weight E, examples of positive weight,
+ * sum weight y^2 (log loss: sum weight)], and to lost[4] as cbp_gradient_sums. Start all at 0. `work` holds
+ * cbp_fit_work_len(layers, free) numbers. Fails as cbp_gradient_sums. */
+CBP_API int cbp_fit_shard(const cbp_real *params, const unsigned char *activations, const unsigned char *frozen,
+                          const cbp_real *x, const cbp_real *y, const cbp_real *weight, size_t layers, size_t n,
+                          int loss, cbp_real scale, cbp_real *work, cbp_real *triangle, cbp_real *sums, cbp_real *lost);
+
 /* ---- many chains ----------------------------------------------------------------------------------------------- */
 /* m chains of one kind, params[m][2L], each with n inputs of its own, x[m][n], or with the same ones, x[n], if `shares_x`
  * is not 0. Results are those of the single calls, bit by bit. */
@@ -364,7 +374,7 @@ typedef struct cbp_fits {
     cbp_real *variance;        /* [m], s^2 as cbp_fit_covariance has it */
     cbp_real *left_over;       /* [m], degrees of freedom: examples less parameters that were fitted */
     cbp_real *errors;          /* [m][2L], standard errors: 0 of what does not move, infinite of what is undetermined */
-    cbp_real *covariance;      /* [m][2L][2L] or null */
+    cbp_real *covariance;      /* [m][free (free + 1) / 2] or null: the lower triangle, row by row, of the free ones */
     unsigned char *determined; /* [m][2L], each of enum cbp_determined */
 } cbp_fits;
 

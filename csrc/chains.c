@@ -7,7 +7,7 @@ typedef int (*mapping)(const cbp_real *params, const unsigned char *activations,
 static int map_all(mapping map, const cbp_real *params, const unsigned char *activations, const cbp_real *in,
                    size_t layers, size_t n, size_t m, int shares_in, cbp_real *out)
 {
-    int status = CBP_OK;
+    int status = m > 0 && (!params || !in || !out) ? CBP_ERROR_NULL : CBP_OK;
     for (size_t i = 0; status == CBP_OK && i < m; i++) {
         status = map(params + i * 2 * layers, activations, shares_in ? in : in + i * n, layers, n, out + i * n);
     }
@@ -30,7 +30,7 @@ int cbp_slope_many(const cbp_real *params, const unsigned char *activations, con
 static int inverse_or_nan(const cbp_real *params, const unsigned char *activations, const cbp_real *y, size_t layers,
                           size_t n, cbp_real *out)
 {
-    for (size_t l = 0; params && l < layers; l++) {
+    for (size_t l = 0; l < layers; l++) {
         if (params[2 * l] == 0) {
             for (size_t i = 0; i < n; i++) {
                 out[i] = (cbp_real)NAN;
@@ -51,7 +51,7 @@ int cbp_gradient_many(const cbp_real *params, const unsigned char *activations, 
                       const cbp_real *weight, size_t layers, size_t n, size_t m, int shares_x, int loss, cbp_real scale,
                       cbp_real *work, cbp_real *mean, cbp_real *gradient)
 {
-    int status = mean ? CBP_OK : CBP_ERROR_NULL;
+    int status = m > 0 && (!params || !x || !y || !mean) ? CBP_ERROR_NULL : CBP_OK;
     for (size_t i = 0; status == CBP_OK && i < m; i++) {
         const cbp_real *own_params = params + i * 2 * layers, *own_x = shares_x ? x : x + i * n, *own_y = y + i * n;
         status = gradient ? cbp_gradient(own_params, activations, own_x, own_y, weight, layers, n, loss, scale, work,

@@ -597,10 +597,10 @@ static void add_moments(const cbp_lanes *g, const cbp_real *features, int is_cen
         const cbp_real *CBP_RESTRICT f = features + i, *CBP_RESTRICT y = g->y + i, *CBP_RESTRICT weight = g->weight + i;
         CBP_EACH_LANE
         {
-            const cbp_real part = cbp_times(weight[k], f[k]);
+            const cbp_real feature = weight[k] > 0 ? f[k] : 0, part = weight[k] * feature;
             m->fy[k] = CBP_FMA(part, y[k], m->fy[k]);
             m->f[k] += part;
-            m->ff[k] += part * f[k];
+            m->ff[k] += part * feature;
         }
     }
     CBP_EACH_LANE

@@ -26,6 +26,7 @@ typedef struct many {
     const cbp_fits *fits;
     size_t free, skipped;   /* parameters; leading layers that are frozen */
     int shares_x;           /* the lanes' inputs stand there, for all chains */
+    int stops;              /* the progress function has said so */
     load loads[CBP_LANES];  /* what the lanes carry */
     load done[CBP_LANES];   /* what those did that wait to be finished together */
     size_t waiting;
@@ -36,9 +37,14 @@ typedef struct many {
 
 /* ---- memory ---------------------------------------------------------------------------------------------------- */
 
+static size_t triangle_len(size_t size)
+{
+    return size * (size + 1) / 2;
+}
+
 static size_t packed_len(size_t free)
 {
-    return (free + 1) * (free + 2) / 2 * CBP_LANES;
+    return triangle_len(free + 1) * CBP_LANES;
 }
 
 static size_t lanes_len(size_t layers, size_t free, size_t n)
@@ -103,8 +109,8 @@ static void set_errors(const many *s, size_t chain, cbp_real error)
     for (size_t k = 0; k < 2 * s->kind.layers; k++) {
         s->fits->errors[chain * 2 * s->kind.layers + k] = error;
     }
-    for (size_t k = 0; s->fits->covariance && k < 4 * s->kind.layers * s->kind.layers; k++) {
-        s->fits->covariance[chain * 4 * s->kind.layers * s->kind.layers + k] = error;
+    for (size_t k = 0; s->fits->covariance && k < triangle_len(s->free); k++) {
+        s->fits->covariance[chain * triangle_len(s->free) + k] = error;
     }
 }
 
@@ -120,7 +126,7 @@ static void give_up(const many *s, size_t chain, int status)
 }
 
 /* The careful fit, of the examples that are not missing. */
-static void fit_one(const many *s, size_t chain)
+static void fit_one(many *s, size_t chain)
 {
     const cbp_real *x = s->x + chain * s->x_step, *y = s->y + chain * s->n;
     const cbp_real *weight = s->weight ? s->weight + chain * s->weight_step : NULL;
@@ -128,9 +134,12 @@ static void fit_one(const many *s, size_t chain)
     cbp_fit one = s->kind;
     cbp_fit_options options = *s->kind.options;
     cbp_fit_info info;
-    cbp_real *covariance = s->fits->covariance ? s->fits->covariance + chain * all * all : s->covariance;
     unsigned char *determined = s->fits->determined + chain * all;
     cbp_real total = 0, count = 0;
+    if (s->stops) {
+        give_up(s, chain, CBP_STOPPED);
+        return;
+    }
     one.n = 0;
     for (size_t i = 0; i < s->n; i++) {
         if (y[i] == y[i]) {
@@ -148,21 +157,30 @@ static void fit_one(const many *s, size_t chain)
     if (status == CBP_OK) {
         status = cbp_fit_covariance(params_of(s, chain), one.activations, one.frozen, one.lower, one.upper, s->one_x,
                                     s->one_y, one.weight, one.layers, one.n, one.criterion.loss, one.criterion.scale,
-                                    NULL, s->careful, &s->fits->variance[chain], covariance, determined);
+                                    NULL, s->careful, &s->fits->variance[chain], s->covariance, determined);
     }
     if (status != CBP_OK) {
         give_up(s, chain, status == CBP_ERROR_EMPTY ? CBP_ERROR_FEW_EXAMPLES : status);
         return;
     }
-    s->fits->status[chain] = info.outcome;
+    s->stops = info.outcome == CBP_STOPPED;
+    s->fits->status[chain] = (int)info.outcome;
     s->fits->iterations[chain] = info.iterations;
     s->fits->loss[chain] = info.loss;
     s->fits->weight[chain] = total;
     for (size_t k = 0; k < all; k++) {
         count -= determined[k] == CBP_DETERMINED || determined[k] == CBP_UNDETERMINED;
-        s->fits->errors[chain * all + k] = cbp_root(covariance[k * all + k]);
+        s->fits->errors[chain * all + k] = cbp_root(s->covariance[k * all + k]);
     }
     s->fits->left_over[chain] = count;
+    cbp_real *covariance = s->fits->covariance ? s->fits->covariance + chain * triangle_len(s->free) : NULL;
+    for (size_t row = 0; covariance && row < all; row++) {
+        for (size_t column = 0; cbp_is_free(one.frozen, row) && column <= row; column++) {
+            if (cbp_is_free(one.frozen, column)) {
+                *covariance++ = s->covariance[row * all + column];
+            }
+        }
+    }
 }
 
 /* ---- lanes ------------------------------------------------------------------------------------------------------ */
@@ -263,7 +281,7 @@ static void refill(many *s, cbp_lanes *g, size_t lane)
     g->state[lane] = CBP_LANE_IDLE;
     while (s->next < s->chains && g->state[lane] == CBP_LANE_IDLE) {
         const size_t chain = s->next++;
-        if (!load_lane(s, g, lane, chain)) {
+        if (s->stops || !load_lane(s, g, lane, chain)) {
             fit_one(s, chain);
         }
     }
@@ -297,19 +315,15 @@ static void store(const many *s, const cbp_lanes *g, size_t lane)
     s->fits->weight[chain] = s->done[lane].total;
     s->fits->variance[chain] = variance;
     s->fits->left_over[chain] = left_over;
-    set_errors(s, chain, 0);
+    cbp_real *covariance = s->fits->covariance ? s->fits->covariance + chain * triangle_len(free) : NULL;
+    memset(errors, 0, all * sizeof *errors);
     for (size_t j = 0; j < free; j++) {
-        const size_t row = first + g->places[j];
-        const cbp_real *inverse = g->trial_normal + j * (j + 1) / 2 * CBP_LANES + lane;
-        if (determined[row] != CBP_DETERMINED) {
-            continue;
-        }
-        errors[row] = cbp_root(factor * inverse[j * CBP_LANES]);
-        for (size_t i = 0; s->fits->covariance && i <= j; i++) {
-            const size_t column = first + g->places[i];
-            const cbp_real entry = determined[column] == CBP_DETERMINED ? factor * inverse[i * CBP_LANES] : 0;
-            s->fits->covariance[(chain * all + row) * all + column] = entry;
-            s->fits->covariance[(chain * all + column) * all + row] = entry;
+        const cbp_real *inverse = g->trial_normal + triangle_len(j) * CBP_LANES + lane;
+        const int is_fixed = determined[first + g->places[j]] != CBP_DETERMINED;
+        errors[first + g->places[j]] = is_fixed ? 0 : cbp_root(factor * inverse[j * CBP_LANES]);
+        for (size_t i = 0; covariance && i <= j; i++) {
+            const int are_fixed = is_fixed || determined[first + g->places[i]] != CBP_DETERMINED;
+            *covariance++ = are_fixed ? 0 : factor * inverse[i * CBP_LANES];
         }
     }
 }
@@ -380,10 +394,11 @@ static void load_shared(const many *s, cbp_lanes *g)
 }
 
 /* Which progress the caller hears of: how many chains have been taken up. */
-static int is_stopped(const many *s)
+static void tell(many *s)
 {
     const cbp_fit_info info = {CBP_RUNNING, s->next, s->next, (cbp_real)NAN, (cbp_real)NAN, s->fits->params};
-    return s->kind.options->progress && s->kind.options->progress(s->kind.options->user, &info);
+    const cbp_fit_options *options = s->kind.options;
+    s->stops = s->stops || (options->progress && options->progress(options->user, &info));
 }
 
 static void fit_in_lanes(many *s, cbp_lanes *g, cbp_lanes *done)
@@ -404,19 +419,16 @@ static void fit_in_lanes(many *s, cbp_lanes *g, cbp_lanes *done)
     }
     while (running > 0) {
         cbp_kernels_now()->fit_lanes(g);
-        const int stops = is_stopped(s);
+        tell(s);
         for (size_t k = 0; k < CBP_LANES; k++) {
             if (g->state[k] == CBP_LANE_DONE) {
                 set_aside(s, g, k, done);
             } else if (g->state[k] == CBP_LANE_HANDED) {
                 fit_one(s, s->loads[k].chain);
-            } else if (stops && g->state[k] == CBP_LANE_RUNNING) {
+            } else if (s->stops && g->state[k] == CBP_LANE_RUNNING) {
                 give_up(s, s->loads[k].chain, CBP_STOPPED);
             } else {
                 continue;
-            }
-            for (; stops && s->next < s->chains; s->next++) {
-                give_up(s, s->next, CBP_STOPPED);
             }
             refill(s, g, k);
             running -= g->state[k] == CBP_LANE_IDLE;
@@ -430,7 +442,7 @@ static void fit_in_lanes(many *s, cbp_lanes *g, cbp_lanes *done)
 static int check(const many *s)
 {
     const cbp_fits *fits = s->fits;
-    if (!fits || !fits->params || !fits->status || !fits->iterations || !fits->loss || !fits->weight || !fits->variance ||
+    if (!fits->status || !fits->iterations || !fits->loss || !fits->weight || !fits->variance ||
         !fits->left_over || !fits->errors || !fits->determined || (s->n > 0 && s->chains > 0 && (!s->x || !s->y))) {
         return CBP_ERROR_NULL;
     }
@@ -441,7 +453,7 @@ static int check(const many *s)
     kind.x = kind.y = &example;
     kind.n = 1;
     kind.info = &info;
-    for (size_t k = 0; kind.layers <= CBP_MOST_LAYERS && k < 2 * kind.layers; k++) {
+    for (size_t k = 0; k < 2 * kind.layers; k++) {
         s->careful[k] = cbp_bounded(&kind, k, 0);
     }
     return cbp_fit_check(&kind, s->careful);
@@ -456,8 +468,12 @@ int cbp_fit_many(const unsigned char *activations, const unsigned char *frozen, 
     many s = {.kind = {activations, frozen, lower, upper, NULL, NULL, NULL, layers, 0, criterion, options, NULL},
               .x = x, .y = y, .weight = weight, .n = n, .x_step = x_step, .weight_step = weight_step, .chains = chains,
               .fits = fits};
-    if (!work || !activations || !options) {
+    if (!work || !options || !fits) {
         return CBP_ERROR_NULL;
+    }
+    int status = cbp_check_chain(&(cbp_chain){fits->params, activations, layers});
+    if (status != CBP_OK) {
+        return status;
     }
     s.free = cbp_count_free(frozen, layers);
     while (s.skipped + 1 < layers && !cbp_is_free(frozen, 2 * s.skipped) && !cbp_is_free(frozen, 2 * s.skipped + 1)) {
@@ -467,7 +483,8 @@ int cbp_fit_many(const unsigned char *activations, const unsigned char *frozen, 
     size_t *places = (size_t *)(void *)cbp_taken(&work, places_len(s.free));
     cbp_lanes g = {.activations = activations + s.skipped, .frozen = frozen ? frozen + 2 * s.skipped : NULL,
                    .layers = layers - s.skipped, .free = s.free, .n = n, .criterion = criterion,
-                   .tolerance = options->tolerance, .patience = PATIENCE};
+                   .tolerance = options->tolerance,
+                   .patience = (cbp_real)(options->max_iterations < PATIENCE ? options->max_iterations : PATIENCE)};
     cbp_lanes done = g;
     const int in_lanes = n < MOST_IN_LANES && options->restarts == 0;
     if (in_lanes) {
@@ -481,7 +498,7 @@ int cbp_fit_many(const unsigned char *activations, const unsigned char *frozen, 
     s.covariance = cbp_taken(&work, 4 * layers * layers);
     cbp_real *low = cbp_taken(&work, s.free), *high = cbp_taken(&work, s.free);
     s.careful = work;
-    const int status = check(&s);
+    status = check(&s);
     if (status != CBP_OK) {
         return status;
     }
@@ -499,13 +516,9 @@ int cbp_fit_many(const unsigned char *activations, const unsigned char *frozen, 
         s.shares_x = share_inputs(&s);
         fit_in_lanes(&s, &g, &done);
     }
-    for (int stops = 0; s.next < chains; s.next++) {
-        if (stops) {
-            give_up(&s, s.next, CBP_STOPPED);
-        } else {
-            fit_one(&s, s.next);
-            stops = is_stopped(&s);
-        }
+    for (; s.next < chains; s.next++) {
+        fit_one(&s, s.next);
+        tell(&s);
     }
     return CBP_OK;
 }

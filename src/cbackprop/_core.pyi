@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import disjoint_base
 
 from .fitting import Objective
+from .many import Found
 from .trace import Trace
 
 _Loss: TypeAlias = Literal["squared", "log", "huber", "soft_l1", "cauchy"]
@@ -229,3 +230,58 @@ def fit_covariance(
     scale: float,
     hessian: _Vector | None,
 ) -> tuple[float, _Vector, bytes]: ...
+def gradient_sums(
+    net: Chain,
+    x: ArrayLike,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None,
+    loss: str,
+    loss_scale: float,
+) -> _Vector: ...
+def fit_shard(
+    net: Chain,
+    x: ArrayLike,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None,
+    loss: str,
+    loss_scale: float,
+) -> tuple[_Vector, _Vector]: ...
+def merge_sums(shards: Sequence[_Vector]) -> _Vector: ...
+def mean_of_sums(sums: _Vector) -> _Vector: ...
+def forward_many(params: _Vector, kind: Chain, x: ArrayLike) -> _Vector: ...
+def slope_many(params: _Vector, kind: Chain, x: ArrayLike) -> _Vector: ...
+def inverse_many(params: _Vector, kind: Chain, y: ArrayLike) -> _Vector: ...
+def gradient_many(
+    params: _Vector,
+    kind: Chain,
+    x: _Vector,
+    y: _Vector,
+    weight: _Vector | None,
+    loss: int,
+    scale: float,
+    gradient: _Vector | None,
+) -> _Vector: ...
+def choose_starts(
+    kind: Chain,
+    x: _Vector,
+    y: _Vector,
+    weight: _Vector | None,
+    lower: _Vector | None,
+    upper: _Vector | None,
+    candidates: _Vector,
+    params: _Vector,
+) -> None: ...
+def fit_block(
+    kind: Chain,
+    x: _Vector,
+    y: _Vector,
+    weight: _Vector | None,
+    lower: _Vector | None,
+    upper: _Vector | None,
+    loss: int,
+    scale: float,
+    max_iterations: int,
+    tolerance: float,
+    stop: bytearray,
+    fits: Found,
+) -> int: ...

@@ -158,3 +158,74 @@ def fit_covariance(Chain net not None, x, y, sample_weight, lower, upper, int lo
         PyMem_RawFree(work)
         close_examples(&examples)
     return variance, answer, bytes(determined)
+
+
+# ---- examples in several places ----
+
+
+def gradient_sums(Chain net not None, x, y, sample_weight, loss, loss_scale):
+    """What some examples add to the averaged loss and gradient: (2, 2L + 2).
+
+    The sums [weight, weight E, weight dE/dparams ...], and below them what rounding lost.
+    """
+    cdef double scale
+    cdef int code = loss_code(loss, loss_scale, &scale)
+    cdef size_t len = 2 * net.size + 2
+    cdef Examples examples
+    answer = np.zeros(2 * len + cbp_work_len(net.size, 2))
+    open_examples(x, y, sample_weight, &examples)
+    try:
+        check_examples(net.add_up(&examples, code, scale, memory_of(answer), len), y, sample_weight)
+    finally:
+        close_examples(&examples)
+    return answer[:2 * len].reshape(2, len).copy()
+
+
+def fit_shard(Chain net not None, x, y, sample_weight, loss, loss_scale):
+    """What some examples add to a pass of a fit.
+
+    The triangle (free + 1, free + 1), and (2, 4): the sums [weight, weight E, examples of positive
+    weight, weight y^2], and below them what rounding lost.
+    """
+    cdef double scale
+    cdef int code = loss_code(loss, loss_scale, &scale)
+    cdef size_t free = 2 * net.size - len(net.frozen)
+    cdef Examples examples
+    cdef int status
+    triangle, sums = np.zeros((free + 1, free + 1)), np.zeros((2, 4))
+    cdef double *rows = memory_of(triangle)
+    cdef double *total = memory_of(sums)
+    cdef double *work = NULL
+    open_examples(x, y, sample_weight, &examples)
+    try:
+        work = new_numbers(cbp_fit_work_len(net.size, free))
+        with nogil:
+            status = cbp_fit_shard(net.values, net.codes, net.held, examples.x.at, examples.y.at,
+                                   examples.weight.at, net.size, examples.x.count, code, scale,
+                                   work, rows, total, total + 4)
+        check_examples(status, y, sample_weight)
+    finally:
+        PyMem_RawFree(work)
+        close_examples(&examples)
+    return triangle, sums
+
+
+def merge_sums(shards):
+    """Add up the sums of several places, each (2, len), in the order given."""
+    total = np.zeros_like(shards[0])
+    cdef size_t len = total.shape[1]
+    cdef double *sums = memory_of(total)
+    cdef const double *of_shard
+    for shard in shards:
+        of_shard = memory_of_const(shard)
+        cbp_sums_merge(of_shard, of_shard + len, len, sums, sums + len)
+    return total
+
+
+def mean_of_sums(sums):
+    """The averages of merged sums (2, len): those after the first over the first."""
+    cdef size_t len = sums.shape[1]
+    cdef const double *total = memory_of_const(sums)
+    mean = empty(len - 1)
+    check(cbp_sums_mean(total, total + len, len, memory_of(mean)))
+    return mean

@@ -189,7 +189,7 @@ def fit_block(Chain kind not None, x, y, weight, lower, upper, int loss, double 
     found.variance = memory_of(fits.variance)
     found.left_over = memory_of(fits.df)
     found.errors = memory_of(fits.stderr)
-    found.covariance = memory_of(fits.covariance) if fits.covariance is not None else NULL
+    found.covariance = memory_of(fits.triangles) if fits.triangles.size > 0 else NULL
     found.determined = <unsigned char *> memory_of(fits.determined)
     cbp_fit_defaults(&options)
     options.loss = loss

@@ -170,6 +170,10 @@ cdef extern from "cbackprop.h" nogil:
                            const cbp_real *weight, size_t layers, size_t n, int loss,
                            cbp_real scale, const cbp_real *hessian, cbp_real *work, cbp_real *variance,
                            cbp_real *covariance, unsigned char *determined)
+    int cbp_fit_shard(const cbp_real *params, const unsigned char *activations,
+                      const unsigned char *frozen, const cbp_real *x, const cbp_real *y,
+                      const cbp_real *weight, size_t layers, size_t n, int loss, cbp_real scale,
+                      cbp_real *work, cbp_real *triangle, cbp_real *sums, cbp_real *lost)
     int cbp_forward_many(const cbp_real *params, const unsigned char *activations,
                          const cbp_real *x, size_t layers, size_t n, size_t m, int shares_x,
                          cbp_real *out)

@@ -35,11 +35,6 @@ class ChainArray:
     frozen : sequence of str, default ()
         As for `Chain`.
 
-    Attributes
-    ----------
-    params : ndarray, shape (m, 2L)
-        The chains' own memory, writable.
-
     Raises
     ------
     ShapeError
@@ -61,13 +56,18 @@ class ChainArray:
         activations: str | Iterable[str] = "sigmoid",
         frozen: str | Iterable[str] = (),
     ) -> None:
-        self.params = real_array(params, "params").copy()
-        if self.params.ndim != 2 or self.params.shape[1] == 0 or self.params.shape[1] % 2:
+        self._params = real_array(params, "params").copy()
+        if self._params.ndim != 2 or self._params.shape[1] == 0 or self._params.shape[1] % 2:
             raise ShapeError(
-                f"params: shape {self.params.shape}; expected (m, 2L), w and b of L layers each"
+                f"params: shape {self._params.shape}; expected (m, 2L), w and b of L layers each"
             )
-        layers = self.params.shape[1] // 2
+        layers = self._params.shape[1] // 2
         self._kind = Chain(np.ones(layers), np.zeros(layers), activations, frozen)
+
+    @property
+    def params(self) -> Vector:
+        """The chains' own memory, shape (m, 2L), writable."""
+        return self._params
 
     @property
     def layers(self) -> int:
@@ -83,6 +83,11 @@ class ChainArray:
     def frozen(self) -> tuple[str, ...]:
         """Names of the frozen parameters."""
         return self._kind.frozen
+
+    @property
+    def free(self) -> NDArray[np.bool_]:
+        """Which columns of params are not frozen, shape (2L,)."""
+        return self._kind.free
 
     @property
     def param_names(self) -> tuple[str, ...]:

@@ -8,20 +8,20 @@ import io
 import json
 import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._core import Chain, code_of_loss, no_such_name
-from .curve import Curve
+from ._core import code_of_loss
+from .cli_groups import fit_groups
+from .cli_model import assigned, curve_of, fitted_by, start_of, values_of
 from .curve_fit import CurveFit
 from .curves import CURVES
-from .errors import CBackpropError, ParameterError
+from .errors import ParameterError
 from .fitting import FitResult
-from .fitting import fit as fit_chain
 from .model_file import load, write_whole
 from .plot import import_matplotlib
 from .table import Table, read_table
@@ -101,10 +101,10 @@ def _run_fit(given: argparse.Namespace) -> int:
     weight = None if given.weight is None else table.numbers(given.weight)
     _check_options(given)
     if given.group is not None:
-        code = _fit_groups(given, table.texts(given.group), x, y, weight)
+        code = fit_groups(given, table.texts(given.group), x, y, weight)
         _say_left_out(x, y, weight)
         return code
-    fitted = _fitted(given, x, y, weight)
+    fitted = fitted_by(given, x, y, weight)
     _say_left_out(x, y, weight)
     picture = b"" if given.plot is None else _picture_of(fitted, given.plot, names)
     if given.out is not None:
@@ -133,9 +133,9 @@ def _check_options(given: argparse.Namespace) -> None:
     if given.loss is not None or given.loss_scale != 1.0:
         code_of_loss(given.loss or "huber", given.loss_scale)
     if given.curve is not None:
-        _curve(given.curve).check_names("--fixed", dict(map(_assigned, given.fixed)))
+        curve_of(given.curve).check_names("--fixed", dict(map(assigned, given.fixed)))
     else:
-        _start_of(given)
+        start_of(given)
 
 
 def _columns_of(table: Table, given: argparse.Namespace) -> tuple[str, str]:
@@ -158,80 +158,11 @@ def _columns_of(table: Table, given: argparse.Namespace) -> tuple[str, str]:
     return given.x or next(rest), given.y or next(rest)
 
 
-def _fitted(
-    given: argparse.Namespace, x: Vector, y: Vector, weight: Vector | None
-) -> CurveFit | FitResult:
-    options: dict[str, Any] = {
-        "sample_weight": weight,
-        "loss_scale": given.loss_scale,
-        "covariance": given.covariance,
-        "nan_policy": "omit",
-    }
-    if given.loss is not None:
-        options["loss"] = given.loss
-    if given.curve is not None:
-        return _curve(given.curve).fit(x, y, fixed=dict(map(_assigned, given.fixed)), **options)
-    return fit_chain(_start_of(given), x, y, **options)
-
-
-def _curve(name: str) -> Curve:
-    if name not in CURVES:
-        raise ParameterError(f"--curve: {name!r}; {no_such_name(name, tuple(CURVES))}")
-    return CURVES[name]
-
-
-def _assigned(text: str) -> tuple[str, float]:
-    name, _, value = text.partition("=")
-    try:
-        return name.strip(), float(value)
-    except ValueError:
-        raise ParameterError(f"--fixed: {text!r}; expected NAME=NUMBER") from None
-
-
-def _start_of(given: argparse.Namespace) -> Chain:
-    activations = [name.strip() for name in given.activations.split(",")]
-    params = [1.0, 0.0] * len(activations)
-    if given.start is not None:
-        try:
-            params = [float(text) for text in given.start.split(",")]
-        except ValueError:
-            raise ParameterError(f"--start: {given.start!r}; expected numbers") from None
-        if len(params) != 2 * len(activations):
-            raise ParameterError(
-                f"--start: {len(params)} numbers, expected {2 * len(activations)}: "
-                "a weight and a bias for each layer"
-            )
-    frozen: tuple[str, ...] = ()
-    net = Chain(params[::2], params[1::2], activations)
-    if given.free is not None:
-        free = [name.strip() for name in given.free.split(",")]
-        for name in free:
-            if name not in net.param_names:
-                raise ParameterError(
-                    f"--free: {name!r} is not a parameter; there are {', '.join(net.param_names)}"
-                )
-        frozen = tuple(name for name in net.param_names if name not in free)
-    return Chain(params[::2], params[1::2], activations, frozen)
-
-
-def _values(fitted: CurveFit | FitResult) -> Iterator[tuple[str, float, float]]:
-    """Name, estimate and standard error of each fitted parameter."""
-    if isinstance(fitted, CurveFit):
-        for name, value in fitted.params.items():
-            yield name, value, fitted.stderr[name]
-    else:
-        for name, value, error in zip(
-            fitted.chain.param_names, fitted.params, fitted.stderr, strict=True
-        ):
-            if name not in fitted.chain.frozen:
-                yield name, float(value), float(error)
-
-
 def _facts(fitted: CurveFit | FitResult) -> dict[str, Any]:
     """Give what JSON is to say; it has no infinity and no NaN, which become null."""
     facts: dict[str, Any] = {
-        "params": {name: _plain(value) for name, value, _ in _values(fitted)},
-        "stderr": {name: _plain(error) for name, _, error in _values(fitted)},
+        "params": {name: _plain(value) for name, value, _ in values_of(fitted)},
+        "stderr": {name: _plain(error) for name, _, error in values_of(fitted)},
         "rss": _plain(fitted.rss),
         "residual_sd": _plain(fitted.residual_sd),
         "df": fitted.df,
@@ -249,57 +180,6 @@ def _facts(fitted: CurveFit | FitResult) -> dict[str, Any]:
 
 def _plain(number: float) -> float | None:
     return number if math.isfinite(number) else None
-
-
-def _fit_groups(
-    given: argparse.Namespace,
-    groups: Sequence[str],
-    x: Vector,
-    y: Vector,
-    weight: Vector | None,
-) -> int:
-    """Fit each group by itself, and print a row for each as soon as it is done."""
-    rows: dict[str, list[int]] = {}
-    for i, group in enumerate(groups):
-        rows.setdefault(group, []).append(i)
-    names = _names_fitted(given)
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(
-        [given.group, *names, *(f"{n}_stderr" for n in names), "rss", "residual_sd", "status"]
-    )
-    failed = False
-    for done, (group, places) in enumerate(rows.items(), 1):
-        part = np.array(places)
-        try:
-            fitted = _fitted(given, x[part], y[part], None if weight is None else weight[part])
-        except CBackpropError as error:
-            failed = True
-            writer.writerow([group, *[""] * (2 * len(names) + 2), f"failed: {error}"])
-            continue
-        values = list(_values(fitted))
-        failed = failed or not fitted.converged
-        writer.writerow(
-            [
-                group,
-                *(repr(value) for _, value, _ in values),
-                *(repr(error) for _, _, error in values),
-                repr(fitted.rss),
-                repr(fitted.residual_sd),
-                fitted.status,
-            ]
-        )
-        if sys.stderr.isatty():
-            print(f"\r{done} of {len(rows)} groups", end="", file=sys.stderr)
-    if sys.stderr.isatty():
-        print(file=sys.stderr)
-    return 1 if failed else 0
-
-
-def _names_fitted(given: argparse.Namespace) -> Sequence[str]:
-    if given.curve is not None:
-        return _curve(given.curve).parameters
-    start = _start_of(given)
-    return [name for name in start.param_names if name not in start.frozen]
 
 
 def _picture_of(fitted: CurveFit | FitResult, path: str, names: tuple[str, str]) -> bytes:

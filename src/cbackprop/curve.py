@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from ._core import Chain, no_such_name
 from .curve_fit import CurveFit
 from .curve_search import Search
+from .dual import Dual
 from .errors import ParameterError, ShapeError
 from .fitting import ends_of, examples_of
 
@@ -57,8 +58,8 @@ class Form:
     frozen: tuple[str, ...]
     chain: Callable[..., Sequence[float]]
     """Natural parameters -> [w1, b1, ..., wL, bL]."""
-    natural: Callable[..., Sequence[complex]]
-    """[w1, b1, ..., wL, bL] -> natural parameters; analytic."""
+    natural: Callable[..., Sequence[Dual]]
+    """[w1, b1, ..., wL, bL] -> natural parameters, of numbers that carry their derivatives."""
     alone: Mapping[str, str]
     """Natural parameters that one parameter of the chain alone determines, and which."""
     starts: Callable[[Vector], Iterator[Sequence[float]]]
@@ -279,9 +280,7 @@ class Curve:
         if not able:
             raise ParameterError(f"fixed: {self.name} cannot hold {', '.join(fixed)} together")
         form = max(able, key=lambda form: sum(name in form.alone for name in bounds))
-        return Search(
-            self, form, *data, fixed, bounds, loss or self.loss, loss_scale, covariance
-        )
+        return Search(self, form, *data, fixed, bounds, loss or self.loss, loss_scale, covariance)
 
     # ---- arguments ----
 
@@ -298,6 +297,7 @@ class Curve:
                 )
 
     def check_domain(self, x: Vector) -> None:
+        """Raise ParameterError if an x lies outside the curve's domain."""
         low, high = self.domain
         wrong = np.flatnonzero(~((x >= low) & (x <= high)))
         if wrong.size:

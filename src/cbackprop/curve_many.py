@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["CurveFits"]
 
 Vector: TypeAlias = NDArray[np.float64]
-_BLOCK: Final = 1 << 11  # curves at a time, whose covariances stay in the processor's cache
+_BLOCK: Final = 1 << 12  # curves at a time, whose covariances stay in the processor's cache
 _START_NOT_FINITE: Final = code_of("start_not_finite")
 
 
@@ -148,12 +148,12 @@ class ManySearch:
         job, fits, names = self.job, self.fits, self.search.curve.parameters
         found = Found.room_for(job, block.stop - block.start, covariance=True)
         x, y, weights = job.rows(block)
-        _core.choose_starts(job.net, x, y, weights, *job.bounds, candidates, found.params)
+        _core.choose_starts(job.net, x, y, weights, job.lower, job.upper, candidates, found.params)
         job.fit(block, found)
         found.params[found.codes < 0] = math.nan
         with np.errstate(all="ignore"):
             given = self.chain_params(found)
-            values, errors = self.natural(given, found.covariance)
+            values, errors = self.natural(given, found.triangles)
         for k, column in enumerate(given):
             fits.chains.params[block, k] = column.value
         fits.rss[block] = found.squares(job, block)
@@ -170,9 +170,10 @@ class ManySearch:
 
     def chain_params(self, found: Found) -> list[Dual]:
         """Take the chain's parameters as variables, so turned that the names mean what they say."""
-        net, columns = self.job.net, found.params.T.copy()
+        net, columns = self.job.net, found.params.T
         given = [
-            Dual(columns[k], {k: 1.0} if is_free else {}) for k, is_free in enumerate(net.free)
+            Dual(columns[k].copy(), {k: 1.0}) if is_free else Dual(net.params[k], {})
+            for k, is_free in enumerate(net.free)
         ]
         mirror, names = self.search.form.mirror, net.param_names
         if mirror is not None:
@@ -185,16 +186,19 @@ class ManySearch:
                 given[names.index(name)] = given[names.index(name)] * signs
         return given
 
-    def natural(self, given: list[Dual], covariance: Vector) -> tuple[list[Vector], list[Vector]]:
+    def natural(self, given: list[Dual], triangles: Vector) -> tuple[list[Values], list[Values]]:
         """Natural parameters, and their standard errors by the delta method."""
-        values, errors = [], []
+        values: list[Values] = []
+        errors: list[Values] = []
+        row_of = {k: row for row, k in enumerate(np.flatnonzero(self.job.net.free).tolist())}
         for entry in self.search.form.natural(*given):
             variance: Values = 0.0
-            for k, slope in entry.slopes.items():
-                variance = variance + slope * slope * covariance[:, k, k]
-                for j, other in entry.slopes.items():
-                    if j < k:
-                        variance = variance + 2.0 * slope * other * covariance[:, j, k]
+            slopes = sorted(entry.slopes.items())
+            for count, (k, slope) in enumerate(slopes):
+                row = row_of[k] * (row_of[k] + 1) // 2
+                variance = variance + slope * slope * triangles[:, row + row_of[k]]
+                for j, other in slopes[:count]:
+                    variance = variance + 2.0 * slope * other * triangles[:, row + row_of[j]]
             values.append(entry.value)
             errors.append(np.sqrt(variance))
         return values, errors

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ._core import Chain
 from .curve_fit import CurveFit
+from .dual import Dual
 from .errors import ParameterError
 from .fitting import FitResult, ends_of, fit
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["Search"]
 
 Vector: TypeAlias = NDArray[np.float64]
-_STEP: Final = 1e-100  # of complex-step derivatives
 _CANDIDATES: Final = 4
 _SAMPLE: Final = 2000  # points that candidates are ranked on
 _MOST_STRIDES: Final = 50
@@ -221,28 +221,23 @@ class Search:
         taken = order[np.linspace(0, self.x.size - 1, _SAMPLE).astype(np.intp)]
         return self.x[taken], self.y[taken], None if self.weights is None else self.weights[taken]
 
-    def natural(self, params: Sequence[complex]) -> list[complex]:
-        """Natural parameters of the chain's; NaN where they do not exist."""
-        try:
-            with np.errstate(all="ignore"):
-                return [complex(value) for value in self.form.natural(*params)]
-        except ZeroDivisionError:
-            return [complex(math.nan)] * len(self.curve.parameters)
+    def natural(self, found: FitResult) -> list[Dual]:
+        """Natural parameters of a fit, with their derivatives by the chain's."""
+        given = (Dual(value, {k: 1.0}) for k, value in enumerate(found.params))
+        with np.errstate(all="ignore"):
+            return list(self.form.natural(*given))
 
     def natural_values(self, found: FitResult) -> Vector:
         """Natural parameters of a fit."""
-        return np.array([value.real for value in self.natural(found.params.tolist())])
+        return np.array([entry.value for entry in self.natural(found)])
 
     def report(self, found: FitResult) -> CurveFit:
         """Natural parameters and their covariance."""
-        params = found.params.tolist()
-        names = self.curve.parameters
-        natural = self.natural_values(found)
-        slopes = np.empty((len(names), len(params)))
-        for k in range(len(params)):
-            stepped: list[complex] = list(params)
-            stepped[k] += _STEP * 1j
-            slopes[:, k] = [value.imag / _STEP for value in self.natural(stepped)]
+        names, entries = self.curve.parameters, self.natural(found)
+        natural = np.array([entry.value for entry in entries])
+        slopes = np.array(
+            [[entry.slopes.get(k, 0.0) for k in range(found.params.size)] for entry in entries]
+        )
         unknown = ~found.identified
         known = found.covariance.copy()
         known[unknown, :] = known[:, unknown] = 0.0

@@ -33,7 +33,7 @@ _CURVATURES: Final = MappingProxyType({"gauss-newton": 0, "hessian": 1})
 _NAN_POLICIES: Final = MappingProxyType({"raise": 0, "omit": 1})
 _MOST: Final = 2**31  # of iterations, restarts and examples in a batch
 # enum cbp_outcome: how a fit ended, as `FitResult.status` and in words.
-_OUTCOMES: Final = MappingProxyType(
+OUTCOMES: Final = MappingProxyType(
     {
         1: ("converged", "converged"),
         2: ("max_iterations", "not converged: max_iterations were not enough"),
@@ -395,7 +395,7 @@ def _result(
     if sample_weight is not None:
         weights = np.asarray(sample_weight, dtype=np.float64)
         weight, counted = float(weights.sum()), int(np.count_nonzero(weights))
-    status, message = _OUTCOMES[outcome]
+    status, message = OUTCOMES[outcome]
     if has_minimum:
         hessian = None
         if exact:

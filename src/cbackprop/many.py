@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import _core
 from ._core import LOSSES, Chain, real_array
 from .chain_array import ChainArray, data_of
-from .errors import InputTypeError, ParameterError, ShapeError, from_status
+from .errors import InputTypeError, ShapeError, from_status
 from .fitting import Bounds, bound_arrays, count_of, number_of
 
 if TYPE_CHECKING:
@@ -61,8 +61,9 @@ class FitManyResult:
     stderr : ndarray, shape (m, 2L)
         Standard errors: 0 for what is frozen or held at a bound, infinite for what the data do not
         identify.
-    covariance : ndarray, shape (m, 2L, 2L), or None
-        If it was asked for.
+    triangles : ndarray, shape (m, k (k + 1) / 2)
+        Lower triangles, row by row, of the covariance matrices of the k free parameters; of shape
+        (m, 0) if they were not asked for.
     identified : ndarray of bool, shape (m, 2L)
         False for parameters that the data do not fix.
     codes : ndarray of int, shape (m,)
@@ -76,7 +77,7 @@ class FitManyResult:
     residual_sd: Vector
     df: Vector
     stderr: Vector
-    covariance: Vector | None
+    triangles: Vector
     identified: NDArray[np.bool_]
     codes: NDArray[np.int32]
     n_iterations: NDArray[np.uintp]
@@ -87,9 +88,23 @@ class FitManyResult:
         return self.chains.params
 
     @property
+    def covariance(self) -> Vector | None:
+        """The covariance matrices, shape (m, 2L, 2L), as in `FitResult`; None without."""
+        if self.triangles.shape[1] == 0:
+            return None
+        free = np.flatnonzero(self.chains.free)
+        rows, columns = np.tril_indices(len(free))
+        width = self.params.shape[1]
+        matrices = np.zeros((len(self), width, width))
+        matrices[:, free[rows], free[columns]] = self.triangles
+        matrices[:, free[columns], free[rows]] = self.triangles
+        matrices[np.isnan(self.loss)] = math.nan
+        return matrices
+
+    @property
     def converged(self) -> NDArray[np.bool_]:
         """Whether a minimum has been reached, shape (m,)."""
-        return (self.codes == CONVERGED) | (self.codes == NOT_IDENTIFIED)
+        return np.isin(self.codes, (CONVERGED, NOT_IDENTIFIED))
 
     @property
     def status(self) -> NDArray[np.str_]:
@@ -113,7 +128,7 @@ class FitManyResult:
 
 
 def code_of(status: str) -> int:
-    """Number of a status in words."""
+    """Find the number of a status in words."""
     return next(code for code, name in STATUSES.items() if name == status)
 
 
@@ -217,7 +232,7 @@ def fit_many(
         found.deviations(job),
         found.df,
         found.stderr,
-        found.covariance,
+        found.triangles,
         found.identified,
         found.codes,
         found.iterations,
@@ -237,7 +252,8 @@ class Job:
     weights: Vector | None
     loss: int
     loss_scale: float
-    bounds: tuple[Vector, Vector] | tuple[None, None]
+    lower: Vector | None
+    upper: Vector | None
     max_iterations: int
     tolerance: float
     stop: bytearray = field(default_factory=lambda: bytearray(1))
@@ -265,6 +281,7 @@ class Job:
                 f"sample_weight: shape {weights.shape}, expected {targets.shape[1:]} for all "
                 f"chains or {targets.shape} as y"
             )
+        lower, upper = (None, None) if bounds is None else bound_arrays(net, bounds)
         return cls(
             net,
             inputs,
@@ -272,7 +289,8 @@ class Job:
             weights,
             _core.code_of_loss(loss, loss_scale),
             loss_scale,
-            (None, None) if bounds is None else bound_arrays(net, bounds),
+            lower,
+            upper,
             count_of("max_iterations", max_iterations, 2000),
             number_of("tolerance", 1e-10 if tolerance is None else tolerance, 0.0, math.inf),
         )
@@ -290,7 +308,8 @@ class Job:
         status = _core.fit_block(
             self.net,
             *self.rows(block),
-            *self.bounds,
+            self.lower,
+            self.upper,
             self.loss,
             self.loss_scale,
             self.max_iterations,
@@ -300,8 +319,9 @@ class Job:
         )
         if status:
             raise from_status(status, _core.status_text(status))
-        lost = (found.codes == CONVERGED) & ~found.identified.all(axis=1)
-        found.codes[lost] = NOT_IDENTIFIED
+        if (found.determined == _UNDETERMINED).any():
+            lost = (found.codes == CONVERGED) & ~found.identified.all(axis=1)
+            found.codes[lost] = NOT_IDENTIFIED
 
 
 class Found(NamedTuple):
@@ -315,13 +335,13 @@ class Found(NamedTuple):
     variance: Vector
     df: Vector
     stderr: Vector
-    covariance: Vector | None
+    triangles: Vector
     determined: NDArray[np.uint8]
 
     @classmethod
     def room_for(cls, job: Job, m: int, covariance: bool) -> Found:
         """Make arrays for m chains."""
-        width = 2 * job.net.layers
+        width, free = 2 * job.net.layers, int(np.count_nonzero(job.net.free))
         return cls(
             np.empty((m, width)),
             np.empty(m, dtype=np.int32),
@@ -331,18 +351,18 @@ class Found(NamedTuple):
             np.empty(m),
             np.empty(m),
             np.empty((m, width)),
-            np.empty((m, width, width)) if covariance else None,
+            np.empty((m, free * (free + 1) // 2 if covariance else 0)),
             np.empty((m, width), dtype=np.uint8),
         )
 
     def rows(self, block: slice) -> Found:
         """Look at some chains' share."""
-        return Found(*(None if array is None else array[block] for array in self))
+        return Found._make(array[block] for array in self)
 
     @property
     def identified(self) -> NDArray[np.bool_]:
         """False for parameters that the data do not fix, shape (m, 2L)."""
-        return self.determined != _UNDETERMINED
+        return np.not_equal(self.determined, _UNDETERMINED)
 
     def deviations(self, job: Job) -> Vector:
         """Residual standard deviations, shape (m,)."""
@@ -368,8 +388,9 @@ class Found(NamedTuple):
 
 
 def blocks_of(chains: int, size: int) -> list[slice]:
-    """Divide so many chains."""
-    return [slice(first, min(first + size, chains)) for first in range(0, chains, size)]
+    """Divide so many chains; none are one empty block, for which the core checks the rest."""
+    firsts = range(0, max(chains, 1), size)
+    return [slice(first, min(first + size, chains)) for first in firsts]
 
 
 def run_blocks(
@@ -392,8 +413,10 @@ def run_blocks(
     with ThreadPoolExecutor(min(count, len(blocks))) as pool:
         waiting = {pool.submit(work, block) for block in blocks}
         try:
-            for future in wait(waiting, return_when="FIRST_EXCEPTION").done:
-                future.result()
+            while waiting:  # by and by, since not every system lets Ctrl-C end a wait
+                done, waiting = wait(waiting, timeout=0.05, return_when="FIRST_EXCEPTION")
+                for future in done:
+                    future.result()
         except BaseException:
             stop[0] = 1
             pool.shutdown(wait=False, cancel_futures=True)

@@ -43,9 +43,12 @@ check() {
     shift 2
     $cc "$@" -c "csrc/kernels_$level.c" -o "$object.o" || return 2
     objdump -d --no-show-raw-insn "$object.o" >"$object.text" || return 2
-    enough "$register" 400 layer_jet &&
+    enough "$register" 400 lanes_jet &&
         enough "$register" 400 layer_value &&
         enough "$register" 80 tile_loss &&
+        enough "$register" 60 'add_normal|add_products|add_all_products' &&
+        enough "$register" 100 'fit_lanes|judge_trial|learn_bend|factor_normal|solve_factored|plan_trial' &&
+        enough "$register" 20 'choose_starts|choose_shared' &&
         enough "$register" 20 'gradient_sums|add_tile|add_tile_products|backward_layer|weigh_tile'
 }
 

@@ -1,4 +1,4 @@
-/* Prints, for each kernel level of this machine, the bits of a few gradients. All compilers and all flags, none
+/* Prints, for each kernel level of this machine, the bits of a few gradients and of many fits. All compilers and all flags, none
  * included, must print the same: run.sh compares. */
 #include "check.h"
 
@@ -38,6 +38,52 @@ static void print_gradient(const char *what, size_t layers, const unsigned char 
     print_bits(what, gradient, 2 * layers);
 }
 
+/* Noisy logistic curves on the logarithm of x, side by side. */
+static void print_fits(size_t n, int loss, int weighted)
+{
+    enum { CHAINS = 21, ALL = 6, TRIANGLE = 10 };
+    const unsigned char logistic[] = {CBP_LOG, CBP_SIGMOID, CBP_IDENTITY}, frozen[] = {1, 1, 0, 0, 0, 0};
+    const cbp_real start[] = {1, 0, 1, 0, 3, R(0.5)};
+    cbp_real params[CHAINS * ALL], mean[CHAINS], total[CHAINS], variance[CHAINS], left_over[CHAINS];
+    cbp_real errors[CHAINS * ALL], covariance[CHAINS * TRIANGLE];
+    unsigned char determined[CHAINS * ALL];
+    int status[CHAINS];
+    size_t iterations[CHAINS];
+    const cbp_fits fits = {params, status, iterations, mean, total, variance, left_over, errors, covariance, determined};
+    cbp_fit_options options;
+    cbp_real *work = numbers(cbp_fit_many_work_len(3, 4, n));
+    check_state = 21;
+    for (size_t k = 0; k < n; k++) {
+        x[k] = R(0.0625 * (double)(k * k + 1));
+        weight[k] = R(random_between(0.5, 2));
+    }
+    for (size_t i = 0; i < CHAINS; i++) {
+        const double height = random_between(2, 4), middle = random_between(0.5, 2);
+        memcpy(params + i * ALL, start, sizeof start);
+        for (size_t k = 0; k < n; k++) {
+            const double t = (double)x[k];
+            y[i * n + k] = k % 11 == i ? R(NAN) : R(height * t / (t + middle) + random_between(-0.1, 0.1));
+        }
+    }
+    if (cbp_fit_defaults(&options) != CBP_OK) {
+        exit(1);
+    }
+    options.loss = loss;
+    options.scale = R(0.0625);
+    if (cbp_fit_many(logistic, frozen, NULL, NULL, x, y, weighted ? weight : NULL, 3, n, CHAINS, 0, 0, &options, work,
+                     &fits) != CBP_OK) {
+        exit(1);
+    }
+    free(work);
+    print_bits("fits", params, CHAINS * ALL);
+    print_bits("fits", mean, CHAINS);
+    print_bits("fits", errors, CHAINS * ALL);
+    print_bits("fits", covariance, CHAINS * TRIANGLE);
+    for (size_t i = 0; i < CHAINS; i++) {
+        printf("fit %d %zu\n", status[i], iterations[i]);
+    }
+}
+
 int main(void)
 {
     const char *const levels[] = {"generic", "avx2", "avx512"};
@@ -55,6 +101,8 @@ int main(void)
         print_gradient("log loss", 2, network_1, 777, CBP_LOG_LOSS);
         print_gradient("logistic", 3, logistic, 2049, CBP_SOFT_L1);
         print_gradient("gompertz", 2, gompertz, 130, CBP_CAUCHY);
+        print_fits(16, CBP_SQUARED, 0);
+        print_fits(21, CBP_HUBER, 1);
         for (int activation = 0; activation < CBP_ACTIVATION_END; activation++) {
             char what[32];
             for (size_t l = 0; l < MOST_LAYERS; l++) {

@@ -1,0 +1,302 @@
+"""Chains and examples beyond one machine, by Dask.
+
+The examples are in shards. A function of yours, called with a shard's key, loads it where it is
+used; what travels are keys and sums. Sums are added in the order of the keys, so that results do
+not depend on the workers, nor on how many of them die: Dask does again what these leave undone.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import reprlib
+from collections.abc import Callable, Iterable
+from functools import partial
+from importlib import import_module
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from urllib.parse import quote
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _core
+from ._core import Chain
+from .errors import InputTypeError, ParameterError
+from .fitting import Bounds, FitResult, count_of, number_of
+from .many import fit_many as fit_chunk
+from .model_file import write_whole
+from .shards import fit_shards, shard_of
+
+if TYPE_CHECKING:
+    from ._core import _Loss
+
+__all__ = ["fit", "fit_many", "gradient"]
+
+Key = TypeVar("Key")
+Load: TypeAlias = Callable[[Key], tuple[ArrayLike, ...]]
+_SAVED: Final = (
+    "params",
+    "loss",
+    "rss",
+    "residual_sd",
+    "df",
+    "stderr",
+    "identified",
+    "status",
+    "converged",
+    "n_iterations",
+)
+Client: TypeAlias = Any  # distributed.Client; types are checked without Dask too
+
+
+def gradient(
+    net: Chain,
+    load: Load[Key],
+    keys: Iterable[Key],
+    *,
+    client: Client | None = None,
+    loss: _Loss = "squared",
+    loss_scale: float = 1.0,
+) -> tuple[float, NDArray[np.float64]]:
+    """Average the loss and its gradient over all shards, as `Chain.loss_and_gradient` does.
+
+    Parameters
+    ----------
+    net : Chain
+    load : callable
+        Called by the workers with a key; returns the shard's (x, y) or (x, y, sample_weight).
+    keys : iterable
+        A key for each shard, in the order in which to add them up: small things that pickle.
+    client : distributed.Client, optional
+        By default the current one.
+    loss, loss_scale
+        As for `Chain.loss`.
+
+    Returns
+    -------
+    tuple of float and ndarray
+        The loss, and the gradient of shape (2L,).
+
+    Raises
+    ------
+    ParameterError
+        If there is no key or client, or as `Chain.loss`, with a note that names the shard; what
+        `load` raises is raised too.
+    ShapeError, ActivationError, InputTypeError
+        As for `Chain.loss`.
+    ImportError
+        If Dask is missing.
+    """
+    task = partial(_core.gradient_sums, net, loss=loss, loss_scale=loss_scale)
+    mean = _core.mean_of_sums(_core.merge_sums(_run(client, task, load, _list_of(keys))))
+    return float(mean[0]), mean[1:]
+
+
+def fit(
+    net: Chain,
+    load: Load[Key],
+    keys: Iterable[Key],
+    *,
+    client: Client | None = None,
+    loss: _Loss = "squared",
+    loss_scale: float = 1.0,
+    max_iterations: int | None = None,
+    tolerance: float | None = None,
+) -> FitResult:
+    """Fit one chain to the examples of all shards, by Levenberg-Marquardt.
+
+    Every shard is loaded once for each pass. Its Jacobian is not squared, but taken into a
+    triangle, as in `cbackprop.fit`; so the result is that of `cbackprop.fit` on all examples, to
+    the tolerance, provided that it is the same minimum: only the start in `net` is tried.
+
+    Parameters
+    ----------
+    net : Chain
+        The start, which is not changed. Its frozen parameters stay.
+    load, keys, client
+        As for `gradient`.
+    loss, loss_scale, max_iterations, tolerance
+        As for `cbackprop.fit`.
+
+    Returns
+    -------
+    FitResult
+
+    Raises
+    ------
+    ShapeError, ParameterError, ActivationError, InputTypeError
+        As for `cbackprop.fit`, with a note that names the shard, and as for `gradient`.
+    ImportError
+        If Dask is missing.
+    """
+    shards = _list_of(keys)
+
+    def run_pass(chain: Chain, criterion: _Loss) -> list[Any]:
+        task = partial(shard_of, chain, loss=criterion, loss_scale=loss_scale)
+        return _run(client, task, load, shards)
+
+    return fit_shards(
+        net,
+        run_pass,
+        loss=loss,
+        max_iterations=count_of("max_iterations", max_iterations, 2000),
+        tolerance=number_of("tolerance", 1e-10 if tolerance is None else tolerance, 0.0, math.inf),
+    )
+
+
+def fit_many(
+    net: Chain,
+    load: Load[Key],
+    keys: Iterable[Key],
+    directory: str | PathLike[str],
+    *,
+    client: Client | None = None,
+    loss: _Loss = "squared",
+    loss_scale: float = 1.0,
+    bounds: Bounds | None = None,
+    max_iterations: int | None = None,
+    tolerance: float | None = None,
+    covariance: bool = False,
+) -> list[Path]:
+    """Fit many chains, chunk by chunk; each chunk's result goes to a file of its own.
+
+    A file is there whole or not at all, and a chunk whose file is there is not done again: what was
+    interrupted is called again with the same arguments. Each chunk is fitted on one thread.
+
+    Parameters
+    ----------
+    net : Chain
+        What all have in common, and the start.
+    load, keys
+        As for `gradient`; x is (n,) or (m, n) and y (m, n), as for `cbackprop.fit_many`. The
+        keys, as text, name the files.
+    directory : str or path-like
+        Where the results go, on a file system that the workers share; made if it is missing. Its
+        ``job.json`` says what was fitted.
+    client
+        As for `gradient`.
+    loss, loss_scale, bounds, max_iterations, tolerance, covariance
+        As for `cbackprop.fit_many`.
+
+    Returns
+    -------
+    list of Path
+        The file of each key, to be read by `numpy.load`: params, loss, rss, residual_sd, df,
+        stderr, identified, status, converged, n_iterations and, if asked for, covariance, as in
+        `FitManyResult`.
+
+    Raises
+    ------
+    ParameterError
+        If two keys are the same text, or the directory holds results of other chains or options;
+        and as `gradient`.
+    ShapeError, ActivationError, InputTypeError
+        As for `cbackprop.fit_many`, with a note that names the shard. All other chunks have then
+        been fitted, and their files are there.
+    ImportError
+        If Dask is missing.
+    """
+    options: dict[str, Any] = {
+        "loss": loss,
+        "loss_scale": loss_scale,
+        "bounds": bounds,
+        "max_iterations": max_iterations,
+        "tolerance": tolerance,
+        "covariance": covariance,
+    }
+    fit_chunk(net, [0.0], np.empty((0, 1)), **options)  # of no chain: raises for a wrong option
+    shards = _list_of(keys)
+    folder = Path(directory).absolute()
+    paths = [folder / f"{quote(str(key), safe='')}.npz" for key in shards]
+    if len(set(paths)) < len(paths):
+        raise ParameterError("keys: two are the same as text; expected a name for each chunk")
+    folder.mkdir(parents=True, exist_ok=True)
+    _claim(folder / "job.json", json.dumps({"chain": net.to_dict(), **options}, default=float))
+    done = set(folder.glob("*.npz"))
+    missing = [k for k, path in enumerate(paths) if path not in done]
+    task = partial(_fit_chunk, net, options)
+    _run(client, task, load, [shards[k] for k in missing], [paths[k] for k in missing])
+    return paths
+
+
+def _claim(path: Path, job: str) -> None:
+    """Say whose results a directory holds, or see that they are this job's."""
+    if not path.exists():
+        write_whole(path, job.encode())
+    elif json.loads(path.read_text()) != json.loads(job):
+        raise ParameterError(
+            f"directory: {path} is of other chains or options; expected these, or a new directory"
+        )
+
+
+# ---- what the workers do -------------------------------------------------------------------------
+
+
+def _fit_chunk(
+    net: Chain,
+    options: dict[str, Any],
+    x: ArrayLike,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None,
+    path: Path,
+) -> None:
+    found = fit_chunk(net, x, y, sample_weight=sample_weight, threads=1, **options)
+    arrays = {name: getattr(found, name) for name in _SAVED}
+    if found.covariance is not None:
+        arrays["covariance"] = found.covariance
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+    write_whole(path, content.getvalue())
+
+
+def _on_shard(task: Callable[..., Any], load: Load[Key], key: Key, *where: Path) -> Any:
+    try:
+        loaded = load(key)
+        if not isinstance(loaded, tuple) or len(loaded) not in (2, 3):
+            raise InputTypeError(
+                f"load: expected (x, y) or (x, y, sample_weight), got {reprlib.repr(loaded)}"
+            )
+        x, y, *weights = loaded
+        return task(x, y, weights[0] if weights else None, *where)
+    except Exception as error:
+        error.add_note(f"in the shard {key!r}")
+        raise
+
+
+# ---- Dask ----------------------------------------------------------------------------------------
+
+
+def _run(
+    client: Client | None,
+    task: Callable[..., Any],
+    load: Load[Key],
+    keys: list[Key],
+    *more: list[Path],
+) -> list[Any]:
+    """Do a task on every shard; the results in the order of the keys, once all are done."""
+    try:
+        distributed = import_module("distributed")
+    except ImportError as error:
+        raise ImportError("cbackprop.dask needs Dask: pip install 'cbackprop[dask]'") from error
+    if client is None:
+        try:
+            client = distributed.get_client()
+        except ValueError:
+            raise ParameterError(
+                "client: none given, and no current one; expected such as distributed.Client()"
+            ) from None
+    # impure: a load may find other data the next time, and what is needed again is not for long
+    futures = client.map(partial(_on_shard, task, load), keys, *more, pure=False)
+    with client.as_current():
+        distributed.wait(futures)
+    return list(client.gather(futures))
+
+
+def _list_of(keys: Iterable[Key]) -> list[Key]:
+    listed = list(keys)
+    if not listed:
+        raise ParameterError("keys: there are none; expected one for each shard")
+    return listed

@@ -1,0 +1,318 @@
+"""Levenberg-Marquardt where the examples are in several places, shard by shard.
+
+A pass asks every shard for its rows [J residual], taken into a triangle, and for its sums; what
+they add up to, in a fixed order, is all that the fit sees of the examples.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _core
+from ._core import Chain
+from .errors import ParameterError, ShapeError
+from .fitting import OUTCOMES, FitResult, examples_of
+
+if TYPE_CHECKING:
+    from ._core import _Loss
+
+__all__ = ["fit_shards", "shard_of"]
+
+Vector: TypeAlias = NDArray[np.float64]
+Shard: TypeAlias = tuple[Vector, Vector]  # what _core.fit_shard returns
+Pass: TypeAlias = Callable[[Chain, "_Loss"], Iterable[Shard]]
+
+_EPSILON: Final = float(np.finfo(np.float64).eps)
+_LEAST: Final = 64 * _EPSILON
+_CONVERGED, _EXHAUSTED = 1, 2  # of enum cbp_outcome
+# As in csrc/fit.h, covariance.c and fit_lm.c, where they are explained.
+_CLEAR, _WEAK, _DEPENDENT, _SHARE, _PATIENT = 1e-5, 1e-8, 1e-12, 1e-3, 200
+
+
+def shard_of(
+    net: Chain,
+    x: ArrayLike,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None,
+    *,
+    loss: _Loss,
+    loss_scale: float,
+) -> Shard:
+    """Find what some examples add to a pass; raises as `fit` does for what is wrong with them."""
+    inputs, targets, weights, finite = examples_of(x, y, sample_weight)
+    if not finite.all():
+        i = np.flatnonzero(~finite.reshape(-1))[0]
+        raise ParameterError(
+            f"example {i}: x = {float(inputs.flat[i])!r}, y = {float(targets.flat[i])!r}; "
+            "expected finite numbers"
+        )
+    return _core.fit_shard(net, inputs, targets, weights, loss, loss_scale)
+
+
+@dataclass(eq=False, slots=True)
+class _Point:
+    """Where a fit is, and what a pass has found there."""
+
+    chain: Chain
+    rows: Vector  # R with R'R = J'J, in free parameters
+    residuals: Vector  # those of the rows; their sum of squares is that of all but `rest`
+    rest: float
+    weight: float
+    loss: float  # summed
+    examples: int
+    target_size: float
+
+    @classmethod
+    def after(cls, run_pass: Pass, chain: Chain, loss: _Loss) -> _Point:
+        """Make a pass; a shard's place in the sums is its place in the pass."""
+        shards = list(run_pass(chain, loss))
+        triangle = shards[0][0]
+        for rows, _ in shards[1:]:
+            triangle = np.asarray(np.linalg.qr(np.concatenate([triangle, rows]), mode="r"))
+        total = _core.merge_sums([sums for _, sums in shards])
+        weight, summed, examples, squares = (total[0] + total[1]).tolist()
+        size = math.sqrt(squares)
+        rest = float(triangle[-1, -1])
+        rows, residuals = triangle[:-1, :-1], triangle[:-1, -1]
+        return cls(chain, rows, residuals, rest, weight, summed, int(examples), size)
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether the loss and the whole Jacobian are finite, and their squares."""
+        return math.isfinite(self.loss + self.squares) and bool(np.isfinite(self.lengths).all())
+
+    @property
+    @np.errstate(over="ignore", invalid="ignore")
+    def squares(self) -> float:
+        return float(self.residuals @ self.residuals) + self.rest**2
+
+    @property
+    @np.errstate(over="ignore", invalid="ignore")
+    def lengths(self) -> Vector:
+        """Euclidean norms of the columns of J."""
+        return np.asarray(np.linalg.norm(self.rows, axis=0))
+
+    @property
+    def is_weak(self) -> NDArray[np.bool_]:
+        """Whether each parameter has no effect to speak of."""
+        sizes = np.maximum(np.abs(self.chain.params[self.chain.free]), 1.0)
+        return ~(self.lengths * sizes > _WEAK * self.target_size)
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether a parameter is undetermined, or nearly."""
+        own = np.abs(self.rows.diagonal())
+        return bool((self.is_weak | ~(own > _CLEAR * self.lengths)).any())
+
+    @property
+    def rounding(self) -> float:
+        """How far rounding moves all outputs, which are as large as the targets."""
+        return 4 * _EPSILON * self.target_size
+
+    @property
+    def blur(self) -> float:
+        """How much rounding changes the loss: by its own digits, and by the outputs'."""
+        return 8 * _EPSILON * (8 * self.loss + math.sqrt(self.loss) * self.target_size)
+
+
+class _Parabola:
+    """The squares as the rows predict them, with each parameter measured by `scaling`."""
+
+    def __init__(self, point: _Point, scaling: Vector) -> None:
+        # What moves the outputs no more than rounding is left alone: columns that say nothing new
+        # beside those before them, and then directions.
+        own = np.abs(point.rows.diagonal())
+        self.scaling, self.open = scaling, np.flatnonzero(own > _LEAST * point.lengths)
+        columns = point.rows[:, self.open] / scaling[self.open]
+        left, values, right = np.linalg.svd(columns, full_matrices=False)
+        kept = values > _LEAST * values.max(initial=0.0)
+        self.values, self.right = values[kept], right[kept]
+        self.along = left[:, kept].T @ point.residuals
+        self.way = float(np.linalg.norm(self.along))  # of the outputs, to the least there is
+
+    def step_within(self, radius: float) -> tuple[Vector, float, float, bool]:
+        """Find the best step of about that length at most, its length and fall, and if undamped."""
+        damping = 0.0
+        for _ in range(20):
+            shares = self.values**2 + damping
+            part = self.values * self.along / shares
+            length = float(np.linalg.norm(part))
+            if length <= 1.1 * radius:
+                break
+            # Newton's method on 1/length, which is concave and nearly straight (Hebden, Moré)
+            damping += (length / radius - 1) * length**2 / float(part**2 @ (1 / shares))
+        gone = self.values**2 / shares  # of the way along each singular vector
+        predicted = float(self.along**2 @ (gone * (2 - gone)))
+        step = np.zeros_like(self.scaling)
+        step[self.open] = -(part @ self.right) / self.scaling[self.open]
+        return step, length, predicted, damping == 0
+
+
+@dataclass(eq=False, slots=True)
+class _Search:
+    """A fit under way."""
+
+    run_pass: Pass
+    loss: _Loss
+    tolerance: float
+    history: list[float] = field(default_factory=list)  # the least loss so far
+    passes: int = 0
+
+    def look(self, chain: Chain) -> _Point:
+        self.passes += 1
+        return _Point.after(self.run_pass, chain, self.loss)
+
+    def remember(self, point: _Point) -> None:
+        loss = point.loss / point.weight
+        self.history.append(min(loss, self.history[-1]) if self.history else loss)
+
+    def descend(self, here: _Point, limit: int, *, keeps_scaling: bool) -> tuple[_Point, int]:
+        """Go down to a minimum, in so many iterations at most, and say how that ended."""
+        scaling = here.lengths
+        scaling[scaling == 0] = 1.0
+        free = here.chain.free
+        radius = 100 * float(np.linalg.norm(scaling * here.chain.params[free])) or 100.0
+        parabola = _Parabola(here, scaling)
+        for iteration in range(limit + 1):
+            if parabola.way <= max(self.tolerance * math.sqrt(here.squares), here.rounding):
+                return here, _CONVERGED
+            if iteration == limit:
+                break
+            step, length, predicted, is_whole = parabola.step_within(radius)
+            moved = here.chain.copy()
+            moved.params[free] += step
+            moves = np.abs(moved.params - here.chain.params)
+            trial = self.look(moved)
+            fall = here.loss - trial.loss
+            # Steps whose fall is lost in rounding are taken if they bring the least nearer.
+            is_unseen, is_better = predicted <= here.blur, False
+            if trial.is_usable:
+                lengths = trial.lengths
+                kept = scaling if keeps_scaling else np.where(lengths > 0, 0.0, scaling)
+                after = _Parabola(trial, np.maximum(kept, lengths))
+                is_nearer = fall >= -here.blur and after.way < parabola.way
+                is_better = is_nearer if is_unseen else fall > 0
+            radius = min(radius, length) if iteration == 0 else radius
+            seen = math.inf if is_unseen and is_better else fall
+            radius = _adapt(radius, length, seen, predicted, is_whole)
+            is_still = (moves <= 2 * _EPSILON * np.abs(here.chain.params)).all()
+            is_still = is_still or predicted <= here.rounding**2
+            if is_better:
+                here, parabola, scaling = trial, after, after.scaling
+            self.remember(here)
+            if is_still or (is_whole and is_unseen and not is_better):
+                return here, _CONVERGED
+        return here, _EXHAUSTED
+
+    def solve_last_layer(self, chain: Chain) -> Chain:
+        """Put the last layer, if it is linear and free, where the squares are least."""
+        held = [name for name in chain.param_names[:-2] if name not in chain.frozen]
+        frozen = (*chain.frozen, *held)
+        solved = chain.copy()
+        if (
+            chain.activations[-1] == "identity"
+            and self.loss == "squared"
+            and len(frozen) < 2 * chain.layers
+        ):
+            part = self.look(_core.rebuild(Chain, chain.params, chain.activations, frozen))
+            solved.params[part.chain.free] += _Parabola(part, part.lengths).step_within(math.inf)[0]
+        return solved
+
+
+def fit_shards(
+    start: Chain, run_pass: Pass, *, loss: _Loss, max_iterations: int, tolerance: float
+) -> FitResult:
+    """Fit a chain from `start` on, as cbp_fit_lm does. `cbackprop.dask.fit` says the rest."""
+    count = int(np.count_nonzero(start.free))
+    if count == 0:
+        raise ParameterError("net: every parameter is frozen; expected a free one to fit")
+    search = _Search(run_pass, loss, tolerance)
+    here = search.look(start.copy())
+    if here.examples < count:
+        raise ShapeError(
+            f"load: {here.examples} examples of positive weight are fewer than {count} free "
+            "parameters"
+        )
+    if not here.is_usable:
+        raise ParameterError("net: the loss or its derivatives at this start are not finite")
+    search.remember(here)
+    limit = max_iterations // 2 if max_iterations >= _PATIENT else max_iterations
+    best, outcome = search.descend(here, limit, keeps_scaling=True)
+    left = max_iterations + 1 - len(search.history)
+    if left > 0 and (outcome != _CONVERGED or best.is_doubtful):
+        here = search.look(search.solve_last_layer(start))
+        if here.is_usable:
+            here, ended = search.descend(here, left, keeps_scaling=False)
+            is_as_good = ended == _CONVERGED and here.loss - best.loss <= best.blur
+            if here.loss < best.loss or is_as_good:
+                best, outcome = here, ended
+    return _result(best, search, outcome)
+
+
+def _adapt(radius: float, length: float, fall: float, predicted: float, is_whole: bool) -> float:
+    """Trust the parabola less or more after a step."""
+    if not fall > 0.25 * predicted:
+        return min(length / 4, radius / 2)
+    return max(radius, 2 * length) if is_whole or fall >= 0.75 * predicted else radius
+
+
+def _result(here: _Point, search: _Search, outcome: int) -> FitResult:
+    """Add what can be said of the parameters, as csrc/covariance.c does."""
+    loss = search.loss
+    free = np.flatnonzero(here.chain.free)
+    df = here.examples - free.size
+    variance = here.squares / df if df > 0 else math.nan
+    matrix, lost = _inverse(here)
+    matrix *= 0.5 if loss == "log" else variance
+    matrix[lost] = matrix[:, lost] = math.nan
+    matrix[lost, lost] = math.inf
+    covariance = np.zeros((2 * here.chain.layers, 2 * here.chain.layers))
+    covariance[np.ix_(free, free)] = matrix
+    identified = np.ones(2 * here.chain.layers, dtype=np.bool_)
+    identified[free[lost]] = False
+    status, message = OUTCOMES[outcome]
+    if lost.any():
+        status = "not_identified" if outcome == _CONVERGED else status
+        names = ", ".join(np.array(here.chain.param_names)[~identified])
+        message += f"; not identified by the data: {names}"
+    squares = here.loss
+    if loss != "squared":
+        search.passes += 1
+        squares = _Point.after(search.run_pass, here.chain, "squared").loss
+    return FitResult(
+        chain=here.chain,
+        loss=here.loss / here.weight,
+        rss=squares,
+        residual_sd=math.nan if loss == "log" else math.sqrt(variance),
+        df=df,
+        stderr=np.sqrt(covariance.diagonal()),
+        covariance=covariance,
+        converged=outcome == _CONVERGED,
+        status=status,
+        message=message,
+        identified=identified,
+        n_iterations=len(search.history) - 1,
+        n_evaluations=search.passes,
+        gradient_norm=2 * float(np.linalg.norm(here.rows.T @ here.residuals)) / here.weight,
+        history=np.array(search.history),
+    )
+
+
+def _inverse(here: _Point) -> tuple[Vector, NDArray[np.bool_]]:
+    """(J'J)^-1 without directions that rounding hides, and which parameters lie in one."""
+    lengths, lost = here.lengths, here.is_weak
+    seen = np.flatnonzero(~lost)
+    inverse = np.zeros((lengths.size, lengths.size))
+    if seen.size:
+        _, values, right = np.linalg.svd(here.rows[:, seen] / lengths[seen])
+        hidden = ~(values > _DEPENDENT * values[0])
+        lost[seen] = (np.abs(right[hidden]) > _SHARE).any(axis=0)
+        half = right[~hidden] / values[~hidden, None] / lengths[seen]
+        inverse[np.ix_(seen, seen)] = half.T @ half
+    return inverse, lost

@@ -1,0 +1,1149 @@
+/* Many chains: the single calls; many fits: what each finds is what it would find alone, in any company and any memory, or
+ * its own status; and where many fits start. */
+#include "check.h"
+#include "fit.h"
+
+enum { GUARD = 64, OFFSETS = 64 / sizeof(cbp_real) };
+
+/* ---- one call ---------------------------------------------------------------------------------------------------- */
+
+/* Fits of `m` chains with all that they read. */
+typedef struct call {
+    const unsigned char *activations, *frozen;
+    const cbp_real *lower, *upper, *x, *y, *weight, *start; /* start[2L], of all chains */
+    size_t layers, n, m, x_step, weight_step;
+    cbp_fit_options options;
+} call;
+
+/* What they find, in memory of just that size. */
+typedef struct found {
+    size_t layers, m, triangle;
+    cbp_fits fits;
+} found;
+
+static size_t free_of(const call *c)
+{
+    size_t count = 0;
+    for (size_t k = 0; k < 2 * c->layers; k++) {
+        count += !c->frozen || !c->frozen[k];
+    }
+    return count;
+}
+
+static void *bytes(size_t len)
+{
+    void *memory = malloc(len + (len == 0));
+    if (!memory) {
+        exit(2);
+    }
+    return memory;
+}
+
+static cbp_real *filled(size_t len, double number)
+{
+    cbp_real *memory = numbers(len);
+    for (size_t k = 0; k < len; k++) {
+        memory[k] = R(number);
+    }
+    return memory;
+}
+
+/* How many numbers the triangle of one chain's covariance has. */
+static size_t triangle_of(const call *c)
+{
+    return free_of(c) * (free_of(c) + 1) / 2;
+}
+
+/* Room for what m chains find, all of it 5 but for the parameters, which are at the start. */
+static found room_for(const call *c)
+{
+    const size_t all = 2 * c->layers, m = c->m;
+    found f = {c->layers, m, triangle_of(c), {filled(m * all, 5), bytes(m * sizeof(int)), bytes(m * sizeof(size_t)), filled(m, 5),
+                              filled(m, 5), filled(m, 5), filled(m, 5), filled(m * all, 5), filled(m * triangle_of(c), 5),
+                              bytes(m * all)}};
+    memset(f.fits.determined, 5, m * all);
+    for (size_t i = 0; i < m; i++) {
+        memcpy(f.fits.params + i * all, c->start, all * sizeof *c->start);
+        f.fits.status[i] = 5;
+        f.fits.iterations[i] = 5;
+    }
+    return f;
+}
+
+static void release(found *f)
+{
+    free(f->fits.params);
+    free(f->fits.status);
+    free(f->fits.iterations);
+    free(f->fits.loss);
+    free(f->fits.weight);
+    free(f->fits.variance);
+    free(f->fits.left_over);
+    free(f->fits.errors);
+    free(f->fits.covariance);
+    free(f->fits.determined);
+}
+
+/* Whether chain i of one call and chain j of another have found the same, bit by bit. */
+static int is_same(const found *a, size_t i, const found *b, size_t j)
+{
+    const size_t all = 2 * a->layers;
+    return same_all(a->fits.params + i * all, b->fits.params + j * all, all) &&
+           a->fits.status[i] == b->fits.status[j] && a->fits.iterations[i] == b->fits.iterations[j] &&
+           same(a->fits.loss[i], b->fits.loss[j]) && same(a->fits.weight[i], b->fits.weight[j]) &&
+           same(a->fits.variance[i], b->fits.variance[j]) && same(a->fits.left_over[i], b->fits.left_over[j]) &&
+           same_all(a->fits.errors + i * all, b->fits.errors + j * all, all) &&
+           same_all(a->fits.covariance + i * a->triangle, b->fits.covariance + j * b->triangle, a->triangle) &&
+           memcmp(a->fits.determined + i * all, b->fits.determined + j * all, all) == 0;
+}
+
+static int is_same_all(const found *a, const found *b)
+{
+    for (size_t i = 0; i < a->m; i++) {
+        if (!is_same(a, i, b, i)) {
+            return 0;
+        }
+    }
+    return a->m == b->m;
+}
+
+/* The fits, in work memory that starts `offset` numbers after where malloc put it, holds NaN, and is guarded. */
+static int fit_at(const call *c, size_t offset, found *f)
+{
+    const size_t len = cbp_fit_many_work_len(c->layers, free_of(c), c->n);
+    cbp_real *memory = filled(offset + len + GUARD, NAN), *work = memory + offset, *guard = work + len;
+    for (size_t k = 0; k < GUARD; k++) {
+        guard[k] = R(1234.5) + R(k);
+    }
+    const int status = cbp_fit_many(c->activations, c->frozen, c->lower, c->upper, c->x, c->y, c->weight, c->layers,
+                                    c->n, c->m, c->x_step, c->weight_step, &c->options, work, &f->fits);
+    for (size_t k = 0; k < offset; k++) {
+        CHECK(isnan(memory[k]));
+    }
+    for (size_t k = 0; k < GUARD; k++) {
+        CHECK(guard[k] == R(1234.5) + R(k));
+    }
+    free(memory);
+    return status;
+}
+
+static found fit(const call *c)
+{
+    found f = room_for(c);
+    CHECK(fit_at(c, 0, &f) == CBP_OK);
+    return f;
+}
+
+/* The same call for chain i alone. */
+static call alone(const call *c, size_t i)
+{
+    call one = *c;
+    one.m = 1;
+    one.x += i * c->x_step;
+    one.y += i * c->n;
+    one.weight = c->weight ? c->weight + i * c->weight_step : NULL;
+    return one;
+}
+
+/* ---- problems ---------------------------------------------------------------------------------------------------- */
+
+static const unsigned char line[] = {CBP_IDENTITY}, neuron[] = {CBP_SIGMOID}, bend[] = {CBP_TANH, CBP_IDENTITY};
+static const unsigned char logistic[] = {CBP_LOG, CBP_SIGMOID, CBP_IDENTITY}, but_logarithm[] = {1, 1, 0, 0, 0, 0};
+static const unsigned char saturation[] = {CBP_EXPM1, CBP_IDENTITY}, weights_only[] = {0, 1, 0, 1};
+static const unsigned char held_back[] = {CBP_TANH, CBP_SIGMOID}, first_layer[] = {0, 0, 1, 1};
+
+enum { MOST_CHAINS = 50, MOST_EXAMPLES = 40 };
+static cbp_real all_x[MOST_CHAINS * MOST_EXAMPLES], all_y[MOST_CHAINS * MOST_EXAMPLES];
+static cbp_real all_weights[MOST_CHAINS * MOST_EXAMPLES];
+
+static const cbp_real line_start[] = {R(-0.5), R(0.5)}, bend_start[] = {1, 0, 1, 0}, held_start[] = {1, 0, 2, 0};
+static const cbp_real logistic_start[] = {1, 0, 1, 0, 3, R(0.5)}, saturation_start[] = {R(-0.5), 0, -1, 0};
+
+/* A kind of curve, and from where its chains start. */
+typedef struct family {
+    const unsigned char *activations, *frozen;
+    const cbp_real *start;
+    size_t layers;
+    int loss;
+} family;
+
+enum kind { LINES, BENDS, LOGISTICS, SATURATIONS, NEURONS, HELD_BACK, KINDS };
+
+static const family families[KINDS] = {{line, NULL, line_start, 1, CBP_SQUARED},
+                                       {bend, NULL, bend_start, 2, CBP_SQUARED},
+                                       {logistic, but_logarithm, logistic_start, 3, CBP_SQUARED},
+                                       {saturation, weights_only, saturation_start, 2, CBP_SQUARED},
+                                       {neuron, NULL, line_start, 1, CBP_LOG_LOSS},
+                                       {held_back, first_layer, held_start, 2, CBP_LOG_LOSS}};
+
+/* The noisy curves of m chains; inputs are (-2, 2), (0, 4) of saturations, their exponentials of logistics. */
+static call problem_of(int kind, size_t n, size_t m)
+{
+    const family *of = &families[kind];
+    call c = {.activations = of->activations, .frozen = of->frozen, .start = of->start, .layers = of->layers,
+              .x = all_x, .y = all_y, .n = n, .m = m};
+    CHECK(cbp_fit_defaults(&c.options) == CBP_OK);
+    c.options.loss = of->loss;
+    check_state = 40 + (uint64_t)kind;
+    for (size_t i = 0; i < m; i++) {
+        const double a = random_between(0.9, 1.5), b = random_between(-0.5, 0.5), height = random_between(2, 4);
+        for (size_t k = 0, at = i * n; k < n; k++, at++) {
+            const double t = 4 * ((double)k + 0.5) / (double)n - 2;
+            const double curve = kind == LINES         ? a * t + b
+                                 : kind == BENDS       ? height * tanh(a * t + b) - b
+                                 : kind == LOGISTICS   ? height / (1 + exp(-2 * a * t - b)) + b
+                                 : kind == SATURATIONS ? height * (1 - exp(-a * (t + 2)))
+                                 : kind == NEURONS     ? a * t + b
+                                                       : 2 * tanh(a * t + b);
+            all_x[at] = R(kind == LOGISTICS ? exp(2 * t) : kind == SATURATIONS ? t + 2 : t);
+            all_y[at] = R(curve + random_between(-0.25, 0.25));
+            if (kind == NEURONS) { /* yes and no, some less sure */
+                all_y[at] = k % 4 == 0 ? R(0.25) : random_between(-2, 2) < curve;
+            } else if (kind == HELD_BACK) { /* probabilities */
+                all_y[at] = R(1 / (1 + exp(-curve)) + random_between(-0.1, 0.1));
+            }
+            all_weights[at] = R(random_below(4)) / 2 + R(0.125);
+        }
+    }
+    return c;
+}
+
+/* ---- as one by one ----------------------------------------------------------------------------------------------- */
+
+/* Chain i by cbp_fit_lm and cbp_fit_covariance, without what is missing. */
+static void compare(const call *c, size_t i, const found *f)
+{
+    const call one = alone(c, i);
+    const size_t all = 2 * c->layers, len = cbp_fit_work_len(c->layers, free_of(c));
+    cbp_real *x = numbers(c->n), *y = numbers(c->n), *weight = numbers(c->n), *work = filled(len, NAN);
+    cbp_real *params = numbers(all), *covariance = numbers(all * all), variance;
+    unsigned char *determined = bytes(all);
+    cbp_fit_info info;
+    size_t n = 0;
+    double total = 0, squares = 0, left_over = 0;
+    for (size_t k = 0; k < c->n; k++) {
+        if (!isnan(one.y[k])) {
+            x[n] = one.x[k];
+            y[n] = one.y[k];
+            weight[n] = c->weight ? one.weight[k] : 1;
+            total += (double)weight[n];
+            left_over += weight[n] > 0;
+            squares += (double)weight[n] * (double)y[n] * (double)y[n];
+            n++;
+        }
+    }
+    memcpy(params, c->start, all * sizeof *params);
+    CHECK(cbp_fit_lm(c->activations, c->frozen, c->lower, c->upper, x, y, weight, c->layers, n, &c->options, work,
+                     params, &info) == CBP_OK);
+    CHECK(info.outcome == CBP_CONVERGED && f->fits.status[i] == CBP_CONVERGED);
+    CHECK(cbp_fit_covariance(params, c->activations, c->frozen, c->lower, c->upper, x, y, weight, c->layers, n,
+                             c->options.loss, c->options.scale, NULL, work, &variance, covariance,
+                             determined) == CBP_OK);
+    CHECK(memcmp(determined, f->fits.determined + i * all, all) == 0);
+    CHECK(near((double)f->fits.weight[i], total, 0, 64));
+    CHECK(f->fits.iterations[i] > 0);
+
+    /* How near the minimum is, both tell from their last two steps, and are trusted in that to the square root of the
+     * tolerance. Losses nearer to each other than rounding, which is of the outputs too, cannot be told apart, and the
+     * parameters of two such are, in standard errors, as far from each other as that difference is from the variance. */
+    const double beside = sqrt(fmax(squares / (total * (double)info.loss), 1)), blur = 8 * EPSILON * (8 + beside);
+    const double share = sqrt((double)c->options.tolerance) / 10 + sqrt((double)n * blur);
+    CHECK(near((double)f->fits.loss[i], (double)info.loss, 0, 64 + 16 * beside * beside));
+    const cbp_real *own = f->fits.covariance + i * f->triangle;
+    for (size_t k = 0; k < all; k++) {
+        const double error = sqrt((double)covariance[k * all + k]), found_error = (double)f->fits.errors[i * all + k];
+        const double moved = fabs((double)f->fits.params[i * all + k] - (double)params[k]);
+        CHECK(moved <= share * error);
+        left_over -= determined[k] == CBP_DETERMINED || determined[k] == CBP_UNDETERMINED;
+        /* errors are of the point before the last step, which is less than 1e-3 of the residuals (single: 0.03) */
+        CHECK(fabs(found_error - error) <= (sizeof(cbp_real) == 4 ? 1e-1 : 1e-5) * error);
+        for (size_t j = 0; j <= k; j++) {
+            if (determined[k] != CBP_FROZEN && determined[j] != CBP_FROZEN) {
+                const double size = error * sqrt((double)covariance[j * all + j]);
+                CHECK(j < k || near(found_error, sqrt((double)*own), 0, 4));
+                CHECK(fabs((double)(*own++ - covariance[k * all + j])) <=
+                      (sizeof(cbp_real) == 4 ? 2e-1 : 2e-5) * size);
+            }
+        }
+    }
+    CHECK(own == f->fits.covariance + (i + 1) * f->triangle);
+    CHECK((double)f->fits.left_over[i] == left_over);
+    /* the sum of squares is least for the squared loss alone */
+    const double moves = c->options.loss == CBP_SQUARED ? share * share + 16 * blur : share;
+    CHECK(fabs((double)(f->fits.variance[i] - variance)) <= moves * (double)variance);
+    free(x);
+    free(y);
+    free(weight);
+    free(work);
+    free(params);
+    free(covariance);
+    free(determined);
+}
+
+static void compare_all(const call *c)
+{
+    found f = fit(c);
+    for (size_t i = 0; i < c->m; i++) {
+        compare(c, i, &f);
+    }
+    release(&f);
+}
+
+/* Weights and inputs shared or not, missing points, and every loss. */
+static void test_as_single(void)
+{
+    for (int kind = 0; kind < KINDS; kind++) {
+        for (int variant = 0; variant < 8; variant++) {
+            const int weighted = variant & 1, own_x = variant & 2, missing = variant & 4;
+            call c = problem_of(kind, 24, 19);
+            c.weight = weighted ? all_weights : NULL;
+            c.x_step = c.weight_step = own_x ? c.n : 0;
+            for (size_t k = 0; missing && k < c.n * c.m; k += 7) {
+                all_y[k] = R(NAN);
+                all_x[k] = own_x ? R(NAN) : all_x[k]; /* is not read where the target is missing */
+            }
+            compare_all(&c);
+            for (int loss = CBP_HUBER; variant % 3 == 0 && c.options.loss != CBP_LOG_LOSS && loss < CBP_LOSS_END; loss++) {
+                call robust = c;
+                robust.options.loss = loss;
+                robust.options.scale = R(0.25);
+                compare_all(&robust);
+            }
+        }
+    }
+}
+
+static void test_bounds(void)
+{
+    const cbp_real infinite = R(INFINITY);
+    const cbp_real lower[] = {9, 9, R(0.5), -infinite, 1, R(-0.25)};
+    const cbp_real upper[] = {8, 8, 1, infinite, 3, R(0.75)}; /* crossed where frozen, which is not read */
+    call c = problem_of(LOGISTICS, 24, MOST_CHAINS);
+    size_t held = 0;
+    c.lower = lower;
+    c.upper = upper;
+    found f = fit(&c);
+    for (size_t i = 0; i < c.m; i++) {
+        compare(&c, i, &f);
+        for (size_t k = 2; k < 6; k++) {
+            const cbp_real param = f.fits.params[i * 6 + k];
+            CHECK(param >= lower[k] && param <= upper[k]);
+            CHECK((f.fits.determined[i * 6 + k] == CBP_AT_BOUND) == (param == lower[k] || param == upper[k]));
+            held += param == lower[k] || param == upper[k];
+        }
+        CHECK(f.fits.params[i * 6] == 1 && f.fits.params[i * 6 + 1] == 0 && f.fits.errors[i * 6] == 0);
+        CHECK(f.fits.determined[i * 6] == CBP_FROZEN);
+    }
+    CHECK(held > 25);
+    release(&f);
+
+    /* All at bounds that leave no room. */
+    c.lower = c.upper = logistic_start;
+    f = fit(&c);
+    for (size_t i = 0; i < c.m; i++) {
+        CHECK(f.fits.status[i] == CBP_CONVERGED && same_all(f.fits.params + i * 6, logistic_start, 6));
+        CHECK(f.fits.left_over[i] == R(c.n));
+        for (size_t k = 2; k < 6; k++) {
+            CHECK(f.fits.determined[i * 6 + k] == CBP_AT_BOUND && f.fits.errors[i * 6 + k] == 0);
+        }
+    }
+    release(&f);
+}
+
+/* What is undetermined is found to be so, by the careful fit. */
+static void test_undetermined(void)
+{
+    static const unsigned char two_lines[] = {CBP_IDENTITY, CBP_IDENTITY};
+    const cbp_real start[] = {1, R(0.5), R(0.75), R(-0.5)};
+    call c = problem_of(LINES, 24, 20), wide = c;
+    found plain = fit(&c);
+    wide.activations = two_lines;
+    wide.layers = 2;
+    wide.start = start;
+    found f = fit(&wide);
+    for (size_t i = 0; i < c.m; i++) {
+        CHECK(f.fits.status[i] == CBP_CONVERGED);
+        CHECK(near((double)f.fits.loss[i], (double)plain.fits.loss[i], 0, 1024));
+        for (size_t k = 0; k < 4; k++) {
+            CHECK(f.fits.determined[i * 4 + k] == CBP_UNDETERMINED && isinf(f.fits.errors[i * 4 + k]));
+        }
+        CHECK(f.fits.left_over[i] == R(c.n - 4) && plain.fits.left_over[i] == R(c.n - 2));
+    }
+    release(&plain);
+    release(&f);
+}
+
+/* Without room for covariances all else is the same. */
+static void test_without_covariance(void)
+{
+    call c = problem_of(LOGISTICS, 17, 30);
+    found with = fit(&c), without = room_for(&c);
+    cbp_real *kept = without.fits.covariance;
+    without.fits.covariance = NULL;
+    CHECK(fit_at(&c, 0, &without) == CBP_OK);
+    without.fits.covariance = kept;
+    for (size_t k = 0; k < 30 * with.triangle; k++) {
+        CHECK(kept[k] == 5);
+    }
+    memcpy(kept, with.fits.covariance, 30 * with.triangle * sizeof *kept);
+    CHECK(is_same_all(&with, &without));
+    release(&with);
+    release(&without);
+}
+
+/* ---- company ----------------------------------------------------------------------------------------------------- */
+
+static void test_company(void)
+{
+    const size_t sizes[] = {1, 2, 15, 16, 17, 33, MOST_CHAINS};
+    for (int kind = 0; kind < KINDS; kind++) {
+        for (int variant = 0; variant < 4; variant++) {
+            call c = problem_of(kind, variant < 2 ? 16 : 17, MOST_CHAINS);
+            c.x_step = variant % 2 ? c.n : 0;
+            c.weight = variant == 1 ? all_weights : NULL;
+            c.weight_step = c.n;
+            for (size_t i = 0; i < c.n; i++) { /* a chain of its own kind in the midst of the others */
+                all_y[20 * c.n + i] = families[kind].loss == CBP_LOG_LOSS ? i > 7 : R(1e6);
+            }
+            all_y[7 * c.n + 3] = R(NAN);
+            found whole = fit(&c);
+            for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+                call some = c;
+                some.m = sizes[k];
+                found f = fit(&some);
+                for (size_t i = 0; i < some.m; i++) {
+                    CHECK(is_same(&f, i, &whole, i));
+                }
+                release(&f);
+            }
+            for (size_t i = 0; i < c.m; i++) {
+                const call one = alone(&c, i);
+                found f = fit(&one);
+                CHECK(is_same(&f, 0, &whole, i));
+                release(&f);
+            }
+            release(&whole);
+        }
+    }
+}
+
+/* Inputs that all share are those of each. */
+static void test_shared_inputs(void)
+{
+    for (int kind = 0; kind < KINDS; kind++) {
+        call c = problem_of(kind, 23, 40);
+        c.weight = kind % 2 ? all_weights : NULL;
+        all_y[3 * c.n + 2] = R(NAN); /* missing points too */
+        found shared = fit(&c);
+        for (size_t i = 1; i < c.m; i++) {
+            memcpy(all_x + i * c.n, all_x, c.n * sizeof *all_x);
+            memcpy(all_weights + i * c.n, all_weights, c.n * sizeof *all_weights);
+        }
+        c.x_step = c.weight_step = c.n;
+        found own = fit(&c);
+        CHECK(is_same_all(&shared, &own));
+        release(&shared);
+        release(&own);
+    }
+}
+
+static void test_kernels(void)
+{
+    const char *const levels[] = {"avx2", "avx512"};
+    for (int kind = 0; kind < KINDS; kind++) {
+        found first = {0};
+        call c = problem_of(kind, 19, MOST_CHAINS);
+        c.weight = kind % 2 ? all_weights : NULL;
+        for (size_t level = 0; level < 2; level++) {
+            if (cbp_kernel_choose(levels[level]) != CBP_OK) {
+                continue;
+            }
+            found f = fit(&c);
+            if (first.m == 0) {
+                first = f;
+            } else {
+                CHECK(is_same_all(&first, &f));
+                release(&f);
+            }
+        }
+        release(&first);
+    }
+    CHECK(cbp_kernel_choose("generic") == CBP_OK);
+    test_as_single();
+    test_bounds();
+    CHECK(cbp_kernel_choose(NULL) == CBP_OK);
+}
+
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
+
+/* Wherever the work memory starts, and whatever it holds. */
+static void test_memory(void)
+{
+    for (int kind = 0; kind < KINDS; kind++) {
+        call c = problem_of(kind, 18, 20);
+        found first = fit(&c);
+        for (size_t offset = 1; offset <= OFFSETS; offset++) {
+            found f = room_for(&c);
+            CHECK(fit_at(&c, offset, &f) == CBP_OK);
+            CHECK(is_same_all(&first, &f));
+            release(&f);
+        }
+        release(&first);
+    }
+}
+
+/* Deep chains, few and many free parameters, few and many examples, of which some are too many for lanes. */
+static void test_sizes(void)
+{
+    const unsigned char inner[] = {CBP_TANH, CBP_SOFTPLUS, CBP_SIN, CBP_SOFTSIGN};
+    const size_t depths[] = {1, 2, 3, 7, 33}, lengths[] = {1, 2, 15, 16, 17, 33, 4095, 4096, 4097};
+    check_state = 51;
+    for (size_t i = 0; i < 5; i++) {
+        const size_t layers = depths[i], all = 2 * layers, counts[] = {1, 2, layers, all - 1, all};
+        unsigned char *activations = bytes(layers), *frozen = bytes(all);
+        cbp_real *start = numbers(all);
+        for (size_t l = 0; l < layers; l++) {
+            activations[l] = l + 1 < layers ? inner[random_below(4)] : CBP_IDENTITY;
+            start[2 * l] = R(random_between(0.8, 1.2));
+            start[2 * l + 1] = R(random_between(-0.2, 0.2));
+        }
+        for (size_t j = 0; j < 5; j++) {
+            for (size_t k = 0; k < 9; k++) {
+                const size_t n = lengths[k], m = n < 100 ? 17 : 2;
+                if ((n > 100 && layers > 2) || (layers > 7 && n > 17)) {
+                    continue;
+                }
+                call c = {.activations = activations, .frozen = frozen, .start = start, .layers = layers, .n = n, .m = m};
+                cbp_real *x = numbers(n * m), *y = numbers(n * m);
+                for (size_t at = 0; at < n * m; at++) {
+                    x[at] = R(random_between(-2, 2));
+                    y[at] = R(random_between(-1, 1));
+                }
+                memset(frozen, 1, all);
+                for (size_t p = all; p-- > all - counts[j];) {
+                    frozen[p] = 0;
+                }
+                CHECK(cbp_fit_defaults(&c.options) == CBP_OK);
+                c.options.max_iterations = 3;
+                c.x = x;
+                c.y = y;
+                c.x_step = n;
+                found f = fit(&c);
+                for (size_t at = 0; at < m; at++) {
+                    const int status = f.fits.status[at];
+                    CHECK(n < counts[j] ? status == CBP_ERROR_FEW_EXAMPLES
+                                        : status == CBP_CONVERGED || status == CBP_EXHAUSTED);
+                    CHECK(f.fits.iterations[at] <= 3);
+                }
+                release(&f);
+                free(x);
+                free(y);
+            }
+        }
+        free(activations);
+        free(frozen);
+        free(start);
+    }
+}
+
+/* ---- how fits end ------------------------------------------------------------------------------------------------ */
+
+typedef struct watcher {
+    size_t calls, stop_at, taken, disorder;
+} watcher;
+
+static int watch(void *user, const cbp_fit_info *info)
+{
+    watcher *w = user;
+    w->disorder += info->outcome != CBP_RUNNING;
+    w->taken = info->iterations;
+    return ++w->calls == w->stop_at;
+}
+
+/* Stopped at any time: what had been finished stays, all else is as it was. */
+static void test_stopped(void)
+{
+    call c = problem_of(LOGISTICS, 24, 40);
+    found whole = fit(&c);
+    watcher all = {0};
+    c.options.progress = watch;
+    c.options.user = &all;
+    found heard = fit(&c);
+    CHECK(is_same_all(&whole, &heard) && all.disorder == 0 && all.calls > 5 && all.taken == 40);
+    release(&heard);
+    size_t before = 0;
+    for (size_t stop_at = 1; stop_at <= all.calls; stop_at++) {
+        watcher w = {.stop_at = stop_at};
+        size_t finished = 0;
+        c.options.user = &w;
+        found f = fit(&c);
+        CHECK(w.calls == stop_at && w.disorder == 0);
+        for (size_t i = 0; i < c.m; i++) {
+            if (f.fits.status[i] == CBP_CONVERGED) {
+                CHECK(is_same(&f, i, &whole, i));
+                finished++;
+                continue;
+            }
+            CHECK(f.fits.status[i] == CBP_STOPPED && same_all(f.fits.params + i * 6, logistic_start, 6));
+            CHECK(isnan(f.fits.loss[i]) && isnan(f.fits.variance[i]) && isnan(f.fits.left_over[i]));
+            for (size_t k = 0; k < 6; k++) {
+                CHECK(isnan(f.fits.errors[i * 6 + k]) && f.fits.determined[i * 6 + k] == CBP_UNDETERMINED);
+            }
+        }
+        CHECK(finished >= before && (stop_at < all.calls || finished == c.m));
+        before = finished;
+        release(&f);
+    }
+    release(&whole);
+
+    /* Chains of too many examples for lanes are stopped by the fit of one. */
+    watcher w = {.stop_at = 2};
+    const size_t n = 5000;
+    cbp_real *x = numbers(n), *y = numbers(3 * n);
+    for (size_t i = 0; i < 3 * n; i++) {
+        x[i % n] = R(random_between(0, 4));
+    }
+    for (size_t i = 0; i < 3 * n; i++) {
+        y[i] = R(3 * (1 - exp(-(double)x[i % n])) + random_between(-1, 1));
+    }
+    call large = problem_of(SATURATIONS, n < MOST_EXAMPLES ? n : 1, 3);
+    large.n = n;
+    large.x = x;
+    large.y = y;
+    large.options.progress = watch;
+    large.options.user = &w;
+    found f = fit(&large);
+    for (size_t i = 0; i < 3; i++) {
+        CHECK(f.fits.status[i] == CBP_STOPPED);
+        CHECK(i == 0 || same_all(f.fits.params + i * 4, saturation_start, 4));
+    }
+    release(&f);
+    free(x);
+    free(y);
+}
+
+static void test_exhausted(void)
+{
+    for (size_t limit = 1; limit <= 3; limit++) {
+        call c = problem_of(LOGISTICS, 24, 20);
+        c.options.max_iterations = limit;
+        c.options.tolerance = 0;
+        found f = fit(&c);
+        for (size_t i = 0; i < c.m; i++) {
+            CHECK(f.fits.status[i] == CBP_EXHAUSTED && f.fits.iterations[i] == limit && isfinite(f.fits.loss[i]));
+        }
+        release(&f);
+    }
+}
+
+/* Whether chain i has this status, its start for parameters, and NaN for the rest. */
+static int is_refused(const call *c, const found *f, size_t i, int status)
+{
+    const size_t all = 2 * c->layers;
+    int is = f->fits.status[i] == status && f->fits.iterations[i] == 0 && f->fits.weight[i] == 0 &&
+             isnan(f->fits.loss[i]) && isnan(f->fits.variance[i]) && isnan(f->fits.left_over[i]);
+    for (size_t k = 0; k < all; k++) {
+        is = is && isnan(f->fits.errors[i * all + k]) && f->fits.determined[i * all + k] == CBP_UNDETERMINED;
+    }
+    for (size_t k = 0; k < f->triangle; k++) {
+        is = is && isnan(f->fits.covariance[i * f->triangle + k]);
+    }
+    return is;
+}
+
+/* Chains that cannot be fitted say why, and their neighbours do not notice. */
+static void test_refused_chains(void)
+{
+    for (int own = 0; own < 2; own++) {
+        call c = problem_of(LOGISTICS, 20, 45);
+        c.weight = all_weights;
+        c.x_step = c.weight_step = own ? c.n : 0;
+        found whole = fit(&c);
+        cbp_real *params = numbers(45 * 6);
+        int expected[45] = {0};
+        found f = room_for(&c);
+        for (size_t k = 0; k < 20; k++) {
+            all_y[2 * 20 + k] = R(NAN);           /* all missing */
+            all_y[5 * 20 + k] = k < 3 ? 1 : R(NAN); /* three points, four parameters */
+        }
+        all_y[3 * 20 + 11] = R(INFINITY);
+        all_y[4 * 20] = R(-INFINITY);
+        expected[2] = expected[5] = CBP_ERROR_FEW_EXAMPLES;
+        expected[3] = expected[4] = CBP_ERROR_DATA;
+        if (own) {
+            all_x[17 * 20 + 3] = R(NAN);
+            all_x[18 * 20 + 19] = R(INFINITY);
+            all_weights[19 * 20 + 5] = -1;
+            all_weights[21 * 20 + 5] = R(NAN);
+            all_weights[22 * 20 + 5] = R(INFINITY);
+            memset(all_weights + 23 * 20, 0, 20 * sizeof *all_weights);
+            all_x[24 * 20] = -1; /* outside the logarithm's domain */
+            expected[17] = expected[18] = CBP_ERROR_DATA;
+            expected[19] = expected[21] = expected[22] = expected[23] = CBP_ERROR_WEIGHT;
+            expected[24] = CBP_ERROR_START_LOSS;
+        }
+        f.fits.params[30 * 6 + 4] = R(NAN);
+        f.fits.params[31 * 6 + 5] = R(INFINITY);
+        f.fits.params[32 * 6 + 1] = R(NAN); /* frozen */
+        expected[30] = expected[31] = CBP_ERROR_START;
+        expected[32] = CBP_ERROR_START_LOSS;
+        memcpy(params, f.fits.params, 45 * 6 * sizeof *params);
+        CHECK(fit_at(&c, 0, &f) == CBP_OK);
+        for (size_t i = 0; i < c.m; i++) {
+            if (expected[i] == 0) {
+                CHECK(is_same(&f, i, &whole, i));
+            } else {
+                CHECK(is_refused(&c, &f, i, expected[i]) && same_all(f.fits.params + i * 6, params + i * 6, 6));
+            }
+        }
+        free(params);
+        release(&f);
+        release(&whole);
+    }
+
+    /* Targets of the log loss, and starts outside of bounds. */
+    const cbp_real lower[] = {-1, -1}, upper[] = {1, 1};
+    call c = problem_of(NEURONS, 20, 20);
+    c.lower = lower;
+    c.upper = upper;
+    found whole = fit(&c), f = room_for(&c);
+    all_y[20 + 3] = R(1.5);
+    all_y[2 * 20 + 3] = R(-0.5);
+    f.fits.params[3 * 2] = 2;
+    f.fits.params[4 * 2 + 1] = -2;
+    CHECK(fit_at(&c, 0, &f) == CBP_OK);
+    for (size_t i = 0; i < c.m; i++) {
+        CHECK(i == 0 || i > 4 ? is_same(&f, i, &whole, i)
+                              : is_refused(&c, &f, i, i < 3 ? CBP_ERROR_TARGET : CBP_ERROR_START));
+    }
+    CHECK(f.fits.params[3 * 2] == 2 && f.fits.params[4 * 2 + 1] == -2);
+    release(&whole);
+    release(&f);
+
+    /* No chain, and chains without examples. */
+    c.m = 0;
+    f = fit(&c);
+    release(&f);
+    c.m = 20;
+    c.n = 0;
+    f = fit(&c);
+    for (size_t i = 0; i < c.m; i++) {
+        CHECK(is_refused(&c, &f, i, CBP_ERROR_FEW_EXAMPLES));
+    }
+    release(&f);
+}
+
+/* ---- refusals ---------------------------------------------------------------------------------------------------- */
+
+/* Whether the call fails with this status and writes nothing. */
+static int refuses(const call *c, int status)
+{
+    found untouched = room_for(c), f = room_for(c);
+    const int is = fit_at(c, 0, &f) == status && is_same_all(&untouched, &f);
+    release(&untouched);
+    release(&f);
+    return is;
+}
+
+static void test_refused_arguments(void)
+{
+    const unsigned char both[] = {1, 1}, unknown[] = {CBP_ACTIVATION_END};
+    const cbp_real no_number[] = {0, R(NAN)}, one[] = {1, 1}, half[] = {R(0.5), R(0.5)};
+    const call c = problem_of(LINES, 20, 5);
+#define REFUSED(status, change)           \
+    do {                                  \
+        call t = c;                       \
+        change;                           \
+        CHECK(refuses(&t, status));       \
+    } while (0)
+    REFUSED(CBP_ERROR_NULL, t.activations = NULL);
+    REFUSED(CBP_ERROR_NULL, t.x = NULL);
+    REFUSED(CBP_ERROR_NULL, t.y = NULL);
+    REFUSED(CBP_ERROR_ACTIVATION, t.activations = unknown);
+    REFUSED(CBP_ERROR_LOSS, t.options.loss = CBP_LOSS_END);
+    REFUSED(CBP_ERROR_LOSS, t.options.loss = -1);
+    REFUSED(CBP_ERROR_NO_SIGMOID, t.options.loss = CBP_LOG_LOSS);
+    REFUSED(CBP_ERROR_SCALE, (t.options.loss = CBP_HUBER, t.options.scale = 0));
+    REFUSED(CBP_ERROR_SCALE, (t.options.loss = CBP_CAUCHY, t.options.scale = R(NAN)));
+    REFUSED(CBP_ERROR_OPTION, t.options.size--);
+    REFUSED(CBP_ERROR_OPTION, t.options.size = 0);
+    REFUSED(CBP_ERROR_OPTION, t.options.max_iterations = 0);
+    REFUSED(CBP_ERROR_OPTION, t.options.tolerance = -1);
+    REFUSED(CBP_ERROR_OPTION, t.options.tolerance = R(NAN));
+    REFUSED(CBP_ERROR_NO_FREE, t.frozen = both);
+    REFUSED(CBP_ERROR_BOUNDS, t.lower = no_number);
+    REFUSED(CBP_ERROR_BOUNDS, t.upper = no_number);
+    REFUSED(CBP_ERROR_BOUNDS, (t.lower = one, t.upper = half));
+#undef REFUSED
+
+    /* What is common is refused without any chain, too. */
+    call none = c;
+    none.m = 0;
+    none.frozen = both;
+    CHECK(refuses(&none, CBP_ERROR_NO_FREE));
+
+    /* No layer, or more than there is memory for. */
+    found f = room_for(&c), untouched = room_for(&c);
+    cbp_real *work = numbers(cbp_fit_many_work_len(1, 2, 20));
+#define FIT(layers, options, work, fits) \
+    cbp_fit_many(line, NULL, NULL, NULL, all_x, all_y, NULL, layers, 20, 5, 0, 0, options, work, fits)
+    CHECK(FIT(0, &c.options, work, &f.fits) == CBP_ERROR_LAYERS);
+    CHECK(FIT(SIZE_MAX / 2, &c.options, work, &f.fits) == CBP_ERROR_LAYERS);
+    CHECK(cbp_fit_many(line, both, NULL, NULL, all_x, all_y, NULL, SIZE_MAX / 2, 20, 5, 0, 0, &c.options, work,
+                       &f.fits) == CBP_ERROR_LAYERS);
+
+    CHECK(FIT(1, NULL, work, &f.fits) == CBP_ERROR_NULL);
+    CHECK(FIT(1, &c.options, NULL, &f.fits) == CBP_ERROR_NULL);
+    CHECK(FIT(1, &c.options, work, NULL) == CBP_ERROR_NULL);
+    cbp_fits lacking[9];
+    for (size_t k = 0; k < 9; k++) {
+        lacking[k] = f.fits;
+    }
+    lacking[0].params = NULL;
+    lacking[1].status = NULL;
+    lacking[2].iterations = NULL;
+    lacking[3].loss = NULL;
+    lacking[4].weight = NULL;
+    lacking[5].variance = NULL;
+    lacking[6].left_over = NULL;
+    lacking[7].errors = NULL;
+    lacking[8].determined = NULL;
+    for (size_t k = 0; k < 9; k++) {
+        CHECK(FIT(1, &c.options, work, &lacking[k]) == CBP_ERROR_NULL);
+    }
+    CHECK(is_same_all(&f, &untouched));
+    CHECK(FIT(1, &c.options, work, &f.fits) == CBP_OK);
+#undef FIT
+    free(work);
+    release(&f);
+    release(&untouched);
+}
+
+/* ---- where to start ---------------------------------------------------------------------------------------------- */
+
+/* The sum of squares that a candidate leaves for chain i, its last layer's free w and b being put in *w and *b. */
+static double squares_of(const call *c, size_t i, const cbp_real *candidate, double *w, double *b)
+{
+    const call one = alone(c, i);
+    const size_t last = 2 * c->layers - 2;
+    const int linear = c->activations[c->layers - 1] == CBP_IDENTITY;
+    const int solves_w = linear && !(c->frozen && c->frozen[last]);
+    const int solves_b = linear && !(c->frozen && c->frozen[last + 1]);
+    double total = 0, f_sum = 0, y_sum = 0, ff = 0, fy = 0, squares = 0;
+    cbp_real *features = numbers(c->n);
+    CHECK(!linear || c->layers > 1);
+    CHECK(cbp_forward(candidate, c->activations, one.x, c->layers - (size_t)linear, c->n, features) == CBP_OK);
+    *w = linear ? (double)candidate[last] : 1;
+    *b = linear ? (double)candidate[last + 1] : 0;
+    for (int pass = 0; pass < 3; pass++) {
+        for (size_t k = 0; k < c->n; k++) {
+            const double weight = isnan(one.y[k]) ? 0 : c->weight ? (double)one.weight[k] : 1;
+            const double f = (double)features[k], y = (double)one.y[k];
+            if (weight > 0 && pass == 0) {
+                total += weight;
+                f_sum += weight * f;
+                y_sum += weight * y;
+            } else if (weight > 0 && pass == 1) {
+                const double mean_f = solves_b ? f_sum / total : 0, level = solves_b ? y_sum / total : *b;
+                ff += weight * (f - mean_f) * (f - mean_f);
+                fy += weight * (f - mean_f) * (y - level);
+            } else if (weight > 0) {
+                const double residual = *w * f + *b - y;
+                squares += weight * residual * residual;
+            }
+        }
+        if (pass == 1) {
+            *w = solves_w ? fy / ff : *w;
+            *b = solves_b ? (y_sum - *w * f_sum) / total : *b;
+        }
+    }
+    free(features);
+    return squares;
+}
+
+static int choose_at(const call *c, const cbp_real *candidates, size_t count, size_t offset, cbp_real *params)
+{
+    const size_t len = cbp_choose_starts_work_len(c->layers, c->n, count);
+    cbp_real *memory = filled(offset + len + GUARD, NAN), *work = memory + offset;
+    for (size_t k = 0; k < GUARD; k++) {
+        work[len + k] = R(1234.5) + R(k);
+    }
+    const int status = cbp_choose_starts(c->activations, c->frozen, c->lower, c->upper, c->x, c->y, c->weight, c->layers,
+                                         c->n, c->m, c->x_step, c->weight_step, candidates, count, work, params);
+    for (size_t k = 0; k < GUARD; k++) {
+        CHECK(work[len + k] == R(1234.5) + R(k));
+    }
+    free(memory);
+    return status;
+}
+
+enum { CANDIDATES = 12 };
+
+static void fill_candidates(const call *c, cbp_real *candidates)
+{
+    check_state = 77;
+    for (size_t k = 0; k < CANDIDATES * 2 * c->layers; k++) {
+        const size_t place = k % (2 * c->layers);
+        candidates[k] = c->frozen && c->frozen[place] ? c->start[place] : R(random_between(-1.5, 2));
+    }
+}
+
+/* The chosen one leaves the least that any leaves, and stands there with what was solved for. */
+static void check_starts(const call *c)
+{
+    const size_t all = 2 * c->layers, last = all - 2;
+    cbp_real *candidates = numbers(CANDIDATES * all), *params = filled(c->m * all, 5), *again = filled(c->m * all, 5);
+    const int linear = c->activations[c->layers - 1] == CBP_IDENTITY;
+    size_t chosen[CANDIDATES] = {0};
+    fill_candidates(c, candidates);
+    CHECK(choose_at(c, candidates, CANDIDATES, 0, params) == CBP_OK);
+    for (size_t i = 0; i < c->m; i++) {
+        const cbp_real *found_params = params + i * all;
+        double least = INFINITY, w, b;
+        size_t best = CANDIDATES;
+        for (size_t k = 0; k < CANDIDATES; k++) {
+            const double squares = squares_of(c, i, candidates + k * all, &w, &b);
+            least = squares < least ? squares : least;
+            best = memcmp(candidates + k * all, found_params, (linear ? last : all) * sizeof *params) ? best : k;
+        }
+        if (!CHECK(best < CANDIDATES)) {
+            continue;
+        }
+        chosen[best]++;
+        const double squares = squares_of(c, i, candidates + best * all, &w, &b);
+        CHECK(squares <= least * (1 + (sizeof(cbp_real) == 4 ? 1e-3 : 1e-9)));
+        if (linear) {
+            CHECK(near((double)found_params[last], w, 1, sizeof(cbp_real) == 4 ? 1e4 : 1e5));
+            CHECK(near((double)found_params[last + 1], b, 1, sizeof(cbp_real) == 4 ? 1e4 : 1e5));
+        }
+        const call one = alone(c, i);
+        CHECK(choose_at(&one, candidates, CANDIDATES, 0, again) == CBP_OK && same_all(again, found_params, all));
+    }
+    size_t different = 0;
+    for (size_t k = 0; k < CANDIDATES; k++) {
+        different += chosen[k] > 0;
+    }
+    CHECK(different > 1);
+    for (size_t offset = 1; offset <= OFFSETS; offset++) {
+        CHECK(choose_at(c, candidates, CANDIDATES, offset, again) == CBP_OK && same_all(again, params, c->m * all));
+    }
+    free(candidates);
+    free(params);
+    free(again);
+}
+
+static void test_starts(void)
+{
+    const unsigned char only_last_w[] = {1, 1, 0, 0, 0, 1}, only_last_b[] = {1, 1, 0, 0, 1, 0};
+    const unsigned char neither[] = {1, 1, 0, 0, 1, 1};
+    const unsigned char *const frozen[] = {but_logarithm, only_last_w, only_last_b, neither};
+    for (int variant = 0; variant < 8; variant++) {
+        for (size_t k = 0; k < 4; k++) {
+            call c = problem_of(LOGISTICS, 21, 37);
+            c.frozen = frozen[k];
+            c.weight = variant & 1 ? all_weights : NULL;
+            c.x_step = c.weight_step = variant & 2 ? c.n : 0;
+            for (size_t at = 0; variant & 4 && at < c.n * c.m / 2; at += 5) {
+                all_y[at] = R(NAN);
+            }
+            check_starts(&c);
+        }
+        call c = problem_of(HELD_BACK, 21, 37);
+        c.weight = variant & 1 ? all_weights : NULL;
+        c.x_step = c.weight_step = variant & 2 ? c.n : 0;
+        check_starts(&c);
+    }
+
+    /* Bounds hold what was chosen, also what was solved for. */
+    const cbp_real lower[] = {9, 9, -9, -9, R(-0.25), R(-0.5)}, upper[] = {8, 8, R(0.5), 0, R(0.25), R(0.5)};
+    call c = problem_of(LOGISTICS, 21, 20), free_call = c;
+    cbp_real candidates[CANDIDATES * 6], params[20 * 6], unbounded[20 * 6];
+    fill_candidates(&c, candidates);
+    c.lower = lower;
+    c.upper = upper;
+    CHECK(choose_at(&c, candidates, CANDIDATES, 0, params) == CBP_OK);
+    CHECK(choose_at(&free_call, candidates, CANDIDATES, 0, unbounded) == CBP_OK);
+    for (size_t i = 0; i < 20; i++) {
+        for (size_t k = 0; k < 6; k++) {
+            const cbp_real one = unbounded[i * 6 + k];
+            CHECK(params[i * 6 + k] == (k < 2 ? logistic_start[k] : one < lower[k] ? lower[k] : one > upper[k] ? upper[k] : one));
+        }
+    }
+}
+
+/* Candidates of which nothing can be told are passed over; where there is no other, the first is taken as it is. */
+static void test_hopeless_starts(void)
+{
+    call c = problem_of(LOGISTICS, 21, 20);
+    cbp_real candidates[CANDIDATES * 6], params[20 * 6];
+    fill_candidates(&c, candidates);
+    for (size_t k = 0; k < CANDIDATES; k++) {
+        candidates[k * 6] = -1; /* the logarithm of a negative number */
+    }
+    CHECK(choose_at(&c, candidates, CANDIDATES, 0, params) == CBP_OK);
+    for (size_t i = 0; i < c.m; i++) {
+        CHECK(same_all(params + i * 6, candidates, 6));
+    }
+    candidates[5 * 6] = 1;
+    CHECK(choose_at(&c, candidates, CANDIDATES, 0, params) == CBP_OK);
+    for (size_t i = 0; i < c.m; i++) {
+        CHECK(same_all(params + i * 6, candidates + 5 * 6, 4) && isfinite(params[i * 6 + 4]));
+    }
+
+    /* A missing point has no say, whatever stands for its input. */
+    for (int own = 0; own < 2; own++) {
+        c.x_step = own ? c.n : 0;
+        candidates[5 * 6] = 1;
+        candidates[5 * 6 + 1] = R(-1.5); /* ln(x - 1.5) */
+        for (size_t k = 0; k < c.n * c.m; k++) {
+            all_y[k] = all_x[k % (own ? c.n * c.m : c.n)] > 2 ? all_y[k] : R(NAN);
+        }
+        CHECK(choose_at(&c, candidates, CANDIDATES, 0, params) == CBP_OK);
+        for (size_t i = 0; i < c.m; i++) {
+            CHECK(same_all(params + i * 6, candidates + 5 * 6, 4) && isfinite(params[i * 6 + 4]));
+        }
+    }
+}
+
+static void test_refused_starts(void)
+{
+    const unsigned char unknown[] = {CBP_LOG, CBP_ACTIVATION_END, CBP_IDENTITY};
+    call c = problem_of(LOGISTICS, 20, 5);
+    cbp_real candidates[CANDIDATES * 6], params[30];
+    fill_candidates(&c, candidates);
+    for (size_t k = 0; k < 30; k++) {
+        params[k] = 5;
+    }
+#define REFUSED(status, change)                                                     \
+    do {                                                                            \
+        call t = c;                                                                 \
+        change;                                                                     \
+        CHECK(choose_at(&t, candidates, CANDIDATES, 0, params) == status);          \
+    } while (0)
+    REFUSED(CBP_ERROR_NULL, t.activations = NULL);
+    REFUSED(CBP_ERROR_NULL, t.x = NULL);
+    REFUSED(CBP_ERROR_NULL, t.y = NULL);
+    REFUSED(CBP_ERROR_ACTIVATION, t.activations = unknown);
+#undef REFUSED
+    CHECK(choose_at(&c, NULL, CANDIDATES, 0, params) == CBP_ERROR_NULL);
+    CHECK(choose_at(&c, candidates, CANDIDATES, 0, NULL) == CBP_ERROR_NULL);
+    CHECK(cbp_choose_starts(logistic, NULL, NULL, NULL, all_x, all_y, NULL, 3, 20, 5, 0, 0, candidates, CANDIDATES, NULL,
+                            params) == CBP_ERROR_NULL);
+    CHECK(cbp_choose_starts(logistic, NULL, NULL, NULL, all_x, all_y, NULL, 0, 20, 5, 0, 0, candidates, CANDIDATES,
+                            all_weights, params) == CBP_ERROR_LAYERS);
+    CHECK(cbp_choose_starts(logistic, NULL, NULL, NULL, all_x, all_y, NULL, SIZE_MAX / 2, 20, 5, 0, 0, candidates,
+                            CANDIDATES, all_weights, params) == CBP_ERROR_LAYERS);
+    for (size_t k = 0; k < 30; k++) {
+        CHECK(params[k] == 5);
+    }
+}
+
+/* ---- many chains ------------------------------------------------------------------------------------------------- */
+
+typedef int (*single)(const cbp_real *params, const unsigned char *activations, const cbp_real *in, size_t layers,
+                      size_t n, cbp_real *out);
+typedef int (*many)(const cbp_real *params, const unsigned char *activations, const cbp_real *in, size_t layers, size_t n,
+                    size_t m, int shares, cbp_real *out);
+
+static void test_maps(void)
+{
+    const single one[] = {cbp_forward, cbp_slope, cbp_inverse};
+    const many all[] = {cbp_forward_many, cbp_slope_many, cbp_inverse_many};
+    const unsigned char unknown[] = {CBP_LOG, CBP_ACTIVATION_END, CBP_IDENTITY};
+    enum { M = 7, N = 21 };
+    cbp_real params[M * 6], out[M * N], expected[N];
+    const call c = problem_of(LOGISTICS, N, M);
+    for (size_t k = 0; k < M * 6; k++) {
+        params[k] = R(random_between(0.5, 2));
+    }
+    params[2 * 6 + 3] = R(NAN);
+    for (size_t f = 0; f < 3; f++) {
+        for (int shares = 0; shares < 2; shares++) {
+            CHECK(all[f](params, logistic, c.x, 3, N, M, shares, out) == CBP_OK);
+            for (size_t i = 0; i < M; i++) {
+                CHECK(one[f](params + i * 6, logistic, shares ? c.x : c.x + i * N, 3, N, expected) == CBP_OK);
+                CHECK(same_all(out + i * N, expected, N));
+            }
+            CHECK(all[f](params, logistic, c.x, 3, 0, M, shares, out) == CBP_OK);
+            CHECK(all[f](NULL, NULL, NULL, 3, N, 0, shares, NULL) == CBP_OK);
+        }
+        out[0] = 5;
+        CHECK(all[f](NULL, logistic, c.x, 3, N, M, 0, out) == CBP_ERROR_NULL);
+        CHECK(all[f](params, NULL, c.x, 3, N, M, 0, out) == CBP_ERROR_NULL);
+        CHECK(all[f](params, logistic, NULL, 3, N, M, 0, out) == CBP_ERROR_NULL);
+        CHECK(all[f](params, logistic, c.x, 3, N, M, 0, NULL) == CBP_ERROR_NULL);
+        CHECK(all[f](params, logistic, c.x, 0, N, M, 0, out) == CBP_ERROR_LAYERS);
+        CHECK(all[f](params, unknown, c.x, 3, N, M, 0, out) == CBP_ERROR_ACTIVATION && out[0] == 5);
+    }
+
+    /* A weight of 0 is its chain's misfortune. */
+    params[3 * 6] = 0;
+    CHECK(cbp_inverse_many(params, logistic, c.y, 3, N, M, 0, out) == CBP_OK);
+    for (size_t i = 0; i < M; i++) {
+        CHECK(cbp_inverse(params + i * 6, logistic, c.y + i * N, 3, N, expected) ==
+              (i == 3 ? CBP_ERROR_NOT_INVERTIBLE : CBP_OK));
+        for (size_t k = 0; k < N; k++) {
+            CHECK(i == 3 ? isnan(out[i * N + k]) : same(out[i * N + k], expected[k]));
+        }
+    }
+}
+
+static void test_gradients(void)
+{
+    enum { M = 7, N = 21 };
+    cbp_real params[M * 6], mean[M], gradient[M * 6], one_mean, one[6], alone_mean[M];
+    const call c = problem_of(LOGISTICS, N, M);
+    cbp_real *work = filled(cbp_work_len(3, N), NAN);
+    for (size_t k = 0; k < M * 6; k++) {
+        params[k] = R(random_between(0.5, 2));
+    }
+    for (int variant = 0; variant < 4; variant++) {
+        const int shares = variant & 1;
+        const cbp_real *weight = variant & 2 ? all_weights : NULL;
+        CHECK(cbp_gradient_many(params, logistic, c.x, c.y, weight, 3, N, M, shares, CBP_CAUCHY, R(0.5), work, mean,
+                                gradient) == CBP_OK);
+        CHECK(cbp_gradient_many(params, logistic, c.x, c.y, weight, 3, N, M, shares, CBP_CAUCHY, R(0.5), work,
+                                alone_mean, NULL) == CBP_OK);
+        CHECK(same_all(mean, alone_mean, M));
+        for (size_t i = 0; i < M; i++) {
+            CHECK(cbp_gradient(params + i * 6, logistic, shares ? c.x : c.x + i * N, c.y + i * N, weight, 3, N,
+                               CBP_CAUCHY, R(0.5), work, &one_mean, one) == CBP_OK);
+            CHECK(same(one_mean, mean[i]) && same_all(one, gradient + i * 6, 6));
+        }
+    }
+    mean[0] = gradient[0] = 5;
+    CHECK(cbp_gradient_many(params, logistic, c.x, c.y, NULL, 3, N, M, 0, CBP_SQUARED, 1, work, NULL, gradient) ==
+          CBP_ERROR_NULL);
+    CHECK(cbp_gradient_many(params, logistic, c.x, NULL, NULL, 3, N, M, 0, CBP_SQUARED, 1, work, mean, gradient) ==
+          CBP_ERROR_NULL);
+    CHECK(cbp_gradient_many(params, logistic, c.x, c.y, NULL, 3, 0, M, 0, CBP_SQUARED, 1, work, mean, gradient) ==
+          CBP_ERROR_EMPTY);
+    CHECK(cbp_gradient_many(params, logistic, c.x, c.y, NULL, 3, N, M, 0, CBP_LOG_LOSS, 1, work, mean, gradient) ==
+          CBP_ERROR_NO_SIGMOID);
+    CHECK(mean[0] == 5 && gradient[0] == 5);
+    CHECK(cbp_gradient_many(params, logistic, c.x, c.y, NULL, 3, N, 0, 0, CBP_SQUARED, 1, work, mean, NULL) == CBP_OK);
+    free(work);
+}
+
+int main(void)
+{
+    test_as_single();
+    test_bounds();
+    test_undetermined();
+    test_without_covariance();
+    test_company();
+    test_shared_inputs();
+    test_kernels();
+    test_memory();
+    test_sizes();
+    test_stopped();
+    test_exhausted();
+    test_refused_chains();
+    test_refused_arguments();
+    test_starts();
+    test_hopeless_starts();
+    test_refused_starts();
+    test_maps();
+    test_gradients();
+    return check_done("test_many");
+}

@@ -1,0 +1,287 @@
+"""Many chains in one call: the bits of the single chains, shapes, and what is refused."""
+
+from __future__ import annotations
+
+import copy
+import math
+import pickle
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+import cbackprop as cbp
+
+Floats = npt.NDArray[np.float64]
+NAN, INF = math.nan, math.inf
+SIZES = (0, 1, 15, 16, 17, 129, 2049)  # around the width of a vector, of a tile and of a block
+KINDS = {
+    "one layer": ["sigmoid"],
+    "4PL": ["log", "sigmoid", "identity"],
+    "gompertz": ["exp", "exp"],
+    "deep": ["tanh"] * 40,  # longer than what needs no work memory
+}
+INVERTIBLE = ["one layer", "4PL", "gompertz"]
+
+
+def bits(values: Any) -> bytes:
+    """The bytes of an array; NaNs are made equal, whose sign and payload mean nothing."""
+    values = np.array(values, dtype=np.float64)
+    values[np.isnan(values)] = np.nan
+    return values.tobytes()
+
+
+def chains_of(kind: str, m: int = 5) -> cbp.ChainArray:
+    params = np.random.default_rng(len(kind)).uniform(0.25, 1.5, (m, 2 * len(KINDS[kind])))
+    return cbp.ChainArray(params, KINDS[kind], frozen=["b1"])
+
+
+def refused(call: Callable[[], Any], error: type[Exception], *words: str) -> None:
+    with pytest.raises(error) as caught:
+        call()
+    assert isinstance(caught.value, cbp.CBackpropError)
+    for word in words:
+        assert word in str(caught.value), (word, str(caught.value))
+
+
+# ---- the same as the single chains ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_maps_are_those_of_the_single_chains(kind: str, n: int) -> None:
+    chains = chains_of(kind)
+    own = np.random.default_rng(3100 + n).uniform(0.1, 4.0, (5, n))
+    for x in (own, own[0]):
+        rows = np.broadcast_to(x, (5, n))
+        names = ["forward", "slope", "__call__"] + ["inverse"] * (kind in INVERTIBLE)
+        for name in names:
+            found = getattr(chains, name)(x)
+            assert (found.shape, found.dtype) == ((5, n), np.float64)
+            alone = [getattr(chains[i], name)(rows[i]) for i in range(5)]
+            assert bits(found) == bits(alone), (name, x.shape)
+
+
+@pytest.mark.parametrize("loss", ["squared", "log", "huber", "soft_l1", "cauchy"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_losses_and_gradients_are_those_of_the_single_chains(kind: str, loss: Any) -> None:
+    chains = chains_of(kind)
+    if loss == "log":
+        chains = cbp.ChainArray(chains.params, [*KINDS[kind][:-1], "sigmoid"])
+    rng = np.random.default_rng(3200)
+    for n in SIZES[2:]:  # of one example a single chain leaves the weight out, which cancels
+        x, y, weight = rng.uniform(0.1, 4.0, (5, n)), rng.uniform(size=(5, n)), rng.uniform(size=n)
+        for own_x, own_y, own_weight in ((x, y, None), (x[0], y, weight), (x, y[0], weight)):
+            options = {"loss": loss, "loss_scale": 0.25, "sample_weight": own_weight}
+            rows = np.broadcast_to(own_x, (5, n)), np.broadcast_to(own_y, (5, n))
+            single = [
+                chains[i].loss_and_gradient(rows[0][i], rows[1][i], **options) for i in range(5)
+            ]
+            losses = chains.loss(own_x, own_y, **options)
+            gradients = chains.gradient(own_x, own_y, **options)
+            assert (losses.shape, gradients.shape) == ((5,), chains.params.shape)
+            assert bits(losses) == bits([value for value, _ in single])
+            assert bits(gradients) == bits([gradient for _, gradient in single])
+
+
+def test_one_number_goes_to_every_chain() -> None:
+    chains = chains_of("4PL")
+    for function in ("forward", "slope", "inverse"):
+        found = getattr(chains, function)(0.75)
+        assert found.shape == (5,)
+        assert bits(found) == bits([getattr(chain, function)(0.75) for chain in chains])
+    assert bits(chains(np.float32(0.75))) == bits(chains(np.array(0.75))) == bits(chains(0.75))
+
+
+def test_any_real_array_will_do() -> None:
+    chains = chains_of("4PL")
+    wide = np.arange(1.0, 61.0).reshape(6, 10)
+    expected = bits(chains(np.ascontiguousarray(wide[1:, ::2])))
+    assert bits(chains(wide[1:, ::2])) == expected
+    assert bits(chains(wide[1:, ::2].astype(np.int32))) == expected
+    assert bits(chains(wide[1:, ::2].tolist())) == expected
+    assert bits(chains(np.asfortranarray(wide[1:, ::2], dtype=np.float32))) == expected
+    y = np.ones((5, 5), dtype=np.int8)
+    assert bits(chains.loss(wide[1:, ::2], y)) == bits(chains.loss(wide[1:, ::2].copy(), 1.0 * y))
+    assert np.array_equal(wide, np.arange(1.0, 61.0).reshape(6, 10))
+
+
+def test_no_chain_and_no_example() -> None:
+    none, x = cbp.ChainArray(np.empty((0, 6)), KINDS["4PL"]), np.ones(3)
+    assert len(none) == 0
+    assert list(none) == []
+    for function in (none.forward, none.slope, none.inverse):
+        assert (function(1.0).shape, function(x).shape) == ((0,), (0, 3))
+        assert function(np.empty((0, 3))).shape == (0, 3)
+    assert none.loss(x, x).shape == (0,)
+    assert none.gradient(x, np.empty((0, 3))).shape == (0, 6)
+    refused(lambda: chains_of("4PL").loss([], np.empty((5, 0))), cbp.ShapeError, "one example")
+
+
+# ---- NaN -----------------------------------------------------------------------------------------
+
+
+def test_chains_without_numbers_stay_by_themselves() -> None:
+    whole = chains_of("4PL")
+    params = whole.params.copy()
+    params[1], params[3, 2] = NAN, NAN
+    chains, x, y = cbp.ChainArray(params, KINDS["4PL"]), np.linspace(0.1, 3, 20), np.ones(20)
+    good = [0, 2, 4]
+    for found, expected in (
+        (chains(x), whole(x)),
+        (chains.slope(x), whole.slope(x)),
+        (chains.inverse(x), whole.inverse(x)),
+        (chains.loss(x, y)[:, None], whole.loss(x, y)[:, None]),
+    ):
+        assert np.isnan(found[[1, 3]]).all()
+        assert bits(found[good]) == bits(expected[good])
+    gradient = chains.gradient(x, y)
+    assert np.isnan(gradient[1]).all()
+    assert bits(gradient[good]) == bits(whole.gradient(x, y)[good])
+
+
+def test_a_missing_input_is_nan_there_alone() -> None:
+    chains = chains_of("4PL")
+    x = np.linspace(0.1, 3, 20)
+    whole = chains(x)
+    x[7] = NAN
+    found = chains(x)
+    assert np.isnan(found[:, 7]).all()
+    assert bits(np.delete(found, 7, axis=1)) == bits(np.delete(whole, 7, axis=1))
+
+
+def test_a_weight_of_0_cannot_be_inverted_there_alone() -> None:
+    whole = chains_of("4PL")
+    params = whole.params.copy()
+    params[2, 4] = 0.0
+    chains = cbp.ChainArray(params, KINDS["4PL"])
+    y = np.linspace(0.3, 2, 9)
+    found = chains.inverse(y)
+    assert np.isnan(found[2]).all()
+    assert bits(found[[0, 1, 3, 4]]) == bits(whole.inverse(y)[[0, 1, 3, 4]])
+    refused(lambda: chains[2].inverse(y), cbp.ParameterError, "layer 3")
+
+
+# ---- the array itself ----------------------------------------------------------------------------
+
+
+def test_what_an_array_says_of_itself() -> None:
+    chains = chains_of("4PL")
+    assert (len(chains), chains.layers) == (5, 3)
+    assert chains.activations == ("log", "sigmoid", "identity")
+    assert chains.frozen == ("b1",)
+    assert chains.param_names == ("w1", "b1", "w2", "b2", "w3", "b3")
+    assert repr(chains) == "<ChainArray of 5 chains: log -> sigmoid -> identity>"
+
+
+def test_params_are_copied_and_can_be_written() -> None:
+    given = np.ones((2, 2))
+    chains = cbp.ChainArray(given, "identity")
+    chains.params[1] = [3.0, 4.0]
+    assert given.tolist() == [[1.0, 1.0], [1.0, 1.0]]
+    assert chains([0.0, 1.0]).tolist() == [[1.0, 2.0], [4.0, 7.0]]
+    with pytest.raises(AttributeError):
+        chains.params = np.ones((2, 1))  # type: ignore[misc]
+
+
+def test_indexing() -> None:
+    chains = chains_of("4PL")
+    for index in (0, 4, -1, np.int64(2)):
+        one = chains[index]
+        assert type(one) is cbp.Chain
+        assert bits(one.params) == bits(chains.params[index])
+        assert (one.activations, one.frozen) == (chains.activations, chains.frozen)
+    mask = np.array([True, False, True, True, False])
+    for many in (
+        slice(1, 4),
+        slice(None, None, -2),
+        [3, 0, 0],
+        np.array([1, 2]),
+        mask,
+        slice(0, 0),
+    ):
+        some = chains[many]
+        assert type(some) is cbp.ChainArray
+        assert bits(some.params) == bits(chains.params[many])
+        assert (some.activations, some.frozen) == (chains.activations, chains.frozen)
+    assert [bits(chain.params) for chain in chains] == [bits(row) for row in chains.params]
+    chains[0].params[:] = 9.0
+    chains[:2].params[:] = 9.0
+    assert not (chains.params == 9.0).any()  # what was taken was a copy
+    for index in (5, -6):
+        with pytest.raises(IndexError):
+            chains[index]
+
+
+def test_pickling_and_copying() -> None:
+    chains = chains_of("4PL")
+    chains.params[1] = NAN
+    for other in (pickle.loads(pickle.dumps(chains)), copy.deepcopy(chains)):
+        assert bits(other.params) == bits(chains.params)
+        assert (other.activations, other.frozen) == (chains.activations, chains.frozen)
+        assert bits(other([0.5, 1.0])) == bits(chains([0.5, 1.0]))
+        other.params[0] = 7.0
+        assert not (chains.params[0] == 7.0).any()
+
+
+# ---- what is refused -----------------------------------------------------------------------------
+
+P, S, A, T = cbp.ParameterError, cbp.ShapeError, cbp.ActivationError, cbp.InputTypeError
+
+
+def test_what_is_no_array_of_chains() -> None:
+    def make(*given: Any, **options: Any) -> Callable[[], Any]:
+        return lambda: cbp.ChainArray(*given, **options)
+
+    for wrong in (1.0, [1.0, 2.0], np.ones((2, 3)), np.ones((2, 0)), np.ones((2, 2, 2))):
+        refused(make(wrong, "tanh"), S, f"params: shape {np.shape(wrong)}", "(m, 2L)")
+    refused(make([[1.0, 2.0], [3.0]]), S, "params")
+    refused(make([["1", "2"]]), T, "params: expected real")
+    refused(make([[1j, 2.0]]), T, "params: expected real")
+    refused(make(np.ones((3, 4)), ["tanh"]), S, "activations")
+    refused(make(np.ones((3, 4)), ["tanh", "sigmod"]), A, "activations[1]", "'sigmoid'?")
+    refused(make(np.ones((3, 4)), "tanh", frozen=["w3"]), P, "'w3'")
+
+
+def test_inputs_that_are_refused() -> None:
+    chains = chains_of("4PL")
+    for function, name in ((chains.forward, "x"), (chains.slope, "x"), (chains.inverse, "y")):
+        for shape in ((4, 3), (1, 3), (5, 3, 1)):
+            refused(partial(function, np.ones(shape)), S, f"{name}: shape {shape}", "(5, n)")
+        refused(partial(function, ["1"]), T, f"{name}: expected real")
+        refused(partial(function, [1j]), T, f"{name}: expected real")
+        refused(partial(function, [[1.0], [2.0, 3.0]]), S, name)
+    refused(lambda: cbp.ChainArray([[1, 0]], "relu").inverse(1.0), P, "layer 1", "relu")
+
+
+def test_examples_that_are_refused() -> None:
+    chains, x, y = chains_of("4PL"), np.ones(3), np.ones((5, 3))
+    before = bits(chains.params)
+    cases: list[tuple[Any, Any, dict[str, Any], Any, list[str]]] = [
+        (x, y[:4], {}, S, ["y: shape (4, 3)", "(5, n)"]),
+        (x, y[None], {}, S, ["y: shape (1, 5, 3)"]),
+        (x, 1.0, {}, S, ["y: shape ()"]),
+        (x[:2], y, {}, S, ["x: shape (2,)", "(3,)", "(5, 3)"]),
+        (1.0, y, {}, S, ["x: shape ()"]),
+        (y[:4], y, {}, S, ["x: shape (4, 3)"]),
+        (x, y, {"sample_weight": [1.0, 2.0]}, S, ["sample_weight: shape (2,)", "(3,)"]),
+        (x, y, {"sample_weight": y}, S, ["sample_weight: shape (5, 3)"]),
+        (x, y, {"sample_weight": [1.0, -1.0, 1.0]}, P, ["sample_weight[1]: -1.0"]),
+        (x, y, {"sample_weight": [0.0, 0.0, 0.0]}, P, ["sample_weight", "0"]),
+        (x, y, {"sample_weight": ["1", "2", "3"]}, T, ["sample_weight: expected real"]),
+        (x, [["1", "2", "3"]] * 5, {}, T, ["y: expected real"]),
+        (x, y, {"loss": "hubr"}, P, ["'hubr'", "'huber'?"]),
+        (x, y, {"loss": "huber", "loss_scale": 0.0}, P, ["loss_scale"]),
+        (x, y, {"loss": "log"}, A, ["log loss", "sigmoid"]),
+    ]
+    for own_x, own_y, options, error, words in cases:
+        for function in (chains.loss, chains.gradient):
+            refused(partial(function, own_x, own_y, **options), error, *words)
+    neurons = cbp.ChainArray(np.ones((2, 2)))
+    targets = [[0.0, 1.0, 0.5], [0.0, 1.5, 0.5]]
+    for function in (neurons.loss, neurons.gradient):
+        refused(partial(function, x, targets, loss="log"), P, "y[", "1.5", "between 0 and 1")
+    assert bits(chains.params) == before

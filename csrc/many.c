@@ -214,6 +214,7 @@ static totals load_examples(const many *s, cbp_lanes *g, size_t lane, size_t cha
         cbp_kernels_now()->forward(&leading, x, s->n, s->inputs);
         inputs = s->inputs;
     }
+    const cbp_real stand_in = cbp_stand_in(inputs, y, s->n);
     for (size_t i = 0, at = lane; i < s->n; i++, at += CBP_LANES) {
         const int is_missing = y[i] != y[i];
         const cbp_real factor = is_missing ? 0 : weight ? weight[i] : 1, target = is_missing ? 0 : y[i];
@@ -226,7 +227,7 @@ static totals load_examples(const many *s, cbp_lanes *g, size_t lane, size_t cha
         g->weight[at] = factor;
         g->root[at] = weight ? cbp_root(factor) : factor;
         if (!s->shares_x) {
-            g->x[at] = is_missing ? 1 : inputs[i];
+            g->x[at] = is_missing ? stand_in : inputs[i];
         }
     }
     t.doubt += (t.squares - t.squares) + (t.weight - t.weight) + (t.count < s->free ? 1 : 0);

@@ -49,7 +49,7 @@ static size_t packed_len(size_t free)
 
 static size_t lanes_len(size_t layers, size_t free, size_t n)
 {
-    return (4 * n + 6 * layers + 4 * free) * CBP_LANES + 6 * packed_len(free) + (2 * layers + free + 3) * CBP_FIT_TILE;
+    return (4 * n + 6 * layers + 4 * free) * CBP_LANES + 7 * packed_len(free) + (2 * layers + free + 3) * CBP_FIT_TILE;
 }
 
 /* Of `free` numbers of type size_t. */
@@ -91,7 +91,7 @@ static void place_done(cbp_lanes *done, const cbp_lanes *g, cbp_real **work)
     done->params = cbp_taken(work, 2 * g->layers * CBP_LANES);
     done->normal = cbp_taken(work, packed);
     done->held = cbp_taken(work, g->free * CBP_LANES);
-    done->trial_normal = g->trial_normal;
+    done->trial_normal = cbp_taken(work, packed);
     done->factor = g->factor;
     done->scaled = g->scaled;
     done->bend = g->bend;

@@ -159,7 +159,7 @@ static void find_lost(const cbp_lanes *g, cbp_real *CBP_RESTRICT lost)
 
 /* ---- the verdict ------------------------------------------------------------------------------------------------ */
 
-/* to = from in the lanes where `where` is not 0. */
+/* to = from in the lanes where `where` is not 0; few of them, if any. */
 static void take_where(const cbp_real *CBP_RESTRICT where, const cbp_real *CBP_RESTRICT from, size_t len,
                        cbp_real *CBP_RESTRICT to)
 {
@@ -169,6 +169,13 @@ static void take_where(const cbp_real *CBP_RESTRICT where, const cbp_real *CBP_R
             to[i + k] = where[k] != 0 ? from[i + k] : to[i + k];
         }
     }
+}
+
+static void exchange(cbp_real **a, cbp_real **b)
+{
+    cbp_real *kept = *a;
+    *a = *b;
+    *b = kept;
 }
 
 /* What the normal equations A lack of the curvature, learnt from how the slope has changed along an undamped step: the
@@ -206,7 +213,7 @@ static void learn_bend(cbp_lanes *g, const cbp_real *CBP_RESTRICT better)
     CBP_EACH_LANE
     {
         keep[k] = ((better[k] > 0) & (g->was_plain[k] > 0)) ? 1 : 0;
-/* not where v stands all but at right angles to the step, and would bend much for little reason */
+        /* not where v stands all but at right angles to the step, and would bend much for little reason */
         inverse[k] = along[k] * along[k] > CBP_PICK(1e-4, 1e-4f) * (size[k] * change[k]) ? 1 / along[k] : 0;
     }
     for (size_t i = 0; i < free; i++) {
@@ -226,7 +233,7 @@ static void learn_bend(cbp_lanes *g, const cbp_real *CBP_RESTRICT better)
 static void judge_trial(cbp_lanes *g, const cbp_real *CBP_RESTRICT lost)
 {
     const cbp_real unit = CBP_PICK(DBL_EPSILON, FLT_EPSILON), half = CBP_PICK(0.5, 0.5f);
-    cbp_row better;
+    cbp_row better, worse;
     CBP_EACH_LANE
     {
         const cbp_real loss = g->loss[k], fall = loss - g->trial_loss[k], predicted = g->predicted[k];
@@ -246,8 +253,16 @@ static void judge_trial(cbp_lanes *g, const cbp_real *CBP_RESTRICT lost)
         g->iterations[k] += 1;
     }
     learn_bend(g, better);
-    take_where(better, g->trial_normal, packed(g->free + 1, 0), g->normal);
-    take_where(better, g->trial, 2 * g->layers * CBP_LANES, g->params);
+    if (any_is(better, 0)) {
+        CBP_EACH_LANE
+        {
+            worse[k] = 1 - better[k];
+        }
+        take_where(worse, g->normal, packed(g->free + 1, 0), g->trial_normal);
+        take_where(worse, g->params, 2 * g->layers * CBP_LANES, g->trial);
+    }
+    exchange(&g->normal, &g->trial_normal);
+    exchange(&g->params, &g->trial);
 }
 
 /* ---- the step --------------------------------------------------------------------------------------------------- */

@@ -49,7 +49,7 @@ static size_t packed_len(size_t free)
 
 static size_t lanes_len(size_t layers, size_t free, size_t n)
 {
-    return (4 * n + 6 * layers + 4 * free) * CBP_LANES + 6 * packed_len(free) + (2 * layers + free + 3) * CBP_FIT_TILE;
+    return (4 * n + 6 * layers + 4 * free) * CBP_LANES + 7 * packed_len(free) + (2 * layers + free + 3) * CBP_FIT_TILE;
 }
 
 /* Of `free` numbers of type size_t. */
@@ -91,7 +91,7 @@ static void place_done(cbp_lanes *done, const cbp_lanes *g, cbp_real **work)
     done->params = cbp_taken(work, 2 * g->layers * CBP_LANES);
     done->normal = cbp_taken(work, packed);
     done->held = cbp_taken(work, g->free * CBP_LANES);
-    done->trial_normal = g->trial_normal;
+    done->trial_normal = cbp_taken(work, packed);
     done->factor = g->factor;
     done->scaled = g->scaled;
     done->bend = g->bend;
@@ -214,6 +214,7 @@ static totals load_examples(const many *s, cbp_lanes *g, size_t lane, size_t cha
         cbp_kernels_now()->forward(&leading, x, s->n, s->inputs);
         inputs = s->inputs;
     }
+    const cbp_real stand_in = cbp_stand_in(inputs, y, s->n);
     for (size_t i = 0, at = lane; i < s->n; i++, at += CBP_LANES) {
         const int is_missing = y[i] != y[i];
         const cbp_real factor = is_missing ? 0 : weight ? weight[i] : 1, target = is_missing ? 0 : y[i];
@@ -226,7 +227,7 @@ static totals load_examples(const many *s, cbp_lanes *g, size_t lane, size_t cha
         g->weight[at] = factor;
         g->root[at] = weight ? cbp_root(factor) : factor;
         if (!s->shares_x) {
-            g->x[at] = is_missing ? 1 : inputs[i];
+            g->x[at] = is_missing ? stand_in : inputs[i];
         }
     }
     t.doubt += (t.squares - t.squares) + (t.weight - t.weight) + (t.count < s->free ? 1 : 0);

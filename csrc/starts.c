@@ -35,6 +35,9 @@ int cbp_choose_starts(const unsigned char *activations, const unsigned char *fro
     if (status == CBP_OK && (!work || !params || (n > 0 && chains > 0 && (!x || !y)))) {
         status = CBP_ERROR_NULL;
     }
+    if (status == CBP_OK && count == 0) {
+        status = CBP_ERROR_OPTION;
+    }
     if (status != CBP_OK) {
         return status;
     }
@@ -68,10 +71,11 @@ int cbp_choose_starts(const unsigned char *activations, const unsigned char *fro
         for (size_t k = 0; k < lanes; k++) {
             const cbp_real *own_x = x + (first + k) * x_step, *own_y = y + (first + k) * n;
             const cbp_real *own_weight = weight ? weight + (first + k) * weight_step : NULL;
+            const cbp_real stand_in = cbp_stand_in(own_x, own_y, n);
             for (size_t i = 0, at = k; i < n; i++, at += CBP_LANES) {
                 const int is_missing = own_y[i] != own_y[i];
                 are_alike = are_alike && !is_missing;
-                g.x[at] = is_missing ? 1 : own_x[i];
+                g.x[at] = is_missing ? stand_in : own_x[i];
                 g.y[at] = is_missing ? 0 : own_y[i];
                 g.weight[at] = is_missing ? 0 : own_weight ? own_weight[i] : 1;
             }

@@ -1026,6 +1026,7 @@ static void test_refused_starts(void)
     REFUSED(CBP_ERROR_ACTIVATION, t.activations = unknown);
 #undef REFUSED
     CHECK(choose_at(&c, NULL, CANDIDATES, 0, params) == CBP_ERROR_NULL);
+    CHECK(choose_at(&c, candidates, 0, 0, params) == CBP_ERROR_OPTION);
     CHECK(choose_at(&c, candidates, CANDIDATES, 0, NULL) == CBP_ERROR_NULL);
     CHECK(cbp_choose_starts(logistic, NULL, NULL, NULL, all_x, all_y, NULL, 3, 20, 5, 0, 0, candidates, CANDIDATES, NULL,
                             params) == CBP_ERROR_NULL);

@@ -62,7 +62,7 @@ def test_views_outlive_the_chain() -> None:
 @pytest.mark.parametrize("name", ["params", "weights", "biases", "layers", "activations", "free"])
 def test_parts_are_not_replaced(net: cbp.Chain, name: str) -> None:
     with pytest.raises(AttributeError, match=name):
-        setattr(net, name, getattr(net, name))
+        setattr(net, name, copy.copy(getattr(net, name)))
 
 
 def test_the_numbers_given_are_copied() -> None:
@@ -395,3 +395,12 @@ def test_repr_is_what_one_would_type() -> None:
     assert repr(cbp.Chain([1.5, -0.8], [0.1, 0.3])) == "Chain([1.5, -0.8], [0.1, 0.3], 'sigmoid')"
     net = cbp.Chain([1, 2], [0, 0.5], ["log", "sigmoid"], frozen="w1")
     assert repr(net) == "Chain([1.0, 2.0], [0.0, 0.5], ['log', 'sigmoid'], frozen=('w1',))"
+
+
+def test_parts_change_in_place() -> None:
+    net = cbp.Chain([1.0, 2.0], [3.0, 4.0])
+    own = net.params
+    net.params += 1.0  # type: ignore[misc]
+    net.biases *= 2.0  # type: ignore[misc]
+    assert net.params is own
+    assert own.tolist() == [2.0, 8.0, 3.0, 10.0]

@@ -1206,6 +1206,13 @@ cdef class Chain:
         """A chain of its own with the same parameters."""
         return type(self)(COPY_OF, self)
 
+    def __setattr__(self, name, value):
+        # `net.params += step` ends with an assignment of what `net.params` is already.
+        if name not in ("params", "weights", "biases"):
+            raise AttributeError(f"{name!r} of a Chain cannot be set")
+        if value is not getattr(self, name):
+            raise AttributeError(f"{name!r} of a Chain is not replaced; set its entries, {name}[:]")
+
     def __reduce__(self):
         return rebuild, (type(self), self.params.copy(), self.activations, self.frozen)
 

@@ -101,7 +101,7 @@ enum cbp_status {
     CBP_ERROR_FEW_EXAMPLES = -16,  /* fewer examples of positive weight than free parameters */
     CBP_ERROR_BOUNDS = -17,        /* a lower bound above its upper one, or NaN */
     CBP_ERROR_START = -18,         /* a start outside its bounds or not finite */
-    CBP_ERROR_START_LOSS = -19,    /* a loss at the start that is not finite */
+    CBP_ERROR_START_LOSS = -19,    /* a loss at the start, or a sum of squared targets, that is not finite */
     CBP_ERROR_DATA = -20,          /* an example that is NaN or infinite */
     CBP_STATUS_END = -21
 };

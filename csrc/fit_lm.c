@@ -445,6 +445,7 @@ static int search_all(search *s, enum cbp_outcome *outcome)
     if (!is_usable(s, s->at.triangle, loss)) {
         return CBP_ERROR_START_LOSS;
     }
+    rescale(s, 1, 1); /* by which keep_best measures where there are bounds */
     keep_best(s, loss);
     cbp_fit_remember(fit, 0, fit->info->loss);
     *outcome = search_from(s, loss);

@@ -201,7 +201,9 @@ cdef int open_examples(object x, object y, object sample_weight, Examples *examp
 
 
 cdef bint same_shape(const Py_buffer *a, const Py_buffer *b) noexcept:
-    return a.ndim == b.ndim and memcmp(a.shape, b.shape, a.ndim * sizeof(Py_ssize_t)) == 0
+    # a number has no shape to compare, and memcmp may not be given a null pointer
+    return a.ndim == b.ndim and (
+        a.ndim == 0 or memcmp(a.shape, b.shape, a.ndim * sizeof(Py_ssize_t)) == 0)
 
 
 cdef void close_examples(Examples *examples) noexcept:

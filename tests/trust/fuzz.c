@@ -460,6 +460,14 @@ static void check_fit(void)
         REQUIRE(all_same(found, params, width));
         return;
     }
+    if (!options.progress) { /* work memory is not read before it is written */
+        double *again = copy_of(params, width);
+        cbp_fit_info other;
+        memset(work, 0x3f, cbp_fit_work_len(layers, free) * sizeof *work);
+        REQUIRE(cbp_fit_lm(activations, frozen, lower, upper, x, y, weight, layers, n, &options, work, again, &other) == status);
+        REQUIRE(all_same(again, found, width) && same(other.loss, info.loss) && other.iterations == info.iterations);
+        REQUIRE(same(other.gradient_norm, info.gradient_norm) && other.outcome == info.outcome);
+    }
     REQUIRE(info.outcome > CBP_RUNNING && info.outcome < CBP_OUTCOME_END && info.outcome != CBP_DIVERGED);
     REQUIRE(info.params == found);
     check_place(found);

@@ -299,12 +299,13 @@ static void check_averages(void)
     }
     /* shards, merged */
     const size_t cut = take() % (n + 1), len = width + 2;
-    double *sums = calloc(4 * len, sizeof *sums);
+    double *sums = calloc(4 * len, sizeof *sums), *shard_work = numbers(cbp_work_len(layers, 2));
     given[gifts++] = sums;
     const double *w = weight;
-    REQUIRE(cbp_gradient_sums(params, activations, x, y, w, layers, cut, loss, scale, work, sums, sums + len) <= CBP_OK);
-    REQUIRE(cbp_gradient_sums(params, activations, x + cut, y + cut, w ? w + cut : NULL, layers, n - cut, loss, scale, work,
-                              sums + 2 * len, sums + 3 * len) <= CBP_OK);
+    REQUIRE(cbp_gradient_sums(params, activations, x, y, w, layers, cut, loss, scale, shard_work, sums,
+                              sums + len) <= CBP_OK);
+    REQUIRE(cbp_gradient_sums(params, activations, x + cut, y + cut, w ? w + cut : NULL, layers, n - cut, loss, scale,
+                              shard_work, sums + 2 * len, sums + 3 * len) <= CBP_OK);
     REQUIRE(cbp_sums_merge(sums + 2 * len, sums + 3 * len, len, sums, sums + len) == CBP_OK);
     double *merged = numbers(len - 1);
     if (cut > 0 && cut < n && cbp_sums_mean(sums, sums + len, len, merged) == CBP_OK && is_tame && is_finite(mean)) {

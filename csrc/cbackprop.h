@@ -101,7 +101,7 @@ enum cbp_status {
     CBP_ERROR_FEW_EXAMPLES = -16,  /* fewer examples of positive weight than free parameters */
     CBP_ERROR_BOUNDS = -17,        /* a lower bound above its upper one, or NaN */
     CBP_ERROR_START = -18,         /* a start outside its bounds or not finite */
-    CBP_ERROR_START_LOSS = -19,    /* a loss at the start that is not finite */
+    CBP_ERROR_START_LOSS = -19,    /* a loss at the start, or a sum of squared targets, that is not finite */
     CBP_ERROR_DATA = -20,          /* an example that is NaN or infinite */
     CBP_STATUS_END = -21
 };
@@ -176,7 +176,8 @@ CBP_API int cbp_gradients(const cbp_real *params, const unsigned char *activatio
 
 /* Adds to sums[2L+2] the vector [sum weight, sum weight E, sum weight dE/dparams ...] of these examples, and to
  * lost[2L+2] what rounding lost on the way: sums + lost is the total to about twice the working precision. Start both
- * at 0. Vectors of shards are merged, in a fixed order, by cbp_sums_merge. Weights of which all are 0 are no error. */
+ * at 0. Vectors of shards are merged, in a fixed order, by cbp_sums_merge. Weights of which all are 0 are no error.
+ * `work` holds cbp_work_len(layers, 2) numbers, for one example too. */
 CBP_API int cbp_gradient_sums(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
                               const cbp_real *y, const cbp_real *weight, size_t layers, size_t n, int loss,
                               cbp_real scale, cbp_real *work, cbp_real *sums, cbp_real *lost);

@@ -199,9 +199,9 @@ static void spread(const cbp_real *inverse, const cbp_real *undetermined, size_t
         if (determined[k] != CBP_DETERMINED) {
             continue;
         }
-        for (size_t m = 0, j = 0; m < all; m++) {
+        for (size_t m = 0, j = 0; m <= k; m++) { /* symmetric to the last bit */
             if (determined[m] == CBP_DETERMINED) {
-                covariance[k * all + m] = inverse[i * open + j++];
+                covariance[k * all + m] = covariance[m * all + k] = inverse[i * open + j++];
             }
         }
         i++;

@@ -130,21 +130,21 @@ static void swap(cbp_real **a, cbp_real **b)
     *b = kept;
 }
 
-/* Whether the loss and the whole Jacobian of a pass are finite. */
-static int is_usable(const search *s, const cbp_real *triangle, cbp_real loss)
-{
-    cbp_real sum = loss;
-    for (size_t k = 0; k < s->at.width * s->at.width; k++) {
-        sum += triangle[k] - triangle[k];
-    }
-    return cbp_is_finite(sum);
-}
-
 /* What rounding makes of the summed loss: of its own digits, and of the outputs', which are as large as the targets.
  * Steps that change it by less are taken unseen. */
 static cbp_real blur_of(const search *s, cbp_real loss)
 {
     return 8 * CBP_EPSILON * (8 * loss + cbp_root(loss) * s->target_size);
+}
+
+/* Whether the loss, what it is measured by and the whole Jacobian of a pass are finite. */
+static int is_usable(const search *s, const cbp_real *triangle, cbp_real loss)
+{
+    cbp_real sum = blur_of(s, loss);
+    for (size_t k = 0; k < s->at.width * s->at.width; k++) {
+        sum += triangle[k] - triangle[k];
+    }
+    return cbp_is_finite(sum);
 }
 
 /* Of half the gradient of the summed loss at s->params, without what bounds hold. */
@@ -445,6 +445,7 @@ static int search_all(search *s, enum cbp_outcome *outcome)
     if (!is_usable(s, s->at.triangle, loss)) {
         return CBP_ERROR_START_LOSS;
     }
+    rescale(s, 1, 1); /* by which keep_best measures where there are bounds */
     keep_best(s, loss);
     cbp_fit_remember(fit, 0, fit->info->loss);
     *outcome = search_from(s, loss);

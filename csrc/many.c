@@ -375,7 +375,9 @@ static int share_inputs(const many *s)
         doubt += s->x[i] - s->x[i];
     }
     for (size_t chain = 1; s->skipped > 0 && chain < s->chains; chain++) {
-        doubt += memcmp(params_of(s, chain), params_of(s, 0), 2 * s->skipped * sizeof *s->x) != 0 ? 1 : 0;
+        for (size_t k = 0; k < 2 * s->skipped; k++) {
+            doubt += params_of(s, chain)[k] == params_of(s, 0)[k] ? 0 : 1;
+        }
     }
     return s->x_step == 0 && doubt == 0;
 }

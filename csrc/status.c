@@ -48,7 +48,7 @@ const char *cbp_status_string(int status)
     case CBP_ERROR_START:
         return "the start is not finite or outside its bounds";
     case CBP_ERROR_START_LOSS:
-        return "the loss at the start is not finite";
+        return "the loss at the start, or the sum of the squared targets, is not finite";
     case CBP_ERROR_DATA:
         return "an example is NaN or infinite";
     default:

@@ -128,7 +128,7 @@ cdef tuple names_in(object names, str argument):
 
 
 def real_array(values, argument):
-    """`values` as contiguous float64, whatever their shape; copied only where they are not."""
+    """`values` as aligned contiguous float64, whatever their shape; copied only where they are not."""
     # only of a subclass is it asked, since NumPy loads np.ma when it is first named
     is_subclass = isinstance(values, ndarray) and type(values) is not ndarray
     if is_subclass and isinstance(values, np.ma.MaskedArray):
@@ -139,7 +139,8 @@ def real_array(values, argument):
         raise ShapeError(f"{argument}: not a regular array of numbers ({error})") from None
     if array.dtype.kind not in "biuf":
         raise InputTypeError(f"{argument}: expected real numbers, got an array of {array.dtype}")
-    return np.ascontiguousarray(array, dtype=np.float64).reshape(array.shape)
+    array = np.ascontiguousarray(array, dtype=np.float64).reshape(array.shape)
+    return array if array.flags.aligned else array.copy()
 
 
 # A look into an array argument, as flat contiguous float64; a typed memoryview costs twice this.
@@ -209,7 +210,9 @@ cdef int open_examples(object x, object y, object sample_weight, Examples *examp
 
 
 cdef bint same_shape(const Py_buffer *a, const Py_buffer *b) noexcept:
-    return a.ndim == b.ndim and memcmp(a.shape, b.shape, a.ndim * sizeof(Py_ssize_t)) == 0
+    # a number has no shape to compare, and memcmp may not be given a null pointer
+    return a.ndim == b.ndim and (
+        a.ndim == 0 or memcmp(a.shape, b.shape, a.ndim * sizeof(Py_ssize_t)) == 0)
 
 
 cdef void close_examples(Examples *examples) noexcept:

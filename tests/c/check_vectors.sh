@@ -47,7 +47,7 @@ check() {
         enough "$register" 400 layer_value &&
         enough "$register" 80 tile_loss &&
         enough "$register" 60 'add_normal|add_products|add_all_products' &&
-        enough "$register" 100 'fit_lanes|judge_trial|learn_bend|factor_normal|solve_factored|plan_trial' &&
+        enough "$register" 60 'fit_lanes|judge_trial|learn_bend|factor_normal|solve_factored|plan_trial' &&
         enough "$register" 20 'choose_starts|choose_shared' &&
         enough "$register" 20 'gradient_sums|add_tile|add_tile_products|backward_layer|weigh_tile'
 }

@@ -477,6 +477,48 @@ static void test_kernels(void)
     CHECK(cbp_kernel_choose(NULL) == CBP_OK);
 }
 
+/* What stands in the work memory on entry has no part in a fit, nor in which of two points as good is kept. */
+static void test_work_memory(void)
+{
+    static const unsigned char activations[] = {CBP_GAUSSIAN, CBP_LOG1P}, frozen[] = {0, 1, 0, 1};
+    static const cbp_real lower[] = {R(-0.5), -1, R(-0.5), R(0.5)};
+    static const cbp_real x[] = {R(1.125), R(1.375), R(2.625), R(2.75)}, y[] = {0, R(-3.75), R(-3.5), R(1.5)};
+    const cbp_real start[] = {0, 0, 0x1p-120, R(1.75)};
+    const size_t len = cbp_fit_work_len(2, 2);
+    cbp_real *work = numbers(len), found[2][4];
+    cbp_fit_info info[2];
+    cbp_fit_options options;
+    CHECK(cbp_fit_defaults(&options) == CBP_OK);
+    options.loss = CBP_SOFT_L1;
+    options.max_iterations = 7;
+    options.tolerance = R(1e-3);
+    for (int i = 0; i < 2; i++) {
+        memset(work, i ? 0x3f : 0, len * sizeof *work);
+        memcpy(found[i], start, sizeof start);
+        CHECK(cbp_fit_lm(activations, frozen, lower, NULL, x, y, NULL, 2, 4, &options, work, found[i], &info[i]) == CBP_OK);
+    }
+    CHECK(memcmp(found[0], found[1], sizeof found[0]) == 0);
+    CHECK(memcmp(&info[0].loss, &info[1].loss, sizeof info[0].loss) == 0);
+    free(work);
+}
+
+/* Targets whose squares have no sum leave nothing to measure a fit by, though a robust loss of them is finite. */
+static void test_overflow(void)
+{
+    const cbp_real huge = sizeof(cbp_real) == sizeof(float) ? (cbp_real)1e30 : (cbp_real)1e200;
+    const unsigned char activations[] = {CBP_TANH};
+    const cbp_real x[] = {0, 1, 2}, y[] = {0, R(0.5), huge};
+    cbp_real *work = numbers(cbp_fit_work_len(1, 2)), params[] = {R(0.5), R(0.25)};
+    cbp_fit_info info;
+    cbp_fit_options options;
+    CHECK(cbp_fit_defaults(&options) == CBP_OK);
+    options.loss = CBP_CAUCHY;
+    CHECK(cbp_fit_lm(activations, NULL, NULL, NULL, x, y, NULL, 1, 3, &options, work, params, &info) ==
+          CBP_ERROR_START_LOSS);
+    CHECK(same(params[0], R(0.5)) && same(params[1], R(0.25)));
+    free(work);
+}
+
 int main(void)
 {
     fill_points();
@@ -495,5 +537,7 @@ int main(void)
     test_boxes();
     test_curved_boxes();
     test_kernels();
+    test_work_memory();
+    test_overflow();
     return check_done("test_fit_lm");
 }

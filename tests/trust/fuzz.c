@@ -1,0 +1,716 @@
+/* Fuzzing of the C core by libFuzzer (tests/trust/fuzz.sh): not only that nothing crashes, but that what cbackprop.h
+ * promises holds for any chain and any numbers. All memory is of the exact size, so that a sanitizer sees a step past it. */
+#include "cbackprop.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define REQUIRE(condition) ((condition) ? (void)0 : broken(__LINE__, #condition))
+
+static void broken(int line, const char *condition)
+{
+    fprintf(stderr, "fuzz.c:%d: broken promise: %s\n", line, condition);
+    abort();
+}
+
+/* ---- what the bytes say --------------------------------------------------------------------------------------- */
+
+static const uint8_t *bytes;
+static size_t left;
+
+static unsigned take(void)
+{
+    if (left == 0) {
+        return 0;
+    }
+    left--;
+    return *bytes++;
+}
+
+static double take_number(void)
+{
+    static const double special[] = {0,        -0.0,    1,       -1,     0.5,      2,       INFINITY, -INFINITY, NAN,     4e-324,
+                                     -1e-310,  DBL_MIN, DBL_MAX, -DBL_MAX, DBL_EPSILON, 709.8, -745.2, 36.8, 1e-8, 1048576};
+    const unsigned kind = take();
+    if (kind < 40) {
+        return special[kind % (sizeof special / sizeof *special)];
+    }
+    if (kind < 60) {
+        uint64_t bits = 0;
+        for (int i = 0; i < 8; i++) {
+            bits = bits << 8 | take();
+        }
+        double number;
+        memcpy(&number, &bits, sizeof number);
+        return number;
+    }
+    return ((int)(kind << 8 | take()) - 39000) / 8192.0; /* -2.9 ... 3.2 */
+}
+
+static double take_tame(void)
+{
+    return ((int)(take() << 8 | take()) - 32768) / 8192.0;
+}
+
+/* ---- memory, given back at the end of each run ------------------------------------------------------------------ */
+
+static void *given[128];
+static size_t gifts;
+
+static void *memory(size_t size)
+{
+    void *new = malloc(size + (size == 0));
+    if (!new || gifts == sizeof given / sizeof *given) {
+        exit(3);
+    }
+    memset(new, 0x5a, size);
+    return given[gifts++] = new;
+}
+
+static double *numbers(size_t n)
+{
+    return memory(n * sizeof(double));
+}
+
+static double *copy_of(const double *from, size_t n)
+{
+    return n ? memcpy(numbers(n), from, n * sizeof *from) : numbers(0);
+}
+
+/* Whether nothing has been written. */
+static int is_untouched(const void *data, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        if (((const unsigned char *)data)[i] != 0x5a) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static int same(double a, double b)
+{
+    return (a != a && b != b) || memcmp(&a, &b, sizeof a) == 0;
+}
+
+static int all_same(const double *a, const double *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!same(a[i], b[i])) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static int is_finite(double number)
+{
+    return number - number == 0;
+}
+
+/* ---- a problem ------------------------------------------------------------------------------------------------ */
+
+static const char *const levels[] = {"generic", "avx2", "avx512"};
+static const double the_scales[] = {1, 0.125, 1e-300, 1e300, 0, -1, INFINITY, NAN};
+static size_t layers, n;
+static unsigned char *activations, *frozen;
+static double *params, *x, *y, *weight, scale;
+static int loss, is_tame;
+
+static void take_problem(size_t most_layers, size_t most_examples)
+{
+    const unsigned how = take();
+    is_tame = how & 1;
+    (void)cbp_kernel_choose(levels[how / 2 % 4 % 3]);
+    layers = 1 + take() % most_layers;
+    if (how >= 250) {
+        layers = 33 + take() % 4; /* beyond the stack */
+    }
+    n = take() % (most_examples + 1);
+    loss = (int)(take() % 5);
+    scale = take() % 8 ? the_scales[0] : the_scales[take() % 8];
+    activations = memory(layers);
+    params = numbers(2 * layers);
+    for (size_t l = 0; l < layers; l++) {
+        activations[l] = (unsigned char)(take() % CBP_ACTIVATION_END);
+        params[2 * l] = is_tame ? take_tame() : take_number();
+        params[2 * l + 1] = is_tame ? take_tame() : take_number();
+    }
+    if (how == 248) {
+        activations[layers - 1] = (unsigned char)take();
+        loss = (int)take() - 128;
+    }
+    if (loss == CBP_LOG_LOSS && how % 16 != 15) {
+        activations[layers - 1] = CBP_SIGMOID;
+    }
+    x = numbers(n);
+    y = numbers(n);
+    const int has_weight = take() % 3 == 0;
+    weight = has_weight ? numbers(n) : NULL;
+    for (size_t i = 0; i < n; i++) {
+        x[i] = is_tame ? take_tame() : take_number();
+        y[i] = is_tame ? take_tame() : take_number();
+        if (loss == CBP_LOG_LOSS && how % 32 != 31) {
+            y[i] = (take() & 15) / 15.0;
+        }
+        if (weight) {
+            weight[i] = is_tame ? take() / 64.0 : fabs(take_number());
+        }
+    }
+}
+
+/* ---- passes --------------------------------------------------------------------------------------------------- */
+
+typedef int mapping(const double *, const unsigned char *, const double *, size_t, size_t, double *);
+
+/* Alone, among others, layer by layer, and in place: the same bits. */
+static void check_mapping(mapping *map, int is_composed)
+{
+    double *out = numbers(n), one, *place = copy_of(x, n);
+    const int status = map(params, activations, x, layers, n, out);
+    if (status != CBP_OK) {
+        REQUIRE(is_untouched(out, n * sizeof *out));
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        REQUIRE(map(params, activations, x + i, layers, 1, &one) == CBP_OK);
+        REQUIRE(same(one, out[i]));
+    }
+    REQUIRE(map(params, activations, place, layers, n, place) == CBP_OK);
+    REQUIRE(all_same(place, out, n));
+    if (is_composed) {
+        double *step = copy_of(x, n);
+        for (size_t l = 0; l < layers; l++) {
+            const size_t at = map == cbp_inverse ? layers - 1 - l : l;
+            REQUIRE(map(params + 2 * at, activations + at, step, 1, n, step) == CBP_OK);
+        }
+        REQUIRE(all_same(step, out, n));
+    }
+}
+
+/* One layer there and back, where that is well conditioned: to the errors of both ways. */
+static void check_round_trip(void)
+{
+    double *out = numbers(n), *back = numbers(n);
+    REQUIRE(cbp_forward(params, activations, x, 1, n, out) == CBP_OK);
+    if (cbp_inverse(params, activations, out, 1, n, back) != CBP_OK) {
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const double w = params[0], b = params[1], z = fma(w, x[i], b);
+        double value, slope, second;
+        REQUIRE(cbp_activation_values(activations[0], &z, 1, &value, &slope, &second) == CBP_OK);
+        REQUIRE(same(value, out[i]));
+        const double error = DBL_EPSILON * (4 * fabs(value / slope) + 4 * fabs(z) + fabs(b));
+        const int is_fair = fabs(z) < 1e100 && fabs(x[i]) < 1e100 && fabs(slope) > 1e-100 && fabs(value) > 1e-100 &&
+                            fabs(second * error) < 0.01 * fabs(slope) && fabs(w) > 1e-100 && fabs(w) < 1e100 && fabs(b) < 1e100;
+        if (is_fair) {
+            REQUIRE(fabs(back[i] - x[i]) <= 2 * error / fabs(w) + 4 * DBL_EPSILON * fabs(x[i]));
+        }
+    }
+}
+
+static void check_passes(void)
+{
+    take_problem(5, 40);
+    check_mapping(cbp_forward, 1);
+    check_mapping(cbp_slope, 0);
+    check_mapping(cbp_inverse, 1);
+    if (layers == 1 && activations[0] < CBP_ACTIVATION_END) {
+        check_round_trip();
+    }
+}
+
+static void check_rows(void)
+{
+    take_problem(5, 40);
+    const size_t width = 2 * layers, area = n * width;
+    double *work = numbers(cbp_work_len(layers, n)), *alone = numbers(cbp_work_len(layers, 1));
+    double *rows = numbers(area), *row = numbers(width);
+    int status = cbp_jacobian(params, activations, x, layers, n, work, rows);
+    REQUIRE(status == CBP_OK || is_untouched(rows, area * sizeof *rows));
+    for (size_t i = 0; status == CBP_OK && i < n; i++) {
+        REQUIRE(cbp_jacobian(params, activations, x + i, layers, 1, alone, row) == CBP_OK);
+        REQUIRE(all_same(row, rows + i * width, width));
+    }
+    rows = numbers(area);
+    status = cbp_gradients(params, activations, x, y, layers, n, loss, scale, work, rows);
+    REQUIRE(status == CBP_OK || is_untouched(rows, area * sizeof *rows));
+    double *z = numbers(layers), *a = numbers(layers), *slope = numbers(layers), *delta = numbers(layers), value;
+    for (size_t i = 0; status == CBP_OK && i < n; i++) {
+        REQUIRE(cbp_trace(params, activations, x[i], y[i], layers, loss, scale, z, a, slope, delta, row, &value) == CBP_OK);
+        REQUIRE(all_same(row, rows + i * width, width));
+        REQUIRE(cbp_loss_mean(params, activations, x + i, y + i, NULL, layers, 1, loss, scale, row) == CBP_OK);
+        REQUIRE(same(row[0], value));
+    }
+}
+
+/* ---- averages ------------------------------------------------------------------------------------------------- */
+
+static void check_averages(void)
+{
+    take_problem(4, 40);
+    const size_t width = 2 * layers;
+    double *work = numbers(cbp_work_len(layers, n)), *gradient = numbers(width), mean, only;
+    memset(&mean, 0x5a, sizeof mean);
+    memset(&only, 0x5a, sizeof only);
+    const int status = cbp_gradient(params, activations, x, y, weight, layers, n, loss, scale, work, &mean, gradient);
+    REQUIRE(cbp_loss_mean(params, activations, x, y, weight, layers, n, loss, scale, &only) == status);
+    double *hessian = numbers(width * width);
+    REQUIRE(cbp_hessian(params, activations, x, y, weight, layers, n, loss, scale,
+                        numbers(cbp_hessian_work_len(layers)), hessian) == status);
+    if (status != CBP_OK) {
+        REQUIRE(is_untouched(gradient, width * sizeof *gradient) && is_untouched(&mean, sizeof mean));
+        REQUIRE(is_untouched(&only, sizeof only) && is_untouched(hessian, width * width * sizeof *hessian));
+        return;
+    }
+    REQUIRE(same(mean, only));
+    REQUIRE(!(mean < 0));
+    for (size_t i = 0; i < width; i++) {
+        for (size_t j = 0; j < i; j++) {
+            REQUIRE(same(hessian[i * width + j], hessian[j * width + i]));
+        }
+    }
+    /* a mean of finite numbers lies between them, but for rounding; what is spoiled by one example stays spoiled */
+    double *rows = numbers(n * width);
+    REQUIRE(cbp_gradients(params, activations, x, y, layers, n, loss, scale, work, rows) == CBP_OK);
+    for (size_t k = 0; k < width; k++) {
+        double low = INFINITY, high = -INFINITY, size = 0;
+        int is_plain = 1;
+        for (size_t i = 0; i < n; i++) {
+            const double term = rows[i * width + k];
+            if (weight && weight[i] == 0) {
+                is_plain = is_plain && is_finite(term);
+                continue;
+            }
+            is_plain = is_plain && fabs(term) < 1e200 && (!weight || (weight[i] > 1e-100 && weight[i] < 1e100));
+            low = fmin(low, term);
+            high = fmax(high, term);
+            size = fmax(size, fabs(term));
+        }
+        if (is_plain && is_finite(mean)) { /* 0 times an infinite loss is NaN */
+            REQUIRE(gradient[k] >= low - 4 * DBL_EPSILON * size - 1e-200 &&
+                    gradient[k] <= high + 4 * DBL_EPSILON * size + 1e-200);
+        }
+    }
+    /* shards, merged */
+    const size_t cut = take() % (n + 1), len = width + 2;
+    double *sums = calloc(4 * len, sizeof *sums), *shard_work = numbers(cbp_work_len(layers, 2));
+    given[gifts++] = sums;
+    const double *w = weight;
+    REQUIRE(cbp_gradient_sums(params, activations, x, y, w, layers, cut, loss, scale, shard_work, sums,
+                              sums + len) <= CBP_OK);
+    REQUIRE(cbp_gradient_sums(params, activations, x + cut, y + cut, w ? w + cut : NULL, layers, n - cut, loss, scale,
+                              shard_work, sums + 2 * len, sums + 3 * len) <= CBP_OK);
+    REQUIRE(cbp_sums_merge(sums + 2 * len, sums + 3 * len, len, sums, sums + len) == CBP_OK);
+    double *merged = numbers(len - 1);
+    if (cut > 0 && cut < n && cbp_sums_mean(sums, sums + len, len, merged) == CBP_OK && is_tame && is_finite(mean)) {
+        REQUIRE(fabs(merged[0] - mean) <= 8 * DBL_EPSILON * mean);
+    }
+}
+
+/* Many examples, cut where blocks end: the same bits. */
+static void check_blocks(void)
+{
+    take_problem(2, 16);
+    if (n == 0) {
+        return;
+    }
+    const size_t many = CBP_BLOCK + 1 + take() * 9, len = 2 * layers + 2;
+    double *xs = numbers(many), *ys = numbers(many), *work = numbers(cbp_work_len(layers, many));
+    for (size_t i = 0; i < many; i++) {
+        xs[i] = x[i % n];
+        ys[i] = y[i % n];
+    }
+    double *whole = calloc(4 * len, sizeof *whole), *parts = whole + 2 * len;
+    given[gifts++] = whole;
+    if (cbp_gradient_sums(params, activations, xs, ys, NULL, layers, many, loss, scale, work, whole, whole + len) != CBP_OK) {
+        return;
+    }
+    REQUIRE(cbp_gradient_sums(params, activations, xs, ys, NULL, layers, CBP_BLOCK, loss, scale, work, parts, parts + len) == CBP_OK);
+    REQUIRE(cbp_gradient_sums(params, activations, xs + CBP_BLOCK, ys + CBP_BLOCK, NULL, layers, many - CBP_BLOCK, loss, scale,
+                              work, parts, parts + len) == CBP_OK);
+    REQUIRE(all_same(whole, parts, 2 * len));
+    double *out = numbers(many), *other = numbers(many);
+    REQUIRE(cbp_forward(params, activations, xs, layers, many, out) == CBP_OK);
+    if (cbp_kernel_choose("avx2") == CBP_OK) {
+        REQUIRE(cbp_forward(params, activations, xs, layers, many, out) == CBP_OK);
+        const int is_wider = cbp_kernel_choose("avx512") == CBP_OK;
+        REQUIRE(cbp_forward(params, activations, xs, layers, many, other) == CBP_OK);
+        REQUIRE(all_same(out, other, many));
+        if (is_wider) {
+            double *sums = calloc(2 * len, sizeof *sums), *narrow = calloc(2 * len, sizeof *narrow);
+            given[gifts++] = sums;
+            given[gifts++] = narrow;
+            (void)cbp_gradient_sums(params, activations, xs, ys, NULL, layers, many, loss, scale, work, sums, sums + len);
+            (void)cbp_kernel_choose("avx2");
+            (void)cbp_gradient_sums(params, activations, xs, ys, NULL, layers, many, loss, scale, work, narrow, narrow + len);
+            REQUIRE(all_same(sums, narrow, 2 * len));
+        }
+    }
+}
+
+/* ---- fits ------------------------------------------------------------------------------------------------------ */
+
+static double *lower, *upper;
+static cbp_fit_options options;
+static int stop_after;
+
+static int count_down(void *user, const cbp_fit_info *info)
+{
+    REQUIRE(user == &stop_after);
+    REQUIRE(info->params != NULL);
+    return stop_after > 0 && --stop_after == 0;
+}
+
+static void take_fit(size_t most_examples)
+{
+    take_problem(4, most_examples);
+    const unsigned how = take();
+    frozen = how & 1 ? memory(2 * layers) : NULL;
+    lower = how & 2 ? numbers(2 * layers) : NULL;
+    upper = how & 4 ? numbers(2 * layers) : NULL;
+    for (size_t k = 0; k < 2 * layers; k++) {
+        if (frozen) {
+            frozen[k] = take() % 3 == 0;
+        }
+        if (lower) {
+            lower[k] = take() % 2 ? -INFINITY : params[k] - (take() % 4) * 0.5;
+        }
+        if (upper) {
+            upper[k] = take() % 2 ? INFINITY : params[k] + (take() % 4) * 0.5;
+        }
+    }
+    REQUIRE(cbp_fit_defaults(&options) == CBP_OK);
+    options.loss = loss;
+    options.scale = scale;
+    options.max_iterations = 1 + take() % 24;
+    options.tolerance = how & 8 ? 1e-3 : 1e-10;
+    options.restarts = how & 16 ? take() % 3 : 0;
+    options.seed = take();
+    options.method = (int)(take() % 3);
+    options.learning_rate = take() % 8 ? 0.05 : fabs(take_number());
+    options.batch_size = how & 32 ? take() % 8 : 0;
+    stop_after = how & 64 ? (int)take() % 8 : 0;
+    if (how & 64) {
+        options.progress = count_down;
+        options.user = &stop_after;
+    }
+}
+
+static size_t count_free(void)
+{
+    size_t count = 0;
+    for (size_t k = 0; k < 2 * layers; k++) {
+        count += !frozen || !frozen[k];
+    }
+    return count;
+}
+
+/* What is frozen has not moved, and what is free is finite and within its bounds. */
+static void check_place(const double *found)
+{
+    for (size_t k = 0; k < 2 * layers; k++) {
+        if (frozen && frozen[k]) {
+            REQUIRE(same(found[k], params[k]));
+            continue;
+        }
+        REQUIRE(is_finite(found[k]));
+        REQUIRE(!lower || found[k] >= lower[k]);
+        REQUIRE(!upper || found[k] <= upper[k]);
+    }
+}
+
+/* The loss of the examples that a fit looks at: neither missing nor of weight 0. */
+static double loss_of(const double *where, const double *targets)
+{
+    double *some_x = malloc((3 * n + 1) * sizeof *some_x), *some_y = some_x + n, *some_weight = some_y + n, mean = NAN;
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (targets[i] == targets[i] && (!weight || weight[i] > 0)) {
+            some_x[count] = x[i];
+            some_y[count] = targets[i];
+            some_weight[count++] = weight ? weight[i] : 1;
+        }
+    }
+    REQUIRE(cbp_loss_mean(where, activations, some_x, some_y, some_weight, layers, count, loss, scale, &mean) == CBP_OK);
+    free(some_x);
+    return mean;
+}
+
+static double loss_at(const double *where)
+{
+    return loss_of(where, y);
+}
+
+static void check_fit(void)
+{
+    take_fit(24);
+    const size_t width = 2 * layers, free = count_free();
+    double *found = copy_of(params, width), *work = numbers(cbp_fit_work_len(layers, free)), history[4];
+    cbp_fit_info info;
+    options.history = history;
+    options.history_len = 4;
+    const int status = cbp_fit_lm(activations, frozen, lower, upper, x, y, weight, layers, n, &options, work, found, &info);
+    if (status != CBP_OK) {
+        REQUIRE(status > CBP_STATUS_END && status < 0);
+        REQUIRE(all_same(found, params, width));
+        return;
+    }
+    if (!options.progress) { /* work memory is not read before it is written */
+        double *again = copy_of(params, width);
+        cbp_fit_info other;
+        memset(work, 0x3f, cbp_fit_work_len(layers, free) * sizeof *work);
+        REQUIRE(cbp_fit_lm(activations, frozen, lower, upper, x, y, weight, layers, n, &options, work, again, &other) == status);
+        REQUIRE(all_same(again, found, width) && same(other.loss, info.loss) && other.iterations == info.iterations);
+        REQUIRE(same(other.gradient_norm, info.gradient_norm) && other.outcome == info.outcome);
+    }
+    REQUIRE(info.outcome > CBP_RUNNING && info.outcome < CBP_OUTCOME_END && info.outcome != CBP_DIVERGED);
+    REQUIRE(info.params == found);
+    check_place(found);
+    REQUIRE(loss_at(found) <= loss_at(params) * (1 + 1e-12) + 1e-300);
+    if (info.outcome != CBP_STOPPED || info.loss == info.loss) {
+        REQUIRE(fabs(info.loss - loss_at(found)) <= 1e-9 * info.loss + 1e-300);
+    }
+    double variance, *covariance = numbers(width * width);
+    unsigned char *determined = memory(width);
+    if (cbp_fit_covariance(found, activations, frozen, lower, upper, x, y, weight, layers, n, loss, scale, NULL, work,
+                           &variance, covariance, determined) == CBP_OK) {
+        for (size_t i = 0; i < width; i++) {
+            REQUIRE(determined[i] < CBP_DETERMINED_END);
+            REQUIRE((determined[i] == CBP_FROZEN) == (frozen && frozen[i]));
+            REQUIRE(!(covariance[i * width + i] < 0));
+            for (size_t j = 0; j < i; j++) {
+                REQUIRE(same(covariance[i * width + j], covariance[j * width + i]));
+            }
+        }
+    }
+}
+
+static void check_descent(void)
+{
+    take_fit(16);
+    const size_t width = 2 * layers;
+    double *found = copy_of(params, width), *work = numbers(cbp_fit_descent_work_len(layers, options.batch_size));
+    size_t *order = memory(n * sizeof *order);
+    cbp_fit_info info;
+    const int status = cbp_fit_descent(activations, frozen, lower, upper, x, y, weight, layers, n, &options, work,
+                                       options.batch_size ? order : NULL, found, &info);
+    if (status != CBP_OK) {
+        REQUIRE(status > CBP_STATUS_END && status < 0);
+        REQUIRE(all_same(found, params, width));
+        return;
+    }
+    REQUIRE(info.outcome > CBP_RUNNING && info.outcome < CBP_OUTCOME_END);
+    check_place(found);
+    if (info.outcome == CBP_DIVERGED) {
+        REQUIRE(loss_at(found) <= loss_at(params) * (1 + 1e-12));
+    }
+    double *stepped = copy_of(params, width), mean;
+    const int step = cbp_step(activations, frozen, x, y, layers, n, options.learning_rate,
+                              numbers(cbp_work_len(layers, n)), stepped, &mean);
+    for (size_t k = 0; k < width; k++) {
+        if (step != CBP_OK || (frozen && frozen[k])) {
+            REQUIRE(same(stepped[k], params[k]));
+        }
+    }
+}
+
+static cbp_fits fits_for(size_t m)
+{
+    const size_t width = 2 * layers, free = count_free();
+    cbp_fits fits;
+    fits.params = numbers(m * width);
+    fits.status = memory(m * sizeof(int));
+    fits.iterations = memory(m * sizeof(size_t));
+    fits.loss = numbers(m);
+    fits.weight = numbers(m);
+    fits.variance = numbers(m);
+    fits.left_over = numbers(m);
+    fits.errors = numbers(m * width);
+    fits.covariance = numbers(m * free * (free + 1) / 2);
+    fits.determined = memory(m * width);
+    return fits;
+}
+
+/* A chain's fit is the same in any company; its example is missing where y is NaN. */
+static void check_many(void)
+{
+    take_fit(12);
+    options.progress = NULL;
+    const size_t width = 2 * layers, moving = count_free(), m = 1 + take() % 36, triangle = moving * (moving + 1) / 2;
+    double *ys = numbers(m * n);
+    cbp_fits all = fits_for(m), one = fits_for(1);
+    for (size_t i = 0; i < m; i++) {
+        memcpy(all.params + i * width, params, width * sizeof *params);
+        for (size_t j = 0; j < n; j++) {
+            ys[i * n + j] = loss == CBP_LOG_LOSS ? y[(j + i) % n] : y[j] * (1 + (double)i / 16);
+        }
+        if (n > 0 && take() % 4 == 0) {
+            ys[i * n + take() % n] = take_number();
+        }
+        if (take() % 4 == 0) {
+            all.params[i * width + take() % width] = take_number();
+        }
+    }
+    double *starts = copy_of(all.params, m * width), *work = numbers(cbp_fit_many_work_len(layers, moving, n));
+    int status = cbp_fit_many(activations, frozen, lower, upper, x, ys, weight, layers, n, m, 0, 0, &options, work, &all);
+    if (status != CBP_OK) {
+        REQUIRE(all_same(all.params, starts, m * width) && is_untouched(all.loss, m * sizeof *all.loss));
+        return;
+    }
+    for (size_t i = 0; i < m; i++) {
+        const double *start = starts + i * width, *found = all.params + i * width;
+        memcpy(one.params, start, width * sizeof *start);
+        status = cbp_fit_many(activations, frozen, lower, upper, x, ys + i * n, weight, layers, n, 1, 0, 0, &options, work, &one);
+        REQUIRE(status == CBP_OK);
+        REQUIRE(one.status[0] == all.status[i] && one.iterations[0] == all.iterations[i]);
+        REQUIRE(all_same(one.params, found, width) && same(one.loss[0], all.loss[i]));
+        REQUIRE(same(one.weight[0], all.weight[i]) && same(one.variance[0], all.variance[i]));
+        REQUIRE(same(one.left_over[0], all.left_over[i]) && all_same(one.errors, all.errors + i * width, width));
+        REQUIRE(all_same(one.covariance, all.covariance + i * triangle, triangle));
+        REQUIRE(memcmp(one.determined, all.determined + i * width, width) == 0);
+        if (all.status[i] < 0) {
+            REQUIRE(all_same(found, start, width) && all.loss[i] != all.loss[i]);
+            continue;
+        }
+        REQUIRE(all.status[i] > CBP_RUNNING && all.status[i] < CBP_OUTCOME_END);
+        for (size_t k = 0; k < width; k++) {
+            if (frozen && frozen[k]) {
+                REQUIRE(same(found[k], start[k]) && all.determined[i * width + k] == CBP_FROZEN);
+            } else {
+                REQUIRE(is_finite(found[k]) && (!lower || found[k] >= lower[k]) && (!upper || found[k] <= upper[k]));
+            }
+            REQUIRE(!(all.errors[i * width + k] < 0));
+        }
+        /* the loss, without the missing points, has not grown */
+        const double before = loss_of(start, ys + i * n), after = loss_of(found, ys + i * n);
+        REQUIRE(after <= before * (1 + 1e-9) + 1e-300);
+        double largest = 1e-150; /* residuals that are all rounding have a loss of its square */
+        for (size_t j = 0; j < n; j++) {
+            largest = fabs(ys[i * n + j]) > largest ? fabs(ys[i * n + j]) : largest;
+        }
+        REQUIRE(fabs(after - all.loss[i]) <= 1e-7 * after + pow(16 * DBL_EPSILON * largest, 2));
+    }
+}
+
+/* ---- starts, shards, arrays of chains ---------------------------------------------------------------------------- */
+
+static void check_starts(void)
+{
+    take_fit(12);
+    const size_t width = 2 * layers, count = 1 + take() % 5, m = 1 + take() % 18;
+    double *candidates = numbers(count * width), *ys = numbers(m * n), *chosen = numbers(m * width), *one = numbers(width);
+    for (size_t k = 0; k < count * width; k++) {
+        candidates[k] = is_tame ? take_tame() : take_number();
+    }
+    for (size_t i = 0; i < m * n; i++) {
+        ys[i] = y[i % n] * (1 + (double)(i / n) / 8);
+    }
+    double *work = numbers(cbp_choose_starts_work_len(layers, n, count));
+    if (cbp_choose_starts(activations, frozen, lower, upper, x, ys, weight, layers, n, m, 0, 0, candidates, count, work,
+                          chosen) != CBP_OK) {
+        REQUIRE(is_untouched(chosen, m * width * sizeof *chosen));
+        return;
+    }
+    for (size_t i = 0; i < m; i++) {
+        REQUIRE(cbp_choose_starts(activations, frozen, lower, upper, x, ys + i * n, weight, layers, n, 1, 0, 0, candidates,
+                                  count, work, one) == CBP_OK);
+        REQUIRE(all_same(one, chosen + i * width, width));
+    }
+}
+
+static void check_arrays(void)
+{
+    take_problem(4, 24);
+    const size_t width = 2 * layers, m = 1 + take() % 20;
+    double *many = numbers(m * width), *out = numbers(m * n), *one = numbers(n), *means = numbers(m), mean;
+    double *gradients = numbers(m * width), *gradient = numbers(width), *work = numbers(cbp_work_len(layers, n)), *ys = numbers(m * n);
+    for (size_t k = 0; k < m * width; k++) {
+        many[k] = params[k % width] * (1 + (double)(k / width));
+    }
+    for (size_t k = 0; k < m * n; k++) {
+        ys[k] = y[k % n];
+    }
+    if (cbp_forward_many(many, activations, x, layers, n, m, 1, out) != CBP_OK) {
+        REQUIRE(is_untouched(out, m * n * sizeof *out));
+        return;
+    }
+    for (size_t i = 0; i < m; i++) {
+        REQUIRE(cbp_forward(many + i * width, activations, x, layers, n, one) == CBP_OK);
+        REQUIRE(all_same(one, out + i * n, n));
+    }
+    REQUIRE(cbp_slope_many(many, activations, x, layers, n, m, 1, out) == CBP_OK);
+    for (size_t i = 0; i < m; i++) {
+        REQUIRE(cbp_slope(many + i * width, activations, x, layers, n, one) == CBP_OK);
+        REQUIRE(all_same(one, out + i * n, n));
+    }
+    if (cbp_inverse_many(many, activations, x, layers, n, m, 1, out) == CBP_OK) {
+        for (size_t i = 0; i < m; i++) {
+            if (cbp_inverse(many + i * width, activations, x, layers, n, one) == CBP_OK) {
+                REQUIRE(all_same(one, out + i * n, n));
+            }
+        }
+    }
+    if (cbp_gradient_many(many, activations, x, ys, weight, layers, n, m, 1, loss, scale, work, means, gradients) == CBP_OK) {
+        for (size_t i = 0; i < m; i++) {
+            REQUIRE(cbp_gradient(many + i * width, activations, x, y, weight, layers, n, loss, scale, work, &mean, gradient) == CBP_OK);
+            REQUIRE(same(mean, means[i]) && all_same(gradient, gradients + i * width, width));
+        }
+    }
+}
+
+/* Rows added in two goes make the triangle that they make in one, as far as T'T goes. */
+static void check_shards(void)
+{
+    take_fit(24);
+    const size_t free = count_free(), side = free + 1, area = side * side, cut = take() % (n + 1);
+    double *whole = calloc(2 * area + 16, sizeof *whole), *parts = whole + area, *sums = parts + area;
+    given[gifts++] = whole;
+    double *work = numbers(cbp_fit_work_len(layers, free));
+    if (cbp_fit_shard(params, activations, frozen, x, y, weight, layers, n, loss, scale, work, whole, sums, sums + 4) != CBP_OK) {
+        REQUIRE(sums[0] == 0 && sums[1] == 0 && sums[2] == 0 && sums[3] == 0);
+        return;
+    }
+    (void)cbp_fit_shard(params, activations, frozen, x, y, weight, layers, cut, loss, scale, work, parts, sums + 8, sums + 12);
+    (void)cbp_fit_shard(params, activations, frozen, x + cut, y + cut, weight ? weight + cut : NULL, layers, n - cut, loss, scale,
+                        work, parts, sums + 8, sums + 12);
+    double size = 0;
+    for (size_t k = 0; k < area; k++) {
+        if (!(fabs(whole[k]) < 1e100)) {
+            return;
+        }
+        size = fmax(size, fabs(whole[k]));
+    }
+    for (size_t i = 0; i < side; i++) {
+        for (size_t j = i; j < side; j++) {
+            double one = 0, two = 0;
+            for (size_t k = 0; k <= i; k++) {
+                one += whole[k * side + i] * whole[k * side + j];
+                two += parts[k * side + i] * parts[k * side + j];
+            }
+            REQUIRE(fabs(one - two) <= 1e-12 * size * size);
+        }
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static void (*const checks[])(void) = {check_passes, check_rows,  check_averages, check_fit,    check_descent,
+                                           check_many,   check_starts, check_arrays,  check_shards, check_blocks};
+    bytes = data;
+    left = size;
+    const unsigned which = take();
+    /* blocks take long, so that they come seldom */
+    checks[which == 255 ? 9 : which % 9]();
+    while (gifts > 0) {
+        free(given[--gifts]);
+    }
+    return 0;
+}

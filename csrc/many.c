@@ -415,6 +415,7 @@ static void fit_in_lanes(many *s, cbp_lanes *g, cbp_lanes *done)
     }
     memset(g->bend, 0, (size_t)(g->work - g->bend) * sizeof *g->bend);
     memset(g->trial, 0, 2 * g->layers * CBP_LANES * sizeof *g->trial);
+    memset(done->params, 0, (size_t)(done->held + s->free * CBP_LANES - done->params) * sizeof *done->params);
     for (size_t k = 0; k < CBP_LANES; k++) {
         g->squares[k] = g->loss[k] = g->damping[k] = g->growth[k] = g->predicted[k] = g->share[k] = 0;
         g->was_plain[k] = g->iterations[k] = 0;

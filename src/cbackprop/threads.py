@@ -35,8 +35,8 @@ def run(
             work(part)
         return
     with ThreadPoolExecutor(min(threads, len(parts))) as pool:
-        waiting = {pool.submit(work, part) for part in parts}
         try:
+            waiting = {pool.submit(work, part) for part in parts}
             while waiting:  # by and by, since not every system lets Ctrl-C end a wait
                 done, waiting = wait(waiting, timeout=0.05, return_when="FIRST_EXCEPTION")
                 for future in done:

@@ -383,9 +383,9 @@ typedef struct cbp_fits {
 CBP_API size_t cbp_choose_starts_work_len(size_t layers, size_t n, size_t count);
 
 /* params[m][2L] = for each of m chains (as in cbp_fit_many) that of candidates[count][2L] which leaves the least sum of
- * squares, whatever the loss, once the free weight and bias of a last identity layer are put where they make it least;
- * held to the bounds. Where no candidate has a finite sum it is the first. Fails with CBP_ERROR_NULL,
- * CBP_ERROR_LAYERS, CBP_ERROR_ACTIVATION, and without candidates with CBP_ERROR_OPTION. */
+ * squares, whatever the loss, once the free weight (within its bounds) and bias of a last identity layer are put where
+ * they make it least; held to the bounds. Where no candidate has a finite sum it is the first. Fails with
+ * CBP_ERROR_NULL, CBP_ERROR_LAYERS, CBP_ERROR_ACTIVATION, and without candidates with CBP_ERROR_OPTION. */
 CBP_API int cbp_choose_starts(const unsigned char *activations, const unsigned char *frozen, const cbp_real *lower,
                               const cbp_real *upper, const cbp_real *x, const cbp_real *y, const cbp_real *weight,
                               size_t layers, size_t n, size_t m, size_t x_step, size_t weight_step,

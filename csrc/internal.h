@@ -149,6 +149,7 @@ typedef struct cbp_candidates {
     size_t count, depth;    /* depth: layers before a linear last one, or all */
     int is_linear;          /* the last layer is the identity */
     int solves_w, solves_b; /* its free ones are solved for */
+    cbp_real low_w, high_w; /* between which its weight must lie */
     int is_shared;          /* inputs are shared and all weights 1 */
     cbp_real *own_features; /* to work in, [n][CBP_LANES] */
     cbp_real *features;     /* if shared, what `depth` layers make of the inputs, [count][n]; else own_features */

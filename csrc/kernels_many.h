@@ -635,13 +635,20 @@ static void add_moments(const cbp_lanes *g, const cbp_real *features, int is_cen
     }
 }
 
+/* A last weight within its bounds, which may be infinite. */
+CBP_INLINE cbp_real within(const cbp_candidates *c, cbp_real w)
+{
+    const cbp_real raised = w < c->low_w ? c->low_w : w;
+    return raised > c->high_w ? c->high_w : raised;
+}
+
 /* By how much a feature makes the sum of squares less, where y is measured from `level`: weight (2 along - weight ff),
  * which is along^2 / ff at the best weight. */
-CBP_INLINE cbp_real gain_of(cbp_real fy, cbp_real f, cbp_real ff, cbp_real inverse, cbp_real level, int solves_w,
-                            cbp_real given_w)
+CBP_INLINE cbp_real gain_of(const cbp_candidates *c, cbp_real fy, cbp_real f, cbp_real ff, cbp_real inverse,
+                            cbp_real level, cbp_real given_w)
 {
     const cbp_real along = fy - level * f;
-    const cbp_real weight = solves_w ? along * inverse : given_w;
+    const cbp_real weight = c->solves_w ? within(c, along * inverse) : given_w;
     return weight * (2 * along - weight * ff);
 }
 
@@ -685,7 +692,7 @@ static void choose_shared(const cbp_lanes *g, const cbp_candidates *c, const cbp
         }
         CBP_EACH_LANE
         {
-            const cbp_real gain = gain_of(fy[k], f, ff, inverse, t->level[k] + given_b, c->solves_w, given_w) +
+            const cbp_real gain = gain_of(c, fy[k], f, ff, inverse, t->level[k] + given_b, given_w) +
                                   gain_of_bias(given_b, t->sum[k], t->total[k]);
             better[k] = gain > so_far[k] ? gain : so_far[k];
             name_of_better[k] = gain > so_far[k] ? name : name_so_far[k];
@@ -711,7 +718,7 @@ static void choose_own(const cbp_lanes *g, const cbp_candidates *c, const cbp_ta
         add_moments(g, c->own_features, c->solves_b, t->total, &m);
         CBP_EACH_LANE
         {
-            const cbp_real gain = gain_of(m.fy[k], m.f[k], m.ff[k], 1 / m.ff[k], t->level[k] + given_b, c->solves_w, given_w) +
+            const cbp_real gain = gain_of(c, m.fy[k], m.f[k], m.ff[k], 1 / m.ff[k], t->level[k] + given_b, given_w) +
                                   gain_of_bias(given_b, t->sum[k], t->total[k]);
             const cbp_real so_far = best[k], before = chosen[k];
             best[k] = gain > so_far ? gain : so_far;
@@ -774,7 +781,7 @@ static void choose_starts(const cbp_lanes *g, const cbp_candidates *c, cbp_real 
         CBP_EACH_LANE
         {
             const cbp_real level = c->solves_b ? t.level[k] : b[k];
-            w[k] = c->solves_w ? (m.fy[k] - level * m.f[k]) / m.ff[k] : w[k];
+            w[k] = c->solves_w ? within(c, (m.fy[k] - level * m.f[k]) / m.ff[k]) : w[k];
             b[k] = c->solves_b ? level - w[k] * (m.f[k] / t.total[k]) : level;
         }
     }

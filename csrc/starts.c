@@ -50,6 +50,8 @@ int cbp_choose_starts(const unsigned char *activations, const unsigned char *fro
     cbp_candidates own = {.params = candidates, .count = count};
     own.is_linear = activations[layers - 1] == CBP_IDENTITY;
     own.solves_w = own.is_linear && cbp_is_free(frozen, 2 * layers - 2);
+    own.low_w = lower ? lower[2 * layers - 2] : -(cbp_real)INFINITY;
+    own.high_w = upper ? upper[2 * layers - 2] : (cbp_real)INFINITY;
     own.solves_b = own.is_linear && cbp_is_free(frozen, 2 * layers - 1);
     own.depth = layers - (size_t)own.is_linear;
     own.features = own.own_features = cbp_taken(&work, n * CBP_LANES);

@@ -674,3 +674,13 @@ def test_two_threads_may_fit_at_once() -> None:
     for thread in threads:
         thread.join()
     assert found[0] == found[1] == expected
+
+
+def test_starts_keep_to_the_bounds_of_the_last_weight() -> None:
+    """A candidate that goes the wrong way is as good, but for a weight that must not be negative."""
+    for rising in (True, False):
+        y = logistic4(12, 40, WIDE) if rising else logistic4(12, 40, 1 / WIDE)
+        fits = cbp.curves.logistic5.fit_many(WIDE, y, fixed={"asymmetry": 1.0})
+        alone = cbp.curves.logistic4.fit_many(WIDE, y)
+        assert (fits.codes == many.CONVERGED).all()
+        np.testing.assert_allclose(fits.rss, alone.rss, rtol=1e-9)

@@ -964,10 +964,14 @@ static void test_starts(void)
     CHECK(choose_at(&c, candidates, CANDIDATES, 0, params) == CBP_OK);
     CHECK(choose_at(&free_call, candidates, CANDIDATES, 0, unbounded) == CBP_OK);
     for (size_t i = 0; i < 20; i++) {
+        int is_inside = 1;
         for (size_t k = 0; k < 6; k++) {
-            const cbp_real one = unbounded[i * 6 + k];
-            CHECK(params[i * 6 + k] == (k < 2 ? logistic_start[k] : one < lower[k] ? lower[k] : one > upper[k] ? upper[k] : one));
+            const cbp_real one = unbounded[i * 6 + k], held = params[i * 6 + k];
+            CHECK(k < 2 ? held == logistic_start[k] : held >= lower[k] && held <= upper[k]);
+            is_inside = is_inside && (k < 2 || (one >= lower[k] && one <= upper[k]));
         }
+        /* what needs no holding is the best that there is */
+        CHECK(!is_inside || same_all(params + i * 6, unbounded + i * 6, 6));
     }
 }
 

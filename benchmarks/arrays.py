@@ -19,7 +19,6 @@ for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 
 import argparse
 import math
-import statistics
 from collections.abc import Callable
 from typing import Any
 
@@ -31,6 +30,7 @@ import cbackprop as cbp
 
 Floats = npt.NDArray[np.float64]
 Problem = tuple[Floats, Floats, Floats]  # params (2L,), x (n,), y (n,)
+LAYERS, EXAMPLES = [2, 16], [100, 10_000, 1_000_000]
 Rival = Callable[[], Any]  # returns the mean loss, and the gradient in the order of params
 
 
@@ -204,34 +204,33 @@ def same_gradient(name: str, ours: Any, theirs: Any) -> None:
         raise SystemExit(f"{name} computes {theirs}; expected {ours}")
 
 
+def measure(layers: int, n: int, rounds: int) -> list[timing.Pair]:
+    """Time one size; figures are for one example and layer."""
+    data = problem(layers, n)
+    ours = cbackprop_rival(*data)
+    rivals: dict[str, Rival] = {"NumPy": numpy_rival(*data)}
+    for more in (numba_rivals, jax_rivals, torch_rivals):
+        rivals.update(more(*data))
+    for name, rival in rivals.items():
+        same_gradient(name, ours(), rival())
+    loops = {name: timing.loop(call) for name, call in {timing.OURS: ours, **rivals}.items()}
+    taken = timing.interleave(loops, rounds=rounds)
+    job = f"loss and gradient, L = {layers}, n = {n}, per layer"
+    return timing.pairs("arrays", job, taken, n * layers)
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--layers", type=int, nargs="+", default=[2, 16])
-    parser.add_argument("--examples", type=int, nargs="+", default=[100, 10_000, 1_000_000])
+    parser.add_argument("--layers", type=int, nargs="+", default=LAYERS)
+    parser.add_argument("--examples", type=int, nargs="+", default=EXAMPLES)
     parser.add_argument("--rounds", type=int, default=15)
     arguments = parser.parse_args()
     timing.pin()
     timing.print_machine(["numpy", "numba", "jax", "torch"])
     for layers in arguments.layers:
         for n in arguments.examples:
-            data = problem(layers, n)
-            ours = cbackprop_rival(*data)
-            rivals: dict[str, Rival] = {"NumPy": numpy_rival(*data)}
-            for more in (numba_rivals, jax_rivals, torch_rivals):
-                rivals.update(more(*data))
-            for name, rival in rivals.items():
-                same_gradient(name, ours(), rival())
-            loops = {name: timing.loop(call) for name, call in {"ours": ours, **rivals}.items()}
-            taken = timing.interleave(loops, rounds=arguments.rounds)
-            ns = {name: statistics.median(t) * 1e9 / (n * layers) for name, t in taken.items()}
-            ratio = {name: timing.median_ratio(taken[name], taken["ours"]) for name in rivals}
-            fastest = min(rivals, key=lambda name: ratio[name])
-            print(f"\nL = {layers}, n = {n}: ns per example and layer")
-            print(f"  {'cbackprop':<20}{ns['ours']:>10.3f}")
-            for name in rivals:
-                mark = "  the fastest rival" if name == fastest else ""
-                print(f"  {name:<20}{ns[name]:>10.3f}{ratio[name]:>8.2f} times{mark}")
+            timing.print_pairs(measure(layers, n, arguments.rounds))
 
 
 if __name__ == "__main__":

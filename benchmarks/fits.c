@@ -1,24 +1,25 @@
-/* One 4PL fit of ten points, in C: this library's Levenberg-Marquardt against GSL's, from the same start on the same
- * curves, covariances included. Prints one line: nanoseconds a fit of each, and their largest relative difference in the
- * sum of squares. Compiled and run by fits.py.
+/* 4PL fits of ten points, in C: this library's Levenberg-Marquardt, one by one and many at a time, against GSL's, cminpack's
+ * and Ceres' TinySolver, those that HAVE_... says are there; all from the same start on the same curves, covariances
+ * included, to about ten digits. Prints the names; then, in each round, nanoseconds a fit of each; then each one's largest
+ * excess over the least sum of squares that any finds, relative to it. Compiled and run by fits.py.
  *
  *   bottom + (top - bottom) / (1 + (ec50 / x)^slope)  =  w3 sigma(w2 log(x) + b2) + b3
  */
 #define _POSIX_C_SOURCE 199309L
 #include "cbackprop.h"
 
-#include <gsl/gsl_blas.h>
-#include <gsl/gsl_multifit_nlinear.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #define POINTS 10
-#define CURVES 200
+#define CURVES 2000
 
 static double dose[POINTS], log_dose[POINTS], response[CURVES][POINTS];
-static const double start[4] = {1.2, -0.5, 2.2, -0.1}; /* w2, b2, w3, b3 */
+static const double chain[6] = {1, 0, 1.2, -0.5, 2.2, -0.1}; /* where all start: w1, b1, w2, b2, w3, b3 */
+static const double start[4] = {1.2, -0.5, 2.2, -0.1};
 
 static double now(void)
 {
@@ -51,24 +52,64 @@ static void make_curves(void)
 
 /* ---- this library ---- */
 
-static double ours(const double *y)
+static const unsigned char activations[3] = {CBP_LOG, CBP_SIGMOID, CBP_IDENTITY}, frozen[6] = {1, 1, 0, 0, 0, 0};
+
+static void one_by_one(double *squares)
 {
-    static const unsigned char activations[3] = {CBP_LOG, CBP_SIGMOID, CBP_IDENTITY}, frozen[6] = {1, 1, 0, 0, 0, 0};
     static double work[8192], covariance[36];
-    double params[6] = {1, 0, start[0], start[1], start[2], start[3]}, variance;
-    unsigned char determined[6];
+    for (int c = 0; c < CURVES; c++) {
+        double params[6], variance;
+        unsigned char determined[6];
+        cbp_fit_options options;
+        cbp_fit_info info;
+        memcpy(params, chain, sizeof chain);
+        cbp_fit_defaults(&options);
+        cbp_fit_lm(activations, frozen, NULL, NULL, dose, response[c], NULL, 3, POINTS, &options, work, params, &info);
+        cbp_fit_covariance(params, activations, frozen, NULL, NULL, dose, response[c], NULL, 3, POINTS, CBP_SQUARED, 1,
+                           NULL, work, &variance, covariance, determined);
+        squares[c] = info.loss * POINTS;
+    }
+}
+
+static void many(double *squares)
+{
+    static double params[CURVES][6], loss[CURVES], weight[CURVES], variance[CURVES], left_over[CURVES];
+    static double errors[CURVES][6], covariance[CURVES][10];
+    static int status[CURVES];
+    static size_t iterations[CURVES];
+    static unsigned char determined[CURVES][6];
+    static double *work;
+    const cbp_fits fits = {params[0], status, iterations, loss, weight, variance, left_over, errors[0], covariance[0],
+                           determined[0]};
     cbp_fit_options options;
-    cbp_fit_info info;
+    if (work == NULL) {
+        work = malloc(cbp_fit_many_work_len(3, 4, POINTS) * sizeof *work);
+    }
+    for (int c = 0; c < CURVES; c++) {
+        memcpy(params[c], chain, sizeof chain);
+    }
     cbp_fit_defaults(&options);
-    cbp_fit_lm(activations, frozen, NULL, NULL, dose, y, NULL, 3, POINTS, &options, work, params, &info);
-    cbp_fit_covariance(params, activations, frozen, NULL, NULL, dose, y, NULL, 3, POINTS, CBP_SQUARED, 1,
-                       NULL, work, &variance, covariance, determined);
-    return info.loss * POINTS;
+    cbp_fit_many(activations, frozen, NULL, NULL, dose, response[0], NULL, 3, POINTS, CURVES, 0, 0, &options, work,
+                 &fits);
+    for (int c = 0; c < CURVES; c++) {
+        squares[c] = loss[c] * POINTS;
+    }
+}
+
+static void many_avx2(double *squares) /* where there are better kernels and these */
+{
+    cbp_kernel_choose("avx2");
+    many(squares);
+    cbp_kernel_choose(NULL);
 }
 
 /* ---- GSL ---- */
 
-static int residuals(const gsl_vector *p, void *data, gsl_vector *f)
+#ifdef HAVE_GSL
+#include <gsl/gsl_blas.h>
+#include <gsl/gsl_multifit_nlinear.h>
+
+static int gsl_residuals(const gsl_vector *p, void *data, gsl_vector *f)
 {
     const double *y = data, w = p->data[0], b = p->data[1], scale = p->data[2], shift = p->data[3];
     for (size_t i = 0; i < POINTS; i++) {
@@ -77,7 +118,7 @@ static int residuals(const gsl_vector *p, void *data, gsl_vector *f)
     return GSL_SUCCESS;
 }
 
-static int jacobian(const gsl_vector *p, void *data, gsl_matrix *j)
+static int gsl_jacobian(const gsl_vector *p, void *data, gsl_matrix *j)
 {
     (void)data;
     const double w = p->data[0], b = p->data[1], scale = p->data[2];
@@ -92,47 +133,135 @@ static int jacobian(const gsl_vector *p, void *data, gsl_matrix *j)
     return GSL_SUCCESS;
 }
 
-static gsl_multifit_nlinear_workspace *workspace;
-static gsl_matrix *gsl_covariance;
-
-static double gsl(const double *y)
+static void gsl(double *squares)
 {
-    gsl_multifit_nlinear_fdf problem = {.f = residuals, .df = jacobian, .n = POINTS, .p = 4, .params = (void *)y};
-    gsl_vector_const_view begin = gsl_vector_const_view_array(start, 4);
-    double squares;
-    int info;
-    gsl_multifit_nlinear_init(&begin.vector, &problem, workspace);
-    gsl_multifit_nlinear_driver(100, 1e-10, 1e-10, 0, NULL, NULL, &info, workspace);
-    gsl_multifit_nlinear_covar(gsl_multifit_nlinear_jac(workspace), 0, gsl_covariance);
-    gsl_blas_ddot(workspace->f, workspace->f, &squares);
-    return squares;
+    static gsl_multifit_nlinear_workspace *workspace;
+    static gsl_matrix *covariance;
+    const gsl_vector_const_view begin = gsl_vector_const_view_array(start, 4);
+    if (workspace == NULL) {
+        const gsl_multifit_nlinear_parameters parameters = gsl_multifit_nlinear_default_parameters();
+        workspace = gsl_multifit_nlinear_alloc(gsl_multifit_nlinear_trust, &parameters, POINTS, 4);
+        covariance = gsl_matrix_alloc(4, 4);
+    }
+    for (int c = 0; c < CURVES; c++) {
+        gsl_multifit_nlinear_fdf problem = {
+            .f = gsl_residuals, .df = gsl_jacobian, .n = POINTS, .p = 4, .params = response[c]};
+        int info;
+        gsl_multifit_nlinear_init(&begin.vector, &problem, workspace);
+        gsl_multifit_nlinear_driver(100, 1e-10, 1e-10, 0, NULL, NULL, &info, workspace);
+        gsl_multifit_nlinear_covar(gsl_multifit_nlinear_jac(workspace), 0, covariance);
+        gsl_blas_ddot(workspace->f, workspace->f, &squares[c]);
+    }
 }
+#endif
 
-static double time_of(double (*fit)(const double *), int rounds)
+/* ---- cminpack ---- */
+
+#ifdef HAVE_CMINPACK
+#include <cminpack-1/cminpack.h>
+
+static int cminpack_function(void *data, int m, int n, const double *p, double *f, double *jacobian, int step, int flag)
 {
-    const double begin = now();
-    for (int r = 0; r < rounds; r++) {
-        for (int c = 0; c < CURVES; c++) {
-            fit(response[c]);
+    const double *y = data;
+    (void)n;
+    for (int i = 0; i < m; i++) {
+        const double s = 1 / (1 + exp(-(p[0] * log_dose[i] + p[1]))), slope = p[2] * s * (1 - s);
+        if (flag == 1) {
+            f[i] = p[2] * s + p[3] - y[i];
+        } else {
+            jacobian[i] = slope * log_dose[i];
+            jacobian[i + step] = slope;
+            jacobian[i + 2 * step] = s;
+            jacobian[i + 3 * step] = 1;
         }
     }
-    return (now() - begin) / rounds / CURVES * 1e9;
+    return 0;
 }
+
+static void cminpack(double *squares)
+{
+    for (int c = 0; c < CURVES; c++) {
+        double p[4], f[POINTS], jacobian[4 * POINTS], diag[4], qtf[4], work[3][4], more[POINTS];
+        int evaluations, jacobians, order[4];
+        memcpy(p, start, sizeof start);
+        lmder(cminpack_function, response[c], POINTS, 4, p, f, jacobian, POINTS, 1e-10, 1e-10, 0, 1000, diag, 1, 100, 0,
+              &evaluations, &jacobians, order, qtf, work[0], work[1], work[2], more);
+        const double norm = enorm(POINTS, f);
+        squares[c] = norm * norm;
+        covar1(POINTS, 4, squares[c], jacobian, POINTS, order, 1e-15, work[0]);
+    }
+}
+#endif
+
+/* ---- Ceres' TinySolver ---- */
+
+#ifdef HAVE_TINY_SOLVER
+double tiny_solver(const double *log_dose, const double *y, const double *start, double *covariance);
+
+static void tiny(double *squares)
+{
+    double covariance[16];
+    for (int c = 0; c < CURVES; c++) {
+        squares[c] = tiny_solver(log_dose, response[c], start, covariance);
+    }
+}
+#endif
+
+/* ---- in turn ---- */
+
+static const struct contestant {
+    const char *name;
+    void (*fit)(double *squares);
+    int repeats; /* in a round */
+} contestants[] = {
+    {"one by one", one_by_one, 1},
+    {"many", many, 10},
+    {"many, AVX2", many_avx2, 10},
+#ifdef HAVE_GSL
+    {"GSL multifit_nlinear", gsl, 1},
+#endif
+#ifdef HAVE_CMINPACK
+    {"cminpack lmder", cminpack, 1},
+#endif
+#ifdef HAVE_TINY_SOLVER
+    {"Ceres TinySolver", tiny, 2},
+#endif
+};
+
+enum { COUNT = sizeof contestants / sizeof contestants[0] };
 
 int main(int argc, char **argv)
 {
+    static double squares[COUNT][CURVES];
     const int rounds = argc > 1 ? atoi(argv[1]) : 15;
-    const gsl_multifit_nlinear_parameters parameters = gsl_multifit_nlinear_default_parameters();
-    double worst = 0;
-    workspace = gsl_multifit_nlinear_alloc(gsl_multifit_nlinear_trust, &parameters, POINTS, 4);
-    gsl_covariance = gsl_matrix_alloc(4, 4);
+    double worst[COUNT] = {0};
     make_curves();
+    for (int k = 0; k < COUNT; k++) {
+        printf("%s%s", contestants[k].name, k + 1 < COUNT ? "\t" : "\n");
+        contestants[k].fit(squares[k]);
+    }
     for (int c = 0; c < CURVES; c++) {
-        const double a = ours(response[c]), b = gsl(response[c]);
-        worst = fmax(worst, fabs(a - b) / b);
+        double least = squares[0][c];
+        for (int k = 1; k < COUNT; k++) {
+            least = fmin(least, squares[k][c]);
+        }
+        for (int k = 0; k < COUNT; k++) {
+            worst[k] = fmax(worst[k], squares[k][c] / least - 1);
+        }
     }
     for (int r = 0; r < rounds; r++) {
-        printf("%.1f %.1f %.3g\n", time_of(ours, 20), time_of(gsl, 4), worst);
+        for (int k = 0; k < COUNT; k++) {
+            const double begin = now();
+            for (int i = 0; i < contestants[k].repeats; i++) {
+                contestants[k].fit(squares[k]);
+            }
+            printf("%.1f\t", (now() - begin) / contestants[k].repeats / CURVES * 1e9);
+        }
+        printf("\n");
     }
+    for (int k = 0; k < COUNT; k++) {
+        printf("%.1e\t", worst[k]);
+    }
+    printf("\n");
     return 0;
 }

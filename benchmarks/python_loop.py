@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import statistics
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +23,7 @@ import cbackprop as cbp
 
 W1, B1, W2, B2 = 1.5, 0.1, -0.8, 0.3
 X, Y, RATE = 0.5, 0.2, 1e-9
+LOSS_AND_GRADIENT = "net.loss_and_gradient(x, y, out=g)"
 Gradient = tuple[float, float, float, float]
 
 
@@ -60,7 +60,7 @@ def our_rivals() -> dict[str, Callable[[int], object]]:
         "net(x)": forward,
         "net.step(x, y, rate)": step,
         "net.gradient(x, y, out=g)": gradient,
-        "net.loss_and_gradient(x, y, out=g)": loss_and_gradient,
+        LOSS_AND_GRADIENT: loss_and_gradient,
     }
 
 
@@ -244,6 +244,37 @@ def same_gradient(name: str, answer: Any) -> None:
         raise SystemExit(f"{name} computes {loss}, {gradient}; expected {ours}")
 
 
+def measure(rounds: int) -> list[timing.Pair]:
+    """Time every call against pure Python, and one against packages."""
+    ours = our_rivals()
+    same_gradient("pure Python", python_gradient(1))
+    same_gradient("pure Python over lists", lists_gradient(1))
+    python: dict[str, dict[str, Callable[[int], object]]] = {
+        "net(x)": {"Python, lists": lists_forward, "Python, unrolled": python_forward},
+        "net.step(x, y, rate)": {"Python, lists": lists_step, "Python, unrolled": python_step},
+        "net.gradient(x, y, out=g)": {
+            "Python, lists": lists_gradient,
+            "Python, unrolled": python_gradient,
+        },
+        LOSS_AND_GRADIENT: {"Python, lists": lists_gradient, "Python, unrolled": python_gradient},
+    }
+    packages = {
+        "Numba": numba_rival(),
+        "NumPy": numpy_rival(),
+        "JAX, jit": jax_rival(),
+        "PyTorch, autograd": torch_rival(),
+    }
+    for name, call in packages.items():
+        if call is not None:
+            same_gradient(name, call())
+            python[LOSS_AND_GRADIENT][name] = timing.loop(call)
+    measured = []
+    for job, rivals in python.items():
+        taken = timing.interleave({timing.OURS: ours[job], **rivals}, rounds=rounds)
+        measured += timing.pairs("single calls", f"{job}, L = 2", taken)
+    return measured
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -251,49 +282,7 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     timing.pin()
     timing.print_machine(["numpy", "numba", "jax", "torch"])
-
-    ours = our_rivals()
-    same_gradient("pure Python", python_gradient(1))
-    same_gradient("pure Python over lists", lists_gradient(1))
-    python = {
-        "net(x)": (lists_forward, python_forward),
-        "net.step(x, y, rate)": (lists_step, python_step),
-        "net.gradient(x, y, out=g)": (lists_gradient, python_gradient),
-        "net.loss_and_gradient(x, y, out=g)": (lists_gradient, python_gradient),
-    }
-    print(f"\n{'L = 2, sigmoid':<36}{'per call':>10}{'Python, lists':>22}{'unrolled':>22}")
-    for name, run in ours.items():
-        lists, unrolled = python[name]
-        rivals: dict[str, Callable[[int], object]] = {
-            "ours": run,
-            "lists": lists,
-            "unrolled": unrolled,
-        }
-        taken = timing.interleave(rivals, rounds=rounds)
-        line = f"{name:<36}{statistics.median(taken['ours']) * 1e9:>7.0f} ns"
-        for key in ("lists", "unrolled"):
-            theirs = statistics.median(taken[key]) * 1e9
-            ratio = timing.median_ratio(taken[key], taken["ours"])
-            line += f"{theirs:>9.0f} ns, {ratio:>5.1f} ×"
-        print(line)
-
-    name = "net.loss_and_gradient(x, y, out=g)"
-    print(f"\n{'loss and gradient':<32}{'per call':>12}{'ratio':>23}")
-    packages = {
-        "Numba": numba_rival(),
-        "NumPy": numpy_rival(),
-        "JAX, jit": jax_rival(),
-        "PyTorch, autograd": torch_rival(),
-    }
-    for rival, call in packages.items():
-        if call is None:
-            print(f"{rival:<32}{'not installed':>12}")
-            continue
-        same_gradient(rival, call())
-        taken = timing.interleave({"ours": ours[name], "rival": timing.loop(call)}, rounds=rounds)
-        theirs = statistics.median(taken["rival"]) * 1e9
-        ratio = timing.median_ratio(taken["rival"], taken["ours"])
-        print(f"{rival:<32}{theirs:>9.0f} ns{ratio:>23.0f}")
+    timing.print_pairs(measure(rounds))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,22 @@ import sysconfig
 import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
+
+OURS = "cbackprop"
+
+
+class Pair(NamedTuple):
+    """One job done by this library and by a rival, in turn."""
+
+    section: str
+    job: str
+    rival: str
+    ours: float  # seconds, the median
+    theirs: float
+    ratio: float  # the median of theirs divided by ours of the same round
 
 
 def pin() -> None:
@@ -33,15 +48,21 @@ def processor() -> str:
     return names[0] if names else platform.machine()
 
 
-def print_machine(packages: Sequence[str] = ()) -> None:
-    """Print what the figures below depend on."""
+def machine() -> str:
+    """Say in a line what the figures depend on."""
     import cbackprop
     from cbackprop import _core
 
-    print(f"{processor()}, {platform.system()} {platform.machine()}")
-    compiler = sysconfig.get_config_var("CC") or "unknown"
-    print(f"Python {platform.python_version()}, its compiler: {compiler}")
-    print(f"cbackprop {cbackprop.__version__}, kernels: {_core.kernel()}")
+    return (
+        f"{processor()}, {platform.system()} {platform.machine()}, kernels {_core.kernel()}; "
+        f"Python {platform.python_version()} compiled by "
+        f"{sysconfig.get_config_var('CC') or 'unknown'}; {OURS} {cbackprop.__version__}"
+    )
+
+
+def print_machine(packages: Sequence[str] = ()) -> None:
+    """Print what the figures below depend on, and which rivals there are."""
+    print(machine())
     for package in packages:
         try:
             print(f"{package} {version(package)}")
@@ -92,6 +113,53 @@ def interleave(
 def median_ratio(rival: Sequence[float], ours: Sequence[float]) -> float:
     """Take the median over the rounds of the rival's time divided by ours."""
     return statistics.median(a / b for a, b in zip(rival, ours, strict=True))
+
+
+def pairs(
+    section: str, job: str, taken: Mapping[str, Sequence[float]], unit: float = 1.0
+) -> list[Pair]:
+    """Set what `interleave` has measured of OURS against each of the others.
+
+    Parameters
+    ----------
+    section, job : str
+    taken : mapping of str to sequence of float
+        Seconds, round by round.
+    unit : float
+        Times are divided by it: how many fits, or examples, one repetition is.
+    """
+    ours = taken[OURS]
+    return [
+        Pair(
+            section,
+            job,
+            rival,
+            statistics.median(ours) / unit,
+            statistics.median(theirs) / unit,
+            median_ratio(theirs, ours),
+        )
+        for rival, theirs in taken.items()
+        if rival != OURS
+    ]
+
+
+def print_pairs(measured: Sequence[Pair]) -> None:
+    """Print a table, section by section."""
+    for section, group in groupby(measured, lambda pair: pair.section):
+        print(f"\n{section:<60}{OURS:>12}  {'rival':<34}{'':>12}{'ratio':>10}")
+        for pair in group:
+            print(
+                f"  {pair.job:<58}{duration(pair.ours):>12}"
+                f"  {pair.rival:<34}{duration(pair.theirs):>12}{pair.ratio:>10.3g}"
+            )
+
+
+def duration(seconds: float) -> str:
+    """Write a time with three digits."""
+    for size, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds * 1e9:.3g} ns"
 
 
 def loop(function: Callable[[], object]) -> Callable[[int], None]:

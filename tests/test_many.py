@@ -677,7 +677,7 @@ def test_two_threads_may_fit_at_once() -> None:
 
 
 def test_starts_keep_to_the_bounds_of_the_last_weight() -> None:
-    """A candidate that goes the wrong way is as good, but for a weight that must not be negative."""
+    """A candidate that goes the wrong way is as good, but for a weight not below 0."""
     for rising in (True, False):
         y = logistic4(12, 40, WIDE) if rising else logistic4(12, 40, 1 / WIDE)
         fits = cbp.curves.logistic5.fit_many(WIDE, y, fixed={"asymmetry": 1.0})

@@ -1,0 +1,146 @@
+"""Many fits of one curve: as one by one, with what single fits know."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+import cbackprop as cbp
+from cbackprop import curves
+
+Floats = npt.NDArray[np.float64]
+DOSES = np.geomspace(0.02, 60.0, 12)
+GROWN = np.linspace(0.5, 10.0, 14)
+
+# curve, inputs, and natural parameters around which the data are made
+CASES: dict[str, tuple[Floats, dict[str, float]]] = {
+    "linear": (GROWN, {"slope": 1.5, "intercept": -2.0}),
+    "exponential": (GROWN, {"scale": 3.0, "rate": 0.3}),
+    "saturation": (GROWN, {"asymptote": 5.0, "rate": 0.4}),
+    "asymptotic": (GROWN, {"asymptote": 5.0, "start": 1.0, "rate": 0.4}),
+    "power": (GROWN, {"scale": 2.0, "exponent": 0.7}),
+    "michaelis_menten": (DOSES, {"vmax": 4.0, "km": 1.5}),
+    "hill": (DOSES, {"top": 4.0, "ec50": 1.5, "slope": 1.4}),
+    "logistic3": (GROWN, {"asymptote": 5.0, "midpoint": 4.0, "scale": 1.2}),
+    "logistic4_linear": (GROWN, {"left": 1.0, "right": 5.0, "midpoint": 4.0, "scale": 1.0}),
+    "logistic4": (DOSES, {"bottom": 0.5, "top": 4.0, "ec50": 1.5, "slope": -1.3}),
+    "gompertz": (GROWN, {"asymptote": 5.0, "displacement": 6.0, "rate": 0.7}),
+    "gaussian_peak": (GROWN, {"height": 5.0, "center": 4.0, "width": 1.5}),
+    "arrhenius": (np.linspace(280.0, 360.0, 12), {"prefactor": 2e5, "activation_energy": 3e4}),
+}
+
+
+def noisy(name: str, seed: int, m: int) -> Floats:
+    """Data of m curves, with 2 % noise."""
+    x, natural = CASES[name]
+    clean = np.asarray(curves.CURVES[name](x, **natural))
+    rng = np.random.default_rng(seed)
+    return clean + 0.02 * np.ptp(clean) * rng.standard_normal((m, x.size))
+
+
+def check(curve: curves.Curve, x: Floats, y: Floats, fits: Any, **options: Any) -> None:
+    """Compare with fits one by one."""
+    for i in range(len(y)):
+        there = np.isfinite(y[i])
+        own = x if x.ndim == 1 else x[i]
+        alone = curve.fit(own[there], y[i][there], **options)
+        assert fits.status[i] == alone.status == "converged", i
+        assert fits.rss[i] == pytest.approx(alone.rss, rel=1e-10)
+        assert fits.df[i] == alone.df
+        assert fits.residual_sd[i] == pytest.approx(alone.residual_sd, rel=1e-9)
+        for parameter, value in alone.params.items():
+            error = alone.stderr[parameter]
+            # both stop at a share of the standard error; errors are of the point before
+            assert abs(fits.params[parameter][i] - value) <= 1e-6 * error + 1e-12 * abs(value)
+            assert fits.stderr[parameter][i] == pytest.approx(error, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_as_one_by_one(name: str) -> None:
+    x, y = CASES[name][0], noisy(name, 11, 20)
+    curve = curves.CURVES[name]
+    fits = curve.fit_many(x, y)
+    check(curve, x, y, fits)
+    np.testing.assert_array_equal(fits(x), fits.chains(x))
+    assert fits.converged.all()
+    assert len(fits) == 20
+    assert repr(fits) == f"<CurveFits of 20 {name}: 20 converged>"
+
+
+def test_missing_points_inputs_of_their_own_and_threads() -> None:
+    y = noisy("logistic4", 12, 30)
+    y[::3, 4] = y[1::3, 0] = np.nan
+    x = np.tile(DOSES, (30, 1)) * np.linspace(0.9, 1.1, 30)[:, None]
+    fits = curves.logistic4.fit_many(x, y)
+    check(curves.logistic4, x, y, fits)
+    shared = curves.logistic4.fit_many(DOSES, y)
+    check(curves.logistic4, DOSES, y, shared)
+    many = np.tile(y, (200, 1))
+    one, three = (curves.logistic4.fit_many(DOSES, many, threads=k) for k in (1, 3))
+    for name in one.params:
+        np.testing.assert_array_equal(one.params[name], three.params[name])
+        np.testing.assert_array_equal(one.params[name][:30], shared.params[name])
+
+
+@pytest.mark.parametrize("options", [{"fixed": {"bottom": 0.5}}, {"bounds": {"slope": (-5, 5)}}])
+def test_what_is_fixed_or_bounded(options: dict[str, Any]) -> None:
+    y = noisy("logistic4", 13, 20)
+    fits = curves.logistic4.fit_many(DOSES, y, **options)
+    check(curves.logistic4, DOSES, y, fits, **options)
+
+
+def test_a_bound_that_only_a_fit_by_itself_can_keep() -> None:
+    y = noisy("logistic4", 14, 10)
+    bounds: dict[str, tuple[float | None, float | None]] = {"top": (None, 3.9)}
+    fits = curves.logistic4.fit_many(DOSES, y, bounds=bounds)
+    assert (fits.params["top"] <= 3.9).all()
+    alone = [curves.logistic4.fit(DOSES, row, bounds=bounds).rss for row in y]
+    np.testing.assert_allclose(fits.rss, alone, rtol=1e-9)
+
+
+def test_labels() -> None:
+    rng = np.random.default_rng(15)
+    x = np.linspace(-3.0, 3.0, 60)
+    y = (rng.random((10, 60)) < 1.0 / (1.0 + np.exp(-1.5 * x - 0.3))).astype(float)
+    fits = curves.platt.fit_many(x, y)
+    for i in range(10):
+        alone = curves.platt.fit(x, y[i])
+        for name, value in alone.params.items():
+            assert fits.params[name][i] == pytest.approx(value, rel=1e-7)
+            assert fits.stderr[name][i] == pytest.approx(alone.stderr[name], rel=1e-5)
+
+
+def test_data_that_cannot_be_fitted_harm_nobody() -> None:
+    y = noisy("logistic4", 16, 6)
+    clean = curves.logistic4.fit_many(DOSES, y)
+    y[1, 2:] = np.nan
+    y[4, 3] = np.inf
+    fits = curves.logistic4.fit_many(DOSES, y)
+    assert fits.status.tolist() == [
+        "converged",
+        "too_few_points",
+        "converged",
+        "converged",
+        "not_finite",
+        "converged",
+    ]
+    for name, values in fits.params.items():
+        assert np.isnan(values[[1, 4]]).all()
+        kept = [0, 2, 3, 5]
+        np.testing.assert_array_equal(values[kept], clean.params[name][kept])
+    assert np.isnan(fits.rss[[1, 4]]).all()
+
+
+def test_bad_arguments() -> None:
+    y = noisy("logistic4", 17, 3)
+    with pytest.raises(cbp.ParameterError, match="logistic4 is defined from 0"):
+        curves.logistic4.fit_many(-DOSES, y)
+    with pytest.raises(cbp.ParameterError, match="fixed: 'botom' is not a parameter"):
+        curves.logistic4.fit_many(DOSES, y, fixed={"botom": 0.0})
+    with pytest.raises(cbp.ShapeError, match=r"y: shape \(12,\), expected \(m, n\)"):
+        curves.logistic4.fit_many(DOSES, y[0])
+    with pytest.raises(cbp.ParameterError, match="threads"):
+        curves.logistic4.fit_many(DOSES, y, threads=0)

@@ -384,12 +384,15 @@ CBP_API size_t cbp_choose_starts_work_len(size_t layers, size_t n, size_t count)
 
 /* params[m][2L] = for each of m chains (as in cbp_fit_many) that of candidates[count][2L] which leaves the least sum of
  * squares, whatever the loss, once the free weight (within its bounds) and bias of a last identity layer are put where
- * they make it least; held to the bounds. Where no candidate has a finite sum it is the first. Fails with
- * CBP_ERROR_NULL, CBP_ERROR_LAYERS, CBP_ERROR_ACTIVATION, and without candidates with CBP_ERROR_OPTION. */
+ * they make it least; held to the bounds. What is frozen must be the same in all candidates. If they stand in rows of `row`
+ * each, neighbours in a row and in a column being alike, what lies between the best and its neighbours, where parabolas
+ * through what they leave have their minimum, is taken instead unless it is far worse; `row` 0 says that they are not. Where no candidate has a finite sum it is the first. Fails with
+ * CBP_ERROR_NULL, CBP_ERROR_LAYERS, CBP_ERROR_ACTIVATION, and without candidates or with a row that is not full with
+ * CBP_ERROR_OPTION. */
 CBP_API int cbp_choose_starts(const unsigned char *activations, const unsigned char *frozen, const cbp_real *lower,
                               const cbp_real *upper, const cbp_real *x, const cbp_real *y, const cbp_real *weight,
                               size_t layers, size_t n, size_t m, size_t x_step, size_t weight_step,
-                              const cbp_real *candidates, size_t count, cbp_real *work, cbp_real *params);
+                              const cbp_real *candidates, size_t count, size_t row, cbp_real *work, cbp_real *params);
 
 /* How many numbers of work memory cbp_fit_many needs, for so many free parameters and n examples a chain. */
 CBP_API size_t cbp_fit_many_work_len(size_t layers, size_t free, size_t n);

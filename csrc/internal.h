@@ -131,9 +131,9 @@ typedef struct cbp_lanes {
     cbp_real *params, *trial;                  /* [2 layers][CBP_LANES] */
     cbp_real *normal, *trial_normal;           /* packed; of a lane that is done trial_normal has the inverse */
     cbp_real *factor, *scaled;                 /* packed */
-    cbp_real *bend;                            /* packed: what the normal equations lack of the curvature */
-    cbp_real *step, *held, *change;            /* [free][CBP_LANES] */
-    cbp_real *work;                            /* (free + 1 + 2 layers + 2) * CBP_FIT_TILE */
+    cbp_real *bend, *trial_bend;               /* packed: what the normal equations lack of the loss's curvature */
+    cbp_real *step, *held;                     /* [free][CBP_LANES] */
+    cbp_real *work;                            /* (free + 1 + 3 layers + 6) * CBP_FIT_TILE */
     cbp_row loss, trial_loss;
     cbp_row squares;               /* what the outputs are measured by: cbp_fit_totals */
     cbp_row damping, growth;
@@ -143,17 +143,23 @@ typedef struct cbp_lanes {
     cbp_row iterations, state;
 } cbp_lanes;
 
-/* Starts to choose from, the same for all chains. */
+/* Starts to choose from, the same for all chains; so many are looked at together. */
+#define CBP_CANDIDATES 4
+
 typedef struct cbp_candidates {
-    const cbp_real *params; /* [count][2 layers] */
-    size_t count, depth;    /* depth: layers before a linear last one, or all */
-    int is_linear;          /* the last layer is the identity */
-    int solves_w, solves_b; /* its free ones are solved for */
-    cbp_real low_w, high_w; /* between which its weight must lie */
-    int is_shared;          /* inputs are shared and all weights 1 */
-    cbp_real *own_features; /* to work in, [n][CBP_LANES] */
-    cbp_real *features;     /* if shared, what `depth` layers make of the inputs, [count][n]; else own_features */
-    const cbp_real *moments; /* [count][2]: sum f, and sum f^2, of f less its mean if the bias is free */
+    const cbp_real *params;   /* [count][width], of which the first 2 layers count */
+    size_t count, width;
+    size_t row, depth;        /* row: so many are neighbours, 0 if none are; depth: layers before a linear last one, or all */
+    int is_linear;            /* the last layer is the identity */
+    int solves_w, solves_b;   /* its free ones are solved for */
+    cbp_real low_w, high_w;   /* between which its weight must lie */
+    int is_shared;            /* inputs are shared and all weights 1 */
+    const cbp_real *features; /* what `depth` layers make of shared inputs, [count][n]; null where they are not shared */
+    const cbp_real *centred;  /* the same less their mean, if the last bias is solved for; [count to CBP_CANDIDATES][n] */
+    const cbp_real *sizes;    /* [count to CBP_CANDIDATES]: sums of squares of those */
+    const cbp_real *inverses; /* of those, if the last weight is solved for, else 0 */
+    cbp_real *own_features;   /* to work in, [n][CBP_LANES] */
+    cbp_real *gains;          /* to work in, [count to CBP_CANDIDATES][CBP_LANES] */
 } cbp_candidates;
 
 /* The loops of kernels.h, compiled for one instruction set. Arguments have been checked; shapes are cbackprop.h's. */

@@ -158,10 +158,9 @@ static void layer_value(int activation, cbp_real w, cbp_real b, const cbp_real *
     }
 }
 
-/* out = act(w in + b), slope = act'(w in + b); lane k of each group of CBP_LANES has the weight w[k] and the bias b[k]. */
-static void lanes_jet(int activation, const cbp_real *CBP_RESTRICT w, const cbp_real *CBP_RESTRICT b,
-                      const cbp_real *CBP_RESTRICT in, size_t count, cbp_real *CBP_RESTRICT out,
-                      cbp_real *CBP_RESTRICT slope)
+CBP_INLINE void jets_of_lanes(int activation, const cbp_real *CBP_RESTRICT w, const cbp_real *CBP_RESTRICT b,
+                              const cbp_real *CBP_RESTRICT in, size_t count, cbp_real *CBP_RESTRICT out,
+                              cbp_real *CBP_RESTRICT slope, cbp_real *CBP_RESTRICT second)
 {
     switch (activation) {
 #define CASE(code, name, ...) \
@@ -171,6 +170,9 @@ static void lanes_jet(int activation, const cbp_real *CBP_RESTRICT w, const cbp_
                 const cbp_jet jet = cbp_##name##_jet(CBP_FMA(w[k], in[start + k], b[k])); \
                 out[start + k] = jet.value; \
                 slope[start + k] = jet.slope; \
+                if (second) { \
+                    second[start + k] = jet.second; \
+                } \
             } \
         } \
         break;
@@ -178,6 +180,18 @@ static void lanes_jet(int activation, const cbp_real *CBP_RESTRICT w, const cbp_
 #undef CASE
     default:
         break;
+    }
+}
+
+/* out = act(w in + b), slope = act'(w in + b), and unless it is null second = act''(w in + b); lane k of each group of
+ * CBP_LANES has the weight w[k] and the bias b[k]. */
+static void lanes_jet(int activation, const cbp_real *w, const cbp_real *b, const cbp_real *in, size_t count,
+                      cbp_real *out, cbp_real *slope, cbp_real *second)
+{
+    if (second) {
+        jets_of_lanes(activation, w, b, in, count, out, slope, second);
+    } else {
+        jets_of_lanes(activation, w, b, in, count, out, slope, NULL);
     }
 }
 
@@ -196,7 +210,7 @@ static void layer_jet(int activation, cbp_real w, cbp_real b, const cbp_real *CB
     cbp_real weights[CBP_LANES], biases[CBP_LANES];
     spread(w, weights);
     spread(b, biases);
-    lanes_jet(activation, weights, biases, in, count, out, slope);
+    lanes_jet(activation, weights, biases, in, count, out, slope, NULL);
 }
 
 /* out = (act^-1(in) - b) / w */

@@ -4,19 +4,21 @@
 
 /* How a loss of one example bends: near the output a (log loss: near z_L) E is about
  *   stiff (da + lack)^2 + constant,   stiff = E''/2 and lack = E'/E'',
- * where a robust loss takes E'/r in the place of E'', which keeps it positive (iterative reweighting). */
+ * where a robust loss takes E'/r in the place of E'', which keeps it positive (iterative reweighting); `excess` is by
+ * which share of it E'' is more. */
 typedef struct cbp_bend {
-    cbp_real error, lack, stiff;
+    cbp_real error, lack, stiff, excess;
 } cbp_bend;
 
 CBP_INLINE cbp_bend squared_bend(cbp_real residual)
 {
-    return (cbp_bend){residual * residual, residual, 1};
+    return (cbp_bend){residual * residual, residual, 1, 0};
 }
 
 CBP_INLINE cbp_bend robust_bend(cbp_jet loss, cbp_real residual)
 {
-    return (cbp_bend){loss.value, residual, residual == 0 ? 1 : CBP_HALF * (loss.slope / residual)};
+    const cbp_real stiff = residual == 0 ? 1 : CBP_HALF * (loss.slope / residual);
+    return (cbp_bend){loss.value, residual, stiff, CBP_HALF * loss.second / stiff - 1};
 }
 
 /* Where sigma' is all but 0, a floor under it keeps the quotient finite; the slope E' stays exact. */
@@ -24,15 +26,16 @@ CBP_INLINE cbp_bend log_loss_bend(cbp_jet loss)
 {
     const cbp_real floor = CBP_PICK(0x1p-120, 0x1p-60f);
     const cbp_real second = loss.second < floor ? floor : loss.second;
-    return (cbp_bend){loss.value, loss.slope / second, CBP_HALF * second};
+    return (cbp_bend){loss.value, loss.slope / second, CBP_HALF * second, 0};
 }
 
 /* For a tile, of examples with the weight `weight` whose root is `root`: error = weight * E, push = root * sqrt(stiff),
- * and the lack. Lane k of the last layer has the weight w[k] and the bias b[k]. */
+ * the lack and the excess. Lane k of the last layer has the weight w[k] and the bias b[k]. */
 static void tile_bend(cbp_criterion criterion, const cbp_real *CBP_RESTRICT w, const cbp_real *CBP_RESTRICT b,
                       const cbp_real *CBP_RESTRICT in, const cbp_real *CBP_RESTRICT a, const cbp_real *CBP_RESTRICT y,
                       const cbp_real *CBP_RESTRICT weight, const cbp_real *CBP_RESTRICT root, size_t count,
-                      cbp_real *CBP_RESTRICT error, cbp_real *CBP_RESTRICT push, cbp_real *CBP_RESTRICT lack)
+                      cbp_real *CBP_RESTRICT error, cbp_real *CBP_RESTRICT push, cbp_real *CBP_RESTRICT lack,
+                      cbp_real *CBP_RESTRICT excess)
 {
     switch (criterion.loss) {
 #define CASE(code, bend_of_example, root_of_stiff) \
@@ -44,6 +47,7 @@ static void tile_bend(cbp_criterion criterion, const cbp_real *CBP_RESTRICT w, c
                 error[j] = weight[j] > 0 ? weight[j] * bend.error : 0; \
                 push[j] = root[j] * root_of_stiff; \
                 lack[j] = bend.lack; \
+                excess[j] = bend.excess; \
             } \
         } \
         break;
@@ -112,6 +116,7 @@ typedef struct cbp_tile {
     const cbp_real *params;
     const cbp_real *x, *y, *weight, *root; /* [count], root = sqrt(weight) */
     size_t count;                          /* a multiple of CBP_LANES */
+    cbp_real *seconds; /* null, or [layers + 1][CBP_FIT_TILE]: act'' of the layers, and the excess of the loss */
 } cbp_tile;
 
 /* Whether the last column tells the loss. */
@@ -135,14 +140,15 @@ CBP_INLINE void find_columns(int guarded, const cbp_tile *tile, cbp_real *work, 
     for (size_t l = 0; l < layers - (size_t)is_linear; l++) {
         const cbp_real *w = tile->params + 2 * l * CBP_LANES;
         lanes_jet(tile->activations[l], w, w + CBP_LANES, l ? a + (l - 1) * CBP_FIT_TILE : tile->x, count,
-                  a + l * CBP_FIT_TILE, slopes + l * CBP_FIT_TILE);
+                  a + l * CBP_FIT_TILE, slopes + l * CBP_FIT_TILE,
+                  tile->seconds ? tile->seconds + l * CBP_FIT_TILE : NULL);
     }
     const cbp_real *last_w = tile->params + 2 * last * CBP_LANES, *last_b = last_w + CBP_LANES;
     const cbp_real *last_in = last ? a + (last - 1) * CBP_FIT_TILE : tile->x;
     cbp_real *residual = columns + column * CBP_FIT_TILE;
     if (!is_linear) {
         tile_bend(tile->criterion, last_w, last_b, last_in, a + last * CBP_FIT_TILE, tile->y, tile->weight, tile->root,
-                  count, error, push, residual);
+                  count, error, push, residual, tile->seconds ? tile->seconds + layers * CBP_FIT_TILE : unwanted);
         multiply_column(guarded, push, count, residual);
         for (size_t j = 0; tile->criterion.loss == CBP_LOG_LOSS && j < count; j++) {
             slopes[last * CBP_FIT_TILE + j] = 1;
@@ -274,7 +280,8 @@ static void fit_rows(const cbp_chain *chain, cbp_criterion criterion, const unsi
                                tile_of(y + start, count, target),
                                factor,
                                root,
-                               lane_count};
+                               lane_count,
+                               NULL};
         tile_columns(0, &tile, passes, columns, error);
         if (have_nan(columns, free + 1, lane_count)) { /* from 0 * infinity, perhaps: the rare case is worked twice */
             tile_columns(1, &tile, passes, columns, error);

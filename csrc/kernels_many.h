@@ -103,20 +103,123 @@ static void add_products(const cbp_real *CBP_RESTRICT left, const cbp_real *CBP_
 #undef FINISH
 #undef CASE
 
-/* trial_normal and trial_loss: row i, column j of the normal equations is the product of columns i and j, where column
- * `free` is the residuals. */
+/* The products of `number` columns from the one numbered `first` on with all columns up to themselves, packed, to sums. */
+static void add_rows_of_products(const cbp_real *left, const cbp_real *columns, size_t first, size_t number, size_t count,
+                                 cbp_real *sums)
+{
+    for (size_t i = first; i < first + number; i++, left += CBP_FIT_TILE) {
+        for (size_t j = 0; j <= i; j += CBP_COLUMNS) {
+            add_products(left, columns + j * CBP_FIT_TILE, smaller(CBP_COLUMNS, i + 1 - j), count, sums + packed(i, j));
+        }
+    }
+}
+
+/* Of a layer: bent (+)= residual (act'' / act') / push, or nothing where there is no such number; and left = bent times each
+ * of the layer's columns. */
+CBP_INLINE void bend_layer(int is_first, size_t number, const cbp_real *CBP_RESTRICT residual,
+                           const cbp_real *CBP_RESTRICT second, const cbp_real *CBP_RESTRICT slope,
+                           const cbp_real *CBP_RESTRICT push, const cbp_real *CBP_RESTRICT columns, size_t count,
+                           cbp_real *CBP_RESTRICT bent, cbp_real *CBP_RESTRICT left)
+{
+    for (size_t start = 0; start < count; start += CBP_LANES) {
+        CBP_EACH_LANE
+        {
+            const size_t j = start + k;
+            const cbp_real term = residual[j] * second[j] / (slope[j] * push[j]);
+            const cbp_real own = term - term == 0 ? term : 0, total = is_first ? own : bent[j] + own;
+            bent[j] = total;
+            if (number > 0) {
+                left[j] = total * columns[j];
+            }
+            if (number > 1) {
+                left[CBP_FIT_TILE + j] = total * columns[CBP_FIT_TILE + j];
+            }
+        }
+    }
+}
+
+/* Adds to trial_bend what the normal equations lack of the curvature: the sum of residual * d^2 a_L / dp dq. With p in
+ * layer i and q in layer j >= i it is that of the products of their columns, each times what the layers from j on bend,
+ *   sum over l >= j of  residual act''_l / (act'_l push_l),    push_l = the column of layer l's bias,
+ * and where q is a weight, p's share of the slope over q: finish_bend. The columns are those of tile_columns. */
+static void add_bend(const cbp_tile *tile, const cbp_real *columns, const cbp_real *passes, cbp_real *work, cbp_real *sums)
+{
+    const size_t layers = tile->layers, count = tile->count;
+    const cbp_real *slopes = passes + layers * CBP_FIT_TILE, *residual = columns + tile->free * CBP_FIT_TILE;
+    const int is_log = tile->criterion.loss == CBP_LOG_LOSS;
+    cbp_real *bent = work, *left = work + CBP_FIT_TILE;
+    size_t column = tile->free;
+    int bends = !is_log && tile->criterion.loss != CBP_SQUARED;
+    if (bends) {
+        memcpy(bent, tile->seconds + layers * CBP_FIT_TILE, count * sizeof *bent);
+    }
+    for (size_t l = layers; l-- > 0 && column > 0;) {
+        const int takes_b = !tile->frozen || !tile->frozen[2 * l + 1], takes_w = !tile->frozen || !tile->frozen[2 * l];
+        const size_t number = (size_t)takes_b + (size_t)takes_w;
+        const cbp_real *push = takes_b ? columns + (column - 1) * CBP_FIT_TILE : passes + l * CBP_FIT_TILE;
+        const cbp_real *second = tile->seconds + l * CBP_FIT_TILE, *slope = slopes + l * CBP_FIT_TILE;
+        column -= number;
+        if (!bends && (tile->activations[l] == CBP_IDENTITY || (is_log && l == layers - 1))) {
+            continue;
+        }
+        const cbp_real *own = columns + column * CBP_FIT_TILE;
+        switch (2 * number + (size_t)bends) {
+#define CASE(code, is_first, number)                                                         \
+    case code:                                                                               \
+        bend_layer(is_first, number, residual, second, slope, push, own, count, bent, left); \
+        break;
+            CASE(0, 1, 0)
+            CASE(1, 0, 0)
+            CASE(2, 1, 1)
+            CASE(3, 0, 1)
+            CASE(4, 1, 2)
+            CASE(5, 0, 2)
+#undef CASE
+        default:
+            break;
+        }
+        bends = 1;
+        add_rows_of_products(left, columns, column, number, count, sums);
+    }
+}
+
+/* With z = w a + b and p before w, d^2 z / dp dw is da / dp: over all examples p's slope over w. */
+static void finish_bend(cbp_lanes *g)
+{
+    const size_t free = g->free;
+    for (size_t i = 1; i < free; i++) {
+        const size_t place = g->places[i];
+        const cbp_real *CBP_RESTRICT weight = g->trial + place * CBP_LANES;
+        for (size_t j = 0; place % 2 == 0 && j < i; j++) {
+            const cbp_real *CBP_RESTRICT slope = g->trial_normal + packed(free, j);
+            cbp_real *CBP_RESTRICT bend = g->trial_bend + packed(i, j);
+            CBP_EACH_LANE
+            {
+                bend[k] += weight[k] == 0 ? 0 : slope[k] / weight[k];
+            }
+        }
+    }
+}
+
+/* trial_normal, trial_bend and trial_loss: row i, column j of the normal equations is the product of columns i and j, where
+ * column `free` is the residuals. */
 static void add_normal(int guarded, cbp_lanes *g)
 {
-    const size_t free = g->free, all = g->n * CBP_LANES;
-    cbp_real *columns = g->work, *passes = columns + (free + 1) * CBP_FIT_TILE;
+    const size_t free = g->free, all = g->n * CBP_LANES, layers = g->layers;
+    cbp_real *columns = g->work, *passes = columns + (free + 1) * CBP_FIT_TILE, *seconds = passes + CBP_TILE_WORK(layers);
     cbp_real error[CBP_FIT_TILE];
     int is_linear = 0;
-    memset(g->trial_normal, 0, packed(free + 1, 0) * sizeof *g->trial_normal);
+    for (size_t i = 0; i < packed(free + 1, 0); i += CBP_LANES) {
+        spread(0, g->trial_normal + i);
+    }
+    for (size_t i = 0; i < packed(free, 0); i += CBP_LANES) {
+        spread(0, g->trial_bend + i);
+    }
     spread(0, g->trial_loss);
     for (size_t start = 0; start < all; start += CBP_FIT_TILE) {
         const size_t count = smaller(CBP_FIT_TILE, all - start);
-        const cbp_tile tile = {g->activations, g->frozen,    g->layers,         g->free,         g->criterion, g->trial,
-                               g->x + start,   g->y + start, g->weight + start, g->root + start, count};
+        const cbp_tile tile = {g->activations, g->frozen,    layers,         free,           g->criterion, g->trial,
+                               g->x + start,   g->y + start, g->weight + start, g->root + start, count, seconds};
         is_linear = ends_linear(&tile);
         tile_columns(guarded, &tile, passes, columns, is_linear ? NULL : error);
         for (size_t j = 0; !is_linear && j < count; j += CBP_LANES) {
@@ -127,15 +230,12 @@ static void add_normal(int guarded, cbp_lanes *g)
         }
         if (CBP_HAS_WIDE_VECTORS && free < CBP_COLUMNS) {
             add_all_products(columns, free + 1, count, g->trial_normal);
-            continue;
+        } else {
+            add_rows_of_products(columns, columns, 0, free + 1, count, g->trial_normal);
         }
-        for (size_t i = 0; i <= free; i++) {
-            for (size_t j = 0; j <= i; j += CBP_COLUMNS) {
-                add_products(columns + i * CBP_FIT_TILE, columns + j * CBP_FIT_TILE, smaller(CBP_COLUMNS, i + 1 - j),
-                             count, g->trial_normal + packed(i, j));
-            }
-        }
+        add_bend(&tile, columns, passes, seconds + (layers + 1) * CBP_FIT_TILE, g->trial_bend);
     }
+    finish_bend(g);
     if (is_linear) {
         memcpy(g->trial_loss, g->trial_normal + packed(free, free), sizeof g->trial_loss);
     }
@@ -178,57 +278,6 @@ static void exchange(cbp_real **a, cbp_real **b)
     *b = kept;
 }
 
-/* What the normal equations A lack of the curvature, learnt from how the slope has changed along an undamped step: the
- * symmetric rank-one update with v = slope after - slope before - (A after + bend) step, where (A before + bend) step was
- * minus the slope before. In other lanes it is forgotten. */
-static void learn_bend(cbp_lanes *g, const cbp_real *CBP_RESTRICT better)
-{
-    const size_t free = g->free;
-    cbp_row along = {0}, size = {0}, change = {0}, inverse, keep;
-    for (size_t i = 0; i < free; i++) {
-        const cbp_real *slope = g->trial_normal + packed(free, i), *diagonal = g->trial_normal + packed(i, i);
-        const cbp_real *CBP_RESTRICT own_step = g->step + i * CBP_LANES;
-        cbp_real *CBP_RESTRICT v = g->change + i * CBP_LANES;
-        CBP_EACH_LANE
-        {
-            v[k] = slope[k];
-        }
-        for (size_t j = 0; j < free; j++) {
-            const size_t at = j < i ? packed(i, j) : packed(j, i);
-            const cbp_real *CBP_RESTRICT after = g->trial_normal + at, *CBP_RESTRICT before = g->normal + at;
-            const cbp_real *CBP_RESTRICT step = g->step + j * CBP_LANES;
-            CBP_EACH_LANE
-            {
-                v[k] = CBP_FMA(before[k] - after[k], step[k], v[k]);
-            }
-        }
-        CBP_EACH_LANE
-        {
-            v[k] = own_step[k] == 0 ? 0 : v[k]; /* what is held has no part in this */
-            along[k] = CBP_FMA(v[k], own_step[k], along[k]);
-            size[k] = CBP_FMA(diagonal[k] * own_step[k], own_step[k], size[k]);
-            change[k] = CBP_FMA(v[k], v[k] / diagonal[k], change[k]);
-        }
-    }
-    CBP_EACH_LANE
-    {
-        keep[k] = ((better[k] > 0) & (g->was_plain[k] > 0)) ? 1 : 0;
-        /* not where v stands all but at right angles to the step, and would bend much for little reason */
-        inverse[k] = along[k] * along[k] > CBP_PICK(1e-4, 1e-4f) * (size[k] * change[k]) ? 1 / along[k] : 0;
-    }
-    for (size_t i = 0; i < free; i++) {
-        for (size_t j = 0; j <= i; j++) {
-            const cbp_real *left = g->change + i * CBP_LANES, *right = g->change + j * CBP_LANES;
-            cbp_real *CBP_RESTRICT bend = g->bend + packed(i, j);
-            CBP_EACH_LANE
-            {
-                const cbp_real learnt = CBP_FMA(left[k] * inverse[k], right[k], bend[k]);
-                bend[k] = keep[k] > 0 ? learnt : 0;
-            }
-        }
-    }
-}
-
 /* Takes the trial where it is better, and learns from it how much to damp. */
 static void judge_trial(cbp_lanes *g, const cbp_real *CBP_RESTRICT lost)
 {
@@ -242,7 +291,9 @@ static void judge_trial(cbp_lanes *g, const cbp_real *CBP_RESTRICT lost)
         const int is_good = (lost[k] == 0) & ((fall > 0) | (!is_seen & (-fall <= blur)));
         const cbp_real ratio = is_seen ? fall / predicted : 1;
         const cbp_real damping = g->damping[k];
-        const cbp_real factor = ratio > CBP_PICK(0.75, 0.75f) ? CBP_PICK(0.02, 0.02f) : ratio > half / 2 ? half : 4;
+        /* after a rejected step damping goes down with care, lest every other step be rejected */
+        const cbp_real down = g->growth[k] > 4 ? CBP_PICK(0.125, 0.125f) : CBP_PICK(0.02, 0.02f);
+        const cbp_real factor = ratio > CBP_PICK(0.75, 0.75f) ? down : ratio > half / 2 ? half : 4;
         const cbp_real eased = loss < CBP_INFINITY ? damping * factor : damping;
         const cbp_real raised = (damping > CBP_PICK(1e-3, 1e-3f) ? damping : CBP_PICK(1e-3, 1e-3f)) * g->growth[k];
         better[k] = is_good ? 1 : 0;
@@ -252,16 +303,17 @@ static void judge_trial(cbp_lanes *g, const cbp_real *CBP_RESTRICT lost)
         g->was_plain[k] = is_good ? g->was_plain[k] : 0;
         g->iterations[k] += 1;
     }
-    learn_bend(g, better);
     if (any_is(better, 0)) {
         CBP_EACH_LANE
         {
             worse[k] = 1 - better[k];
         }
         take_where(worse, g->normal, packed(g->free + 1, 0), g->trial_normal);
+        take_where(worse, g->bend, packed(g->free, 0), g->trial_bend);
         take_where(worse, g->params, 2 * g->layers * CBP_LANES, g->trial);
     }
     exchange(&g->normal, &g->trial_normal);
+    exchange(&g->bend, &g->trial_bend);
     exchange(&g->params, &g->trial);
 }
 
@@ -447,7 +499,7 @@ static void plan_trial(cbp_lanes *g)
     const size_t free = g->free;
     const cbp_real *squares = g->normal + packed(free, free);
     const cbp_real tolerance = g->tolerance * g->tolerance;
-    cbp_row clear, part, along, length;
+    cbp_row clear, part, along, length, spilt = {0}; /* spilt: NaN where the trial is not finite */
     if (g->low) {
         hold_pushed(g);
     }
@@ -476,6 +528,13 @@ static void plan_trial(cbp_lanes *g)
         }
     }
     make_trial(g, part);
+    for (size_t j = 0; j < free; j++) {
+        const cbp_real *trial = g->trial + g->places[j] * CBP_LANES;
+        CBP_EACH_LANE
+        {
+            spilt[k] = CBP_FMA(trial[k], 0, spilt[k]);
+        }
+    }
     CBP_EACH_LANE
     {
         const cbp_real damping = g->damping[k], loss = g->loss[k];
@@ -487,9 +546,9 @@ static void plan_trial(cbp_lanes *g)
         const int is_steady = (g->was_plain[k] > 0) & (rate < CBP_PICK(0.25, 0.25f));
         const cbp_real rest = is_steady ? 4 * rate * share : share;
         const int is_plain = (damping == 0) & (part[k] == 1);
-        const int is_settled = is_plain & (rest <= tolerance) & (predicted <= CBP_PICK(1e-6, 1e-3f) * loss);
+        const int is_settled = is_plain & (rest <= tolerance) & (predicted <= CBP_PICK(1e-10, 1e-5f) * loss);
         const int is_done = is_settled | (is_plain & (predicted <= rounding));
-        const int is_lost = (clear[k] == 0) | !(loss < CBP_INFINITY) | (predicted != predicted);
+        const int is_lost = (clear[k] == 0) | !(loss < CBP_INFINITY) | (predicted != predicted) | (spilt[k] != 0);
         const int is_late = !is_done & (g->iterations[k] >= g->patience);
         const cbp_real ended = is_done ? CBP_LANE_DONE : CBP_LANE_RUNNING;
         const cbp_real state = is_lost | is_late ? CBP_LANE_HANDED : ended;
@@ -603,186 +662,230 @@ static void find_features(const cbp_lanes *g, size_t depth, const cbp_real *para
         for (size_t start = 0; start < all; start += CBP_FIT_TILE) {
             const size_t count = smaller(CBP_FIT_TILE, all - start);
             memcpy(in, features + start, count * sizeof *in);
-            lanes_jet(g->activations[l], w, w + CBP_LANES, in, count, features + start, slopes);
+            lanes_jet(g->activations[l], w, w + CBP_LANES, in, count, features + start, slopes, NULL);
         }
     }
 }
 
-/* The sums over a lane's examples that tell how well a feature f meets the targets y. */
-typedef struct cbp_moments {
-    cbp_row fy, f, ff; /* sums of weight f y, weight f, and weight f^2, of f less its mean if the bias is free */
-} cbp_moments;
+/* How well a feature f meets the targets of each lane. */
+typedef struct cbp_match {
+    cbp_row total, sum;        /* of weights; of weight y */
+    cbp_row mean, along, size; /* of f; sums of weight d y and weight d^2, d = f - mean, where the mean counts as 0 if the
+                                * last bias is given */
+} cbp_match;
 
-static void add_moments(const cbp_lanes *g, const cbp_real *features, int is_centred, const cbp_real *CBP_RESTRICT total,
-                        cbp_moments *m)
+static void add_targets(const cbp_lanes *g, cbp_match *m)
 {
-    spread(0, m->fy);
-    spread(0, m->f);
-    spread(0, m->ff);
+    spread(0, m->total);
+    spread(0, m->sum);
     for (size_t i = 0; i < g->n * CBP_LANES; i += CBP_LANES) {
-        const cbp_real *CBP_RESTRICT f = features + i, *CBP_RESTRICT y = g->y + i, *CBP_RESTRICT weight = g->weight + i;
+        const cbp_real *CBP_RESTRICT weight = g->weight + i, *CBP_RESTRICT y = g->y + i;
         CBP_EACH_LANE
         {
-            const cbp_real feature = weight[k] > 0 ? f[k] : 0, part = weight[k] * feature;
-            m->fy[k] = CBP_FMA(part, y[k], m->fy[k]);
-            m->f[k] += part;
-            m->ff[k] += part * feature;
+            m->total[k] += weight[k];
+            m->sum[k] = CBP_FMA(weight[k], y[k], m->sum[k]);
+        }
+    }
+}
+
+static void add_feature(const cbp_lanes *g, const cbp_real *features, int is_centred, cbp_match *m)
+{
+    spread(0, m->mean);
+    spread(0, m->along);
+    spread(0, m->size);
+    for (size_t i = 0; is_centred && i < g->n * CBP_LANES; i += CBP_LANES) {
+        const cbp_real *CBP_RESTRICT f = features + i, *CBP_RESTRICT weight = g->weight + i;
+        CBP_EACH_LANE
+        {
+            m->mean[k] += weight[k] > 0 ? weight[k] * f[k] : 0;
         }
     }
     CBP_EACH_LANE
     {
-        m->ff[k] -= is_centred ? m->f[k] * m->f[k] / total[k] : 0;
+        m->mean[k] = is_centred ? m->mean[k] / m->total[k] : 0;
+    }
+    for (size_t i = 0; i < g->n * CBP_LANES; i += CBP_LANES) {
+        const cbp_real *CBP_RESTRICT f = features + i, *CBP_RESTRICT y = g->y + i, *CBP_RESTRICT weight = g->weight + i;
+        CBP_EACH_LANE
+        {
+            const cbp_real apart = weight[k] > 0 ? f[k] - m->mean[k] : 0, part = weight[k] * apart;
+            m->along[k] = CBP_FMA(part, y[k], m->along[k]);
+            m->size[k] += part * apart;
+        }
     }
 }
 
-/* A last weight within its bounds, which may be infinite. */
+/* A last weight within its bounds, both of which are what it is given as if it is not solved for. */
 CBP_INLINE cbp_real within(const cbp_candidates *c, cbp_real w)
 {
     const cbp_real raised = w < c->low_w ? c->low_w : w;
     return raised > c->high_w ? c->high_w : raised;
 }
 
-/* By how much a feature makes the sum of squares less, where y is measured from `level`: weight (2 along - weight ff),
- * which is along^2 / ff at the best weight. */
-CBP_INLINE cbp_real gain_of(const cbp_candidates *c, cbp_real fy, cbp_real f, cbp_real ff, cbp_real inverse,
-                            cbp_real level, cbp_real given_w)
+/* By how much a feature makes the sum of squares less: weight (2 along - weight size), which is along^2 / size at the best
+ * weight, along / size. */
+CBP_INLINE cbp_real gain_of(const cbp_candidates *c, cbp_real along, cbp_real size, cbp_real inverse)
 {
-    const cbp_real along = fy - level * f;
-    const cbp_real weight = c->solves_w ? within(c, along * inverse) : given_w;
-    return weight * (2 * along - weight * ff);
+    const cbp_real weight = within(c, along * inverse);
+    return weight * (2 * along - weight * size);
 }
 
-/* What all lanes know of their targets. */
-typedef struct cbp_targets {
-    cbp_row total, sum, level; /* of weights; of weight y; its mean if the bias is free, else 0 */
-} cbp_targets;
-
-/* A bias that is given shifts the level, and makes the sum of squares less by itself. */
-CBP_INLINE cbp_real given_bias(const cbp_candidates *c, const cbp_real *last)
+static void find_gain(const cbp_candidates *c, const cbp_match *CBP_RESTRICT m, cbp_real *CBP_RESTRICT gains)
 {
-    return c->is_linear && !c->solves_b ? last[1] : 0;
+    CBP_EACH_LANE
+    {
+        gains[k] = gain_of(c, m->along[k], m->size[k], c->solves_w ? 1 / m->size[k] : 0);
+    }
 }
 
-CBP_INLINE cbp_real gain_of_bias(cbp_real b, cbp_real sum, cbp_real total)
-{
-    return b * (2 * sum - b * total);
-}
-
-/* The best of candidates whose features all lanes share, all weights being 1. */
-static void choose_shared(const cbp_lanes *g, const cbp_candidates *c, const cbp_targets *t, cbp_real *CBP_RESTRICT chosen)
+/* c->gains, where all lanes share the inputs and all weights are 1: a few candidates at a time, whose sums stay in
+ * registers and add up as in add_feature. */
+static void find_shared_gains(const cbp_lanes *g, const cbp_candidates *c)
 {
     const size_t n = g->n;
-    /* from one to the other and back: gcc would make a conditional store, with a jump, of a choice in place */
-    cbp_row best[2], name_of_best[2];
-    spread(-CBP_INFINITY, best[0]);
-    spread(-1, name_of_best[0]);
-    for (size_t number = 0; number < c->count; number++) {
-        const cbp_real *CBP_RESTRICT features = c->features + number * n, *last = c->params + number * 2 * g->layers + 2 * c->depth;
-        const cbp_real f = c->moments[2 * number], ff = c->moments[2 * number + 1], inverse = 1 / ff;
-        const cbp_real given_w = c->is_linear ? last[0] : 1, given_b = given_bias(c, last), name = (cbp_real)number;
-        const cbp_real *CBP_RESTRICT so_far = best[number & 1], *CBP_RESTRICT name_so_far = name_of_best[number & 1];
-        cbp_real *CBP_RESTRICT better = best[~number & 1], *CBP_RESTRICT name_of_better = name_of_best[~number & 1];
-        cbp_row fy = {0};
-        for (size_t i = 0; i < n; i++) {
-            const cbp_real *CBP_RESTRICT y = g->y + i * CBP_LANES;
-            CBP_EACH_LANE
+    for (size_t number = 0; number < c->count; number += CBP_CANDIDATES) {
+        const cbp_real *f0 = c->centred + number * n, *f1 = f0 + n, *f2 = f1 + n, *f3 = f2 + n;
+        const cbp_real *size = c->sizes + number, *inverse = c->inverses + number;
+        for (size_t half = 0; half < CBP_LANES; half += CBP_HALF_LANES) {
+            cbp_real *CBP_RESTRICT gains = c->gains + number * CBP_LANES + half;
+            cbp_real sum0[CBP_HALF_LANES] = {0}, sum1[CBP_HALF_LANES] = {0};
+            cbp_real sum2[CBP_HALF_LANES] = {0}, sum3[CBP_HALF_LANES] = {0};
+            for (size_t i = 0; i < n; i++) {
+                const cbp_real *CBP_RESTRICT y = g->y + i * CBP_LANES + half;
+                CBP_EACH_OF_HALF
+                {
+                    sum0[k] = CBP_FMA(f0[i], y[k], sum0[k]);
+                    sum1[k] = CBP_FMA(f1[i], y[k], sum1[k]);
+                    sum2[k] = CBP_FMA(f2[i], y[k], sum2[k]);
+                    sum3[k] = CBP_FMA(f3[i], y[k], sum3[k]);
+                }
+            }
+            CBP_EACH_OF_HALF
             {
-                fy[k] = CBP_FMA(features[i], y[k], fy[k]);
+                gains[k] = gain_of(c, sum0[k], size[0], inverse[0]);
+                gains[CBP_LANES + k] = gain_of(c, sum1[k], size[1], inverse[1]);
+                gains[2 * CBP_LANES + k] = gain_of(c, sum2[k], size[2], inverse[2]);
+                gains[3 * CBP_LANES + k] = gain_of(c, sum3[k], size[3], inverse[3]);
             }
         }
-        CBP_EACH_LANE
-        {
-            const cbp_real gain = gain_of(c, fy[k], f, ff, inverse, t->level[k] + given_b, given_w) +
-                                  gain_of_bias(given_b, t->sum[k], t->total[k]);
-            better[k] = gain > so_far[k] ? gain : so_far[k];
-            name_of_better[k] = gain > so_far[k] ? name : name_so_far[k];
-        }
     }
-    memcpy(chosen, name_of_best[c->count & 1], sizeof *name_of_best);
 }
 
-/* The same where each lane has features, or weights, of its own. */
-static void choose_own(const cbp_lanes *g, const cbp_candidates *c, const cbp_targets *t, cbp_real *CBP_RESTRICT chosen)
+/* c->gains, where lanes have inputs or weights of their own. */
+static void find_own_gains(const cbp_lanes *g, const cbp_candidates *c, cbp_match *m)
 {
-    cbp_row best;
-    cbp_moments m;
-    spread(-CBP_INFINITY, best);
-    spread(-1, chosen);
     for (size_t number = 0; number < c->count; number++) {
-        const cbp_real *params = c->params + number * 2 * g->layers, *last = params + 2 * c->depth;
-        const cbp_real given_w = c->is_linear ? last[0] : 1, given_b = given_bias(c, last), name = (cbp_real)number;
-        for (size_t k = 0; k < 2 * c->depth; k++) {
-            spread(params[k], g->trial + k * CBP_LANES);
+        const cbp_real *params = c->params + number * c->width;
+        if (c->features) {
+            for (size_t i = 0; i < g->n; i++) {
+                spread(c->features[number * g->n + i], c->own_features + i * CBP_LANES);
+            }
+        } else {
+            for (size_t k = 0; k < 2 * c->depth; k++) {
+                spread(params[k], g->trial + k * CBP_LANES);
+            }
+            find_features(g, c->depth, g->trial, c->own_features);
         }
-        find_features(g, c->depth, g->trial, c->own_features);
-        add_moments(g, c->own_features, c->solves_b, t->total, &m);
-        CBP_EACH_LANE
-        {
-            const cbp_real gain = gain_of(c, m.fy[k], m.f[k], m.ff[k], 1 / m.ff[k], t->level[k] + given_b, given_w) +
-                                  gain_of_bias(given_b, t->sum[k], t->total[k]);
-            const cbp_real so_far = best[k], before = chosen[k];
-            best[k] = gain > so_far ? gain : so_far;
-            chosen[k] = gain > so_far ? name : before;
-        }
+        add_feature(g, c->own_features, c->solves_b, m);
+        find_gain(c, m, c->gains + number * CBP_LANES);
     }
 }
 
-/* own_features = the shared features of what each lane has chosen. */
-static void take_features(const cbp_lanes *g, const cbp_candidates *c, const cbp_real *chosen)
+/* For each lane the first candidate of the greatest gain, -1 if none is finite, and that gain. */
+static void find_best(const cbp_candidates *c, cbp_real *CBP_RESTRICT chosen, cbp_real *CBP_RESTRICT best)
 {
-    for (size_t k = 0; k < CBP_LANES; k++) {
-        const cbp_real *features = c->features + (chosen[k] > 0 ? (size_t)chosen[k] : 0) * g->n;
-        for (size_t i = 0; i < g->n; i++) {
-            c->own_features[i * CBP_LANES + k] = features[i];
+    /* from one to the other and back: gcc would make a conditional store, with a jump, of a choice in place */
+    cbp_row most[2], names[2];
+    spread(-CBP_INFINITY, most[0]);
+    spread(-1, names[0]);
+    for (size_t number = 0; number < c->count; number++) {
+        const cbp_real *CBP_RESTRICT gains = c->gains + number * CBP_LANES, name = (cbp_real)number;
+        const cbp_real *CBP_RESTRICT so_far = most[number & 1], *CBP_RESTRICT name_so_far = names[number & 1];
+        cbp_real *CBP_RESTRICT better = most[~number & 1], *CBP_RESTRICT name_of_better = names[~number & 1];
+        CBP_EACH_LANE
+        {
+            better[k] = gains[k] > so_far[k] ? gains[k] : so_far[k];
+            name_of_better[k] = gains[k] > so_far[k] ? name : name_so_far[k];
         }
+    }
+    memcpy(chosen, names[c->count & 1], sizeof *names);
+    memcpy(best, most[c->count & 1], sizeof *most);
+}
+
+/* Where the parabola through the gains of a candidate and its two neighbours is greatest, in steps from the candidate, whose
+ * gain is the greatest of the three. */
+static cbp_real vertex(const cbp_real *gain, size_t stride)
+{
+    const cbp_real before = gain[0] - gain[-(ptrdiff_t)stride], after = gain[0] - gain[stride], sum = before + after;
+    return sum > 0 && sum < CBP_INFINITY ? CBP_HALF * (before - after) / sum : 0;
+}
+
+/* Parameters of lane k between the candidate `number` and its neighbours in the row and the column, where the gain seems
+ * greatest. */
+static void take_between(const cbp_lanes *g, const cbp_candidates *c, size_t number, size_t k)
+{
+    const size_t width = c->width, row = c->row, place = row ? number % row : 0;
+    const cbp_real *gain = c->gains + number * CBP_LANES + k, *at = c->params + number * width;
+    const int has_sides = row > 2 && place > 0 && place + 1 < row;
+    const int has_ends = row > 0 && number >= row && number + row < c->count;
+    const cbp_real across = has_sides ? vertex(gain, CBP_LANES) : 0, along = has_ends ? vertex(gain, row * CBP_LANES) : 0;
+    const ptrdiff_t side = ((across > 0) - (across < 0)) * (ptrdiff_t)width;
+    const ptrdiff_t end = ((along > 0) - (along < 0)) * (ptrdiff_t)(row * width);
+    const cbp_real u = cbp_abs(across), v = cbp_abs(along);
+    for (size_t j = 0; j < 2 * g->layers; j++, at++) {
+        const cbp_real here = at[0] + u * (at[side] - at[0]), there = at[end] + u * (at[end + side] - at[end]);
+        g->trial[j * CBP_LANES + k] = here + v * (there - here);
+    }
+}
+
+static void take_candidate(const cbp_lanes *g, const cbp_candidates *c, size_t number, size_t k)
+{
+    for (size_t j = 0; j < 2 * g->layers; j++) {
+        g->trial[j * CBP_LANES + k] = c->params[number * c->width + j];
     }
 }
 
 /* For each lane the candidate that leaves the least sum of squares, a linear last layer's free weight and bias being
- * solved for: its number, or -1 if no sum is finite; and the parameters, in g->trial. */
+ * solved for, or what lies between it and its neighbours unless that is far worse: its number, or -1 if no sum is finite; and the
+ * parameters, in g->trial. */
 static void choose_starts(const cbp_lanes *g, const cbp_candidates *c, cbp_real *chosen)
 {
-    const size_t width = 2 * g->layers;
-    cbp_targets t;
-    cbp_moments m;
-    spread(0, t.total);
-    spread(0, t.sum);
-    for (size_t i = 0; i < g->n * CBP_LANES; i += CBP_LANES) {
-        const cbp_real *CBP_RESTRICT weight = g->weight + i, *CBP_RESTRICT y = g->y + i;
-        CBP_EACH_LANE
-        {
-            t.total[k] += weight[k];
-            t.sum[k] = CBP_FMA(weight[k], y[k], t.sum[k]);
-        }
-    }
-    CBP_EACH_LANE
-    {
-        t.level[k] = c->solves_b ? t.sum[k] / t.total[k] : 0;
-    }
+    cbp_match m;
+    cbp_row best, gain;
+    int is_less = 0;
+    add_targets(g, &m);
     if (c->is_shared) {
-        choose_shared(g, c, &t, chosen);
+        find_shared_gains(g, c);
     } else {
-        choose_own(g, c, &t, chosen);
+        find_own_gains(g, c, &m);
     }
+    find_best(c, chosen, best);
     for (size_t k = 0; k < CBP_LANES; k++) {
-        const cbp_real *params = c->params + (chosen[k] > 0 ? (size_t)chosen[k] : 0) * width;
-        for (size_t j = 0; j < width; j++) {
-            g->trial[j * CBP_LANES + k] = params[j];
+        if (chosen[k] >= 0) {
+            take_between(g, c, (size_t)chosen[k], k);
+        } else {
+            take_candidate(g, c, 0, k);
         }
+    }
+    find_features(g, c->depth, g->trial, c->own_features);
+    add_feature(g, c->own_features, c->solves_b, &m);
+    find_gain(c, &m, gain);
+    for (size_t k = 0; k < CBP_LANES; k++) {
+        if (chosen[k] >= 0 && !(gain[k] >= CBP_HALF * best[k])) {
+            take_candidate(g, c, (size_t)chosen[k], k);
+            is_less = 1;
+        }
+    }
+    if (is_less) {
+        find_features(g, c->depth, g->trial, c->own_features);
+        add_feature(g, c->own_features, c->solves_b, &m);
     }
     if (c->is_linear) {
         cbp_real *CBP_RESTRICT w = g->trial + 2 * c->depth * CBP_LANES, *CBP_RESTRICT b = w + CBP_LANES;
-        if (c->is_shared) {
-            take_features(g, c, chosen);
-        } else {
-            find_features(g, c->depth, g->trial, c->own_features);
-        }
-        add_moments(g, c->own_features, c->solves_b, t.total, &m);
         CBP_EACH_LANE
         {
-            const cbp_real level = c->solves_b ? t.level[k] : b[k];
-            w[k] = c->solves_w ? within(c, (m.fy[k] - level * m.f[k]) / m.ff[k]) : w[k];
-            b[k] = c->solves_b ? level - w[k] * (m.f[k] / t.total[k]) : level;
+            w[k] = c->solves_w ? within(c, m.along[k] / m.size[k]) : w[k];
+            b[k] = c->solves_b ? m.sum[k] / m.total[k] - w[k] * m.mean[k] : b[k];
         }
     }
 }

@@ -7,7 +7,7 @@
 #define PATIENCE 40
 
 /* Of the first step, relative to the normal equations' diagonal. */
-#define FIRST_DAMPING ((cbp_real)1e-3)
+#define FIRST_DAMPING ((cbp_real)1e-2)
 
 /* From so many examples on one chain keeps the processor busy, and copies for all lanes would be large. */
 #define MOST_IN_LANES 4096
@@ -49,7 +49,7 @@ static size_t packed_len(size_t free)
 
 static size_t lanes_len(size_t layers, size_t free, size_t n)
 {
-    return (4 * n + 6 * layers + 4 * free) * CBP_LANES + 7 * packed_len(free) + (2 * layers + free + 3) * CBP_FIT_TILE;
+    return (4 * n + 6 * layers + 3 * free) * CBP_LANES + 8 * packed_len(free) + (3 * layers + free + 7) * CBP_FIT_TILE;
 }
 
 /* Of `free` numbers of type size_t. */
@@ -78,10 +78,10 @@ static void place_lanes(cbp_lanes *g, size_t layers, cbp_real **work)
     g->factor = cbp_taken(work, packed);
     g->scaled = cbp_taken(work, packed);
     g->bend = cbp_taken(work, packed);
+    g->trial_bend = cbp_taken(work, packed);
     g->step = cbp_taken(work, g->free * CBP_LANES);
     g->held = cbp_taken(work, g->free * CBP_LANES);
-    g->change = cbp_taken(work, g->free * CBP_LANES);
-    g->work = cbp_taken(work, (2 * layers + g->free + 3) * CBP_FIT_TILE);
+    g->work = cbp_taken(work, (3 * layers + g->free + 7) * CBP_FIT_TILE);
 }
 
 /* Lanes that wait to be finished have no examples. */

@@ -269,6 +269,7 @@ def choose_starts(
     lower: _Vector | None,
     upper: _Vector | None,
     candidates: _Vector,
+    row: int,
     params: _Vector,
 ) -> None: ...
 def fit_block(

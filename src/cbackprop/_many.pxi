@@ -127,8 +127,9 @@ cdef int hear(Listener *listener) noexcept:
         return True
 
 
-def choose_starts(Chain kind not None, x, y, weight, lower, upper, candidates, params):
-    """For each chain the best of candidates (count, 2L), to params (m, 2L).
+def choose_starts(Chain kind not None, x, y, weight, lower, upper, candidates, size_t row,
+                  params):
+    """For each chain the best of candidates (count, 2L), in such rows, to params (m, 2L).
 
     y is (m, n), x and weight (n,) or (m, n), weight or None: float64, contiguous.
     """
@@ -151,7 +152,7 @@ def choose_starts(Chain kind not None, x, y, weight, lower, upper, candidates, p
     cdef double *work = new_numbers(cbp_choose_starts_work_len(layers, n, count))
     with nogil:
         status = cbp_choose_starts(kind.codes, kind.held, low, high, xs, ys, ws, layers, n, m, x_step,
-                                   weight_step, given, count, work, to)
+                                   weight_step, given, count, row, work, to)
     PyMem_RawFree(work)
     check(status)
 

@@ -191,7 +191,7 @@ cdef extern from "cbackprop.h" nogil:
                           const cbp_real *lower, const cbp_real *upper, const cbp_real *x,
                           const cbp_real *y, const cbp_real *weight, size_t layers, size_t n,
                           size_t m, size_t x_step, size_t weight_step, const cbp_real *candidates,
-                          size_t count, cbp_real *work, cbp_real *params)
+                          size_t count, size_t row, cbp_real *work, cbp_real *params)
     size_t cbp_fit_many_work_len(size_t layers, size_t free, size_t n)
     int cbp_fit_many(const unsigned char *activations, const unsigned char *frozen,
                      const cbp_real *lower, const cbp_real *upper, const cbp_real *x,

@@ -149,7 +149,10 @@ class ManySearch:
         job, fits, names = self.job, self.fits, self.search.curve.parameters
         found = Found.room_for(job, block.stop - block.start, covariance=True)
         x, y, weights = job.rows(block)
-        _core.choose_starts(job.net, x, y, weights, job.lower, job.upper, candidates, found.params)
+        row = self.search.form.row
+        _core.choose_starts(
+            job.net, x, y, weights, job.lower, job.upper, candidates, row, found.params
+        )
         job.fit(block, found)
         found.params[found.codes < 0] = math.nan
         with np.errstate(all="ignore"):
@@ -161,7 +164,7 @@ class ManySearch:
         fits.residual_sd[block] = found.deviations(job)
         fits.df[block] = found.df
         fits.codes[block] = found.codes
-        fits.converged[block] = np.isin(found.codes, (CONVERGED, NOT_IDENTIFIED))
+        fits.converged[block] = (found.codes == CONVERGED) | (found.codes == NOT_IDENTIFIED)
         fits.n_iterations[block] = found.iterations
         for name, value, error in zip(names, values, errors, strict=True):
             fits.params[name][block] = value
@@ -197,9 +200,10 @@ class ManySearch:
             slopes = sorted(entry.slopes.items())
             for count, (k, slope) in enumerate(slopes):
                 row = row_of[k] * (row_of[k] + 1) // 2
-                variance = variance + slope * slope * triangles[:, row + row_of[k]]
+                share = slope * triangles[:, row + row_of[k]]
                 for j, other in slopes[:count]:
-                    variance = variance + 2.0 * slope * other * triangles[:, row + row_of[j]]
+                    share = share + (2.0 * other) * triangles[:, row + row_of[j]]
+                variance = variance + slope * share
             values.append(entry.value)
             errors.append(np.sqrt(variance))
         return values, errors

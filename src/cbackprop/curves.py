@@ -52,6 +52,7 @@ _GAS_CONSTANT: Final = 8.31446261815324  # J/(mol K), exact in the SI of 2019
 # ---- where searches start ------------------------------------------------------------------------
 
 _RATES: Final = (0.1, 0.3, 1.0, 2.0, 4.0, 8.0, 16.0, 40.0)
+_WIDTHS: Final = (0.02, 0.06, 0.15, 0.35, 0.8)
 _SIGNS: Final = (1.0, -1.0)
 
 
@@ -74,11 +75,9 @@ def _rates(x: Vector) -> Iterator[float]:
 
 
 def _steps(x: Vector, signs: Sequence[float] = _SIGNS) -> Iterator[tuple[float, float]]:
-    """Slope and middle of sigmoids that would show within the data."""
+    """Slope and middle of sigmoids that would show within the data, in rows of all widths."""
     low, extent = _extent(x)
-    for place, width, sign in product(
-        np.linspace(-0.25, 1.25, 13), (0.02, 0.06, 0.15, 0.35, 0.8), signs
-    ):
+    for sign, place, width in product(signs, np.linspace(-0.25, 1.25, 13), _WIDTHS):
         yield sign / (width * extent), low + place * extent
 
 
@@ -114,6 +113,7 @@ exponential: Final = Curve(
             lambda w1, b1, w2, b2: (w2, -w1),
             {"scale": "w2", "rate": "w1"},
             lambda x: ((-k, 0.0, 1.0, 0.0) for k in _rates(x)),
+            row=len(_SIGNS),
         ),
     ),
 )
@@ -130,6 +130,7 @@ saturation: Final = Curve(
             lambda w1, b1, w2, b2: (-w2, -w1),
             {"asymptote": "w2", "rate": "w1"},
             lambda x: ((-k, 0.0, 1.0, 0.0) for k in _rates(x)),
+            row=len(_SIGNS),
         ),
     ),
 )
@@ -147,6 +148,7 @@ asymptotic: Final = Curve(
             {"asymptote": "b2", "rate": "w1"},
             lambda x: ((-k, 0.0, 1.0, 0.0) for k in _rates(x)),
             {("asymptote", "start"): ("w2", "b2")},
+            row=len(_SIGNS),
         ),
         Form(
             ("expm1", "identity"),
@@ -155,6 +157,7 @@ asymptotic: Final = Curve(
             lambda w1, b1, w2, b2: (b2 - w2, b2, -w1),
             {"start": "b2", "rate": "w1"},
             lambda x: ((-k, 0.0, 1.0, 0.0) for k in _rates(x)),
+            row=len(_SIGNS),
         ),
     ),
 )
@@ -175,6 +178,7 @@ power: Final = Curve(
                 for p in (0.2, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0)
                 for sign in _SIGNS
             ),
+            row=len(_SIGNS),
         ),
     ),
     log_axis=True,
@@ -196,6 +200,7 @@ michaelis_menten: Final = Curve(
                 (1.0, 0.0, 1.0, -m, 1.0, 0.0)
                 for m in np.linspace(_logs(x).min() - 3.0, _logs(x).max() + 3.0, 13)
             ),
+            row=1,
         ),
     ),
     domain=_POSITIVE,
@@ -213,6 +218,7 @@ hill: Final = Curve(
             lambda w1, b1, w2, b2, w3, b3: (w3, np.exp(-b2 / w2), w2),
             {"top": "w3", "slope": "w2"},
             lambda x: ((1.0, 0.0, w, -w * m, 1.0, 0.0) for w, m in _steps(_logs(x))),
+            row=len(_WIDTHS),
         ),
         Form(
             ("log", "sigmoid", "identity"),
@@ -221,6 +227,7 @@ hill: Final = Curve(
             lambda w1, b1, w2, b2, w3, b3: (w3, 1.0 / w1, w2),
             {"top": "w3", "ec50": "w1", "slope": "w2"},
             lambda x: ((math.exp(-m), 0.0, w, 0.0, 1.0, 0.0) for w, m in _steps(_logs(x))),
+            row=len(_WIDTHS),
         ),
     ),
     log_axis=True,
@@ -239,6 +246,7 @@ logistic3: Final = Curve(
             lambda w1, b1, w2, b2: (w2, -b1 / w1, 1.0 / w1),
             {"asymptote": "w2", "scale": "w1"},
             lambda x: ((w, -w * m, 1.0, 0.0) for w, m in _steps(x)),
+            row=len(_WIDTHS),
         ),
         Form(
             ("identity", "sigmoid", "identity"),
@@ -254,6 +262,7 @@ logistic3: Final = Curve(
             lambda w1, b1, w2, b2, w3, b3: (w3, -b1, 1.0 / w2),
             {"asymptote": "w3", "midpoint": "b1", "scale": "w2"},
             lambda x: ((1.0, -m, w, 0.0, 1.0, 0.0) for w, m in _steps(x)),
+            row=len(_WIDTHS),
         ),
     ),
 )
@@ -278,6 +287,7 @@ logistic4_linear: Final = Curve(
             lambda x: ((w, -w * m, 1.0, 0.0) for w, m in _steps(x, (1.0,))),
             {("left", "right"): ("w2", "b2"), ("midpoint", "scale"): ("w1", "b1")},
             mirror=Mirror("w1", ("w1", "b1", "w2"), ("b2", "w2")),
+            row=len(_WIDTHS),
         ),
         Form(
             ("identity", "sigmoid", "identity"),
@@ -294,6 +304,7 @@ logistic4_linear: Final = Curve(
             {"right": "b3", "midpoint": "b1", "scale": "w2"},
             lambda x: ((1.0, -m, -w, 0.0, 1.0, 0.0) for w, m in _steps(x, (1.0,))),
             {("left", "right"): ("w3", "b3")},
+            row=len(_WIDTHS),
         ),
         Form(
             ("identity", "sigmoid", "identity"),
@@ -309,6 +320,7 @@ logistic4_linear: Final = Curve(
             lambda w1, b1, w2, b2, w3, b3: (b3, b3 + w3, -b1, 1.0 / w2),
             {"left": "b3", "midpoint": "b1", "scale": "w2"},
             lambda x: ((1.0, -m, w, 0.0, 1.0, 0.0) for w, m in _steps(x, (1.0,))),
+            row=len(_WIDTHS),
         ),
     ),
 )
@@ -334,6 +346,7 @@ def _dose_forms() -> tuple[Form, ...]:
             lambda x: ((1.0, 0.0, w, -w * m, 1.0, 0.0) for w, m in _steps(_logs(x), (1.0,))),
             {("bottom", "top"): ("w3", "b3"), ("ec50", "slope"): ("w2", "b2")},
             mirror=Mirror("w3", ("w2", "b2", "w3"), ("b3", "w3")),
+            row=len(_WIDTHS),
         ),
         Form(
             both,
@@ -351,6 +364,7 @@ def _dose_forms() -> tuple[Form, ...]:
             lambda x: ((math.exp(-m), 0.0, w, 0.0, 1.0, 0.0) for w, m in _steps(_logs(x))),
             {("bottom", "top"): ("w3", "b3")},
             limits={"w3": (0.0, None)},
+            row=len(_WIDTHS),
         ),
         Form(
             both,
@@ -367,6 +381,7 @@ def _dose_forms() -> tuple[Form, ...]:
             {"top": "b3", "ec50": "w1", "slope": "w2"},
             lambda x: ((math.exp(-m), 0.0, w, 0.0, -1.0, 0.0) for w, m in _steps(_logs(x))),
             limits={"w3": (None, 0.0)},
+            row=len(_WIDTHS),
         ),
     )
 
@@ -402,11 +417,12 @@ logistic5: Final = Curve(
             {"bottom": "b4", "slope": "w2", "asymmetry": "w3"},
             lambda x: (
                 (1.0, 0.0, w, -w * m, a, 0.0, 1.0, 0.0)
-                for w, m in _steps(_logs(x))
                 for a in (0.3, 1.0, 3.0)
+                for w, m in _steps(_logs(x))
             ),
             {("bottom", "top"): ("w4", "b4"), ("ec50", "slope"): ("w2", "b2")},
             limits={"w3": (0.0, None), "w4": (0.0, None)},
+            row=len(_WIDTHS),
         ),
         Form(
             ("log", "log_sigmoid", "exp", "identity"),
@@ -425,11 +441,12 @@ logistic5: Final = Curve(
             {"bottom": "b4", "ec50": "w1", "slope": "w2", "asymmetry": "w3"},
             lambda x: (
                 (math.exp(-m), 0.0, w, 0.0, a, 0.0, 1.0, 0.0)
-                for w, m in _steps(_logs(x))
                 for a in (0.3, 1.0, 3.0)
+                for w, m in _steps(_logs(x))
             ),
             {("bottom", "top"): ("w4", "b4")},
             limits={"w3": (0.0, None), "w4": (0.0, None)},
+            row=len(_WIDTHS),
         ),
         Form(
             ("log", "log_sigmoid", "expm1", "identity"),
@@ -448,10 +465,11 @@ logistic5: Final = Curve(
             {"top": "b4", "ec50": "w1", "slope": "w2", "asymmetry": "w3"},
             lambda x: (
                 (math.exp(-m), 0.0, w, 0.0, a, 0.0, 1.0, 0.0)
-                for w, m in _steps(_logs(x))
                 for a in (0.3, 1.0, 3.0)
+                for w, m in _steps(_logs(x))
             ),
             limits={"w3": (0.0, None), "w4": (0.0, None)},
+            row=len(_WIDTHS),
         ),
     ),
     log_axis=True,
@@ -477,6 +495,7 @@ gompertz: Final = Curve(
             lambda w1, b1, w2, b2, w3, b3: (w3, np.exp(b1), -w1),
             {"asymptote": "w3", "displacement": "b1", "rate": "w1"},
             lambda x: ((-w, w * m, -1.0, 0.0, 1.0, 0.0) for w, m in _steps(x)),
+            row=len(_WIDTHS),
         ),
     ),
 )
@@ -502,6 +521,7 @@ weibull: Final = Curve(
             lambda w1, b1, w2, b2, w3, b3, w4, b4: (b4 - w4, -w4, b2, w2),
             {"drop": "w4", "log_rate": "b2", "power": "w2"},
             lambda x: ((1.0, 0.0, w, -w * m, -1.0, 0.0, 1.0, 0.0) for w, m in _steps(_logs(x))),
+            row=len(_WIDTHS),
         ),
         Form(
             ("log", "exp", "exp", "identity"),
@@ -519,6 +539,7 @@ weibull: Final = Curve(
             lambda w1, b1, w2, b2, w3, b3, w4, b4: (b4, -w4, b2, w2),
             {"asymptote": "b4", "drop": "w4", "log_rate": "b2", "power": "w2"},
             lambda x: ((1.0, 0.0, w, -w * m, -1.0, 0.0, 1.0, 0.0) for w, m in _steps(_logs(x))),
+            row=len(_WIDTHS),
         ),
     ),
     domain=_POSITIVE,
@@ -543,9 +564,10 @@ richards: Final = Curve(
             lambda w1, b1, w2, b2, w3, b3: (w3, -b1, w1, 1.0 / w2),
             {"asymptote": "w3", "offset": "b1", "rate": "w1", "shape": "w2"},
             lambda x: (
-                (w, -w * m, a, 0.0, 1.0, 0.0) for w, m in _steps(x) for a in (0.2, 0.6, 1.5, 5.0)
+                (w, -w * m, a, 0.0, 1.0, 0.0) for a in (0.2, 0.6, 1.5, 5.0) for w, m in _steps(x)
             ),
             limits={"w2": (0.0, None)},
+            row=len(_WIDTHS),
         ),
     ),
 )
@@ -563,6 +585,7 @@ gaussian_peak: Final = Curve(
             {"height": "w2", "width": "w1"},
             lambda x: ((w, -w * m, 1.0, 0.0) for w, m in _steps(x, (1.0,))),
             mirror=Mirror("w1", ("w1", "b1")),
+            row=len(_WIDTHS),
         ),
         Form(
             ("identity", "gaussian", "identity"),
@@ -572,6 +595,7 @@ gaussian_peak: Final = Curve(
             {"height": "w3", "center": "b1", "width": "w2"},
             lambda x: ((1.0, -m, w, 0.0, 1.0, 0.0) for w, m in _steps(x, (1.0,))),
             limits={"w2": (0.0, None)},
+            row=len(_WIDTHS),
         ),
     ),
 )

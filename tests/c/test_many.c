@@ -861,7 +861,7 @@ static double squares_of(const call *c, size_t i, const cbp_real *candidate, dou
     return squares;
 }
 
-static int choose_at(const call *c, const cbp_real *candidates, size_t count, size_t offset, cbp_real *params)
+static int choose_at(const call *c, const cbp_real *candidates, size_t count, size_t row, size_t offset, cbp_real *params)
 {
     const size_t len = cbp_choose_starts_work_len(c->layers, c->n, count);
     cbp_real *memory = filled(offset + len + GUARD, NAN), *work = memory + offset;
@@ -869,7 +869,7 @@ static int choose_at(const call *c, const cbp_real *candidates, size_t count, si
         work[len + k] = R(1234.5) + R(k);
     }
     const int status = cbp_choose_starts(c->activations, c->frozen, c->lower, c->upper, c->x, c->y, c->weight, c->layers,
-                                         c->n, c->m, c->x_step, c->weight_step, candidates, count, work, params);
+                                         c->n, c->m, c->x_step, c->weight_step, candidates, count, row, work, params);
     for (size_t k = 0; k < GUARD; k++) {
         CHECK(work[len + k] == R(1234.5) + R(k));
     }
@@ -896,7 +896,7 @@ static void check_starts(const call *c)
     const int linear = c->activations[c->layers - 1] == CBP_IDENTITY;
     size_t chosen[CANDIDATES] = {0};
     fill_candidates(c, candidates);
-    CHECK(choose_at(c, candidates, CANDIDATES, 0, params) == CBP_OK);
+    CHECK(choose_at(c, candidates, CANDIDATES, 0, 0, params) == CBP_OK);
     for (size_t i = 0; i < c->m; i++) {
         const cbp_real *found_params = params + i * all;
         double least = INFINITY, w, b;
@@ -917,7 +917,7 @@ static void check_starts(const call *c)
             CHECK(near((double)found_params[last + 1], b, 1, sizeof(cbp_real) == 4 ? 1e4 : 1e5));
         }
         const call one = alone(c, i);
-        CHECK(choose_at(&one, candidates, CANDIDATES, 0, again) == CBP_OK && same_all(again, found_params, all));
+        CHECK(choose_at(&one, candidates, CANDIDATES, 0, 0, again) == CBP_OK && same_all(again, found_params, all));
     }
     size_t different = 0;
     for (size_t k = 0; k < CANDIDATES; k++) {
@@ -925,7 +925,7 @@ static void check_starts(const call *c)
     }
     CHECK(different > 1);
     for (size_t offset = 1; offset <= OFFSETS; offset++) {
-        CHECK(choose_at(c, candidates, CANDIDATES, offset, again) == CBP_OK && same_all(again, params, c->m * all));
+        CHECK(choose_at(c, candidates, CANDIDATES, 0, offset, again) == CBP_OK && same_all(again, params, c->m * all));
     }
     free(candidates);
     free(params);
@@ -961,8 +961,8 @@ static void test_starts(void)
     fill_candidates(&c, candidates);
     c.lower = lower;
     c.upper = upper;
-    CHECK(choose_at(&c, candidates, CANDIDATES, 0, params) == CBP_OK);
-    CHECK(choose_at(&free_call, candidates, CANDIDATES, 0, unbounded) == CBP_OK);
+    CHECK(choose_at(&c, candidates, CANDIDATES, 0, 0, params) == CBP_OK);
+    CHECK(choose_at(&free_call, candidates, CANDIDATES, 0, 0, unbounded) == CBP_OK);
     for (size_t i = 0; i < 20; i++) {
         int is_inside = 1;
         for (size_t k = 0; k < 6; k++) {
@@ -975,21 +975,70 @@ static void test_starts(void)
     }
 }
 
+/* On a grid of slopes and middles, more of which lie between the best and its neighbours. */
+static void test_starts_between(void)
+{
+    enum { SLOPES = 5, MIDDLES = 9, M = 60 };
+    cbp_real grid[SLOPES * MIDDLES * 6], params[M * 6], plain[M * 6], again[6];
+    for (int variant = 0; variant < 8; variant++) {
+        call c = problem_of(LOGISTICS, 21, M);
+        c.weight = variant & 1 ? all_weights : NULL;
+        c.x_step = c.weight_step = variant & 2 ? c.n : 0;
+        for (size_t at = 0; variant & 4 && at < c.n * c.m / 2; at += 5) {
+            all_y[at] = R(NAN);
+        }
+        for (size_t k = 0; k < SLOPES * MIDDLES; k++) {
+            const double slope = pow(2, (double)(k % SLOPES) - 2), middle = (double)(k / SLOPES) - 4;
+            const cbp_real candidate[6] = {1, 0, R(slope), R(-slope * middle), 7, 8};
+            memcpy(grid + k * 6, candidate, sizeof candidate);
+        }
+        CHECK(choose_at(&c, grid, SLOPES * MIDDLES, 0, 0, plain) == CBP_OK);
+        CHECK(choose_at(&c, grid, SLOPES * MIDDLES, SLOPES, 0, params) == CBP_OK);
+        double sum = 0, sum_plain = 0;
+        for (size_t i = 0; i < M; i++) {
+            double w, b;
+            const double squares = squares_of(&c, i, params + i * 6, &w, &b);
+            sum += squares;
+            sum_plain += squares_of(&c, i, plain + i * 6, &w, &b);
+            /* halfway to a neighbour at most: a factor of 3/2 in the slope, and a half in the middle */
+            const double slope = (double)(params[i * 6 + 2] / plain[i * 6 + 2]);
+            const double middle = (double)(params[i * 6 + 3] / params[i * 6 + 2] - plain[i * 6 + 3] / plain[i * 6 + 2]);
+            CHECK(slope > 0.749 && slope < 1.501 && fabs(middle) < 0.501);
+            CHECK(params[i * 6] == 1 && params[i * 6 + 1] == 0);
+            (void)squares_of(&c, i, params + i * 6, &w, &b);
+            CHECK(near((double)params[i * 6 + 4], w, 1, sizeof(cbp_real) == 4 ? 1e4 : 1e5));
+            CHECK(near((double)params[i * 6 + 5], b, 1, sizeof(cbp_real) == 4 ? 1e4 : 1e5));
+            const call one = alone(&c, i);
+            CHECK(choose_at(&one, grid, SLOPES * MIDDLES, SLOPES, 0, again) == CBP_OK && same_all(again, params + i * 6, 6));
+        }
+        CHECK(sum < 0.9 * sum_plain);
+    }
+    /* a candidate at the edge of the grid stays there; rows must be full */
+    call c = problem_of(LOGISTICS, 21, M);
+    CHECK(choose_at(&c, grid, SLOPES, SLOPES, 0, params) == CBP_OK && choose_at(&c, grid, 2, 1, 0, plain) == CBP_OK);
+    for (size_t i = 0; i < M; i++) {
+        CHECK(params[i * 6 + 3] == -params[i * 6 + 2] * -4);
+        CHECK(same_all(plain + i * 6, grid, 4) || same_all(plain + i * 6, grid + 6, 4));
+    }
+    CHECK(choose_at(&c, grid, 12, SLOPES, 0, params) == CBP_ERROR_OPTION);
+}
+
 /* Candidates of which nothing can be told are passed over; where there is no other, the first is taken as it is. */
 static void test_hopeless_starts(void)
 {
     call c = problem_of(LOGISTICS, 21, 20);
     cbp_real candidates[CANDIDATES * 6], params[20 * 6];
+    c.frozen = NULL;
     fill_candidates(&c, candidates);
     for (size_t k = 0; k < CANDIDATES; k++) {
         candidates[k * 6] = -1; /* the logarithm of a negative number */
     }
-    CHECK(choose_at(&c, candidates, CANDIDATES, 0, params) == CBP_OK);
+    CHECK(choose_at(&c, candidates, CANDIDATES, 0, 0, params) == CBP_OK);
     for (size_t i = 0; i < c.m; i++) {
         CHECK(same_all(params + i * 6, candidates, 6));
     }
     candidates[5 * 6] = 1;
-    CHECK(choose_at(&c, candidates, CANDIDATES, 0, params) == CBP_OK);
+    CHECK(choose_at(&c, candidates, CANDIDATES, 0, 0, params) == CBP_OK);
     for (size_t i = 0; i < c.m; i++) {
         CHECK(same_all(params + i * 6, candidates + 5 * 6, 4) && isfinite(params[i * 6 + 4]));
     }
@@ -1002,7 +1051,7 @@ static void test_hopeless_starts(void)
         for (size_t k = 0; k < c.n * c.m; k++) {
             all_y[k] = all_x[k % (own ? c.n * c.m : c.n)] > 2 ? all_y[k] : R(NAN);
         }
-        CHECK(choose_at(&c, candidates, CANDIDATES, 0, params) == CBP_OK);
+        CHECK(choose_at(&c, candidates, CANDIDATES, 0, 0, params) == CBP_OK);
         for (size_t i = 0; i < c.m; i++) {
             CHECK(same_all(params + i * 6, candidates + 5 * 6, 4) && isfinite(params[i * 6 + 4]));
         }
@@ -1022,22 +1071,22 @@ static void test_refused_starts(void)
     do {                                                                            \
         call t = c;                                                                 \
         change;                                                                     \
-        CHECK(choose_at(&t, candidates, CANDIDATES, 0, params) == status);          \
+        CHECK(choose_at(&t, candidates, CANDIDATES, 0, 0, params) == status);          \
     } while (0)
     REFUSED(CBP_ERROR_NULL, t.activations = NULL);
     REFUSED(CBP_ERROR_NULL, t.x = NULL);
     REFUSED(CBP_ERROR_NULL, t.y = NULL);
     REFUSED(CBP_ERROR_ACTIVATION, t.activations = unknown);
 #undef REFUSED
-    CHECK(choose_at(&c, NULL, CANDIDATES, 0, params) == CBP_ERROR_NULL);
-    CHECK(choose_at(&c, candidates, 0, 0, params) == CBP_ERROR_OPTION);
-    CHECK(choose_at(&c, candidates, CANDIDATES, 0, NULL) == CBP_ERROR_NULL);
-    CHECK(cbp_choose_starts(logistic, NULL, NULL, NULL, all_x, all_y, NULL, 3, 20, 5, 0, 0, candidates, CANDIDATES, NULL,
+    CHECK(choose_at(&c, NULL, CANDIDATES, 0, 0, params) == CBP_ERROR_NULL);
+    CHECK(choose_at(&c, candidates, 0, 0, 0, params) == CBP_ERROR_OPTION);
+    CHECK(choose_at(&c, candidates, CANDIDATES, 0, 0, NULL) == CBP_ERROR_NULL);
+    CHECK(cbp_choose_starts(logistic, NULL, NULL, NULL, all_x, all_y, NULL, 3, 20, 5, 0, 0, candidates, CANDIDATES, 0, NULL,
                             params) == CBP_ERROR_NULL);
-    CHECK(cbp_choose_starts(logistic, NULL, NULL, NULL, all_x, all_y, NULL, 0, 20, 5, 0, 0, candidates, CANDIDATES,
+    CHECK(cbp_choose_starts(logistic, NULL, NULL, NULL, all_x, all_y, NULL, 0, 20, 5, 0, 0, candidates, CANDIDATES, 0,
                             all_weights, params) == CBP_ERROR_LAYERS);
     CHECK(cbp_choose_starts(logistic, NULL, NULL, NULL, all_x, all_y, NULL, SIZE_MAX / 2, 20, 5, 0, 0, candidates,
-                            CANDIDATES, all_weights, params) == CBP_ERROR_LAYERS);
+                            CANDIDATES, 0, all_weights, params) == CBP_ERROR_LAYERS);
     for (size_t k = 0; k < 30; k++) {
         CHECK(params[k] == 5);
     }
@@ -1146,6 +1195,7 @@ int main(void)
     test_refused_chains();
     test_refused_arguments();
     test_starts();
+    test_starts_between();
     test_hopeless_starts();
     test_refused_starts();
     test_maps();

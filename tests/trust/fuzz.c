@@ -275,7 +275,12 @@ static void check_averages(void)
             REQUIRE(same(hessian[i * width + j], hessian[j * width + i]));
         }
     }
-    /* a mean of finite numbers lies between them, but for rounding; what is spoiled by one example stays spoiled */
+    /* a mean of finite numbers lies between them, but for rounding; what is spoiled by one example stays spoiled, and what
+     * underflows on the way with one weight and not with another may grow again */
+    int is_wild = 0;
+    for (size_t k = 0; k < width; k++) {
+        is_wild |= params[k] != 0 && (fabs(params[k]) < 1e-60 || fabs(params[k]) > 1e60);
+    }
     double *rows = numbers(n * width);
     REQUIRE(cbp_gradients(params, activations, x, y, layers, n, loss, scale, work, rows) == CBP_OK);
     for (size_t k = 0; k < width; k++) {
@@ -292,7 +297,7 @@ static void check_averages(void)
             high = fmax(high, term);
             size = fmax(size, fabs(term));
         }
-        if (is_plain && is_finite(mean)) { /* 0 times an infinite loss is NaN */
+        if (is_plain && !is_wild && is_finite(mean)) { /* 0 times an infinite loss is NaN */
             REQUIRE(gradient[k] >= low - 4 * DBL_EPSILON * size - 1e-200 &&
                     gradient[k] <= high + 4 * DBL_EPSILON * size + 1e-200);
         }
@@ -603,7 +608,8 @@ static void check_many(void)
 static void check_starts(void)
 {
     take_fit(12);
-    const size_t width = 2 * layers, count = 1 + take() % 5, m = 1 + take() % 18;
+    const size_t width = 2 * layers, row = take() % 4, m = 1 + take() % 18;
+    const size_t count = (row > 0 ? row : 1) * (1 + take() % 4);
     double *candidates = numbers(count * width), *ys = numbers(m * n), *chosen = numbers(m * width), *one = numbers(width);
     for (size_t k = 0; k < count * width; k++) {
         candidates[k] = is_tame ? take_tame() : take_number();
@@ -612,14 +618,14 @@ static void check_starts(void)
         ys[i] = y[i % n] * (1 + (double)(i / n) / 8);
     }
     double *work = numbers(cbp_choose_starts_work_len(layers, n, count));
-    if (cbp_choose_starts(activations, frozen, lower, upper, x, ys, weight, layers, n, m, 0, 0, candidates, count, work,
+    if (cbp_choose_starts(activations, frozen, lower, upper, x, ys, weight, layers, n, m, 0, 0, candidates, count, row, work,
                           chosen) != CBP_OK) {
         REQUIRE(is_untouched(chosen, m * width * sizeof *chosen));
         return;
     }
     for (size_t i = 0; i < m; i++) {
         REQUIRE(cbp_choose_starts(activations, frozen, lower, upper, x, ys + i * n, weight, layers, n, 1, 0, 0, candidates,
-                                  count, work, one) == CBP_OK);
+                                  count, row, work, one) == CBP_OK);
         REQUIRE(all_same(one, chosen + i * width, width));
     }
 }

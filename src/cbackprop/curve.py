@@ -72,7 +72,7 @@ class Form:
     limits: Mapping[str, tuple[float | None, float | None]] | None = None
     """Bounds that the chain's parameters have in any case."""
     row: int = 0
-    """So many candidates stand in a row, neighbours in a row and in a column being alike; else 0."""
+    """So many candidates stand in a row, where neighbours in rows and columns are alike; or 0."""
 
     def holds(self, fixed: Iterable[str]) -> set[str] | None:
         """Give the chain's parameters that are fixed with these, None if that cannot be said."""

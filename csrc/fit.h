@@ -52,12 +52,11 @@ CBP_INLINE cbp_real cbp_high(const cbp_fit *fit, size_t k)
     return fit->upper ? fit->upper[k] : (cbp_real)INFINITY;
 }
 
-/* A parameter held to its bounds, and to numbers that are finite. */
+/* A parameter held to its bounds. */
 CBP_INLINE cbp_real cbp_bounded(const cbp_fit *fit, size_t k, cbp_real param)
 {
-    const cbp_real largest = (cbp_real)(sizeof(cbp_real) == sizeof(float) ? FLT_MAX : DBL_MAX);
-    const cbp_real low = cbp_low(fit, k), high = cbp_high(fit, k), held = param < low ? low : param > high ? high : param;
-    return held < -largest ? -largest : held > largest ? largest : held;
+    const cbp_real low = cbp_low(fit, k), high = cbp_high(fit, k);
+    return param < low ? low : param > high ? high : param;
 }
 
 /* A diagonal entry of a triangle above this share of its column leaves no doubt that the column says something new. */

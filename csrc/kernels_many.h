@@ -499,7 +499,7 @@ static void plan_trial(cbp_lanes *g)
     const size_t free = g->free;
     const cbp_real *squares = g->normal + packed(free, free);
     const cbp_real tolerance = g->tolerance * g->tolerance;
-    cbp_row clear, part, along, length, spilt = {0}; /* spilt: NaN where the trial is not finite */
+    cbp_row clear, part, along, length;
     if (g->low) {
         hold_pushed(g);
     }
@@ -528,13 +528,6 @@ static void plan_trial(cbp_lanes *g)
         }
     }
     make_trial(g, part);
-    for (size_t j = 0; j < free; j++) {
-        const cbp_real *trial = g->trial + g->places[j] * CBP_LANES;
-        CBP_EACH_LANE
-        {
-            spilt[k] = CBP_FMA(trial[k], 0, spilt[k]);
-        }
-    }
     CBP_EACH_LANE
     {
         const cbp_real damping = g->damping[k], loss = g->loss[k];
@@ -548,7 +541,7 @@ static void plan_trial(cbp_lanes *g)
         const int is_plain = (damping == 0) & (part[k] == 1);
         const int is_settled = is_plain & (rest <= tolerance) & (predicted <= CBP_PICK(1e-10, 1e-5f) * loss);
         const int is_done = is_settled | (is_plain & (predicted <= rounding));
-        const int is_lost = (clear[k] == 0) | !(loss < CBP_INFINITY) | (predicted != predicted) | (spilt[k] != 0);
+        const int is_lost = (clear[k] == 0) | !(loss < CBP_INFINITY) | (predicted != predicted);
         const int is_late = !is_done & (g->iterations[k] >= g->patience);
         const cbp_real ended = is_done ? CBP_LANE_DONE : CBP_LANE_RUNNING;
         const cbp_real state = is_lost | is_late ? CBP_LANE_HANDED : ended;

@@ -27,14 +27,33 @@ size_t cbp_count_free(const unsigned char *frozen, size_t layers)
 
 cbp_fit_totals cbp_fit_totals_of(const cbp_fit *fit)
 {
-    cbp_fit_totals totals = {0, 0, 0};
+    cbp_fit_totals totals = {0, 0};
     for (size_t i = 0; i < fit->n; i++) {
         const cbp_real weight = fit->weight ? fit->weight[i] : 1;
         totals.weight += weight;
         totals.examples += weight > 0 ? 1 : 0;
-        totals.squares += fit->criterion.loss == CBP_LOG_LOSS ? weight : weight * (fit->y[i] * fit->y[i]);
     }
     return totals;
+}
+
+cbp_real cbp_fit_squares(const cbp_fit *fit, const cbp_real *params)
+{
+    const cbp_chain chain = {params, fit->activations, fit->layers};
+    const int is_robust = cbp_is_robust(fit->criterion.loss), is_log_loss = fit->criterion.loss == CBP_LOG_LOSS;
+    cbp_real outputs[CBP_FIT_TILE], squares = 0;
+    for (size_t start = 0; start < fit->n; start += CBP_FIT_TILE) {
+        const size_t left = fit->n - start, count = left < CBP_FIT_TILE ? left : CBP_FIT_TILE;
+        if (is_robust) {
+            cbp_kernels_now()->forward(&chain, fit->x + start, count, outputs);
+        }
+        for (size_t i = 0; i < count; i++) {
+            const cbp_real weight = fit->weight ? fit->weight[start + i] : 1, target = cbp_magnitude(fit->y[start + i]);
+            const cbp_real most = is_robust ? 2 * cbp_magnitude(outputs[i]) : target;
+            const cbp_real size = most < target ? most : target;
+            squares += is_log_loss ? weight : weight * (size * size);
+        }
+    }
+    return squares;
 }
 
 /* ---- checks --------------------------------------------------------------------------------------------------- */

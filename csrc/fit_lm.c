@@ -15,7 +15,7 @@ typedef struct search {
     const cbp_fit *fit;
     cbp_fit_step at;          /* the point reached, its triangle, and the step from there */
     cbp_real weight;      /* of all examples */
-    cbp_real target_size; /* sqrt(sum weight y^2), for the log loss sqrt(sum weight): what rounding is relative to */
+    cbp_real target_size; /* sqrt(cbp_fit_squares) at params: what rounding is relative to */
     cbp_real best_loss, best_way; /* at `best`: the loss, summed; |J step| */
     cbp_real *passes;     /* the kernels' memory */
     cbp_real *trial_triangle;
@@ -128,6 +128,14 @@ static void swap(cbp_real **a, cbp_real **b)
     cbp_real *kept = *a;
     *a = *b;
     *b = kept;
+}
+
+/* The losses that are not robust measure alike everywhere. */
+static void measure(search *s)
+{
+    if (cbp_is_robust(s->fit->criterion.loss)) {
+        s->target_size = cbp_root(cbp_fit_squares(s->fit, s->params));
+    }
 }
 
 /* What rounding makes of the summed loss: of its own digits, and of the outputs', which are as large as the targets.
@@ -274,8 +282,8 @@ static enum cbp_outcome attempt(search *s, int keep, size_t limit, cbp_real *rea
 {
     cbp_real loss = *reached;
     const cbp_fit *fit = s->fit;
-    const cbp_real rounding = 4 * CBP_EPSILON * s->target_size;
     course c;
+    measure(s);
     for (size_t iteration = 0; iteration < limit; iteration++) {
         gather(s, s->params, 0, s->at.point);
         rescale(s, keep, iteration == 0);
@@ -293,7 +301,7 @@ static enum cbp_outcome attempt(search *s, int keep, size_t limit, cbp_real *rea
         if (evaluate(s, s->trial, s->trial_triangle, &trial_loss)) {
             return CBP_STOPPED;
         }
-        const cbp_real fall = loss - trial_loss, blur = blur_of(s, loss);
+        const cbp_real fall = loss - trial_loss, blur = blur_of(s, loss), rounding = 4 * CBP_EPSILON * s->target_size;
         const int unseen = p.predicted <= blur;
         const int better = is_usable(s, s->trial_triangle, trial_loss) && (fall > 0 || (unseen && -fall <= blur));
         c.radius = iteration == 0 && p.length < c.radius ? p.length : c.radius;
@@ -303,6 +311,7 @@ static enum cbp_outcome attempt(search *s, int keep, size_t limit, cbp_real *rea
             swap(&s->at.triangle, &s->trial_triangle);
             swap(&s->at.step, &s->last_step);
             *reached = loss = trial_loss;
+            measure(s);
             keep_best(s, loss);
         }
         fit->info->iterations++;
@@ -490,7 +499,7 @@ int cbp_fit_lm(const unsigned char *activations, const unsigned char *frozen, co
     memcpy(whole, params, 2 * layers * sizeof *whole);
     s.best = whole + skipped;
     s.weight = totals.weight;
-    s.target_size = cbp_root(totals.squares);
+    s.target_size = cbp_root(cbp_fit_squares(&fit, params));
     s.best_loss = (cbp_real)INFINITY;
     gather(&s, fit.lower, (cbp_real)-INFINITY, s.at.low);
     gather(&s, fit.upper, (cbp_real)INFINITY, s.at.high);

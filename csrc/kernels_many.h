@@ -447,6 +447,7 @@ static void plan_trial(cbp_lanes *g)
     const size_t free = g->free;
     const cbp_real *squares = g->normal + packed(free, free);
     const cbp_real tolerance = g->tolerance * g->tolerance;
+    const int is_robust = cbp_is_robust(g->criterion.loss);
     cbp_row clear, part, along, length;
     if (g->low) {
         hold_pushed(g);
@@ -487,9 +488,11 @@ static void plan_trial(cbp_lanes *g)
         const int is_steady = (g->was_plain[k] > 0) & (rate < CBP_PICK(0.25, 0.25f));
         const cbp_real rest = is_steady ? 4 * rate * share : share;
         const int is_plain = (damping == 0) & (part[k] == 1);
-        const int is_settled = is_plain & (rest <= tolerance) & (predicted <= CBP_PICK(1e-6, 1e-3f) * loss);
+        const int is_settled = is_plain & (rest <= tolerance) & (predicted <= CBP_PICK(1e-9, 1e-3f) * loss);
         const int is_done = is_settled | (is_plain & (predicted <= rounding));
-        const int is_lost = (clear[k] == 0) | !(loss < CBP_INFINITY) | (predicted != predicted);
+        /* outliers that a robust loss hardly sees, but by which rounding was measured: cbp_fit_squares does better */
+        const int is_blurred = is_robust & (g->squares[k] > CBP_PICK(0x1p38, 0x1p20f) * loss);
+        const int is_lost = (clear[k] == 0) | (is_done & is_blurred) | !(loss < CBP_INFINITY) | (predicted != predicted);
         const int is_late = !is_done & (g->iterations[k] >= g->patience);
         const cbp_real ended = is_done ? CBP_LANE_DONE : CBP_LANE_RUNNING;
         const cbp_real state = is_lost | is_late ? CBP_LANE_HANDED : ended;

@@ -145,10 +145,13 @@ static cbp_real blur_of(const search *s, cbp_real loss)
     return 8 * CBP_EPSILON * (8 * loss + cbp_root(loss) * s->target_size);
 }
 
-/* Whether the loss, what it is measured by and the whole Jacobian of a pass are finite. */
-static int is_usable(const search *s, const cbp_real *triangle, cbp_real loss)
+/* Whether the free parameters, and the loss, what it is measured by and the whole Jacobian of the pass there are finite. */
+static int is_usable(const search *s, const cbp_real *params, const cbp_real *triangle, cbp_real loss)
 {
     cbp_real sum = blur_of(s, loss);
+    for (size_t k = 0; k < 2 * s->fit->layers; k++) {
+        sum += cbp_is_free(s->fit->frozen, k) ? params[k] - params[k] : 0;
+    }
     for (size_t k = 0; k < s->at.width * s->at.width; k++) {
         sum += triangle[k] - triangle[k];
     }
@@ -303,7 +306,7 @@ static enum cbp_outcome attempt(search *s, int keep, size_t limit, cbp_real *rea
         }
         const cbp_real fall = loss - trial_loss, blur = blur_of(s, loss), rounding = 4 * CBP_EPSILON * s->target_size;
         const int unseen = p.predicted <= blur;
-        const int better = is_usable(s, s->trial_triangle, trial_loss) && (fall > 0 || (unseen && -fall <= blur));
+        const int better = is_usable(s, s->trial, s->trial_triangle, trial_loss) && (fall > 0 || (unseen && -fall <= blur));
         c.radius = iteration == 0 && p.length < c.radius ? p.length : c.radius;
         adapt(&c, p.length, fall / p.predicted, p.is_whole, unseen && better);
         if (better) {
@@ -408,7 +411,7 @@ static enum cbp_outcome search_from(search *s, cbp_real loss)
     if (evaluate(s, s->params, s->at.triangle, &loss)) {
         return CBP_STOPPED;
     }
-    if (!is_usable(s, s->at.triangle, loss)) {
+    if (!is_usable(s, s->params, s->at.triangle, loss)) {
         return first;
     }
     keep_best(s, loss);
@@ -451,7 +454,7 @@ static int search_all(search *s, enum cbp_outcome *outcome)
         *outcome = CBP_STOPPED;
         return CBP_OK;
     }
-    if (!is_usable(s, s->at.triangle, loss)) {
+    if (!is_usable(s, s->params, s->at.triangle, loss)) {
         return CBP_ERROR_START_LOSS;
     }
     rescale(s, 1, 1); /* by which keep_best measures where there are bounds */
@@ -466,7 +469,7 @@ static int search_all(search *s, enum cbp_outcome *outcome)
         const cbp_real best_before = s->best_loss;
         enum cbp_outcome this_one = CBP_STOPPED;
         if (!evaluate(s, s->params, s->at.triangle, &loss)) {
-            this_one = is_usable(s, s->at.triangle, loss) ? search_from(s, loss) : *outcome;
+            this_one = is_usable(s, s->params, s->at.triangle, loss) ? search_from(s, loss) : *outcome;
         }
         if (this_one == CBP_STOPPED || s->best_loss < best_before) {
             *outcome = this_one;

@@ -504,7 +504,7 @@ static void plan_trial(cbp_lanes *g)
     }
 }
 
-/* Whether a parameter says next to nothing, which the careful fit is to judge. */
+/* Whether a parameter says next to nothing, or is not finite, which the careful fit is to judge. */
 static void find_weak(const cbp_lanes *g, cbp_real *CBP_RESTRICT weak)
 {
     const cbp_real limit = CBP_PICK(1e-16, 1e-8f); /* the square of CBP_WEAK */
@@ -514,7 +514,8 @@ static void find_weak(const cbp_lanes *g, cbp_real *CBP_RESTRICT weak)
         CBP_EACH_LANE
         {
             const cbp_real size = cbp_abs(point[k]) > 1 ? point[k] : 1;
-            weak[k] = diagonal[k] * size * size > 4 * limit * g->squares[k] ? weak[k] : 1;
+            const int speaks = diagonal[k] * size * size > 4 * limit * g->squares[k];
+            weak[k] = (speaks & (size - size == 0)) ? weak[k] : 1;
         }
     }
 }

@@ -502,6 +502,23 @@ static void test_work_memory(void)
     free(work);
 }
 
+/* Starts are drawn around the one given, up to twice its size away; where that is infinite, though the loss is not, they are
+ * no use. */
+static void test_largest_start(void)
+{
+    const unsigned char activations[] = {CBP_TANH, CBP_IDENTITY};
+    for (unsigned seed = 0; seed < 8; seed++) {
+        cbp_real params[] = {1, HUGE_REAL, 0, 0};
+        call c = fit_of(activations, 2, point_x, point_y, POINTS);
+        c.options.restarts = 8;
+        c.options.seed = seed;
+        CHECK(fit(&c, params) == CBP_OK);
+        for (int k = 0; k < 4; k++) {
+            CHECK(isfinite(params[k]));
+        }
+    }
+}
+
 int main(void)
 {
     fill_points();
@@ -521,5 +538,6 @@ int main(void)
     test_curved_boxes();
     test_kernels();
     test_work_memory();
+    test_largest_start();
     return check_done("test_fit_lm");
 }

@@ -39,7 +39,8 @@ cbp_fit_totals cbp_fit_totals_of(const cbp_fit *fit)
 cbp_real cbp_fit_squares(const cbp_fit *fit, const cbp_real *params)
 {
     const cbp_chain chain = {params, fit->activations, fit->layers};
-    const int is_robust = cbp_is_robust(fit->criterion.loss), is_log_loss = fit->criterion.loss == CBP_LOG_LOSS;
+    const int loss = fit->criterion.loss, is_robust = cbp_is_robust(loss);
+    const cbp_real scale = is_robust ? fit->criterion.scale : 0;
     cbp_real outputs[CBP_FIT_TILE], squares = 0;
     for (size_t start = 0; start < fit->n; start += CBP_FIT_TILE) {
         const size_t left = fit->n - start, count = left < CBP_FIT_TILE ? left : CBP_FIT_TILE;
@@ -47,10 +48,9 @@ cbp_real cbp_fit_squares(const cbp_fit *fit, const cbp_real *params)
             cbp_kernels_now()->forward(&chain, fit->x + start, count, outputs);
         }
         for (size_t i = 0; i < count; i++) {
-            const cbp_real weight = fit->weight ? fit->weight[start + i] : 1, target = cbp_magnitude(fit->y[start + i]);
-            const cbp_real most = is_robust ? 2 * cbp_magnitude(outputs[i]) : target;
-            const cbp_real size = most < target ? most : target;
-            squares += is_log_loss ? weight : weight * (size * size);
+            const cbp_real weight = fit->weight ? fit->weight[start + i] : 1, y = fit->y[start + i];
+            const cbp_real far = is_robust ? cbp_magnitude(outputs[i] - y) : 0, part = far > scale ? scale / far * y : y;
+            squares += weight * (loss == CBP_LOG_LOSS ? 1 : part * (loss == CBP_CAUCHY ? part : y));
         }
     }
     return squares;

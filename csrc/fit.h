@@ -80,8 +80,8 @@ typedef struct cbp_fit_totals {
 cbp_fit_totals cbp_fit_totals_of(const cbp_fit *fit);
 
 /* What the outputs are measured by: the weighted sum of squared targets, for the log loss of the weights. For a robust loss
- * no target counts for more than twice its output at `params`: one that is larger is off by half of itself at least, so
- * that its rounding lies in the digits of its own loss, and the fit of the others is not to be measured by it. */
+ * those further off than the scale s, by r, count for s/r of that, Cauchy's for (s/r)^2, as in the reweighting at `params`:
+ * a far outlier must not make rounding seem large. */
 cbp_real cbp_fit_squares(const cbp_fit *fit, const cbp_real *params);
 
 /* How many examples a pass goes through before it asks whether to stop: a few milliseconds' work, whole blocks. */

@@ -334,8 +334,8 @@ CBP_API int cbp_fit_covariance(const cbp_real *params, const unsigned char *acti
  * upper triangle[free + 1][free + 1] the rows [J residual] of these
  * examples: its transpose times itself grows by theirs. J has a column for each parameter that is not frozen, and rows are
  * weighted as cbp_fit_lm does. Adds to sums[4] the vector [sum weight, sum weight E, examples of positive weight,
- * sum weight y^2 (log loss: sum weight)], and to lost[4] as cbp_gradient_sums. Start all at 0. `work` holds
- * cbp_fit_work_len(layers, free) numbers. Fails as cbp_gradient_sums. */
+ * sum weight y^2 (log loss: sum weight; robust losses: less of what is off by more than their scale)], and to lost[4] as
+ * cbp_gradient_sums. Start all at 0. `work` holds cbp_fit_work_len(layers, free) numbers. Fails as cbp_gradient_sums. */
 CBP_API int cbp_fit_shard(const cbp_real *params, const unsigned char *activations, const unsigned char *frozen,
                           const cbp_real *x, const cbp_real *y, const cbp_real *weight, size_t layers, size_t n,
                           int loss, cbp_real scale, cbp_real *work, cbp_real *triangle, cbp_real *sums, cbp_real *lost);

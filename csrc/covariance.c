@@ -244,7 +244,7 @@ int cbp_fit_covariance(const cbp_real *params, const unsigned char *activations,
     cbp_real *passes = undetermined + free, sum = 0, lost = 0;
     memset(triangle, 0, (free + 1) * (free + 1) * sizeof *triangle);
     cbp_kernels_now()->fit_rows(&chain, fit.criterion, frozen, x, y, weight, n, free, passes, triangle, &sum, &lost);
-    set_aside(&fit, params, triangle, free, cbp_root(totals.squares), determined);
+    set_aside(&fit, params, triangle, free, cbp_root(cbp_fit_squares(&fit, params)), determined);
 
     size_t open = count_of(determined, all, CBP_DETERMINED), rows = free;
     const cbp_real left_over = totals.examples - (cbp_real)(open + count_of(determined, all, CBP_UNDETERMINED));

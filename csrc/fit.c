@@ -27,14 +27,33 @@ size_t cbp_count_free(const unsigned char *frozen, size_t layers)
 
 cbp_fit_totals cbp_fit_totals_of(const cbp_fit *fit)
 {
-    cbp_fit_totals totals = {0, 0, 0};
+    cbp_fit_totals totals = {0, 0};
     for (size_t i = 0; i < fit->n; i++) {
         const cbp_real weight = fit->weight ? fit->weight[i] : 1;
         totals.weight += weight;
         totals.examples += weight > 0 ? 1 : 0;
-        totals.squares += fit->criterion.loss == CBP_LOG_LOSS ? weight : weight * (fit->y[i] * fit->y[i]);
     }
     return totals;
+}
+
+cbp_real cbp_fit_squares(const cbp_fit *fit, const cbp_real *params)
+{
+    const cbp_chain chain = {params, fit->activations, fit->layers};
+    const int loss = fit->criterion.loss, is_robust = cbp_is_robust(loss);
+    const cbp_real scale = is_robust ? fit->criterion.scale : 0;
+    cbp_real outputs[CBP_FIT_TILE], squares = 0;
+    for (size_t start = 0; start < fit->n; start += CBP_FIT_TILE) {
+        const size_t left = fit->n - start, count = left < CBP_FIT_TILE ? left : CBP_FIT_TILE;
+        if (is_robust) {
+            cbp_kernels_now()->forward(&chain, fit->x + start, count, outputs);
+        }
+        for (size_t i = 0; i < count; i++) {
+            const cbp_real weight = fit->weight ? fit->weight[start + i] : 1, y = fit->y[start + i];
+            const cbp_real far = is_robust ? cbp_magnitude(outputs[i] - y) : 0, part = far > scale ? scale / far * y : y;
+            squares += weight * (loss == CBP_LOG_LOSS ? 1 : part * (loss == CBP_CAUCHY ? part : y));
+        }
+    }
+    return squares;
 }
 
 /* ---- checks --------------------------------------------------------------------------------------------------- */

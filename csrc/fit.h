@@ -72,13 +72,17 @@ CBP_INLINE int cbp_is_held(const cbp_fit *fit, size_t k, cbp_real param, cbp_rea
  * the targets. */
 #define CBP_WEAK ((cbp_real)(sizeof(cbp_real) == sizeof(float) ? 1e-4 : 1e-8))
 
-/* All weights, how many examples have one above 0, and what the outputs are measured by: the weighted sum of squared
- * targets, for the log loss of the weights. */
+/* All weights, and how many examples have one above 0. */
 typedef struct cbp_fit_totals {
-    cbp_real weight, examples, squares;
+    cbp_real weight, examples;
 } cbp_fit_totals;
 
 cbp_fit_totals cbp_fit_totals_of(const cbp_fit *fit);
+
+/* What the outputs are measured by: the weighted sum of squared targets, for the log loss of the weights. For a robust loss
+ * those further off than the scale s, by r, count for s/r of that, Cauchy's for (s/r)^2, as in the reweighting at `params`:
+ * a far outlier must not make rounding seem large. */
+cbp_real cbp_fit_squares(const cbp_fit *fit, const cbp_real *params);
 
 /* How many examples a pass goes through before it asks whether to stop: a few milliseconds' work, whole blocks. */
 CBP_INLINE size_t cbp_fit_stretch(size_t layers)

@@ -15,7 +15,7 @@ typedef struct search {
     const cbp_fit *fit;
     cbp_fit_step at;          /* the point reached, its triangle, and the step from there */
     cbp_real weight;      /* of all examples */
-    cbp_real target_size; /* sqrt(sum weight y^2), for the log loss sqrt(sum weight): what rounding is relative to */
+    cbp_real target_size; /* sqrt(cbp_fit_squares) at params: what rounding is relative to */
     cbp_real best_loss, best_way; /* at `best`: the loss, summed; |J step| */
     cbp_real *passes;     /* the kernels' memory */
     cbp_real *trial_triangle;
@@ -130,6 +130,14 @@ static void swap(cbp_real **a, cbp_real **b)
     *b = kept;
 }
 
+/* The losses that are not robust measure alike everywhere. */
+static void measure(search *s)
+{
+    if (cbp_is_robust(s->fit->criterion.loss)) {
+        s->target_size = cbp_root(cbp_fit_squares(s->fit, s->params));
+    }
+}
+
 /* What rounding makes of the summed loss: of its own digits, and of the outputs', which are as large as the targets.
  * Steps that change it by less are taken unseen. */
 static cbp_real blur_of(const search *s, cbp_real loss)
@@ -137,10 +145,13 @@ static cbp_real blur_of(const search *s, cbp_real loss)
     return 8 * CBP_EPSILON * (8 * loss + cbp_root(loss) * s->target_size);
 }
 
-/* Whether the loss, what it is measured by and the whole Jacobian of a pass are finite. */
-static int is_usable(const search *s, const cbp_real *triangle, cbp_real loss)
+/* Whether the free parameters, and the loss, what it is measured by and the whole Jacobian of the pass there are finite. */
+static int is_usable(const search *s, const cbp_real *params, const cbp_real *triangle, cbp_real loss)
 {
     cbp_real sum = blur_of(s, loss);
+    for (size_t k = 0; k < 2 * s->fit->layers; k++) {
+        sum += cbp_is_free(s->fit->frozen, k) ? params[k] - params[k] : 0;
+    }
     for (size_t k = 0; k < s->at.width * s->at.width; k++) {
         sum += triangle[k] - triangle[k];
     }
@@ -274,8 +285,8 @@ static enum cbp_outcome attempt(search *s, int keep, size_t limit, cbp_real *rea
 {
     cbp_real loss = *reached;
     const cbp_fit *fit = s->fit;
-    const cbp_real rounding = 4 * CBP_EPSILON * s->target_size;
     course c;
+    measure(s);
     for (size_t iteration = 0; iteration < limit; iteration++) {
         gather(s, s->params, 0, s->at.point);
         rescale(s, keep, iteration == 0);
@@ -293,9 +304,9 @@ static enum cbp_outcome attempt(search *s, int keep, size_t limit, cbp_real *rea
         if (evaluate(s, s->trial, s->trial_triangle, &trial_loss)) {
             return CBP_STOPPED;
         }
-        const cbp_real fall = loss - trial_loss, blur = blur_of(s, loss);
+        const cbp_real fall = loss - trial_loss, blur = blur_of(s, loss), rounding = 4 * CBP_EPSILON * s->target_size;
         const int unseen = p.predicted <= blur;
-        const int better = is_usable(s, s->trial_triangle, trial_loss) && (fall > 0 || (unseen && -fall <= blur));
+        const int better = is_usable(s, s->trial, s->trial_triangle, trial_loss) && (fall > 0 || (unseen && -fall <= blur));
         c.radius = iteration == 0 && p.length < c.radius ? p.length : c.radius;
         adapt(&c, p.length, fall / p.predicted, p.is_whole, unseen && better);
         if (better) {
@@ -303,6 +314,7 @@ static enum cbp_outcome attempt(search *s, int keep, size_t limit, cbp_real *rea
             swap(&s->at.triangle, &s->trial_triangle);
             swap(&s->at.step, &s->last_step);
             *reached = loss = trial_loss;
+            measure(s);
             keep_best(s, loss);
         }
         fit->info->iterations++;
@@ -399,7 +411,7 @@ static enum cbp_outcome search_from(search *s, cbp_real loss)
     if (evaluate(s, s->params, s->at.triangle, &loss)) {
         return CBP_STOPPED;
     }
-    if (!is_usable(s, s->at.triangle, loss)) {
+    if (!is_usable(s, s->params, s->at.triangle, loss)) {
         return first;
     }
     keep_best(s, loss);
@@ -442,7 +454,7 @@ static int search_all(search *s, enum cbp_outcome *outcome)
         *outcome = CBP_STOPPED;
         return CBP_OK;
     }
-    if (!is_usable(s, s->at.triangle, loss)) {
+    if (!is_usable(s, s->params, s->at.triangle, loss)) {
         return CBP_ERROR_START_LOSS;
     }
     rescale(s, 1, 1); /* by which keep_best measures where there are bounds */
@@ -457,7 +469,7 @@ static int search_all(search *s, enum cbp_outcome *outcome)
         const cbp_real best_before = s->best_loss;
         enum cbp_outcome this_one = CBP_STOPPED;
         if (!evaluate(s, s->params, s->at.triangle, &loss)) {
-            this_one = is_usable(s, s->at.triangle, loss) ? search_from(s, loss) : *outcome;
+            this_one = is_usable(s, s->params, s->at.triangle, loss) ? search_from(s, loss) : *outcome;
         }
         if (this_one == CBP_STOPPED || s->best_loss < best_before) {
             *outcome = this_one;
@@ -490,7 +502,7 @@ int cbp_fit_lm(const unsigned char *activations, const unsigned char *frozen, co
     memcpy(whole, params, 2 * layers * sizeof *whole);
     s.best = whole + skipped;
     s.weight = totals.weight;
-    s.target_size = cbp_root(totals.squares);
+    s.target_size = cbp_root(cbp_fit_squares(&fit, params));
     s.best_loss = (cbp_real)INFINITY;
     gather(&s, fit.lower, (cbp_real)-INFINITY, s.at.low);
     gather(&s, fit.upper, (cbp_real)INFINITY, s.at.high);

@@ -17,7 +17,7 @@ int cbp_fit_shard(const cbp_real *params, const unsigned char *activations, cons
     const cbp_fit_totals totals = cbp_fit_totals_of(&fit);
     cbp_add(&sums[0], &lost[0], totals.weight);
     cbp_add(&sums[2], &lost[2], totals.examples);
-    cbp_add(&sums[3], &lost[3], totals.squares);
+    cbp_add(&sums[3], &lost[3], cbp_fit_squares(&fit, params));
     cbp_kernels_now()->fit_rows(&chain, fit.criterion, frozen, x, y, weight, n, cbp_count_free(frozen, layers), work,
                                 triangle, &sums[1], &lost[1]);
     return CBP_OK;

@@ -107,6 +107,12 @@ typedef struct cbp_criterion {
     cbp_real scale;
 } cbp_criterion;
 
+/* Whether a loss hardly sees how far off an outlier is. */
+CBP_INLINE int cbp_is_robust(int loss)
+{
+    return loss == CBP_HUBER || loss == CBP_SOFT_L1 || loss == CBP_CAUCHY;
+}
+
 /* Where one example's numbers go: each of `layers` numbers, gradient of 2 * layers. */
 typedef struct cbp_record {
     cbp_real *z, *a, *slope, *delta, *gradient;
@@ -135,7 +141,7 @@ typedef struct cbp_lanes {
     cbp_real *step, *held;                     /* [free][CBP_LANES] */
     cbp_real *work;                            /* (free + 1 + 3 layers + 6) * CBP_FIT_TILE */
     cbp_row loss, trial_loss;
-    cbp_row squares;               /* what the outputs are measured by: cbp_fit_totals */
+    cbp_row squares;               /* of the targets, weighted; log loss: the weights */
     cbp_row damping, growth;
     cbp_row predicted;             /* by how much the last step was to make the loss less */
     cbp_row share;                 /* that, of the sum of squares */

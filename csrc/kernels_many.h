@@ -499,6 +499,7 @@ static void plan_trial(cbp_lanes *g)
     const size_t free = g->free;
     const cbp_real *squares = g->normal + packed(free, free);
     const cbp_real tolerance = g->tolerance * g->tolerance;
+    const int is_robust = cbp_is_robust(g->criterion.loss);
     cbp_row clear, part, along, length;
     if (g->low) {
         hold_pushed(g);
@@ -541,7 +542,9 @@ static void plan_trial(cbp_lanes *g)
         const int is_plain = (damping == 0) & (part[k] == 1);
         const int is_settled = is_plain & (rest <= tolerance) & (predicted <= CBP_PICK(1e-10, 1e-5f) * loss);
         const int is_done = is_settled | (is_plain & (predicted <= rounding));
-        const int is_lost = (clear[k] == 0) | !(loss < CBP_INFINITY) | (predicted != predicted);
+        /* outliers that a robust loss hardly sees, but by which rounding was measured: cbp_fit_squares does better */
+        const int is_blurred = is_robust & (g->squares[k] > CBP_PICK(0x1p38, 0x1p20f) * loss);
+        const int is_lost = (clear[k] == 0) | (is_done & is_blurred) | !(loss < CBP_INFINITY) | (predicted != predicted);
         const int is_late = !is_done & (g->iterations[k] >= g->patience);
         const cbp_real ended = is_done ? CBP_LANE_DONE : CBP_LANE_RUNNING;
         const cbp_real state = is_lost | is_late ? CBP_LANE_HANDED : ended;
@@ -553,7 +556,7 @@ static void plan_trial(cbp_lanes *g)
     }
 }
 
-/* Whether a parameter says next to nothing, which the careful fit is to judge. */
+/* Whether a parameter says next to nothing, or is not finite, which the careful fit is to judge. */
 static void find_weak(const cbp_lanes *g, cbp_real *CBP_RESTRICT weak)
 {
     const cbp_real limit = CBP_PICK(1e-16, 1e-8f); /* the square of CBP_WEAK */
@@ -563,7 +566,8 @@ static void find_weak(const cbp_lanes *g, cbp_real *CBP_RESTRICT weak)
         CBP_EACH_LANE
         {
             const cbp_real size = cbp_abs(point[k]) > 1 ? point[k] : 1;
-            weak[k] = diagonal[k] * size * size > 4 * limit * g->squares[k] ? weak[k] : 1;
+            const int speaks = diagonal[k] * size * size > 4 * limit * g->squares[k];
+            weak[k] = (speaks & (size - size == 0)) ? weak[k] : 1;
         }
     }
 }

@@ -684,3 +684,28 @@ def test_starts_keep_to_the_bounds_of_the_last_weight() -> None:
         alone = cbp.curves.logistic4.fit_many(WIDE, y)
         assert (fits.codes == many.CONVERGED).all()
         np.testing.assert_allclose(fits.rss, alone.rss, rtol=1e-9)
+
+
+@pytest.mark.parametrize("far", [1e12, 1e30, 1e200])
+def test_a_far_outlier_is_left_to_the_careful_fit(far: float) -> None:
+    """What rounding is measured by must not be the outlier, which the loss hardly sees."""
+    y = logistic4(9, 20)
+    y[:, 3] = NAN
+    missing = cbp.fit_many(LOGISTIC4, DOSES, y, loss="cauchy")
+    y[:, 3] = far
+    fits = cbp.fit_many(LOGISTIC4, DOSES, y, loss="cauchy")
+    clear = missing.codes == many.CONVERGED
+    assert clear.sum() > 15
+    np.testing.assert_allclose(fits.params[clear], missing.params[clear], rtol=1e-5, atol=1e-7)
+    for k in np.flatnonzero(clear):
+        alone = cbp.fit(LOGISTIC4, DOSES, y[k], loss="cauchy")
+        assert fits.params[k].tobytes() == alone.params.tobytes()
+
+
+def test_the_loss_told_is_the_loss_there_whatever_the_tolerance() -> None:
+    y = logistic4(10, 200)
+    for loss in ("squared", "cauchy"):
+        fits = cbp.fit_many(LOGISTIC4, DOSES, y, loss=loss, tolerance=1e-3)
+        for k in np.flatnonzero(fits.codes == many.CONVERGED):
+            there = fits.chains[int(k)].loss(DOSES, y[k], loss=loss)
+            assert fits.loss[k] == pytest.approx(there, rel=1e-8)

@@ -380,8 +380,9 @@ class Found(NamedTuple):
         for part in blocks_of(len(squares), _BLOCK):
             x, y, weights = job.rows(slice(first + part.start, first + part.stop))
             residuals = chains[part].forward(x) - y
-            terms = residuals * residuals if weights is None else weights * residuals * residuals
-            squares[part] = np.nansum(terms, axis=1)
+            with np.errstate(over="ignore"):
+                terms = residuals**2 if weights is None else weights * residuals**2
+                squares[part] = np.nansum(terms, axis=1)
         squares[np.isnan(self.loss)] = math.nan
         return squares
 

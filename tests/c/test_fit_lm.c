@@ -502,21 +502,21 @@ static void test_work_memory(void)
     free(work);
 }
 
-/* Targets whose squares have no sum leave nothing to measure a fit by, though a robust loss of them is finite. */
-static void test_overflow(void)
+/* Starts are drawn around the one given, up to twice its size away; where that is infinite, though the loss is not, they are
+ * no use. */
+static void test_largest_start(void)
 {
-    const cbp_real huge = sizeof(cbp_real) == sizeof(float) ? (cbp_real)1e30 : (cbp_real)1e200;
-    const unsigned char activations[] = {CBP_TANH};
-    const cbp_real x[] = {0, 1, 2}, y[] = {0, R(0.5), huge};
-    cbp_real *work = numbers(cbp_fit_work_len(1, 2)), params[] = {R(0.5), R(0.25)};
-    cbp_fit_info info;
-    cbp_fit_options options;
-    CHECK(cbp_fit_defaults(&options) == CBP_OK);
-    options.loss = CBP_CAUCHY;
-    CHECK(cbp_fit_lm(activations, NULL, NULL, NULL, x, y, NULL, 1, 3, &options, work, params, &info) ==
-          CBP_ERROR_START_LOSS);
-    CHECK(same(params[0], R(0.5)) && same(params[1], R(0.25)));
-    free(work);
+    const unsigned char activations[] = {CBP_TANH, CBP_IDENTITY};
+    for (unsigned seed = 0; seed < 8; seed++) {
+        cbp_real params[] = {1, HUGE_REAL, 0, 0};
+        call c = fit_of(activations, 2, point_x, point_y, POINTS);
+        c.options.restarts = 8;
+        c.options.seed = seed;
+        CHECK(fit(&c, params) == CBP_OK);
+        for (int k = 0; k < 4; k++) {
+            CHECK(isfinite(params[k]));
+        }
+    }
 }
 
 int main(void)
@@ -538,6 +538,6 @@ int main(void)
     test_curved_boxes();
     test_kernels();
     test_work_memory();
-    test_overflow();
+    test_largest_start();
     return check_done("test_fit_lm");
 }

@@ -187,6 +187,28 @@ static void test_units(void)
     }
 }
 
+/* A target that is far off, even one whose square is infinite, leaves the fit of the others as it is: by the pull that the
+ * loss still feels, s^2/y over the sum of the others' weights, of which there are some units. */
+static void test_far_outlier(void)
+{
+    const double far[] = {1e6, 1e9, 1e15, 1e30, 1e200};
+    const size_t count = sizeof(cbp_real) == sizeof(float) ? 4 : 5;
+    cbp_real y[POINTS], without[] = {0, 0};
+    memcpy(y, point_y, sizeof y);
+    call c = fit_of(line, 1, point_x, y, POINTS - 1);
+    c.options.loss = CBP_CAUCHY;
+    CHECK(fit(&c, without) == CBP_OK && c.info.outcome == CBP_CONVERGED);
+    c.n = POINTS;
+    for (size_t i = 0; i < count; i++) {
+        cbp_real params[] = {0, 0};
+        spread found;
+        y[POINTS - 1] = R(far[i]);
+        CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_CONVERGED);
+        CHECK(near_all(params, (double[]){(double)without[0], (double)without[1]}, 2, 4 / far[i] / EPSILON + 4096));
+        CHECK(covariance_of(&c, params, GAUSS_NEWTON, &found) == CBP_OK && found.determined[0] == CBP_DETERMINED);
+    }
+}
+
 int main(void)
 {
     fill_points();
@@ -204,5 +226,6 @@ int main(void)
     test_separable();
     test_stationary();
     test_units();
+    test_far_outlier();
     return check_done("test_fit_lm_losses");
 }

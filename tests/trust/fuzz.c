@@ -195,13 +195,15 @@ static void check_mapping(mapping *map, int is_composed)
 /* One layer there and back, where that is well conditioned: to the errors of both ways. */
 static void check_round_trip(void)
 {
-    double *out = numbers(n), *back = numbers(n);
+    const unsigned char identity = CBP_IDENTITY;
+    double *out = numbers(n), *back = numbers(n), *zs = numbers(n); /* z as these kernels round it */
     REQUIRE(cbp_forward(params, activations, x, 1, n, out) == CBP_OK);
+    REQUIRE(cbp_forward(params, &identity, x, 1, n, zs) == CBP_OK);
     if (cbp_inverse(params, activations, out, 1, n, back) != CBP_OK) {
         return;
     }
     for (size_t i = 0; i < n; i++) {
-        const double w = params[0], b = params[1], z = fma(w, x[i], b);
+        const double w = params[0], b = params[1], z = zs[i];
         double value, slope, second;
         REQUIRE(cbp_activation_values(activations[0], &z, 1, &value, &slope, &second) == CBP_OK);
         REQUIRE(same(value, out[i]));
@@ -393,7 +395,7 @@ static void take_fit(size_t most_examples)
     REQUIRE(cbp_fit_defaults(&options) == CBP_OK);
     options.loss = loss;
     options.scale = scale;
-    options.max_iterations = 1 + take() % 24;
+    options.max_iterations = 1 + take() % 12;
     options.tolerance = how & 8 ? 1e-3 : 1e-10;
     options.restarts = how & 16 ? take() % 3 : 0;
     options.seed = take();
@@ -454,7 +456,7 @@ static double loss_at(const double *where)
 
 static void check_fit(void)
 {
-    take_fit(24);
+    take_fit(16);
     const size_t width = 2 * layers, free = count_free();
     double *found = copy_of(params, width), *work = numbers(cbp_fit_work_len(layers, free)), history[4];
     cbp_fit_info info;
@@ -547,7 +549,7 @@ static void check_many(void)
 {
     take_fit(12);
     options.progress = NULL;
-    const size_t width = 2 * layers, moving = count_free(), m = 1 + take() % 36, triangle = moving * (moving + 1) / 2;
+    const size_t width = 2 * layers, moving = count_free(), m = 1 + take() % 12, triangle = moving * (moving + 1) / 2;
     double *ys = numbers(m * n);
     cbp_fits all = fits_for(m), one = fits_for(1);
     for (size_t i = 0; i < m; i++) {
@@ -632,8 +634,8 @@ static void check_starts(void)
 
 static void check_arrays(void)
 {
-    take_problem(4, 24);
-    const size_t width = 2 * layers, m = 1 + take() % 20;
+    take_problem(4, 20);
+    const size_t width = 2 * layers, m = 1 + take() % 12;
     double *many = numbers(m * width), *out = numbers(m * n), *one = numbers(n), *means = numbers(m), mean;
     double *gradients = numbers(m * width), *gradient = numbers(width), *work = numbers(cbp_work_len(layers, n)), *ys = numbers(m * n);
     for (size_t k = 0; k < m * width; k++) {
@@ -710,11 +712,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static void (*const checks[])(void) = {check_passes, check_rows,  check_averages, check_fit,    check_descent,
                                            check_many,   check_starts, check_arrays,  check_shards, check_blocks};
+    /* blocks take long, so that they come seldom, also among the descendants of an input that had them */
+    unsigned sum = 0;
+    for (size_t i = 0; i < size; i++) {
+        sum = sum * 31 + data[i];
+    }
     bytes = data;
     left = size;
     const unsigned which = take();
-    /* blocks take long, so that they come seldom */
-    checks[which == 255 ? 9 : which % 9]();
+    checks[which == 255 && sum % 64 == 0 ? 9 : which % 9]();
     while (gifts > 0) {
         free(given[--gifts]);
     }

@@ -307,13 +307,12 @@ static enum cbp_outcome attempt(search *s, int keep, size_t limit, cbp_real *rea
         }
         fit->info->iterations++;
         cbp_fit_remember(fit, fit->info->iterations, s->best_loss / s->weight);
-        const int stop = cbp_fit_progress(fit);
+        if (cbp_fit_progress(fit)) { /* also if this attempt is at its end: another might follow */
+            return CBP_STOPPED;
+        }
         const int settled = p.rest <= fit->options->tolerance || (unseen && (!better || p.share > c.share));
         if (!p.is_cut && (still || p.predicted <= rounding * rounding || (p.is_whole && settled))) {
             return CBP_CONVERGED;
-        }
-        if (stop) {
-            return CBP_STOPPED;
         }
         c.share = p.share;
         c.is_plain = p.is_plain && better;

@@ -211,7 +211,8 @@ CBP_INLINE cbp_real cbp_softplus_inverse(cbp_real y)
 CBP_INLINE cbp_jet cbp_log_sigmoid_jet(cbp_real z)
 {
     const cbp_jet mirrored = cbp_softplus_jet(-z);
-    return (cbp_jet){-mirrored.value, mirrored.slope, -mirrored.second};
+    /* not -second, which gcc makes one operation of with the fused one that it comes from, and a 0 of another sign */
+    return (cbp_jet){-mirrored.value, mirrored.slope, cbp_with_sign(mirrored.second, -1)};
 }
 
 CBP_INLINE cbp_real cbp_log_sigmoid_inverse(cbp_real y)

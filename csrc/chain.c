@@ -113,9 +113,6 @@ int cbp_check_average(const cbp_chain *chain, cbp_criterion criterion, const cbp
     if (status == CBP_OK && n == 0) {
         status = CBP_ERROR_EMPTY;
     }
-    if (status == CBP_OK && !out) {
-        status = CBP_ERROR_NULL;
-    }
     return status == CBP_OK ? check_weights(weight, n) : status;
 }
 

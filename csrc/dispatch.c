@@ -50,20 +50,25 @@ static int has(unsigned word, unsigned bits)
     return (word & bits) == bits;
 }
 
-/* The best table: AVX2 needs FMA beside it and the xmm and ymm states saved, AVX-512 its masks and zmm states too. */
+/* AVX2 needs FMA beside it and the xmm and ymm states saved, AVX-512 its masks and zmm states too. */
+const cbp_kernels *cbp_kernels_for(unsigned leaf_1, unsigned leaf_7, unsigned states)
+{
+    const unsigned fma = 1u << 12, avx = 1u << 28;
+    const unsigned avx2 = 1u << 5, avx512 = 1u << 16 | 1u << 17 | 1u << 31; /* F, DQ, VL */
+    const unsigned ymm = 0x6, zmm = 0xe6;
+    if (!has(leaf_1, fma | avx) || !has(leaf_7, avx2) || !has(states, ymm)) {
+        return &cbp_kernels_generic;
+    }
+    return has(leaf_7, avx512) && has(states, zmm) ? &cbp_kernels_avx512 : &cbp_kernels_avx2;
+}
+
+/* Old processors have neither leaf 7 nor an instruction that tells the states. */
 static const cbp_kernels *best(void)
 {
-    const unsigned fma = 1u << 12, osxsave = 1u << 27, avx = 1u << 28;                       /* leaf 1, c */
-    const unsigned avx2 = 1u << 5, avx512 = 1u << 16 | 1u << 17 | 1u << 31;                  /* leaf 7, b: F, DQ, VL */
-    const unsigned ymm = 0x6, zmm = 0xe6;                                                    /* xgetbv */
-    if (cpuid(0).a < 7 || !has(cpuid(1).c, fma | osxsave | avx)) {
-        return &cbp_kernels_generic;
-    }
-    const unsigned features = cpuid(7).b, states = saved_states();
-    if (!has(features, avx2) || !has(states, ymm)) {
-        return &cbp_kernels_generic;
-    }
-    return has(features, avx512) && has(states, zmm) ? &cbp_kernels_avx512 : &cbp_kernels_avx2;
+    const unsigned osxsave = 1u << 27, leaf_1 = cpuid(1).c;
+    const unsigned leaf_7 = cpuid(0).a < 7 ? 0 : cpuid(7).b;
+    const unsigned states = has(leaf_1, osxsave) ? saved_states() : 0;
+    return cbp_kernels_for(leaf_1, leaf_7, states);
 }
 
 static const cbp_kernels *const levels[] = {&cbp_kernels_generic, &cbp_kernels_avx2, &cbp_kernels_avx512};
@@ -95,14 +100,13 @@ int cbp_kernel_choose(const char *name)
         CBP_STORE_CHOSEN(limit);
         return CBP_OK;
     }
-    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
+    for (size_t i = 0;; i++) {
         if (strcmp(levels[i]->name, name) == 0) {
             CBP_STORE_CHOSEN(levels[i]);
             return CBP_OK;
         }
         if (levels[i] == limit) {
-            break;
+            return CBP_ERROR_KERNEL;
         }
     }
-    return CBP_ERROR_KERNEL;
 }

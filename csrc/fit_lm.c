@@ -101,7 +101,7 @@ static void rescale(const search *s, int keep, int first)
     for (size_t j = 0; j < s->at.free; j++) {
         const cbp_real norm = cbp_fit_step_column_norm(&s->at, j);
         if (first || !keep || norm > s->at.scaling[j]) {
-            s->at.scaling[j] = norm > 0 ? norm : first || !keep ? 1 : s->at.scaling[j];
+            s->at.scaling[j] = norm > 0 ? norm : 1;
         }
     }
 }
@@ -319,13 +319,12 @@ static enum cbp_outcome attempt(search *s, int keep, size_t limit, cbp_real *rea
         }
         fit->info->iterations++;
         cbp_fit_remember(fit, fit->info->iterations, s->best_loss / s->weight);
-        const int stop = cbp_fit_progress(fit);
+        if (cbp_fit_progress(fit)) { /* also if this attempt is at its end: another might follow */
+            return CBP_STOPPED;
+        }
         const int settled = p.rest <= fit->options->tolerance || (unseen && (!better || p.share > c.share));
         if (!p.is_cut && (still || p.predicted <= rounding * rounding || (p.is_whole && settled))) {
             return CBP_CONVERGED;
-        }
-        if (stop) {
-            return CBP_STOPPED;
         }
         c.share = p.share;
         c.is_plain = p.is_plain && better;
@@ -389,7 +388,7 @@ static void solve_last_layer(search *s)
     } else {
         step[0] = -triangle[1] / triangle[0];
     }
-    if (cbp_is_finite(step[0]) && cbp_is_finite(step[1])) {
+    if (cbp_is_finite(step[0])) { /* which it is only if step[1] is */
         const size_t first = others[w] ? b : w;
         s->params[first] = cbp_bounded(fit, first, s->params[first] + step[0]);
         s->params[b] = columns == 2 ? cbp_bounded(fit, b, s->params[b] + step[1]) : s->params[b];

@@ -200,6 +200,9 @@ extern const cbp_kernels cbp_kernels_generic;
 #if CBP_X86_KERNELS
 extern const cbp_kernels cbp_kernels_avx2;
 extern const cbp_kernels cbp_kernels_avx512;
+
+/* The best table for what a processor tells of itself (cpuid leaf 1, c, and leaf 7, b) and its system saves (xgetbv). */
+const cbp_kernels *cbp_kernels_for(unsigned leaf_1, unsigned leaf_7, unsigned states);
 #endif
 
 /* The table in use, null before the first call: the one writable global, a pointer that any thread may set, always to

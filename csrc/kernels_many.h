@@ -292,7 +292,7 @@ static void judge_trial(cbp_lanes *g, const cbp_real *CBP_RESTRICT lost)
         const cbp_real ratio = is_seen ? fall / predicted : 1;
         const cbp_real damping = g->damping[k];
         /* after a rejected step damping goes down with care, lest every other step be rejected */
-        const cbp_real down = g->growth[k] > 4 ? CBP_PICK(0.125, 0.125f) : CBP_PICK(0.02, 0.02f);
+        const cbp_real down = g->growth[k] > 4 ? CBP_PICK(0.125, 0.125f) : CBP_PICK(0.005, 0.005f);
         const cbp_real factor = ratio > CBP_PICK(0.75, 0.75f) ? down : ratio > half / 2 ? half : 4;
         const cbp_real eased = loss < CBP_INFINITY ? damping * factor : damping;
         const cbp_real raised = (damping > CBP_PICK(1e-3, 1e-3f) ? damping : CBP_PICK(1e-3, 1e-3f)) * g->growth[k];

@@ -27,7 +27,14 @@ FLAGS = (
 )
 # what shows that memory is laid out and numbers are made alike; the rest of the tests is arithmetic
 # that the vectors compare bit for bit, and takes minutes under qemu
-TESTS = ("test_status", "test_dispatch", "test_chain", "test_elementary", "test_kernels")
+TESTS = (
+    "test_status",
+    "test_dispatch",
+    "test_chain",
+    "test_elementary",
+    "test_kernels",
+    "test_golden",
+)
 
 
 @dataclass

@@ -157,6 +157,46 @@ static void test_hessian(void)
     free(gradient_work);
 }
 
+/* The same of every activation in the middle and of every loss, by differences of fourth order, with weights. */
+static void test_hessians(void)
+{
+    const cbp_real x[] = {R(0.4), R(0.9), R(1.3)}, y[] = {R(0.3), R(0.9), R(0.6)}, weight[] = {1, R(0.5), 2};
+    const cbp_real middle[] = {R(0.8), R(0.1), R(1.1), R(0.2), R(0.9), R(-0.3)};
+    const double step = pow(EPSILON, 0.2), units = 4096 * pow(EPSILON, 0.8);
+    cbp_real *work = numbers(cbp_hessian_work_len(3)), *gradient_work = numbers(cbp_work_len(3, 3));
+    for (int activation = 0; activation < CBP_ACTIVATION_END; activation++) {
+        for (int loss = 0; loss < CBP_LOSS_END; loss++) {
+            const unsigned char last = loss == CBP_LOG_LOSS ? CBP_SIGMOID : CBP_TANH;
+            const unsigned char codes[] = {CBP_SOFTPLUS, (unsigned char)activation, last};
+            cbp_real hessian[36];
+            CHECK(cbp_hessian(middle, codes, x, y, weight, 3, 3, loss, 2, work, hessian) == CBP_OK);
+            double largest = 1;
+            for (int k = 0; k < 36; k++) {
+                largest = fmax(largest, fabs((double)hessian[k]));
+            }
+            for (int row = 0; row < 6; row++) {
+                cbp_real gradient[4][6];
+                double at[4];
+                for (int i = 0; i < 4; i++) {
+                    cbp_real params[6];
+                    memcpy(params, middle, sizeof params);
+                    params[row] += R(step * (i < 2 ? i - 2 : i - 1));
+                    at[i] = (double)params[row];
+                    CHECK(cbp_gradient(params, codes, x, y, weight, 3, 3, loss, 2, gradient_work, NULL, gradient[i]) ==
+                          CBP_OK);
+                }
+                for (int column = 0; column < 6; column++) {
+                    const double outer = ((double)gradient[3][column] - (double)gradient[0][column]) / (at[3] - at[0]);
+                    const double inner = ((double)gradient[2][column] - (double)gradient[1][column]) / (at[2] - at[1]);
+                    CHECK(fabs((4 * inner - outer) / 3 - (double)hessian[6 * row + column]) <= units * largest);
+                }
+            }
+        }
+    }
+    free(work);
+    free(gradient_work);
+}
+
 /* Each loss at a residual on either side of its scale, by its formula. */
 static void test_losses(void)
 {
@@ -389,6 +429,87 @@ static void test_deep(void)
     free(activations);
 }
 
+/* ---- ends of domains and ranges ---------------------------------------------------------------------------------- */
+
+static void check_values(int activation, double z, int is_defined)
+{
+    cbp_real at[3] = {R(z), R(z), R(z)}, value[3], slope[3], second[3];
+    CHECK(cbp_activation_values(activation, at, 3, value, slope, second) == CBP_OK);
+    for (int i = 0; i < 3; i++) {
+        CHECK(isnan(value[i]) == !is_defined && (is_defined || (isnan(slope[i]) && isnan(second[i]))));
+    }
+}
+
+/* act^-1(y), alone and among others. */
+static cbp_real inverse_at(int activation, double y)
+{
+    const unsigned char code[] = {(unsigned char)activation};
+    const cbp_real as_is[] = {1, 0}, at[3] = {R(y), R(y), R(y)};
+    cbp_real alone, among[3];
+    CHECK(cbp_inverse(as_is, code, at, 1, 1, &alone) == CBP_OK);
+    CHECK(cbp_inverse(as_is, code, at, 1, 3, among) == CBP_OK);
+    CHECK(same(alone, among[0]) && same(alone, among[1]) && same(alone, among[2]));
+    return alone;
+}
+
+/* Value, slope and second derivative at 0, of either sign. */
+static void test_at_zero(void)
+{
+    const double inf = INFINITY, ln2 = 0.6931471805599453, peak = 0.3989422804014327; /* 1/sqrt(2 pi) */
+    const double known[CBP_ACTIVATION_END][3] = {
+        {0, 1, 0},     {0.5, 0.25, 0},      {0, 1, 0}, {0, 0, 0},   {0, 0.01, 0},  {0, 1, 1}, {ln2, 0.5, 0.25}, {0, 0.5, 0.5},
+        {0, 0.5, 2 * peak}, {0, 1, 0},      {0, 1, 0}, {1, 1, 1},   {0, 1, 1},     {-inf, inf, -inf}, {0, 1, -1},
+        {inf, -inf, inf},   {0, 0, 2},      {0, inf, -inf}, {1, 0, -1}, {-ln2, 0.5, -0.25}, {0.5, peak, 0}, {0, 1, 0}};
+    for (int activation = 0; activation < CBP_ACTIVATION_END; activation++) {
+        for (int sign = -1; sign <= 1; sign += 2) {
+            const cbp_real z = R(copysign(0, sign)), factor = activation == CBP_RECIPROCAL ? R(sign) : 1;
+            cbp_real jet[3];
+            CHECK(cbp_activation_values(activation, &z, 1, jet, jet + 1, jet + 2) == CBP_OK);
+            for (int k = 0; k < 3; k++) {
+                CHECK(near((double)(k == 1 ? jet[k] : factor * jet[k]), known[activation][k], 0, 4));
+            }
+        }
+    }
+}
+
+/* NaN for NaN and outside of the domain; an inverse takes ends of the range to ends of the domain, and is NaN beyond. */
+static void test_ends(void)
+{
+    for (int activation = 0; activation < CBP_ACTIVATION_END; activation++) {
+        cbp_activation_facts facts;
+        CHECK(cbp_activation_describe(activation, &facts) == CBP_OK);
+        const double domain[] = {(double)facts.domain_low, (double)facts.domain_high};
+        const double range[] = {(double)facts.range_low, (double)facts.range_high};
+        check_values(activation, NAN, 0);
+        check_values(activation, 0.5, 1);
+        if (isfinite(domain[0])) {
+            check_values(activation, domain[0] - 0.5, 0);
+            check_values(activation, -INFINITY, 0);
+        }
+        if (!facts.one_to_one) {
+            continue;
+        }
+        CHECK(isnan(inverse_at(activation, NAN)));
+        for (int end = 0; end < 2; end++) {
+            if (activation != CBP_ARCTAN && activation != CBP_RECIPROCAL) { /* see below */
+                CHECK(inverse_at(activation, range[end]) == R(domain[end]));
+            }
+            if (isfinite(range[end])) {
+                CHECK(isnan(inverse_at(activation, range[end] + (end ? 0.5 : -0.5))));
+            }
+        }
+        for (int i = 1; i < 8; i++) {
+            const double z = domain[0] == -INFINITY ? (i - 4) / 2.0 + 0.125 : domain[0] + i / 4.0;
+            const cbp_real at = R(z);
+            cbp_real value;
+            CHECK(cbp_activation_values(activation, &at, 1, &value, NULL, NULL) == CBP_OK);
+            CHECK(near((double)inverse_at(activation, (double)value), z, 1, 64));
+        }
+    }
+    CHECK((double)inverse_at(CBP_RECIPROCAL, 0) == INFINITY && inverse_at(CBP_RECIPROCAL, INFINITY) == 0);
+    CHECK(fabs((double)inverse_at(CBP_ARCTAN, 1.5707963267948966)) > 0.25 / EPSILON);
+}
+
 /* ---- refusals ---------------------------------------------------------------------------------------------------- */
 
 /* One set of arguments that every function accepts. A case spoils one of them. */
@@ -473,6 +594,12 @@ static int call_hessian(const arguments *w)
                        w->no_work ? NULL : call_hessian_work, output(w, 0));
 }
 
+static int call_hessian_sums(const arguments *w)
+{
+    return cbp_hessian_sums(CHAIN_OF(w), w->x, w->y, w->weight, w->layers, w->n, CRITERION_OF(w),
+                            w->no_work ? NULL : call_hessian_work, output(w, 0), output(w, 1));
+}
+
 static int call_trace(const arguments *w)
 {
     return cbp_trace(CHAIN_OF(w), w->x ? *w->x : 0, w->y ? *w->y : 0, w->layers, CRITERION_OF(w), outputs[2], outputs[3],
@@ -524,6 +651,8 @@ static const struct {
     {"loss_mean", call_loss_mean, READS_X | READS_Y | READS_LOSS | READS_WEIGHT | AVERAGES | WRITES},
     {"gradient", call_gradient, READS_X | READS_Y | READS_LOSS | READS_WEIGHT | AVERAGES | READS_WORK | WRITES},
     {"hessian", call_hessian, READS_X | READS_Y | READS_LOSS | READS_WEIGHT | AVERAGES | READS_WORK | WRITES},
+    {"hessian_sums", call_hessian_sums,
+     READS_X | READS_Y | READS_LOSS | READS_WEIGHT | AVERAGES | READS_WORK | WRITES_TWO | WRITES | SUMS_ONLY},
     {"trace", call_trace, READS_LOSS | WRITES_TWO | WRITES},
     {"step", call_step, READS_X | READS_Y | AVERAGES | READS_WORK | STEPS},
 };
@@ -682,7 +811,7 @@ static void test_no_example(void)
 static void test_refused_sums(void)
 {
     cbp_real sums[] = {2, 3, 4}, lost[] = {0, 0, 0}, mean[] = {5, 5};
-    const cbp_real nothing[] = {0, 1, 1}, not_a_number[] = {R(NAN), 1, 1};
+    const cbp_real nothing[] = {0, 1, 1}, not_a_number[] = {R(NAN), 1, 1}, endless[] = {R(INFINITY), 1, 1};
     CHECK(cbp_sums_merge(NULL, lost, 3, sums, lost) == CBP_ERROR_NULL);
     CHECK(cbp_sums_merge(sums, NULL, 3, sums, lost) == CBP_ERROR_NULL);
     CHECK(cbp_sums_merge(sums, lost, 3, NULL, lost) == CBP_ERROR_NULL);
@@ -692,6 +821,7 @@ static void test_refused_sums(void)
     CHECK(cbp_sums_mean(sums, lost, 3, NULL) == CBP_ERROR_NULL);
     CHECK(cbp_sums_mean(nothing, lost, 3, mean) == CBP_ERROR_WEIGHT);
     CHECK(cbp_sums_mean(not_a_number, lost, 3, mean) == CBP_ERROR_WEIGHT);
+    CHECK(cbp_sums_mean(endless, lost, 3, mean) == CBP_ERROR_WEIGHT);
     CHECK(mean[0] == 5 && mean[1] == 5 && sums[0] == 2 && lost[0] == 0);
     CHECK(cbp_sums_mean(sums, lost, 3, mean) == CBP_OK);
     CHECK(mean[0] == R(1.5) && mean[1] == 2);
@@ -722,6 +852,7 @@ int main(void)
     test_network_one();
     test_step();
     test_hessian();
+    test_hessians();
     test_losses();
     test_dose_zero();
     test_cuts(NULL);
@@ -731,6 +862,8 @@ int main(void)
     test_aliases();
     test_work_len();
     test_deep();
+    test_at_zero();
+    test_ends();
     test_refusals();
     test_refused_inverse();
     test_refused_step();

@@ -287,6 +287,18 @@ static void test_refused_start(void)
     sums.weight = weights;
     CHECK(refuses(&sums, fine, CBP_ERROR_WEIGHT)); /* their sum is infinite */
 
+    /* So it is here, though whoever adds them one by one loses each of the small ones. */
+    enum { N = 33 };
+    cbp_real x[N], y[N] = {0}, edge[N];
+    for (size_t i = 0; i < N; i++) {
+        x[i] = 1;
+        edge[i] = i ? HUGE_REAL * R(EPSILON) * R(0.15) : HUGE_REAL;
+    }
+    const cbp_real exact[] = {0, 0};
+    call summed = fit_of(line, 1, x, y, N);
+    summed.weight = edge;
+    CHECK(refuses(&summed, exact, CBP_ERROR_WEIGHT));
+
     /* Frozen parameters are not checked, but felt. */
     const cbp_real no_number[] = {R(NAN), 0};
     call frozen = fit_of(line, 1, ones, zeros, 2);

@@ -279,6 +279,33 @@ static void test_bound(void)
     }
 }
 
+/* One side alone: the same line from above and, with the signs of y turned, from below. */
+static void test_one_bound(void)
+{
+    const cbp_real upper[] = {R(1.5), 9}, lower[] = {R(-1.5), -9};
+    cbp_real turned[POINTS], two_sided[2], above[2], below[2];
+    const cbp_real none_below[] = {R(-INFINITY), R(-INFINITY)};
+    for (size_t i = 0; i < POINTS; i++) {
+        turned[i] = -point_y[i];
+    }
+    for (int start = -1; start <= 1; start++) {
+        call c = fit_of(line, 1, point_x, point_y, POINTS), d = fit_of(line, 1, point_x, turned, POINTS);
+        two_sided[0] = above[0] = R(start);
+        two_sided[1] = above[1] = R(0.25);
+        below[0] = R(-start);
+        below[1] = R(-0.25);
+        c.upper = upper;
+        d.lower = lower;
+        CHECK(fit(&c, above) == CBP_OK && fit(&d, below) == CBP_OK);
+        check_minimum(&c, above);
+        check_minimum(&d, below);
+        CHECK(above[0] == R(1.5) && below[0] == R(-1.5) && same(above[1], -below[1]));
+        CHECK(c.info.iterations == d.info.iterations && same(c.info.loss, d.info.loss));
+        c.lower = none_below;
+        CHECK(fit(&c, two_sided) == CBP_OK && same_all(two_sided, above, 2));
+    }
+}
+
 /* Bounds that the minimum keeps leave it where it is, from a start on one of them too. */
 static void test_idle_bounds(void)
 {
@@ -408,6 +435,121 @@ static void test_curved_boxes(void)
     CHECK(converged >= 54);
 }
 
+/* ---- what the data do not tell ----------------------------------------------------------------------------------- */
+
+/* Three lines one behind the other are a line, whatever of the last is frozen and whichever loss there is: a doubt about
+ * what is determined, and a second attempt, change nothing of that. */
+static void test_redundant(void)
+{
+    const unsigned char three_lines[] = {CBP_IDENTITY, CBP_IDENTITY, CBP_IDENTITY};
+    for (int loss = CBP_SQUARED; loss < CBP_LOSS_END; loss++) {
+        if (loss == CBP_LOG_LOSS) {
+            continue;
+        }
+        cbp_real plain[] = {0, 0};
+        call p = fit_of(line, 1, point_x, point_y, POINTS);
+        p.options.loss = loss;
+        p.options.scale = R(0.5);
+        CHECK(fit(&p, plain) == CBP_OK && p.info.outcome == CBP_CONVERGED);
+        for (int mask = 0; mask < 4; mask++) {
+            for (int bounded = 0; bounded < 2; bounded++) {
+                const unsigned char frozen[] = {0, 0, 0, 0, mask % 2 == 1, mask > 1};
+                const cbp_real upper[] = {90, 90, 90, 90, 90, 90};
+                cbp_real params[] = {1, R(0.5), R(0.75), R(-0.5), R(1.25), R(0.25)};
+                call c = fit_of(three_lines, 3, point_x, point_y, POINTS);
+                c.frozen = frozen;
+                c.upper = bounded ? upper : NULL;
+                c.options.loss = loss;
+                c.options.scale = R(0.5);
+                CHECK(fit(&c, params) == CBP_OK);
+                check_info(&c, params);
+                CHECK(c.info.outcome == CBP_CONVERGED);
+                CHECK(near((double)c.info.loss, (double)p.info.loss, 0, 4096));
+                CHECK((mask & 1) == 0 || params[4] == R(1.25));
+                CHECK((mask & 2) == 0 || params[5] == R(0.25));
+            }
+        }
+    }
+}
+
+/* A unit that never wakes leaves its own parameters where they are, between bounds too; the mean is found beside it. */
+static void test_asleep(void)
+{
+    const unsigned char dead[] = {CBP_RELU, CBP_IDENTITY};
+    const cbp_real lower[] = {0, -20, R(-0.5), R(-0.25)}, upper[] = {9, 0, 2, 9};
+    double mean = 0;
+    for (size_t i = 0; i < POINTS; i++) {
+        mean += (double)point_y[i] / POINTS;
+    }
+    for (int bounded = 0; bounded < 3; bounded++) {
+        cbp_real params[] = {1, -10, R(0.5), 0};
+        call c = fit_of(dead, 2, point_x, point_y, POINTS);
+        c.lower = bounded ? lower : NULL;
+        c.upper = bounded == 2 ? upper : NULL;
+        CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_CONVERGED);
+        check_info(&c, params);
+        CHECK(params[0] == 1 && params[1] == -10 && params[2] == R(0.5));
+        CHECK(fabs((double)params[3] - (bounded ? fmax(mean, -0.25) : mean)) <= 8 * (double)c.options.tolerance + 64 * EPSILON);
+    }
+}
+
+/* ---- numbers far from 1 ------------------------------------------------------------------------------------------ */
+
+static void check_finite(const call *c, const cbp_real *params, cbp_real start_loss)
+{
+    for (size_t k = 0; k < 2 * c->layers; k++) {
+        CHECK(isfinite(params[k]));
+        CHECK(c->frozen[k] || !c->lower || params[k] >= c->lower[k]);
+        CHECK(c->frozen[k] || !c->upper || params[k] <= c->upper[k]);
+    }
+    CHECK((double)c->info.loss <= (double)start_loss * (1 + 64 * EPSILON));
+}
+
+/* As far as squares reach: what is found is finite, within its bounds, and no worse than the start, even where a step is
+ * too long for the format. */
+static void test_extremes(void)
+{
+    enum { N = 6, ROUNDS = 1000 };
+    const unsigned char inner[] = {CBP_IDENTITY, CBP_IDENTITY, CBP_TANH, CBP_SQUARE, CBP_EXPM1};
+    const double least = sizeof(cbp_real) == 4 ? -48 : -478, most = sizeof(cbp_real) == 4 ? 60 : 508;
+    size_t fitted = 0, moved = 0;
+    check_state = 37;
+    for (int round = 0; round < ROUNDS; round++) {
+        const unsigned char activations[] = {inner[random_below(5)], CBP_IDENTITY};
+        const double of_x = random_between(least, most) / 2, of_y = random_between(least, most);
+        const double apart = random_below(2) ? 1 : 64 * EPSILON;
+        const int is_faint = random_below(4) == 0; /* what comes of the inner layer is */
+        cbp_real x[N], y[N], params[4], start[4], lower[4], upper[4], loss;
+        unsigned char frozen[4];
+        for (size_t i = 0; i < N; i++) {
+            x[i] = R(exp2(is_faint ? 0 : of_x) * (1 + apart * (double)i));
+            y[i] = R(exp2(is_faint ? most : of_y) * random_between(-1, 1));
+        }
+        for (size_t k = 0; k < 4; k++) {
+            start[k] = random_below(4) && !is_faint ? R(exp2(random_between(least, most) / 4)) : R(random_below(2));
+            start[k] = k == 2 && is_faint ? R(exp2(least)) : start[k];
+            frozen[k] = k < 3 && random_below(3) == 0;
+            lower[k] = random_below(2) ? R(-INFINITY) : start[k];
+            upper[k] = random_below(2) ? R(INFINITY) : 2 * start[k] + 1;
+        }
+        memcpy(params, start, sizeof params);
+        call c = fit_of(activations, 2, x, y, N);
+        c.frozen = frozen;
+        c.lower = random_below(2) ? lower : NULL;
+        c.upper = random_below(2) ? upper : NULL;
+        c.options.restarts = random_below(2);
+        const int status = fit(&c, params);
+        CHECK(status == CBP_OK || (status == CBP_ERROR_START_LOSS && same_all(params, start, 4)));
+        CHECK(cbp_loss_mean(start, activations, x, y, NULL, 2, N, CBP_SQUARED, 1, &loss) == CBP_OK);
+        if (status == CBP_OK) {
+            check_finite(&c, params, loss);
+            fitted++;
+            moved += c.info.loss < loss;
+        }
+    }
+    CHECK(fitted > ROUNDS / 2 && moved > ROUNDS / 8);
+}
+
 /* ---- kernels ----------------------------------------------------------------------------------------------------- */
 
 enum { BITS = 600 };
@@ -532,10 +674,14 @@ int main(void)
     test_certified(&misra1a);
     test_certified(&boxbod);
     test_bound();
+    test_one_bound();
     test_idle_bounds();
     test_corner();
     test_boxes();
     test_curved_boxes();
+    test_redundant();
+    test_asleep();
+    test_extremes();
     test_kernels();
     test_work_memory();
     test_largest_start();

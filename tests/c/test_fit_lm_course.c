@@ -194,6 +194,37 @@ static void test_stretches(void)
     }
 }
 
+/* Stopped at any question: in the first attempt, in the second, which a bias too many brings about, in a restart. */
+static void test_stopped_anywhere(void)
+{
+    unsigned char activations[DEEP], frozen[2 * DEEP];
+    cbp_real params[2 * DEEP], start[2];
+    size_t calls = 0, evaluations = 0;
+    for (size_t stop_at = 1; stop_at == 1 || calls == stop_at - 1; stop_at++) {
+        watcher w = {.stop_at = stop_at};
+        call c = deep_fit(params, activations, frozen);
+        activations[DEEP - 1] = CBP_IDENTITY;
+        frozen[2 * DEEP - 3] = 0;
+        frozen[2 * DEEP - 2] = 1;
+        params[2 * DEEP - 2] = start[0] = R(0.5);
+        params[2 * DEEP - 1] = start[1] = R(0.25);
+        c.n = CBP_BLOCK + 16;
+        c.options.max_iterations = 200;
+        c.options.restarts = 1;
+        watch_fit(&c, &w);
+        CHECK(fit(&c, params) == CBP_OK && w.disorder == 0);
+        calls = w.calls;
+        if (calls == stop_at) {
+            CHECK(c.info.outcome == CBP_STOPPED && c.info.evaluations >= evaluations);
+            CHECK(c.info.evaluations > 0 || same_all(params + 2 * DEEP - 2, start, 2));
+            CHECK(c.info.evaluations == 0 || !isnan(c.info.loss));
+        } else {
+            CHECK(c.info.outcome == CBP_CONVERGED && stop_at > 12);
+        }
+        evaluations = c.info.evaluations;
+    }
+}
+
 /* ---- restarts ---------------------------------------------------------------------------------------------------- */
 
 /* sin(w x) against sin(2.5 x): from w = 8 down to one of many valleys. */
@@ -262,6 +293,44 @@ static void test_restarts(void)
     watch_fit(&c, &w);
     CHECK(fit(&c, params) == CBP_OK && fabs((double)params[0] - 2.5) <= 1e-3);
     CHECK(w.out_of_bounds == 0 && w.disorder == 0);
+}
+
+/* Around a start of 0, from where (w x)^2 knows no way, they are drawn as around 1. */
+static void test_restarts_from_zero(void)
+{
+    const unsigned char parabola[] = {CBP_SQUARE};
+    cbp_real y[POINTS];
+    for (size_t i = 0; i < POINTS; i++) {
+        y[i] = 4 * point_x[i] * point_x[i];
+    }
+    for (size_t restarts = 0; restarts < 3; restarts++) {
+        cbp_real params[] = {0, 0};
+        call c = fit_of(parabola, 1, point_x, y, POINTS);
+        c.frozen = only_w;
+        c.options.restarts = restarts;
+        CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_CONVERGED && same(params[1], 0));
+        CHECK(near(fabs((double)params[0]), restarts ? 2 : 0, 0, 64));
+        check_info(&c, params);
+    }
+}
+
+/* A solution for the last layer that is beyond the reach of squares is not taken, and the first attempt stands. */
+static void test_solved_too_far(void)
+{
+    const int is_single = sizeof(cbp_real) == sizeof(float);
+    const double of_x = is_single ? 1e6 : 1e20, of_w = is_single ? 1e-21 : 1e-160, of_y = is_single ? 1e18 : 1e150;
+    cbp_real x[4], y[4], params[] = {R(of_w), 0, 1, 0}, loss;
+    for (size_t i = 0; i < 4; i++) {
+        x[i] = R(of_x * (1 + (double)i));
+        y[i] = R(of_y * (1 + (double)i * 0.5));
+    }
+    call c = fit_of(two_lines, 2, x, y, 4);
+    CHECK(cbp_loss_mean(params, two_lines, x, y, NULL, 2, 4, CBP_SQUARED, 1, &loss) == CBP_OK);
+    CHECK(fit(&c, params) == CBP_OK);
+    for (size_t k = 0; k < 4; k++) {
+        CHECK(isfinite(params[k]));
+    }
+    CHECK(c.info.loss <= loss && isfinite(c.info.loss));
 }
 
 /* Starts where the loss is not finite are passed over. */
@@ -506,8 +575,11 @@ int main(void)
     test_history();
     test_one_iteration();
     test_stretches();
+    test_stopped_anywhere();
     test_restarts();
+    test_restarts_from_zero();
     test_restarts_outside();
+    test_solved_too_far();
     test_memory();
     test_refused_start();
     test_refused_arguments();

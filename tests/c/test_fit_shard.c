@@ -106,6 +106,48 @@ static void test_losses(void)
     }
 }
 
+/* A residual of 0 is where a robust loss is a square: nothing is reweighted. */
+static void test_exact(void)
+{
+    cbp_real *kept = numbers(N);
+    memcpy(kept, y, N * sizeof *y);
+    CHECK(cbp_forward(params, activations, x, LAYERS, N, y) == CBP_OK);
+    pass squared = {{0}, {0}, {0}};
+    CHECK(add(&squared, some_weight, 0, N, CBP_SQUARED) == CBP_OK);
+    for (int loss = CBP_HUBER; loss < CBP_LOSS_END; loss++) {
+        pass p = {{0}, {0}, {0}};
+        CHECK(add(&p, some_weight, 0, N, loss) == CBP_OK);
+        for (size_t k = 0; k < WIDTH * WIDTH; k++) {
+            CHECK(near((double)p.triangle[k], (double)squared.triangle[k], 0, ROUNDING));
+        }
+        CHECK(p.triangle[WIDTH * WIDTH - 1] == 0 && p.sums[1] == 0);
+    }
+    memcpy(y, kept, N * sizeof *y);
+    free(kept);
+}
+
+/* Without a free parameter there are the residuals alone, by every kind of last layer. */
+static void test_none_free(void)
+{
+    const unsigned char all[ALL] = {1, 1, 1, 1}, ends[] = {CBP_IDENTITY, CBP_ARCTAN};
+    cbp_real *work = numbers(cbp_fit_work_len(LAYERS, 0)), *a = numbers(N);
+    for (size_t end = 0; end < 2; end++) {
+        const unsigned char chain[] = {CBP_TANH, ends[end]};
+        cbp_real triangle[1] = {0}, sums[4] = {0}, lost[4] = {0};
+        double squares = 0;
+        CHECK(cbp_fit_shard(params, chain, all, x, y, NULL, LAYERS, N, CBP_SQUARED, 1, work, triangle, sums, lost) ==
+              CBP_OK);
+        CHECK(cbp_forward(params, chain, x, LAYERS, N, a) == CBP_OK);
+        for (size_t i = 0; i < N; i++) {
+            squares += ((double)a[i] - (double)y[i]) * ((double)a[i] - (double)y[i]);
+        }
+        CHECK(near((double)triangle[0] * (double)triangle[0], squares, 0, ROUNDING));
+        CHECK(near((double)sums[1], squares, 0, ROUNDING));
+    }
+    free(work);
+    free(a);
+}
+
 static void test_refused(void)
 {
     cbp_real *work = numbers(cbp_fit_work_len(LAYERS, FREE));
@@ -138,6 +180,8 @@ int main(void)
     test_values(NULL);
     test_values(some_weight);
     test_losses();
+    test_exact();
+    test_none_free();
     test_refused();
     return check_done("test_fit_shard");
 }

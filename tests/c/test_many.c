@@ -350,6 +350,31 @@ static void test_bounds(void)
     release(&f);
 }
 
+/* One side alone is the other side without an end. */
+static void test_one_sided_bounds(void)
+{
+    const cbp_real infinite = R(INFINITY);
+    const cbp_real lower[] = {0, 0, R(0.5), -infinite, 1, R(-0.25)}, upper[] = {9, 9, 1, infinite, 3, R(0.75)};
+    const cbp_real no_lower[] = {0, 0, -infinite, -infinite, -infinite, -infinite};
+    const cbp_real no_upper[] = {9, 9, infinite, infinite, infinite, infinite};
+    for (int side = 0; side < 2; side++) {
+        call c = problem_of(LOGISTICS, 24, 40), one = c;
+        c.lower = side ? lower : no_lower;
+        c.upper = side ? no_upper : upper;
+        one.lower = side ? lower : NULL;
+        one.upper = side ? NULL : upper;
+        found both = fit(&c), f = fit(&one);
+        size_t held = 0;
+        for (size_t i = 0; i < c.m; i++) {
+            compare(&one, i, &f);
+            held += memchr(f.fits.determined + i * 6, CBP_AT_BOUND, 6) != NULL;
+        }
+        CHECK(is_same_all(&both, &f) && held > 0);
+        release(&both);
+        release(&f);
+    }
+}
+
 /* What is undetermined is found to be so, by the careful fit. */
 static void test_undetermined(void)
 {
@@ -373,10 +398,14 @@ static void test_undetermined(void)
     release(&f);
 }
 
-/* Without room for covariances all else is the same. */
+/* Without room for covariances all else is the same, of chains that are refused or fitted anew, too. */
 static void test_without_covariance(void)
 {
     call c = problem_of(LOGISTICS, 17, 30);
+    for (size_t k = 0; k < c.n; k++) {
+        all_y[4 * c.n + k] = R(NAN);
+        all_y[5 * c.n + k] = 1; /* says nothing of where the middle is */
+    }
     found with = fit(&c), without = room_for(&c);
     cbp_real *kept = without.fits.covariance;
     without.fits.covariance = NULL;
@@ -389,6 +418,40 @@ static void test_without_covariance(void)
     CHECK(is_same_all(&with, &without));
     release(&with);
     release(&without);
+}
+
+/* With restarts, or of many examples, each is the fit of one, bit by bit. */
+static void test_one_by_one(void)
+{
+    for (int bounded = 0; bounded < 2; bounded++) {
+        const cbp_real upper[] = {9, 9, R(1.5), 9, 9, R(0.75)};
+        call c = problem_of(LOGISTICS, 20, 9);
+        c.upper = bounded ? upper : NULL;
+        c.options.restarts = 2;
+        found f = fit(&c);
+        for (size_t i = 0; i < c.m; i++) {
+            cbp_real params[6], *work = filled(cbp_fit_work_len(3, 4), NAN), variance, covariance[36];
+            unsigned char determined[6];
+            cbp_fit_info info;
+            memcpy(params, logistic_start, sizeof params);
+            CHECK(cbp_fit_lm(logistic, but_logarithm, NULL, c.upper, c.x, c.y + i * c.n, NULL, 3, c.n, &c.options, work,
+                             params, &info) == CBP_OK);
+            CHECK(cbp_fit_covariance(params, logistic, but_logarithm, NULL, c.upper, c.x, c.y + i * c.n, NULL, 3, c.n,
+                                     CBP_SQUARED, 1, NULL, work, &variance, covariance, determined) == CBP_OK);
+            CHECK(same_all(f.fits.params + i * 6, params, 6) && f.fits.status[i] == (int)info.outcome);
+            CHECK(f.fits.iterations[i] == info.iterations && same(f.fits.loss[i], info.loss));
+            CHECK(same(f.fits.variance[i], variance) && memcmp(f.fits.determined + i * 6, determined, 6) == 0);
+            const cbp_real *own = f.fits.covariance + i * f.triangle;
+            for (size_t k = 2; k < 6; k++) {
+                CHECK(same(f.fits.errors[i * 6 + k], R(sqrt((double)covariance[k * 6 + k]))));
+                for (size_t j = 2; j <= k; j++) {
+                    CHECK(same(*own++, covariance[k * 6 + j]));
+                }
+            }
+            free(work);
+        }
+        release(&f);
+    }
 }
 
 /* ---- company ----------------------------------------------------------------------------------------------------- */
@@ -720,6 +783,14 @@ static void test_refused_chains(void)
     release(&whole);
     release(&f);
 
+    /* Fewer examples than parameters, the same for all. */
+    call few = problem_of(LOGISTICS, 3, 40);
+    f = fit(&few);
+    for (size_t i = 0; i < few.m; i++) {
+        CHECK(is_refused(&few, &f, i, CBP_ERROR_FEW_EXAMPLES));
+    }
+    release(&f);
+
     /* No chain, and chains without examples. */
     c.m = 0;
     f = fit(&c);
@@ -1023,6 +1094,49 @@ static void test_starts_between(void)
     CHECK(choose_at(&c, grid, 12, SLOPES, 0, params) == CBP_ERROR_OPTION);
 }
 
+/* A line needs no candidate: its features are the inputs. */
+static void test_starts_of_lines(void)
+{
+    const unsigned char given_w[] = {1, 0}, given_b[] = {0, 1};
+    const unsigned char *const frozen[] = {NULL, given_w, given_b};
+    for (int variant = 0; variant < 6; variant++) {
+        call c = problem_of(LINES, 21, 20);
+        const cbp_real candidates[] = {R(0.75), R(0.25), R(0.75), R(0.25)};
+        cbp_real params[20 * 2];
+        c.frozen = frozen[variant / 2];
+        c.start = candidates;
+        c.x_step = variant % 2 ? c.n : 0;
+        CHECK(choose_at(&c, candidates, 2, 0, 0, params) == CBP_OK);
+        found f = fit(&c);
+        for (size_t i = 0; i < c.m; i++) {
+            CHECK(f.fits.status[i] == CBP_CONVERGED);
+            for (size_t k = 0; k < 2; k++) {
+                const int is_given = c.frozen && c.frozen[k];
+                const double param = (double)params[i * 2 + k];
+                CHECK(is_given ? param == (double)candidates[k] : near(param, (double)f.fits.params[i * 2 + k], 1, 256));
+            }
+        }
+        release(&f);
+    }
+}
+
+/* No example tells nothing: the first candidate; and no chain asks for nothing. */
+static void test_starts_of_nothing(void)
+{
+    call c = problem_of(LOGISTICS, 0, 3);
+    cbp_real candidates[CANDIDATES * 6], params[18];
+    fill_candidates(&c, candidates);
+    c.x = c.y = NULL;
+    CHECK(choose_at(&c, candidates, CANDIDATES, 0, 0, params) == CBP_OK);
+    for (size_t i = 0; i < c.m; i++) {
+        CHECK(same_all(params + i * 6, candidates, 4));
+    }
+    c.n = 5;
+    c.m = 0;
+    CHECK(cbp_choose_starts(logistic, NULL, NULL, NULL, all_x, NULL, NULL, 3, 5, 0, 0, 0, candidates, CANDIDATES, 0,
+                            all_weights, params) == CBP_OK);
+}
+
 /* Candidates of which nothing can be told are passed over; where there is no other, the first is taken as it is. */
 static void test_hopeless_starts(void)
 {
@@ -1168,6 +1282,10 @@ static void test_gradients(void)
     mean[0] = gradient[0] = 5;
     CHECK(cbp_gradient_many(params, logistic, c.x, c.y, NULL, 3, N, M, 0, CBP_SQUARED, 1, work, NULL, gradient) ==
           CBP_ERROR_NULL);
+    CHECK(cbp_gradient_many(NULL, logistic, c.x, c.y, NULL, 3, N, M, 0, CBP_SQUARED, 1, work, mean, gradient) ==
+          CBP_ERROR_NULL);
+    CHECK(cbp_gradient_many(params, logistic, NULL, c.y, NULL, 3, N, M, 0, CBP_SQUARED, 1, work, mean, gradient) ==
+          CBP_ERROR_NULL);
     CHECK(cbp_gradient_many(params, logistic, c.x, NULL, NULL, 3, N, M, 0, CBP_SQUARED, 1, work, mean, gradient) ==
           CBP_ERROR_NULL);
     CHECK(cbp_gradient_many(params, logistic, c.x, c.y, NULL, 3, 0, M, 0, CBP_SQUARED, 1, work, mean, gradient) ==
@@ -1183,8 +1301,10 @@ int main(void)
 {
     test_as_single();
     test_bounds();
+    test_one_sided_bounds();
     test_undetermined();
     test_without_covariance();
+    test_one_by_one();
     test_company();
     test_shared_inputs();
     test_kernels();
@@ -1196,6 +1316,8 @@ int main(void)
     test_refused_arguments();
     test_starts();
     test_starts_between();
+    test_starts_of_lines();
+    test_starts_of_nothing();
     test_hopeless_starts();
     test_refused_starts();
     test_maps();

@@ -1,0 +1,411 @@
+/* The bits of passes, of fits and of their way, as they have been: the core promises the same ones everywhere with fused
+ * multiply-add. Other tests say what is right; this one says what has changed. A change that is meant to makes golden.h anew:
+ *
+ *   cc -O2 -Icsrc tests/c/test_golden.c csrc/[a-z]*.c -lm -o golden && ./golden print >golden.h && mv golden.h tests/c
+ */
+#include "fit_lm_call.h"
+
+/* One call: what became of it, and all its bits in one number. */
+typedef struct golden {
+    const char *name;
+    uint64_t bits;
+    size_t iterations;
+    double loss;
+} golden;
+
+#ifndef CBP_SINGLE
+
+static const golden expected[] = {
+#include "golden.h"
+};
+
+enum { MOST_EXAMPLES = 300, MOST_CHAINS = 21, LAYERS = 3, ALL = 2 * LAYERS, LONG_HISTORY = 40 };
+
+static cbp_real x[MOST_EXAMPLES], y[MOST_CHAINS * MOST_EXAMPLES], weight[MOST_EXAMPLES];
+static size_t row;
+static int prints;
+
+/* ---- what is kept ------------------------------------------------------------------------------------------------ */
+
+/* FNV-1a. NaN counts as one number, whichever it is. */
+static void add_bits(uint64_t *hash, uint64_t bits)
+{
+    for (int k = 0; k < 8; k++) {
+        *hash = (*hash ^ (bits >> 8 * k & 255)) * UINT64_C(0x100000001b3);
+    }
+}
+
+static void add_numbers(uint64_t *hash, const cbp_real *from, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint64_t bits = 0;
+        if (from[i] == from[i]) {
+            memcpy(&bits, from + i, sizeof bits);
+        }
+        add_bits(hash, bits);
+    }
+}
+
+static void add_bytes(uint64_t *hash, const unsigned char *from, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        add_bits(hash, from[i]);
+    }
+}
+
+#define NO_BITS UINT64_C(0xcbf29ce484222325)
+
+static void keep(const char *name, uint64_t bits, size_t iterations, double loss)
+{
+    if (prints) {
+        printf("{\"%s\", 0x%016llx, %zu, %a},\n", name, (unsigned long long)bits, iterations, loss);
+        return;
+    }
+    const golden *known = row < sizeof expected / sizeof *expected ? &expected[row] : NULL;
+    row++;
+    if (!CHECK(known && strcmp(known->name, name) == 0)) {
+        return;
+    }
+    const int is_same = bits == known->bits && iterations == known->iterations && loss == known->loss;
+    if (!CHECK(is_same)) {
+        fprintf(stderr, "    %s, kernels %s: %zu iterations, was %zu; loss %a, was %a\n", name, cbp_kernel(), iterations,
+                known->iterations, loss, known->loss);
+    }
+}
+
+/* ---- passes ------------------------------------------------------------------------------------------------------ */
+
+static void keep_activations(void)
+{
+    enum { POINTS_OF_ONE = 400 };
+    cbp_real z[POINTS_OF_ONE], out[3][POINTS_OF_ONE], inverse[POINTS_OF_ONE];
+    const cbp_real as_is[] = {1, 0};
+    for (int activation = 0; activation < CBP_ACTIVATION_END; activation++) {
+        cbp_activation_facts facts;
+        const unsigned char code[] = {(unsigned char)activation};
+        uint64_t bits = NO_BITS;
+        check_state = 61;
+        for (size_t i = 0; i < POINTS_OF_ONE; i++) {
+            const double reach = i % 4 == 0 ? 1 : i % 4 == 1 ? 8 : i % 4 == 2 ? 60 : 800;
+            z[i] = random_between(-reach, reach);
+        }
+        CHECK(cbp_activation_values(activation, z, POINTS_OF_ONE, out[0], out[1], out[2]) == CBP_OK);
+        for (size_t k = 0; k < 3; k++) {
+            add_numbers(&bits, out[k], POINTS_OF_ONE);
+        }
+        CHECK(cbp_activation_describe(activation, &facts) == CBP_OK);
+        if (facts.one_to_one) {
+            CHECK(cbp_inverse(as_is, code, z, 1, POINTS_OF_ONE, inverse) == CBP_OK);
+            add_numbers(&bits, inverse, POINTS_OF_ONE);
+        }
+        keep(facts.name, bits, 0, 0);
+    }
+}
+
+/* All passes of a chain with each activation in the middle, by each loss. */
+static void keep_passes(void)
+{
+    enum { N = 150 };
+    static cbp_real rows[N * ALL], out[N];
+    for (int activation = 0; activation < CBP_ACTIVATION_END; activation++) {
+        const cbp_real params[] = {0.75, 0.25, 1.25, 0.5, 0.875, -0.375};
+        cbp_real *work = spoilt(cbp_work_len(LAYERS, N)), *hessian_work = spoilt(cbp_hessian_work_len(LAYERS));
+        double last = 0;
+        uint64_t bits = NO_BITS;
+        check_state = 62;
+        for (size_t i = 0; i < N; i++) {
+            x[i] = random_between(-1, 4);
+            y[i] = random_between(0, 1);
+            weight[i] = random_between(0, 2);
+        }
+        for (int loss = 0; loss < CBP_LOSS_END; loss++) {
+            const unsigned char last_one = loss == CBP_LOG_LOSS ? CBP_SIGMOID : CBP_TANH;
+            const unsigned char codes[] = {CBP_SOFTPLUS, (unsigned char)activation, last_one};
+            for (size_t n = 1; n <= N; n += N - 1) {
+                const cbp_real *weights = n > 1 && loss % 2 ? weight : NULL;
+                cbp_real mean, gradient[ALL], hessian[ALL * ALL];
+                CHECK(cbp_gradient(params, codes, x, y, weights, LAYERS, n, loss, 0.25, work, &mean, gradient) == CBP_OK);
+                CHECK(cbp_hessian(params, codes, x, y, weights, LAYERS, n, loss, 0.25, hessian_work, hessian) == CBP_OK);
+                CHECK(cbp_gradients(params, codes, x, y, LAYERS, n, loss, 0.25, work, rows) == CBP_OK);
+                add_numbers(&bits, &mean, 1);
+                add_numbers(&bits, gradient, ALL);
+                add_numbers(&bits, hessian, ALL * ALL);
+                add_numbers(&bits, rows, n * ALL);
+                CHECK(cbp_forward(params, codes, x, LAYERS, n, out) == CBP_OK);
+                add_numbers(&bits, out, n);
+                CHECK(cbp_slope(params, codes, x, LAYERS, n, out) == CBP_OK);
+                add_numbers(&bits, out, n);
+                CHECK(cbp_jacobian(params, codes, x, LAYERS, n, work, rows) == CBP_OK);
+                add_numbers(&bits, rows, n * ALL);
+                last = mean;
+            }
+        }
+        free(work);
+        free(hessian_work);
+        keep("passes", bits, 0, last);
+    }
+}
+
+/* ---- fits -------------------------------------------------------------------------------------------------------- */
+
+/* A kind of curve: its truth, and between which inputs. */
+typedef struct kind {
+    const char *name;
+    size_t layers;
+    unsigned char activations[LAYERS], frozen[ALL];
+    cbp_real truth[ALL];
+    double low, high;
+} kind;
+
+static const kind kinds[] = {
+    {"line", 1, {CBP_IDENTITY}, {0}, {2, -1}, -1, 1},
+    {"neuron", 1, {CBP_SIGMOID}, {0}, {1.5, 0.25}, -2, 2},
+    {"wave", 1, {CBP_SIN}, {0}, {2.5, 0.25}, -3, 3},
+    {"bend", 2, {CBP_TANH, CBP_IDENTITY}, {0}, {1.25, 0.25, 3, -0.5}, -2, 2},
+    {"saturation", 2, {CBP_EXPM1, CBP_IDENTITY}, {0, 1, 0, 1}, {-1.25, 0, -3, 0}, 0, 4},
+    {"peak", 2, {CBP_GAUSSIAN, CBP_IDENTITY}, {0}, {1.25, 0.5, 2, 0.25}, -2, 2},
+    {"growth", 2, {CBP_EXP, CBP_EXP}, {0}, {-0.75, 0.25, -1.5, 1}, 0, 5},
+    {"held back", 2, {CBP_SOFTPLUS, CBP_SIGMOID}, {0, 0, 1, 1}, {1.5, -0.25, 2, -1}, -2, 2},
+    {"kink", 2, {CBP_RELU, CBP_IDENTITY}, {0, 0, 0, 1}, {1, 0.25, 1.5, 0}, -2, 2},
+    {"two lines", 2, {CBP_IDENTITY, CBP_IDENTITY}, {0}, {2, -1, 1.5, 0.5}, -1, 1},
+    {"logistic", 3, {CBP_LOG, CBP_SIGMOID, CBP_IDENTITY}, {1, 1}, {1, 0, 2, 0.5, 3, 0.25}, 0.0625, 8},
+    {"deep", 3, {CBP_TANH, CBP_SOFTSIGN, CBP_IDENTITY}, {0}, {1, 0.25, 2, -0.5, 3, 0.5}, -2, 2},
+};
+#define KINDS (sizeof kinds / sizeof *kinds)
+
+/* Draws the examples of m chains, whose last weight varies, the first is `first`, and a start of all. */
+static void draw_problem(const kind *of, size_t n, size_t m, int is_label, cbp_real *start)
+{
+    for (size_t i = 0; i < n; i++) {
+        x[i] = random_between(of->low, of->high);
+        weight[i] = 0.25 * (double)random_below(9);
+    }
+    for (size_t chain = 0; chain < m; chain++) {
+        cbp_real params[ALL];
+        memcpy(params, of->truth, sizeof params);
+        params[2 * of->layers - 2] *= random_between(0.75, 1.25);
+        CHECK(cbp_forward(params, of->activations, x, of->layers, n, y + chain * n) == CBP_OK);
+        for (size_t i = 0; i < n; i++) {
+            const cbp_real curve = y[chain * n + i], noise = random_between(-1, 1);
+            y[chain * n + i] = is_label ? curve > 0.5 + 0.5 * noise : curve + 0.125 * noise * (random_below(8) ? 1 : 8);
+        }
+    }
+    for (size_t k = 0; k < 2 * of->layers; k++) {
+        const double drawn = of->truth[k] * random_between(0.5, 1.75) + random_between(-0.25, 0.25);
+        start[k] = of->frozen[k] ? of->truth[k] : drawn;
+    }
+}
+
+/* Around the truth, so that some hold; of each kind of sides. */
+static void draw_bounds(const kind *of, const cbp_real *start, cbp_real *lower, cbp_real *upper)
+{
+    for (size_t k = 0; k < 2 * of->layers; k++) {
+        const double end = of->truth[k] + random_between(-0.5, 0.5);
+        lower[k] = end < start[k] && random_below(3) ? end : start[k] - random_between(0, 2);
+        upper[k] = end > start[k] && random_below(3) ? end : start[k] + random_between(0, 2);
+        lower[k] = random_below(4) ? lower[k] : -INFINITY;
+    }
+}
+
+static int takes(const kind *of, int loss)
+{
+    return loss != CBP_LOG_LOSS || of->activations[of->layers - 1] == CBP_SIGMOID;
+}
+
+/* What is said of the end is true, and it is no worse than the start; where it claims to be a minimum, it is flat. */
+static void check_sense(const call *c, const cbp_real *start, const cbp_real *params)
+{
+    cbp_real before;
+    CHECK(cbp_loss_mean(start, c->activations, c->x, c->y, c->weight, c->layers, c->n, c->options.loss, c->options.scale,
+                        &before) == CBP_OK);
+    CHECK(c->info.loss <= before * (1 + 64 * EPSILON));
+    check_info(c, params);
+}
+
+static void keep_fit(const kind *of, int variant)
+{
+    const size_t lengths[] = {7, 16, 17, 40, 129, MOST_EXAMPLES}, limits[] = {4, 25, 250, 2000};
+    int loss = variant % CBP_LOSS_END;
+    loss = takes(of, loss) ? loss : CBP_SQUARED;
+    cbp_real start[ALL], params[ALL], lower[ALL], upper[ALL], history[LONG_HISTORY] = {0};
+    uint64_t bits = NO_BITS;
+    check_state = 100 + (uint64_t)(of - kinds) * 64 + (uint64_t)variant;
+    const size_t n = lengths[random_below(6)];
+    draw_problem(of, n, 1, loss == CBP_LOG_LOSS, start);
+    draw_bounds(of, start, lower, upper);
+    call c = fit_of(of->activations, of->layers, x, y, n);
+    c.frozen = of->frozen;
+    c.weight = n > 20 && random_below(2) ? weight : NULL;
+    c.lower = variant % 4 == 1 || variant % 4 == 3 ? lower : NULL;
+    c.upper = variant % 4 == 2 || variant % 4 == 3 ? upper : NULL;
+    c.options.loss = loss;
+    c.options.scale = 0.25;
+    c.options.max_iterations = limits[random_below(4)];
+    c.options.restarts = random_below(3) ? 0 : 2;
+    c.options.seed = (unsigned long long)variant;
+    c.options.tolerance *= random_below(4) ? 1 : 0;
+    c.options.history = history;
+    c.options.history_len = LONG_HISTORY;
+    memcpy(params, start, sizeof params);
+    CHECK(fit(&c, params) == CBP_OK);
+    check_sense(&c, start, params);
+    add_numbers(&bits, params, 2 * of->layers);
+    add_numbers(&bits, &c.info.gradient_norm, 1);
+    add_numbers(&bits, history, LONG_HISTORY);
+    add_bits(&bits, c.info.evaluations);
+    add_bits(&bits, (uint64_t)c.info.outcome);
+    for (int curvature = 0; curvature < CURVATURES; curvature++) {
+        spread found;
+        CHECK(covariance_of(&c, params, curvature, &found) == CBP_OK);
+        add_numbers(&bits, &found.variance, 1);
+        add_numbers(&bits, found.covariance, 4 * of->layers * of->layers);
+        add_bytes(&bits, found.determined, 2 * of->layers);
+    }
+    keep(of->name, bits, c.info.iterations, c.info.loss);
+}
+
+static void keep_descent(const kind *of, int variant)
+{
+    enum { N = 40, BATCH = 7 };
+    cbp_real start[ALL], params[ALL], lower[ALL], upper[ALL], history[LONG_HISTORY] = {0};
+    size_t order[N];
+    cbp_fit_info info;
+    cbp_fit_options options;
+    uint64_t bits = NO_BITS;
+    check_state = 2000 + (uint64_t)(of - kinds) * 64 + (uint64_t)variant;
+    draw_problem(of, N, 1, 0, start);
+    draw_bounds(of, start, lower, upper);
+    memcpy(params, start, sizeof params);
+    CHECK(cbp_fit_defaults(&options) == CBP_OK);
+    options.method = variant % CBP_METHOD_END;
+    options.batch_size = variant % 2 ? BATCH : 0;
+    options.learning_rate = 0.0625;
+    options.max_iterations = 30;
+    options.tolerance = 1e-2;
+    options.seed = (unsigned long long)variant;
+    options.history = history;
+    options.history_len = LONG_HISTORY;
+    cbp_real *work = spoilt(cbp_fit_descent_work_len(of->layers, options.batch_size));
+    const int bounded = variant > 2;
+    CHECK(cbp_fit_descent(of->activations, of->frozen, bounded ? lower : NULL, bounded ? upper : NULL, x, y,
+                          variant % 3 ? weight : NULL, of->layers, N, &options, work, order, params, &info) == CBP_OK);
+    free(work);
+    add_numbers(&bits, params, 2 * of->layers);
+    add_numbers(&bits, &info.gradient_norm, 1);
+    add_numbers(&bits, history, LONG_HISTORY);
+    add_bits(&bits, info.evaluations);
+    add_bits(&bits, (uint64_t)info.outcome);
+    keep("descent", bits, info.iterations, info.loss);
+}
+
+/* Many fits, from the starts that are chosen for them; of two chains some points are missing. */
+static void keep_many(const kind *of, int variant)
+{
+    enum { M = MOST_CHAINS, CANDIDATES = 6, ROW = 3 };
+    const size_t lengths[] = {7, 12, 16, 33}, layers = of->layers, all = 2 * layers;
+    int loss = variant % CBP_LOSS_END, status[M];
+    loss = takes(of, loss) ? loss : CBP_SQUARED;
+    cbp_real start[ALL], candidates[CANDIDATES * ALL], lower[ALL], upper[ALL], params[M * ALL], mean[M], total[M];
+    cbp_real variance[M], left_over[M], errors[M * ALL], covariance[M * ALL * (ALL + 1) / 2];
+    unsigned char determined[M * ALL];
+    size_t iterations[M], all_iterations = 0, free_count = 0;
+    double all_losses = 0;
+    uint64_t bits = NO_BITS;
+    check_state = 3000 + (uint64_t)(of - kinds) * 64 + (uint64_t)variant;
+    const size_t n = lengths[random_below(4)];
+    draw_problem(of, n, M, loss == CBP_LOG_LOSS, start);
+    draw_bounds(of, start, lower, upper);
+    for (size_t k = 0; k < all; k++) {
+        free_count += !of->frozen[k];
+    }
+    for (size_t k = 0; k < CANDIDATES * all; k++) {
+        const double drawn = start[k % all] * random_between(0.5, 1.5);
+        candidates[k] = k < all || of->frozen[k % all] ? start[k % all] : drawn;
+    }
+    if (variant % 3 == 0) {
+        y[3 * n + 2] = y[17 * n] = NAN;
+    }
+    const cbp_real *weights = variant % 2 ? weight : NULL, *low = variant % 4 == 3 ? lower : NULL;
+    const cbp_real *high = variant % 4 > 1 ? upper : NULL;
+    cbp_real *work = spoilt(cbp_choose_starts_work_len(layers, n, CANDIDATES));
+    CHECK(cbp_choose_starts(of->activations, of->frozen, low, high, x, y, weights, layers, n, M, 0, 0, candidates, CANDIDATES,
+                            ROW, work, params) == CBP_OK);
+    free(work);
+    add_numbers(&bits, params, M * all);
+    cbp_fit_options options;
+    CHECK(cbp_fit_defaults(&options) == CBP_OK);
+    options.loss = loss;
+    options.scale = 0.25;
+    options.max_iterations = variant % 5 == 4 ? 6 : 2000;
+    const cbp_fits fits = {params, status, iterations, mean, total, variance, left_over, errors, covariance, determined};
+    work = spoilt(cbp_fit_many_work_len(layers, free_count, n));
+    CHECK(cbp_fit_many(of->activations, of->frozen, low, high, x, y, weights, layers, n, M, 0, 0, &options, work, &fits) ==
+          CBP_OK);
+    free(work);
+    for (size_t i = 0; i < M; i++) {
+        add_bits(&bits, (uint64_t)(status[i] + 100));
+        add_bits(&bits, iterations[i]);
+        all_iterations += iterations[i];
+        all_losses += mean[i];
+    }
+    add_numbers(&bits, params, M * all);
+    add_numbers(&bits, total, M);
+    add_numbers(&bits, variance, M);
+    add_numbers(&bits, left_over, M);
+    add_numbers(&bits, errors, M * all);
+    add_numbers(&bits, covariance, M * free_count * (free_count + 1) / 2);
+    add_bytes(&bits, determined, M * all);
+    keep("many", bits, all_iterations, all_losses == all_losses ? all_losses : -1);
+}
+
+static void keep_all(void)
+{
+    row = 0;
+    keep_activations();
+    keep_passes();
+    for (size_t k = 0; k < KINDS; k++) {
+        for (int variant = 0; variant < 10; variant++) {
+            keep_fit(&kinds[k], variant);
+        }
+        for (int variant = 0; variant < 6; variant++) {
+            keep_descent(&kinds[k], variant);
+            keep_many(&kinds[k], variant);
+        }
+    }
+    CHECK(prints || row == sizeof expected / sizeof *expected);
+}
+
+/* (1 + h) (1 - h) - 1 is -h^2 in one rounding, and 0 in two. */
+static int is_fused(void)
+{
+    const unsigned char one[] = {CBP_IDENTITY};
+    const cbp_real params[] = {1 + 0x1p-30, -1}, at = 1 - 0x1p-30;
+    cbp_real out;
+    return cbp_forward(params, one, &at, 1, 1, &out) == CBP_OK && out == -0x1p-60;
+}
+
+int main(int argc, char **argv)
+{
+    const char *const levels[] = {"generic", "avx2", "avx512"};
+    prints = argc > 1 && strcmp(argv[1], "print") == 0;
+    if (prints) {
+        CHECK(is_fused());
+        keep_all();
+        return check_failed > 0;
+    }
+    for (size_t k = 0; k < 3; k++) {
+        if (cbp_kernel_choose(levels[k]) == CBP_OK && is_fused()) {
+            keep_all();
+        }
+    }
+    return check_done("test_golden");
+}
+
+#else
+
+int main(void)
+{
+    return check_done("test_golden"); /* golden bits are of the double precision */
+}
+
+#endif

@@ -1,0 +1,219 @@
+"""Coverage: every line and every branch of the C core is reached by the C tests, or listed here.
+
+    python tests/trust/coverage.py
+
+Needs gcc, gcov and a processor with AVX-512. The core is built in both precisions, and its tests
+run at each kernel level. The kernels' files are counted for each level, the others once; what a
+macro makes counts where the macro is used.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+CORE = ROOT / "csrc"
+TESTS = sorted((ROOT / "tests/c").glob("test_*.c"))
+# Inline functions are functions here, or each of their uses would be counted by itself.
+FLAGS = [
+    *("-std=c99", "-O0", "--coverage", "-ffp-contract=off", "-w"),
+    *("-Dalways_inline=noinline", "-fkeep-inline-functions"),
+]
+BUILDS = {"double": ([], ["generic", "avx2", "avx512"]), "single": (["-DCBP_SINGLE"], ["generic"])}
+OF_A_LEVEL = {"elementary.h", "activation.h", "kernels.h", "kernels_fit.h", "kernels_many.h"}
+CHOOSE_FOR_THEMSELVES = {"test_dispatch", "test_kernels"}
+# The best kernels are those of the level, for the others.
+CHOOSE = """
+#include "cbackprop.h"
+#include <stdlib.h>
+int __real_cbp_kernel_choose(const char *name);
+int __wrap_cbp_kernel_choose(const char *name)
+{
+    return __real_cbp_kernel_choose(name ? name : getenv("LEVEL"));
+}
+__attribute__((constructor)) static void choose(void)
+{
+    if (getenv("LEVEL") && __wrap_cbp_kernel_choose(NULL) != CBP_OK) {
+        abort();
+    }
+}
+"""
+
+NOT_ONE_TO_ONE = ("relu", "silu", "gelu", "square", "gaussian", "sin")
+CHECKED = "codes are checked at the entry"
+REFUSED = "what is not one-to-one is refused at the entry"
+OF_CODES = {"switch (activation) {": 1, "default:": 0, "break;": 0, "return CBP_NAN;": 0}
+OF_LOSSES = {"switch (criterion.loss) {": 1, "default:": 0, "break;": 0}
+OF_NUMBERS = {"switch (number) {": 1, "default:": 0, "break;": 0}
+# Why, in which file and functions: the lines that are not reached (0), or how many of their
+# branches are not. ALL: the whole function, where it is not entered.
+ALL = "*"
+EXCEPTIONS: list[tuple[str, str, str, dict[str, int]]] = [
+    (CHECKED, "kernels.h", "value_of activate layer_value lanes_jet", OF_CODES),
+    (CHECKED, "kernels.h", "value_and_slope_of", OF_CODES | {"*slope = CBP_NAN;": 0}),
+    (
+        CHECKED,
+        "kernels.h",
+        "jet_of",
+        OF_CODES | {"return (cbp_jet){CBP_NAN, CBP_NAN, CBP_NAN};": 0},
+    ),
+    (CHECKED, "kernels.h", "tile_loss", OF_LOSSES),
+    (CHECKED, "kernels_fit.h", "tile_bend", OF_LOSSES),
+    (
+        f"{CHECKED}; {REFUSED}",
+        "kernels.h",
+        "inverse_of layer_inverse",
+        OF_CODES | {"switch (activation) {": 7, "CBP_ACTIVATIONS(CASE)": 12},
+    ),
+    (REFUSED, "activation.h", " ".join(f"cbp_{n}_inverse" for n in NOT_ONE_TO_ONE), {ALL: 0}),
+    ("never called for more than 6 columns", "kernels_many.h", "add_products", OF_NUMBERS),
+    (
+        "the same; and there are no wide vectors below AVX-512",
+        "kernels_many.h",
+        "add_all_products",
+        OF_NUMBERS | {ALL: 0},
+    ),
+    (
+        "the last that is not held goes where its slope says, so that fewer than all are held so",
+        "kernels_many.h",
+        "plan_trial",
+        {"for (size_t again = 0; again < free && hold_leaving(g); again++) {": 1},
+    ),
+    (
+        "processors from before 2013, and systems that do not save vectors",
+        "dispatch.c",
+        "best",
+        {
+            "const unsigned leaf_7 = cpuid(0).a < 7 ? 0 : cpuid(7).b;": 1,
+            "const unsigned states = has(leaf_1, osxsave) ? saved_states() : 0;": 1,
+        },
+    ),
+]
+
+
+@dataclass
+class Line:
+    """One line of one function: how often it was reached, and each branch from it."""
+
+    count: int = 0
+    branches: list[int] = field(default_factory=list)
+
+    def add(self, count: int, branches: list[int]) -> None:
+        """Take what another object file, or the same at another level, says of it."""
+        self.count += count
+        self.branches = self.branches or [0] * len(branches)
+        assert len(self.branches) == len(branches)
+        self.branches = [a + b for a, b in zip(self.branches, branches, strict=True)]
+
+
+Lines = dict[tuple[str, str, int, str], Line]  # by what it is counted for, file, number, function
+
+
+def run(*command: str | Path, cwd: Path, **environment: str) -> str:
+    """Return what a command prints."""
+    done = subprocess.run(
+        command,
+        check=False,
+        cwd=cwd,
+        env=os.environ | environment,
+        capture_output=True,
+        encoding="utf-8",
+    )
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(map(str, command))}\n{done.stdout[-4000:]}{done.stderr[-4000:]}")
+    return done.stdout
+
+
+def measure(build: str, folder: Path, lines: Lines) -> None:
+    """Build the core in one way, run the tests, and collect what gcov counts."""
+    precision, levels = BUILDS[build]
+    flags = [*FLAGS, *precision, "-I", str(CORE)]
+    sources = sorted(CORE.glob("*.c"))
+    for source in sources:
+        run("gcc", *flags, "-c", source, "-o", f"{source.stem}.o", cwd=folder)
+    (folder / "choose.c").write_text(CHOOSE, encoding="utf-8")
+    plain = [flag for flag in flags if flag != "--coverage"]
+    run("gcc", *plain, "-c", "choose.c", cwd=folder)
+    objects = [f"{source.stem}.o" for source in sources]
+    for test in TESTS:
+        if test.stem in {"test_header", "test_threads"}:
+            continue
+        run("gcc", *plain, "-c", test, "-o", f"{test.stem}.test", cwd=folder)
+        linked = [f"{test.stem}.test", "choose.o", *objects, "--coverage", "-lm"]
+        run("gcc", *linked, "-Wl,--wrap=cbp_kernel_choose", "-o", test.stem, cwd=folder)
+        for level in [""] if test.stem in CHOOSE_FOR_THEMSELVES else levels:
+            limit = {"LEVEL": level} if level else {}
+            run(folder / test.stem, "1", cwd=folder, **limit)  # the seed, of those that take one
+            print(f"{build} {level:8} {test.stem}", flush=True)
+    for source in sources:
+        text = run("gcov", "--json-format", "--stdout", "-b", f"{source.stem}.gcda", cwd=folder)
+        for line_of_json in text.splitlines():
+            for of_file in json.loads(line_of_json)["files"]:
+                name = Path(of_file["file"]).name
+                if not (CORE / name).exists():
+                    continue  # the compiler's own
+                level = source.stem.removeprefix("kernels_") if build == "double" else build
+                counted = level if name in OF_A_LEVEL else "core"
+                for found in of_file["lines"]:
+                    key = (counted, name, found["line_number"], found.get("function_name", ""))
+                    branches = [branch["count"] for branch in found["branches"]]
+                    lines[key].add(found["count"], branches)
+
+
+def report(lines: Lines) -> bool:
+    """Print what is not reached and the totals; tell whether all of it is excepted."""
+    text = {path.name: path.read_text(encoding="utf-8").splitlines() for path in CORE.glob("*.?")}
+    excepted = {
+        (file, function, code): most
+        for _, file, functions, codes in EXCEPTIONS
+        for function in functions.split()
+        for code, most in codes.items()
+    }
+    totals: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0] * 5)
+    entered = {(key[0], key[1], key[3]) for key, line in lines.items() if line.count}
+    used, failed = set(), False
+    for (counted, file, number, function), line in sorted(lines.items()):
+        code = text[file][number - 1].strip()
+        reached = sum(branch > 0 for branch in line.branches)
+        missed = len(line.branches) - reached if line.count else 0
+        total = totals[file, counted]
+        for k, more in enumerate((line.count > 0, 1, reached, len(line.branches))):
+            total[k] += more
+        if line.count and not missed:
+            continue
+        key = code if (counted, file, function) in entered else ALL
+        most = excepted.get((file, function, key), -1)
+        if missed <= most:
+            used.add((file, function))
+            total[4] += 1
+            continue
+        failed = True
+        print(f"{file}:{number} [{counted}] {function}: {line.count} {line.branches}\n    {code}")
+    print(f"{'file':16}{'counted for':>12}{'lines':>14}{'branches':>14}{'excepted':>10}")
+    for (file, counted), (some, of, branches, of_branches, known) in sorted(totals.items()):
+        cells = f"{some} of {of}", f"{branches} of {of_branches}"
+        print(f"{file:16}{counted:>12}{cells[0]:>14}{cells[1]:>14}{known:>10}")
+    for file, function in sorted({key[:2] for key in excepted} - used):
+        failed = True
+        print(f"{file}: all of {function} is reached, which is listed as an exception")
+    return not failed
+
+
+def main() -> int:
+    """Measure and report."""
+    lines: Lines = defaultdict(Line)
+    for build in BUILDS:
+        with tempfile.TemporaryDirectory() as folder:
+            measure(build, Path(folder), lines)
+    return 0 if report(lines) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

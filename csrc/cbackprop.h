@@ -399,8 +399,8 @@ CBP_API size_t cbp_fit_many_work_len(size_t layers, size_t free, size_t n);
 
 /* cbp_fit_lm and cbp_fit_covariance for m chains with the same activations, frozen parameters and bounds. Chain i has
  * y[i n ... i n + n), a NaN being a missing point, x from x + i x_step and weights from weight + i weight_step; a step
- * of 0 shares them. Chains are fitted side by side, one in each lane of the vectors, by normal equations; those that do not
- * converge there, or leave a doubt whether a parameter is determined, are fitted anew by cbp_fit_lm. So a chain's result
+ * of 0 shares them. Chains are fitted side by side, one in each lane of the vectors, by Newton's steps from normal equations
+ * and second derivatives; those that do not converge there, or leave a doubt whether a parameter is determined, are fitted anew by cbp_fit_lm. So a chain's result
  * is the same in any company. A chain that cannot be fitted, for which cbp_fit_lm would fail, has that as its status,
  * its start for parameters and NaN for the rest.
  * The progress function, called after each iteration of the lanes, is told how many chains have been taken up; if it stops

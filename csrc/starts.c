@@ -38,9 +38,10 @@ static void describe(const cbp_candidates *c, const unsigned char *activations, 
 
 static void take_inputs(const cbp_chain *leading, const cbp_real *x, size_t n, cbp_real *inputs)
 {
-    memcpy(inputs, x, n * sizeof *inputs);
     if (leading->layers > 0) {
         cbp_kernels_now()->forward(leading, x, n, inputs);
+    } else if (n > 0) {
+        memcpy(inputs, x, n * sizeof *inputs);
     }
 }
 

@@ -96,6 +96,7 @@ int cbp_choose_starts(const unsigned char *activations, const unsigned char *fro
     }
     const cbp_real level = own.is_linear && !own.solves_b ? candidates[last + 1] : 0;
     const int may_share = x_step == 0 && !weight;
+    y = n > 0 ? y : inputs; /* no null pointer to count from */
     own.is_shared = 0;
     for (size_t first = 0; first < chains; first += CBP_LANES) {
         const size_t lanes = chains - first < CBP_LANES ? chains - first : CBP_LANES;
@@ -112,7 +113,7 @@ int cbp_choose_starts(const unsigned char *activations, const unsigned char *fro
         for (size_t k = 0; !(is_shared && own.is_shared) && k < CBP_LANES; k++) {
             const size_t number = first + (k < lanes ? k : 0);
             const cbp_real *own_y = y + number * n, *own_weight = weight ? weight + number * weight_step : NULL;
-            if (x_step > 0) {
+            if (x_step > 0 && n > 0) {
                 take_inputs(&leading, x + number * x_step, n, inputs);
             }
             const cbp_real stand_in = cbp_stand_in(inputs, own_y, n);

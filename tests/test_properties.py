@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import itertools
 import math
 import os
 import pickle
@@ -112,7 +113,7 @@ def is_within(found: float, exact: mp.mpf, units: float) -> bool:
 
 @given(chains(), TAME, TAME, st.sampled_from(LOSSES[:1] + LOSSES[2:]))
 def test_each_layer_to_its_promise(net: cbp.Chain, x: float, y: float, loss: Any) -> None:
-    """From what a layer was given to what it gives: nothing is carried on, so nothing is excused."""
+    """From what a layer was given to what it gives: no error is carried on, so none is excused."""
     seen = net.trace(x, y, loss=loss)
     before = x
     with mp.workdps(50):
@@ -266,7 +267,7 @@ def test_sums_over_chunks(net: cbp.Chain, x: Floats, data: st.DataObject) -> Non
     edges = [0, *cuts, len(x)]
     shards = [
         _core.gradient_sums(net, x[a:b], y[a:b], None, "squared", 1.0)
-        for a, b in zip(edges, edges[1:], strict=False)
+        for a, b in itertools.pairwise(edges)
         if a < b
     ]
     merged = _core.mean_of_sums(_core.merge_sums(shards))

@@ -18,6 +18,10 @@ export MUTATE_SECONDS
 
 echo "-- properties, of other examples than the tests draw"
 PROPERTY_EXAMPLES=$examples "$PYTHON" -m pytest -q -p no:cacheprovider tests/test_properties.py
+if [ "$(uname)" = Linux ]; then
+    echo "-- hardening"
+    sh tests/trust/hardened.sh "$("$PYTHON" -c 'from cbackprop import _core; print(_core.__file__)')"
+fi
 echo "-- faults"
 "$PYTHON" tests/trust/faults.py "$form"
 echo "-- random text"

@@ -209,7 +209,11 @@ while True:
     told.write("x")
     told.flush()
 """
-ENDS = {"model.json": b"]\n}\n", "picture.png": b"IEND\xaeB`\x82", "model.h": b"#endif /* MODEL_H */\n"}
+ENDS = {
+    "model.json": b"]\n}\n",
+    "picture.png": b"IEND\xaeB`\x82",
+    "model.h": b"#endif /* MODEL_H */\n",
+}
 
 
 def write_table(folder: str) -> str:

@@ -692,3 +692,81 @@ def test_curves_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     for name, curve in curves.CURVES.items():
         assert listed[name]["formula"] == curve.formula
         assert listed[name]["parameters"] == list(curve.parameters)
+
+
+# ---- plot ----------------------------------------------------------------------------------------
+
+
+def model_of(folder: Path) -> str:
+    path = folder / "model.json"
+    cbp.Chain([2.0], [0.25], "identity").save(path)
+    return str(path)
+
+
+@pytest.mark.parametrize("how", [["data.csv"], ["--range", "-1,3"], ["data.csv", "--range=0,9"]])
+def test_a_chain_is_drawn_over_points_or_a_range(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    how: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("matplotlib")
+    monkeypatch.chdir(tmp_path)
+    table(tmp_path, LINE)
+    assert printed_by(capsys, "plot", model_of(tmp_path), *how, "--out", "picture.svg") == ""
+    picture = (tmp_path / "picture.svg").read_text(encoding="utf-8")
+    assert picture.startswith("<?xml")
+    assert names_in(tmp_path) == ["data.csv", "model.json", "picture.svg"]
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ([], "expected DATA or --range"),
+        (["--range", "1"], "--range: '1'; expected FROM,TO"),
+        (["--range", "2,2"], "--range: from 2.0 to 2.0; expected two different ends"),
+        (["--range", "nan,2"], "--range: from nan to 2.0; expected two different ends"),
+        (["--range", "1,2", "--out", "picture.xyz"], "--out: Format 'xyz' is not supported"),
+    ],
+)
+def test_a_range_that_is_none_draws_nothing(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    how: list[str],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("matplotlib")
+    monkeypatch.chdir(tmp_path)
+    model = model_of(tmp_path)
+    assert error_of(capsys, "plot", model, "--out", "picture.png", *how).startswith(said)
+    assert names_in(tmp_path) == ["model.json"]
+
+
+# ---- groups that cannot be fitted side by side ---------------------------------------------------
+
+
+def test_groups_one_by_one_as_each_alone(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Errors from the Hessian are known of single fits alone; a terminal is told how far it is."""
+    path = table(tmp_path, GROUPS.replace("small,1,1\n", ""))
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    options = ["--group", "run", "--covariance", "hessian"]
+    assert main(["fit", path, *LINEAR, *options]) == 0
+    out, err = capsys.readouterr()
+    assert err == "\r2 of 2 groups\n"
+    x = np.arange(1.0, 7.0)
+    expected = curves.linear.fit(x, 2 * x + 1 + 0.1 * (x % 2), covariance="hessian")
+    assert [float(text) for text in rows_of(out)[1][3:5]] == list(expected.stderr.values())
+
+
+def test_a_group_that_spoils_the_company_is_the_only_one_that_fails(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    rows = ["run,x,y", *(f"a,{x},{x % 2}" for x in range(6)), *(f"b,{x},{x}" for x in range(6))]
+    path = table(tmp_path, "\n".join(rows) + "\n")
+    out = printed_by(capsys, "fit", path, "--curve", "platt", "--group", "run", code=1)
+    _, first, second = rows_of(out)
+    assert first[-1] == "converged"
+    assert second[-1].startswith("failed: y")

@@ -144,3 +144,25 @@ def test_bad_arguments() -> None:
         curves.logistic4.fit_many(DOSES, y[0])
     with pytest.raises(cbp.ParameterError, match="threads"):
         curves.logistic4.fit_many(DOSES, y, threads=0)
+
+
+def test_bounds_at_both_ends_are_kept_by_fits_one_by_one() -> None:
+    y = noisy("logistic4", 15, 6)
+    bounds: dict[str, tuple[float | None, float | None]] = {
+        "bottom": (0.7, None),
+        "top": (None, 3.5),
+    }
+    fits = curves.logistic4.fit_many(DOSES, y, bounds=bounds)
+    for i in range(len(y)):
+        alone = curves.logistic4.fit(DOSES, y[i], bounds=bounds)
+        assert fits.status[i] == alone.status
+        assert fits.converged[i] == alone.converged
+        assert fits.rss[i] == alone.rss
+        assert {name: values[i] for name, values in fits.params.items()} == alone.params
+        assert {name: values[i] for name, values in fits.stderr.items()} == alone.stderr
+
+
+def test_inverse_of_many() -> None:
+    y = noisy("logistic4", 16, 4)
+    fits = curves.logistic4.fit_many(DOSES, y)
+    np.testing.assert_array_equal(fits.inverse([1.0, 2.0]), fits.chains.inverse([1.0, 2.0]))

@@ -428,6 +428,8 @@ def test_summary_shows_every_parameter() -> None:
 
 # ---- what is refused -----------------------------------------------------------------------------
 
+FALLEN = curves.logistic4.fit(DOSE, 1 + 3 / (1 + DOSE**2) + 0.01 * np.cos(7 * DOSE))
+
 
 @pytest.mark.parametrize(
     ("call", "error", "words"),
@@ -460,6 +462,19 @@ def test_summary_shows_every_parameter() -> None:
             "ParameterError",
             "no effective",
         ),
+        (
+            lambda: curves.logistic4.fit(DOSE, DOSE, fixed={"top": 1}, bounds={"top": (0, 1)}),
+            "ParameterError",
+            "bounds: 'top' is fixed already",
+        ),
+        (
+            lambda: curves.linear.fit(DOSE, DOSE, nan_policy="drop"),  # type: ignore[arg-type]
+            "ParameterError",
+            "nan_policy: 'drop'",
+        ),
+        (lambda: curves.linear.fit(DOSE, DOSE).inverse(1.0, replicates=0), "ParameterError", "0"),
+        (lambda: FALLEN.effective_dose(100), "ParameterError", "percent: 100"),
+        (lambda: FALLEN.predict(1.0, "confidence", level=1.0), "ParameterError", "level: 1.0"),
     ],
 )
 def test_bad_input(call: Any, error: str, words: str) -> None:
@@ -472,3 +487,23 @@ def test_points_that_are_not_finite_can_be_left_out() -> None:
     x = np.array([0.0, 1.0, math.nan, 3.0])
     fitted = curves.linear.fit(x, 2 * x + 1, nan_policy="omit")
     assert fitted.params == pytest.approx({"slope": 2.0, "intercept": 1.0}, rel=1e-14)
+
+
+def test_curves_print_as_they_are_imported() -> None:
+    assert repr(curves.logistic4) == "curves.logistic4"
+
+
+def test_a_large_table_is_ranked_on_some_of_its_points() -> None:
+    rng = np.random.default_rng(50)
+    x = rng.uniform(0, 10, 5000)
+    y = 4 - 3 * np.exp(-0.7 * x) + rng.normal(0, 0.05, 5000)
+    order = np.argsort(x)
+    fitted, sorted_one = curves.asymptotic.fit(x, y), curves.asymptotic.fit(x[order], y[order])
+    assert fitted.converged
+    assert list(fitted.params.values()) == pytest.approx([4, 1, 0.7], rel=0.01)
+    assert fitted.params == pytest.approx(sorted_one.params, rel=1e-8)
+
+
+def test_targets_too_large_for_their_squares_are_refused() -> None:
+    with pytest.raises(cbp.ParameterError, match="finite"):
+        curves.exponential.fit([0.0, 1.0, 2.0, 3.0], [1e200, 2e200, 4e200, 9e200])

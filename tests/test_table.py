@@ -269,3 +269,8 @@ def test_a_file_that_cannot_be_read_is_an_os_error(tmp_path: Path) -> None:
         read_table(str(tmp_path / "none.csv"))
     with pytest.raises(IsADirectoryError):
         read_table(str(tmp_path))
+
+
+def test_a_number_of_python_alone_is_none(tmp_path: Path) -> None:
+    with pytest.raises(TableError, match=r"line 3, column 'x': '1_000' is not a number"):
+        table_of(tmp_path, "x,y\n1,2\n1_000,3\n").numbers("x")

@@ -7,8 +7,8 @@ form=${1:-short}
 PYTHON=${PYTHON:-.venv/bin/python}
 export PYTHON
 case $form in
-short) fuzz=short; text=8; mutants=6; soak=0.1; MUTATE_SECONDS=${MUTATE_SECONDS:-40} ;;
-long) fuzz=3600; text=600; mutants=300; soak=30; MUTATE_SECONDS=${MUTATE_SECONDS:-inf} ;;
+short) fuzz=short; text=8; mutants=6; soak=0.1; examples=200; MUTATE_SECONDS=${MUTATE_SECONDS:-40} ;;
+long) fuzz=3600; text=600; mutants=300; soak=30; examples=10000; MUTATE_SECONDS=${MUTATE_SECONDS:-inf} ;;
 *)
     echo "trust.sh: expected short or long" >&2
     exit 2
@@ -16,6 +16,12 @@ long) fuzz=3600; text=600; mutants=300; soak=30; MUTATE_SECONDS=${MUTATE_SECONDS
 esac
 export MUTATE_SECONDS
 
+echo "-- properties, of other examples than the tests draw"
+PROPERTY_EXAMPLES=$examples "$PYTHON" -m pytest -q -p no:cacheprovider tests/test_properties.py
+if [ "$(uname)" = Linux ]; then
+    echo "-- hardening"
+    sh tests/trust/hardened.sh "$("$PYTHON" -c 'from cbackprop import _core; print(_core.__file__)')"
+fi
 echo "-- faults"
 "$PYTHON" tests/trust/faults.py "$form"
 echo "-- random text"

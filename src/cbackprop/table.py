@@ -81,7 +81,7 @@ class Table:
             If there is no such column, or a field is not a number: its line is named.
         """
         texts = self.texts(name)
-        if not self._comma:
+        if not self._comma and "_" not in "".join(texts):  # which NumPy takes, and `_number` not
             try:
                 return np.array(texts, dtype=np.float64)
             except ValueError:

@@ -32,6 +32,9 @@ for library in libcbackprop libcbackprop_single; do
     diff tests/c/symbols.txt "$build/symbols"
 done
 echo "ok      exported names"
+if [ "$(uname)" = Linux ]; then
+    sh tests/trust/hardened.sh "$prefix"/lib*/libcbackprop.so
+fi
 
 mkdir "$build/user"
 cat >"$build/user/CMakeLists.txt" <<'END'

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import _testcapi
 import contextlib
+import io
 import os
 import random
 import resource
@@ -26,6 +27,7 @@ from pathlib import Path
 import numpy as np
 
 import cbackprop as cbp
+from cbackprop.cli import main as command
 from cbackprop.model_file import from_dict, to_dict
 
 LONG = sys.argv[1:] == ["long"]
@@ -194,6 +196,101 @@ def killed() -> str:
     return f"{times} kills"
 
 
+OUTPUT = """
+import sys
+from cbackprop.cli import main
+table, folder = sys.argv[1:]
+told, sys.stdout = sys.stdout, open("/dev/null", "w")
+while True:
+    for curve in ("linear", "michaelis_menten"):
+        model = f"{folder}/model.json"
+        main(["fit", table, "--curve", curve, "--out", model, "--plot", f"{folder}/picture.png"])
+        main(["export", model, "--c", f"{folder}/model.h"])
+    told.write("x")
+    told.flush()
+"""
+ENDS = {
+    "model.json": b"]\n}\n",
+    "picture.png": b"IEND\xaeB`\x82",
+    "model.h": b"#endif /* MODEL_H */\n",
+}
+
+
+def write_table(folder: str) -> str:
+    path = Path(folder, "table.csv")
+    path.write_text("x,y\n1,1.1\n2,1.4\n4,1.7\n8,1.8\n16,1.9\n", encoding="utf-8")
+    return str(path)
+
+
+def files_of(folder: str) -> dict[str, bytes]:
+    """Read all that is there, but for what a killed process could not take away."""
+    paths = [path for path in Path(folder).iterdir() if path.suffix != ".tmp"]
+    return {path.name: path.read_bytes() for path in paths}
+
+
+def command_full_disk() -> str:
+    """No room for what the command writes: one line of error, the old files whole, none left."""
+    cases, sizes = 0, range(0, 1400, 100 if LONG else 700)
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as other:
+        table, model = write_table(other), f"{folder}/model.json"
+        verbs = [
+            ["fit", table, "--curve", "linear", "--out", model],
+            ["fit", table, "--curve", "linear", "--plot", f"{folder}/picture.png"],
+            ["export", f"{other}/model.json", "--c", f"{folder}/model.h"],
+        ]
+        with contextlib.redirect_stdout(io.StringIO()):
+            assert command(["fit", table, "--curve", "linear", "--out", f"{other}/model.json"]) == 0
+            assert [command(verb) for verb in verbs] == [0, 0, 0]
+        before = files_of(folder)
+        ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        for verb in verbs:
+            for size in sizes:
+                if size >= len(before[Path(verb[-1]).name]):
+                    continue
+                err = io.StringIO()
+                resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+                try:
+                    with contextlib.redirect_stderr(err), contextlib.redirect_stdout(io.StringIO()):
+                        code = command(verb)
+                finally:
+                    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+                assert (code, err.getvalue().count("\n")) == (2, 1), (verb, err.getvalue())
+                assert files_of(folder) == before, verb
+                assert sorted(os.listdir(folder)) == sorted(before), verb
+                cases += 1
+        signal.signal(signal.SIGXFSZ, ignored)
+        # rows of groups go to the standard output
+        with open("/dev/full", "wb") as full:
+            words = [sys.executable, "-m", "cbackprop", "fit", table, "--curve", "linear"]
+            words += ["--x", "x", "--y", "y", "--group", "x"]
+            run = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, check=False)
+        assert run.returncode == 2, run
+        assert run.stderr.count(b"\n") == 1, run.stderr
+    return f"{cases} sizes of three files"
+
+
+def command_killed() -> str:
+    """The command is killed while it writes: what is there is whole, of one fit or the other."""
+    times = 100 if LONG else 4
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as other:
+        table = write_table(other)
+        for _ in range(times):
+            process = subprocess.Popen(
+                [sys.executable, "-c", OUTPUT, table, folder], stdout=subprocess.PIPE
+            )
+            assert process.stdout is not None
+            process.stdout.read(1)
+            time.sleep(RANDOM.random() * 0.5)
+            process.kill()
+            process.wait()
+            process.stdout.close()
+            for name, content in files_of(folder).items():
+                assert content.endswith(ENDS[name]), (name, content[-20:])
+                assert name != "model.json" or cbp.load(Path(folder, name)).layers in (1, 3)
+    return f"{times} kills"
+
+
 # ---- Ctrl-C, threads, forks, the end -------------------------------------------------------------
 
 
@@ -359,6 +456,8 @@ def main() -> None:
         no_memory,
         full_disk,
         killed,
+        command_full_disk,
+        command_killed,
         interrupted,
         read_together,
         forked,
@@ -366,7 +465,7 @@ def main() -> None:
         strange_arrays,
     ):
         start = time.perf_counter()
-        print(f"{fault.__name__:15}", end=" ", flush=True)
+        print(f"{fault.__name__:17}", end=" ", flush=True)
         said = fault()
         print(f"{said} ({time.perf_counter() - start:.1f} s)")
 

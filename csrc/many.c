@@ -480,6 +480,9 @@ int cbp_fit_many(const unsigned char *activations, const unsigned char *frozen, 
     if (status != CBP_OK) {
         return status;
     }
+    if (n == 0) { /* not read, but reckoned with */
+        s.x = s.y = work;
+    }
     s.free = cbp_count_free(frozen, layers);
     while (s.skipped + 1 < layers && !cbp_is_free(frozen, 2 * s.skipped) && !cbp_is_free(frozen, 2 * s.skipped + 1)) {
         s.skipped++;

@@ -41,6 +41,9 @@ int cbp_choose_starts(const unsigned char *activations, const unsigned char *fro
     if (status != CBP_OK) {
         return status;
     }
+    if (n == 0) { /* not read, but reckoned with */
+        x = y = candidates;
+    }
     const cbp_fit kind = {.frozen = frozen, .lower = lower, .upper = upper, .layers = layers};
     work = cbp_aligned(work);
     cbp_lanes g = {.activations = activations, .layers = layers, .n = n};

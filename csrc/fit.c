@@ -25,6 +25,15 @@ size_t cbp_count_free(const unsigned char *frozen, size_t layers)
     return free;
 }
 
+size_t cbp_count_leading(const unsigned char *frozen, size_t layers)
+{
+    size_t leading = 0;
+    while (leading + 1 < layers && !cbp_is_free(frozen, 2 * leading) && !cbp_is_free(frozen, 2 * leading + 1)) {
+        leading++;
+    }
+    return leading;
+}
+
 cbp_fit_totals cbp_fit_totals_of(const cbp_fit *fit)
 {
     cbp_fit_totals totals = {0, 0};

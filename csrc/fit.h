@@ -25,6 +25,9 @@ CBP_INLINE int cbp_is_free(const unsigned char *frozen, size_t k)
 /* How many of 2 * layers parameters are free. */
 size_t cbp_count_free(const unsigned char *frozen, size_t layers);
 
+/* How many leading layers are frozen; not all of them. */
+size_t cbp_count_leading(const unsigned char *frozen, size_t layers);
+
 #define CBP_EPSILON ((cbp_real)(sizeof(cbp_real) == sizeof(float) ? FLT_EPSILON : DBL_EPSILON))
 
 CBP_INLINE cbp_real cbp_root(cbp_real number)

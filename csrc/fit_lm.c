@@ -423,11 +423,7 @@ static enum cbp_outcome search_from(search *s, cbp_real loss)
  * to what they give, and the number of parameters that it lacks is returned. */
 static size_t skip_frozen_layers(cbp_fit *fit, const cbp_real *params, cbp_real *outputs)
 {
-    size_t skipped = 0;
-    while (fit->n <= CBP_FIT_TILE && skipped + 1 < fit->layers && !cbp_is_free(fit->frozen, 2 * skipped) &&
-           !cbp_is_free(fit->frozen, 2 * skipped + 1)) {
-        skipped++;
-    }
+    const size_t skipped = fit->n <= CBP_FIT_TILE ? cbp_count_leading(fit->frozen, fit->layers) : 0;
     if (skipped > 0) {
         const cbp_chain leading = {params, fit->activations, skipped};
         cbp_kernels_now()->forward(&leading, fit->x, fit->n, outputs);

@@ -480,10 +480,11 @@ int cbp_fit_many(const unsigned char *activations, const unsigned char *frozen, 
     if (status != CBP_OK) {
         return status;
     }
-    s.free = cbp_count_free(frozen, layers);
-    while (s.skipped + 1 < layers && !cbp_is_free(frozen, 2 * s.skipped) && !cbp_is_free(frozen, 2 * s.skipped + 1)) {
-        s.skipped++;
+    if (n == 0) { /* not read, but reckoned with */
+        s.x = s.y = work;
     }
+    s.free = cbp_count_free(frozen, layers);
+    s.skipped = cbp_count_leading(frozen, layers);
     work = cbp_aligned(work);
     size_t *places = (size_t *)(void *)cbp_taken(&work, places_len(s.free));
     cbp_lanes g = {.activations = activations + s.skipped, .frozen = frozen ? frozen + 2 * s.skipped : NULL,

@@ -40,7 +40,7 @@ static void take_inputs(const cbp_chain *leading, const cbp_real *x, size_t n, c
 {
     if (leading->layers > 0) {
         cbp_kernels_now()->forward(leading, x, n, inputs);
-    } else if (n > 0) {
+    } else {
         memcpy(inputs, x, n * sizeof *inputs);
     }
 }
@@ -61,10 +61,10 @@ int cbp_choose_starts(const unsigned char *activations, const unsigned char *fro
     if (status != CBP_OK) {
         return status;
     }
-    size_t skipped = 0; /* leading layers that are frozen */
-    while (skipped + 1 < layers && !cbp_is_free(frozen, 2 * skipped) && !cbp_is_free(frozen, 2 * skipped + 1)) {
-        skipped++;
+    if (n == 0) { /* not read, but reckoned with */
+        x = y = candidates;
     }
+    const size_t skipped = cbp_count_leading(frozen, layers);
     const cbp_chain leading = {candidates, activations, skipped};
     const cbp_fit kind = {.frozen = frozen, .lower = lower, .upper = upper, .layers = layers};
     const size_t last = 2 * layers - 2;
@@ -96,7 +96,6 @@ int cbp_choose_starts(const unsigned char *activations, const unsigned char *fro
     }
     const cbp_real level = own.is_linear && !own.solves_b ? candidates[last + 1] : 0;
     const int may_share = x_step == 0 && !weight;
-    y = n > 0 ? y : inputs; /* no null pointer to count from */
     own.is_shared = 0;
     for (size_t first = 0; first < chains; first += CBP_LANES) {
         const size_t lanes = chains - first < CBP_LANES ? chains - first : CBP_LANES;
@@ -113,7 +112,7 @@ int cbp_choose_starts(const unsigned char *activations, const unsigned char *fro
         for (size_t k = 0; !(is_shared && own.is_shared) && k < CBP_LANES; k++) {
             const size_t number = first + (k < lanes ? k : 0);
             const cbp_real *own_y = y + number * n, *own_weight = weight ? weight + number * weight_step : NULL;
-            if (x_step > 0 && n > 0) {
+            if (x_step > 0) {
                 take_inputs(&leading, x + number * x_step, n, inputs);
             }
             const cbp_real stand_in = cbp_stand_in(inputs, own_y, n);

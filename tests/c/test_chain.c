@@ -157,38 +157,42 @@ static void test_hessian(void)
     free(gradient_work);
 }
 
-/* The same of every activation in the middle and of every loss, by differences of fourth order, with weights. */
+/* The same of every activation in the midst of four layers and of every loss, by differences of fourth order, with weights. */
 static void test_hessians(void)
 {
     const cbp_real x[] = {R(0.4), R(0.9), R(1.3)}, y[] = {R(0.3), R(0.9), R(0.6)}, weight[] = {1, R(0.5), 2};
-    const cbp_real middle[] = {R(0.8), R(0.1), R(1.1), R(0.2), R(0.9), R(-0.3)};
+    const cbp_real middle[] = {R(0.8), R(0.1), R(1.1), R(0.2), R(0.9), R(-0.3), R(1.2), R(0.15)};
     const double step = pow(EPSILON, 0.2), units = 4096 * pow(EPSILON, 0.8);
-    cbp_real *work = numbers(cbp_hessian_work_len(3)), *gradient_work = numbers(cbp_work_len(3, 3));
+    cbp_real *work = numbers(cbp_hessian_work_len(4)), *gradient_work = numbers(cbp_work_len(4, 3));
     for (int activation = 0; activation < CBP_ACTIVATION_END; activation++) {
         for (int loss = 0; loss < CBP_LOSS_END; loss++) {
             const unsigned char last = loss == CBP_LOG_LOSS ? CBP_SIGMOID : CBP_TANH;
-            const unsigned char codes[] = {CBP_SOFTPLUS, (unsigned char)activation, last};
-            cbp_real hessian[36];
-            CHECK(cbp_hessian(middle, codes, x, y, weight, 3, 3, loss, 2, work, hessian) == CBP_OK);
+            const unsigned char codes[] = {CBP_SOFTPLUS, (unsigned char)activation, CBP_ARCTAN, last};
+            cbp_real hessian[64];
+            CHECK(cbp_hessian(middle, codes, x, y, weight, 4, 3, loss, 2, work, hessian) == CBP_OK);
+            cbp_real mean, mean_beside, unused[8];
+            CHECK(cbp_loss_mean(middle, codes, x, y, weight, 4, 3, loss, 2, &mean) == CBP_OK);
+            CHECK(cbp_gradient(middle, codes, x, y, weight, 4, 3, loss, 2, gradient_work, &mean_beside, unused) == CBP_OK);
+            CHECK(same(mean, mean_beside));
             double largest = 1;
-            for (int k = 0; k < 36; k++) {
+            for (int k = 0; k < 64; k++) {
                 largest = fmax(largest, fabs((double)hessian[k]));
             }
-            for (int row = 0; row < 6; row++) {
-                cbp_real gradient[4][6];
+            for (int row = 0; row < 8; row++) {
+                cbp_real gradient[4][8];
                 double at[4];
                 for (int i = 0; i < 4; i++) {
-                    cbp_real params[6];
+                    cbp_real params[8];
                     memcpy(params, middle, sizeof params);
                     params[row] += R(step * (i < 2 ? i - 2 : i - 1));
                     at[i] = (double)params[row];
-                    CHECK(cbp_gradient(params, codes, x, y, weight, 3, 3, loss, 2, gradient_work, NULL, gradient[i]) ==
+                    CHECK(cbp_gradient(params, codes, x, y, weight, 4, 3, loss, 2, gradient_work, NULL, gradient[i]) ==
                           CBP_OK);
                 }
-                for (int column = 0; column < 6; column++) {
+                for (int column = 0; column < 8; column++) {
                     const double outer = ((double)gradient[3][column] - (double)gradient[0][column]) / (at[3] - at[0]);
                     const double inner = ((double)gradient[2][column] - (double)gradient[1][column]) / (at[2] - at[1]);
-                    CHECK(fabs((4 * inner - outer) / 3 - (double)hessian[6 * row + column]) <= units * largest);
+                    CHECK(fabs((4 * inner - outer) / 3 - (double)hessian[8 * row + column]) <= units * largest);
                 }
             }
         }
@@ -404,6 +408,25 @@ static void test_work_len(void)
     }
 }
 
+/* One example of a shallow chain: no memory gives what any memory gives. */
+static void test_without_memory(void)
+{
+    cbp_real work[100], with[4], without[4], mean_with, mean_without;
+    CHECK(cbp_jacobian(NETWORK, inputs, 2, 1, work, with) == CBP_OK);
+    CHECK(cbp_jacobian(NETWORK, inputs, 2, 1, NULL, without) == CBP_OK && same_all(with, without, 4));
+    CHECK(cbp_gradients(NETWORK, inputs, targets, 2, 1, CBP_SQUARED, 1, work, with) == CBP_OK);
+    CHECK(cbp_gradients(NETWORK, inputs, targets, 2, 1, CBP_SQUARED, 1, NULL, without) == CBP_OK);
+    CHECK(same_all(with, without, 4));
+    CHECK(cbp_gradient(NETWORK, inputs, targets, NULL, 2, 1, CBP_SQUARED, 1, work, &mean_with, with) == CBP_OK);
+    CHECK(cbp_gradient(NETWORK, inputs, targets, NULL, 2, 1, CBP_SQUARED, 1, NULL, &mean_without, without) == CBP_OK);
+    CHECK(same_all(with, without, 4) && same(mean_with, mean_without));
+    memcpy(with, network_params, sizeof with);
+    memcpy(without, network_params, sizeof without);
+    CHECK(cbp_step(network_activations, NULL, inputs, targets, 2, 1, R(0.5), work, with, &mean_with) == CBP_OK);
+    CHECK(cbp_step(network_activations, NULL, inputs, targets, 2, 1, R(0.5), NULL, without, &mean_without) == CBP_OK);
+    CHECK(same_all(with, without, 4) && same(mean_with, mean_without));
+}
+
 /* A chain as deep as anyone asked for, alone and in a batch. */
 static void test_deep(void)
 {
@@ -505,6 +528,13 @@ static void test_ends(void)
             CHECK(cbp_activation_values(activation, &at, 1, &value, NULL, NULL) == CBP_OK);
             CHECK(near((double)inverse_at(activation, (double)value), z, 1, 64));
         }
+    }
+    for (int exponent = 60; exponent < (sizeof(cbp_real) == 4 ? 128 : 1024); exponent++) { /* far out, 1 is nothing */
+        const cbp_real z = R(ldexp(1.25, exponent));
+        cbp_real plain, with_one;
+        CHECK(cbp_activation_values(CBP_LOG, &z, 1, &plain, NULL, NULL) == CBP_OK);
+        CHECK(cbp_activation_values(CBP_LOG1P, &z, 1, &with_one, NULL, NULL) == CBP_OK);
+        CHECK(near((double)with_one, log((double)z), 0, 4) && near((double)plain, log((double)z), 0, 4));
     }
     CHECK((double)inverse_at(CBP_RECIPROCAL, 0) == INFINITY && inverse_at(CBP_RECIPROCAL, INFINITY) == 0);
     CHECK(fabs((double)inverse_at(CBP_ARCTAN, 1.5707963267948966)) > 0.25 / EPSILON);
@@ -861,6 +891,7 @@ int main(void)
     test_sums_of_one_example();
     test_aliases();
     test_work_len();
+    test_without_memory();
     test_deep();
     test_at_zero();
     test_ends();

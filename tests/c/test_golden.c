@@ -87,7 +87,8 @@ static void keep_activations(void)
         check_state = 61;
         for (size_t i = 0; i < POINTS_OF_ONE; i++) {
             const double reach = i % 4 == 0 ? 1 : i % 4 == 1 ? 8 : i % 4 == 2 ? 60 : 800;
-            z[i] = random_between(-reach, reach);
+            const int exponent = i % 8 ? 0 : (int)random_between(-1070, 1020);
+            z[i] = ldexp(random_between(-reach, reach), exponent);
         }
         CHECK(cbp_activation_values(activation, z, POINTS_OF_ONE, out[0], out[1], out[2]) == CBP_OK);
         for (size_t k = 0; k < 3; k++) {
@@ -123,11 +124,13 @@ static void keep_passes(void)
             const unsigned char codes[] = {CBP_SOFTPLUS, (unsigned char)activation, last_one};
             for (size_t n = 1; n <= N; n += N - 1) {
                 const cbp_real *weights = n > 1 && loss % 2 ? weight : NULL;
-                cbp_real mean, gradient[ALL], hessian[ALL * ALL];
+                cbp_real mean, mean_alone, gradient[ALL], hessian[ALL * ALL];
                 CHECK(cbp_gradient(params, codes, x, y, weights, LAYERS, n, loss, 0.25, work, &mean, gradient) == CBP_OK);
                 CHECK(cbp_hessian(params, codes, x, y, weights, LAYERS, n, loss, 0.25, hessian_work, hessian) == CBP_OK);
                 CHECK(cbp_gradients(params, codes, x, y, LAYERS, n, loss, 0.25, work, rows) == CBP_OK);
+                CHECK(cbp_loss_mean(params, codes, x, y, weights, LAYERS, n, loss, 0.25, &mean_alone) == CBP_OK);
                 add_numbers(&bits, &mean, 1);
+                add_numbers(&bits, &mean_alone, 1);
                 add_numbers(&bits, gradient, ALL);
                 add_numbers(&bits, hessian, ALL * ALL);
                 add_numbers(&bits, rows, n * ALL);
@@ -169,17 +172,19 @@ static const kind kinds[] = {
     {"kink", 2, {CBP_RELU, CBP_IDENTITY}, {0, 0, 0, 1}, {1, 0.25, 1.5, 0}, -2, 2},
     {"two lines", 2, {CBP_IDENTITY, CBP_IDENTITY}, {0}, {2, -1, 1.5, 0.5}, -1, 1},
     {"logistic", 3, {CBP_LOG, CBP_SIGMOID, CBP_IDENTITY}, {1, 1}, {1, 0, 2, 0.5, 3, 0.25}, 0.0625, 8},
+    {"dose", 3, {CBP_LOG, CBP_SIGMOID, CBP_IDENTITY}, {0, 1, 0, 1}, {0.75, 0, 1.5, 0, 3, 0.25}, 0, 8},
     {"deep", 3, {CBP_TANH, CBP_SOFTSIGN, CBP_IDENTITY}, {0}, {1, 0.25, 2, -0.5, 3, 0.5}, -2, 2},
 };
 #define KINDS (sizeof kinds / sizeof *kinds)
 
-/* Draws the examples of m chains, whose last weight varies, the first is `first`, and a start of all. */
-static void draw_problem(const kind *of, size_t n, size_t m, int is_label, cbp_real *start)
+/* Draws the examples of m chains, whose last weights vary, and a start of all. */
+static void draw_problem(const kind *of, size_t n, size_t m, int is_label, double noisy, cbp_real *start)
 {
     for (size_t i = 0; i < n; i++) {
         x[i] = random_between(of->low, of->high);
         weight[i] = 0.25 * (double)random_below(9);
     }
+    x[n / 2] = of->low; /* the dose may be 0 */
     for (size_t chain = 0; chain < m; chain++) {
         cbp_real params[ALL];
         memcpy(params, of->truth, sizeof params);
@@ -187,12 +192,12 @@ static void draw_problem(const kind *of, size_t n, size_t m, int is_label, cbp_r
         CHECK(cbp_forward(params, of->activations, x, of->layers, n, y + chain * n) == CBP_OK);
         for (size_t i = 0; i < n; i++) {
             const cbp_real curve = y[chain * n + i], noise = random_between(-1, 1);
-            y[chain * n + i] = is_label ? curve > 0.5 + 0.5 * noise : curve + 0.125 * noise * (random_below(8) ? 1 : 8);
+            y[chain * n + i] = is_label ? curve > 0.5 + 0.5 * noise : curve + noisy * noise * (random_below(8) ? 1 : 8);
         }
     }
     for (size_t k = 0; k < 2 * of->layers; k++) {
-        const double drawn = of->truth[k] * random_between(0.5, 1.75) + random_between(-0.25, 0.25);
-        start[k] = of->frozen[k] ? of->truth[k] : drawn;
+        const double factor = random_between(0.5, 1.75), shift = random_between(-0.25, 0.25);
+        start[k] = of->frozen[k] ? of->truth[k] : of->truth[k] * factor + shift;
     }
 }
 
@@ -231,7 +236,7 @@ static void keep_fit(const kind *of, int variant)
     uint64_t bits = NO_BITS;
     check_state = 100 + (uint64_t)(of - kinds) * 64 + (uint64_t)variant;
     const size_t n = lengths[random_below(6)];
-    draw_problem(of, n, 1, loss == CBP_LOG_LOSS, start);
+    draw_problem(of, n, 1, loss == CBP_LOG_LOSS, 0.125, start);
     draw_bounds(of, start, lower, upper);
     call c = fit_of(of->activations, of->layers, x, y, n);
     c.frozen = of->frozen;
@@ -273,7 +278,7 @@ static void keep_descent(const kind *of, int variant)
     cbp_fit_options options;
     uint64_t bits = NO_BITS;
     check_state = 2000 + (uint64_t)(of - kinds) * 64 + (uint64_t)variant;
-    draw_problem(of, N, 1, 0, start);
+    draw_problem(of, N, 1, 0, 0.125, start);
     draw_bounds(of, start, lower, upper);
     memcpy(params, start, sizeof params);
     CHECK(cbp_fit_defaults(&options) == CBP_OK);
@@ -298,7 +303,44 @@ static void keep_descent(const kind *of, int variant)
     keep("descent", bits, info.iterations, info.loss);
 }
 
-/* Many fits, from the starts that are chosen for them; of two chains some points are missing. */
+/* As far from 1 as squares reach, where steps are longer than the format: fits of all in one number. */
+static void keep_extremes(void)
+{
+    enum { N = 6, FITS = 100, LEAST = -478, MOST_OF_Y = 508 };
+    const unsigned char inner[] = {CBP_IDENTITY, CBP_TANH, CBP_SQUARE, CBP_EXPM1};
+    size_t iterations = 0;
+    uint64_t bits = NO_BITS;
+    check_state = 5000;
+    for (int k = 0; k < FITS; k++) {
+        const unsigned char activations[] = {inner[k % 4], CBP_IDENTITY};
+        const double apart = k % 3 ? 64 * EPSILON : 1;
+        cbp_real start[4], params[4], upper[4];
+        for (size_t i = 0; i < N; i++) {
+            x[i] = 1 + apart * (double)i;
+            const int exponent = k % 2 ? MOST_OF_Y : (int)random_between(0, MOST_OF_Y);
+            y[i] = ldexp(random_between(-1, 1), exponent);
+        }
+        for (size_t j = 0; j < 4; j++) {
+            const int exponent = k % 5 ? LEAST : (int)random_between(LEAST, 100);
+            start[j] = j == 2 ? ldexp(random_between(1, 2), exponent) : (double)random_below(2);
+            upper[j] = random_below(2) ? INFINITY : 2 * start[j] + 1;
+        }
+        call c = fit_of(activations, 2, x, y, N);
+        c.upper = k % 2 ? upper : NULL;
+        c.options.max_iterations = 30;
+        memcpy(params, start, sizeof params);
+        const int status = fit(&c, params);
+        CHECK(status == CBP_OK || status == CBP_ERROR_START_LOSS);
+        add_bits(&bits, (uint64_t)(status + 100));
+        add_numbers(&bits, params, 4);
+        iterations += status == CBP_OK ? c.info.iterations : 0;
+        add_bits(&bits, status == CBP_OK ? c.info.evaluations : 0);
+    }
+    keep("extremes", bits, iterations, 0);
+}
+
+/* Many fits, from the starts that are chosen for them; of two chains some points are missing, and from the sixth variant
+ * on noise leads astray. */
 static void keep_many(const kind *of, int variant)
 {
     enum { M = MOST_CHAINS, CANDIDATES = 6, ROW = 3 };
@@ -313,7 +355,7 @@ static void keep_many(const kind *of, int variant)
     uint64_t bits = NO_BITS;
     check_state = 3000 + (uint64_t)(of - kinds) * 64 + (uint64_t)variant;
     const size_t n = lengths[random_below(4)];
-    draw_problem(of, n, M, loss == CBP_LOG_LOSS, start);
+    draw_problem(of, n, M, loss == CBP_LOG_LOSS, variant < 6 ? 0.125 : 2, start);
     draw_bounds(of, start, lower, upper);
     for (size_t k = 0; k < all; k++) {
         free_count += !of->frozen[k];
@@ -336,7 +378,7 @@ static void keep_many(const kind *of, int variant)
     CHECK(cbp_fit_defaults(&options) == CBP_OK);
     options.loss = loss;
     options.scale = 0.25;
-    options.max_iterations = variant % 5 == 4 ? 6 : 2000;
+    options.max_iterations = variant % 5 == 4 ? 6 : variant < 6 ? 2000 : 60;
     const cbp_fits fits = {params, status, iterations, mean, total, variance, left_over, errors, covariance, determined};
     work = spoilt(cbp_fit_many_work_len(layers, free_count, n));
     CHECK(cbp_fit_many(of->activations, of->frozen, low, high, x, y, weights, layers, n, M, 0, 0, &options, work, &fits) ==
@@ -363,12 +405,16 @@ static void keep_all(void)
     row = 0;
     keep_activations();
     keep_passes();
+    keep_extremes();
     for (size_t k = 0; k < KINDS; k++) {
         for (int variant = 0; variant < 10; variant++) {
             keep_fit(&kinds[k], variant);
         }
         for (int variant = 0; variant < 6; variant++) {
             keep_descent(&kinds[k], variant);
+        }
+        const int is_bent = kinds[k].activations[0] == CBP_SIN || kinds[k].activations[0] == CBP_GAUSSIAN;
+        for (int variant = 0; variant < (is_bent ? 40 : 8); variant++) {
             keep_many(&kinds[k], variant);
         }
     }

@@ -510,6 +510,40 @@ static void test_shared_inputs(void)
     }
 }
 
+/* An input that is no number is nobody's where the target is missing, and a fault where it is not. */
+static void test_shared_fault(void)
+{
+    for (size_t at = 0; at < 23; at += 11) {
+        call c = problem_of(LOGISTICS, 23, 40);
+        for (size_t i = 0; i < c.m; i++) {
+            all_y[i * c.n + at] = i % 2 ? all_y[i * c.n + at] : R(NAN);
+        }
+        all_x[at] = at == 11 ? R(INFINITY) : R(NAN);
+        found shared = fit(&c);
+        for (size_t i = 0; i < c.m; i++) {
+            CHECK(shared.fits.status[i] == (i % 2 ? CBP_ERROR_DATA : CBP_CONVERGED));
+            memmove(all_x + i * c.n, all_x, c.n * sizeof *all_x);
+        }
+        c.x_step = c.n;
+        found own = fit(&c);
+        CHECK(is_same_all(&shared, &own));
+        release(&shared);
+        release(&own);
+    }
+}
+
+/* Doses of 0 below a logarithm that is fitted too: 0 times infinity is 0 in the lanes as elsewhere. */
+static void test_dose_zero(void)
+{
+    const unsigned char frozen[] = {0, 1, 0, 1, 0, 0};
+    const cbp_real start[] = {R(0.75), 0, 1, 0, 3, R(0.5)};
+    call c = problem_of(LOGISTICS, 24, 20);
+    c.frozen = frozen;
+    c.start = start;
+    all_x[0] = all_x[1] = 0;
+    compare_all(&c);
+}
+
 static void test_kernels(void)
 {
     const char *const levels[] = {"avx2", "avx512"};
@@ -797,6 +831,7 @@ static void test_refused_chains(void)
     release(&f);
     c.m = 20;
     c.n = 0;
+    c.x = c.y = NULL;
     f = fit(&c);
     for (size_t i = 0; i < c.m; i++) {
         CHECK(is_refused(&c, &f, i, CBP_ERROR_FEW_EXAMPLES));
@@ -1307,6 +1342,8 @@ int main(void)
     test_one_by_one();
     test_company();
     test_shared_inputs();
+    test_shared_fault();
+    test_dose_zero();
     test_kernels();
     test_memory();
     test_sizes();

@@ -18,6 +18,10 @@ export MUTATE_SECONDS
 
 echo "-- properties, of other examples than the tests draw"
 PROPERTY_EXAMPLES=$examples "$PYTHON" -m pytest -q -p no:cacheprovider tests/test_properties.py
+if [ "$form" = long ]; then
+    echo "-- coverage of the Python package"
+    sh tests/trust/coverage.sh
+fi
 if [ "$(uname)" = Linux ]; then
     echo "-- hardening"
     sh tests/trust/hardened.sh "$("$PYTHON" -c 'from cbackprop import _core; print(_core.__file__)')"

@@ -791,6 +791,7 @@ static void hessian_sums(const cbp_chain *chain, cbp_criterion criterion, const 
 
 #include "kernels_fit.h"
 #include "kernels_many.h"
+#include "kernels_starts.h"
 
 
 const cbp_kernels CBP_JOIN(cbp_kernels_, CBP_TARGET) = {

@@ -27,7 +27,14 @@ FLAGS = [
     *("-Dalways_inline=noinline", "-fkeep-inline-functions"),
 ]
 BUILDS = {"double": ([], ["generic", "avx2", "avx512"]), "single": (["-DCBP_SINGLE"], ["generic"])}
-OF_A_LEVEL = {"elementary.h", "activation.h", "kernels.h", "kernels_fit.h", "kernels_many.h"}
+OF_A_LEVEL = {
+    "elementary.h",
+    "activation.h",
+    "kernels.h",
+    "kernels_fit.h",
+    "kernels_many.h",
+    "kernels_starts.h",
+}
 CHOOSE_FOR_THEMSELVES = {"test_dispatch", "test_kernels"}
 # The best kernels are those of the level, for the others.
 CHOOSE = """

@@ -22,6 +22,10 @@ echo "-- random text"
 "$PYTHON" tests/trust/fuzz_python.py "$text"
 echo "-- mixed work"
 "$PYTHON" tests/trust/soak.py "$soak"
+if [ "$form" = long ]; then
+    echo "-- coverage"
+    "$PYTHON" tests/trust/coverage.py
+fi
 echo "-- mutants"
 "$PYTHON" tests/trust/mutate.py "$mutants"
 if command -v clang >/dev/null 2>&1; then

@@ -18,10 +18,8 @@ export MUTATE_SECONDS
 
 echo "-- properties, of other examples than the tests draw"
 PROPERTY_EXAMPLES=$examples "$PYTHON" -m pytest -q -p no:cacheprovider tests/test_properties.py
-if [ "$form" = long ]; then
-    echo "-- coverage of the Python package"
-    sh tests/trust/coverage.sh
-fi
+echo "-- coverage of the Python package"
+sh tests/trust/python_coverage.sh
 if [ "$(uname)" = Linux ]; then
     echo "-- hardening"
     sh tests/trust/hardened.sh "$("$PYTHON" -c 'from cbackprop import _core; print(_core.__file__)')"
@@ -32,6 +30,8 @@ echo "-- random text"
 "$PYTHON" tests/trust/fuzz_python.py "$text"
 echo "-- mixed work"
 "$PYTHON" tests/trust/soak.py "$soak"
+echo "-- coverage of the core"
+"$PYTHON" tests/trust/core_coverage.py
 echo "-- mutants"
 "$PYTHON" tests/trust/mutate.py "$mutants"
 if command -v clang >/dev/null 2>&1; then

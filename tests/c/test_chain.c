@@ -223,6 +223,19 @@ static void test_losses(void)
             }
         }
     }
+
+    /* Far from the target, where the square of (r/s) is all that there is. */
+    for (int sign = -1; sign <= 1; sign += 2) {
+        const cbp_real x = R(sign * 1e9), y = 0;
+        const double r = 1e9, s = (double)scale;
+        const double expected[] = {r * r, 0, 2 * s * r - s * s, 2 * s * r - 2 * s * s, 2 * s * s * log(r / s)};
+        for (int loss = 0; loss < CBP_LOSS_END; loss++) {
+            cbp_real value;
+            CHECK(loss == CBP_LOG_LOSS ||
+                  cbp_loss_mean(params, identity, &x, &y, NULL, 1, 1, loss, scale, &value) == CBP_OK);
+            CHECK(loss == CBP_LOG_LOSS || near((double)value, expected[loss], 0, 4));
+        }
+    }
 }
 
 /* Dose 0: log gives -inf, the sigmoid 0 with slope 0, and 0 * inf on the way back is 0. */

@@ -194,6 +194,18 @@ static void test_stretches(void)
     }
 }
 
+/* Whole stretches: one question between the two of an evaluation, and the one after the iteration. */
+static void test_whole_stretches(void)
+{
+    unsigned char activations[DEEP], frozen[2 * DEEP];
+    cbp_real params[2 * DEEP];
+    watcher w = {0};
+    call c = deep_fit(params, activations, frozen);
+    c.n = 2 * CBP_BLOCK;
+    watch_fit(&c, &w);
+    CHECK(fit(&c, params) == CBP_OK && c.info.evaluations == 2 && w.calls == 3);
+}
+
 /* Stopped at any question: in the first attempt, in the second, which a bias too many brings about, in a restart. */
 static void test_stopped_anywhere(void)
 {
@@ -575,6 +587,7 @@ int main(void)
     test_history();
     test_one_iteration();
     test_stretches();
+    test_whole_stretches();
     test_stopped_anywhere();
     test_restarts();
     test_restarts_from_zero();

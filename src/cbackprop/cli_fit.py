@@ -205,6 +205,8 @@ def _rendered(figure: Any, path: str, argument: str) -> bytes:
         figure.savefig(picture, format=Path(path).suffix[1:] or "png", dpi=150)
     except (ValueError, RuntimeError) as error:  # an unknown format, or one that needs a program
         raise ParameterError(f"{argument}: {error}") from None
+    finally:
+        _pyplot().close(figure)
     return picture.getvalue()
 
 

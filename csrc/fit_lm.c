@@ -148,7 +148,7 @@ static cbp_real blur_of(const search *s, cbp_real loss)
 /* Whether the free parameters, and the loss, what it is measured by and the whole Jacobian of the pass there are finite. */
 static int is_usable(const search *s, const cbp_real *params, const cbp_real *triangle, cbp_real loss)
 {
-    cbp_real sum = blur_of(s, loss);
+    cbp_real sum = blur_of(s, loss) + loss / s->weight; /* the average may be infinite where the sum is not */
     for (size_t k = 0; k < 2 * s->fit->layers; k++) {
         sum += cbp_is_free(s->fit->frozen, k) ? params[k] - params[k] : 0;
     }

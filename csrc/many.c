@@ -334,7 +334,8 @@ static void finish(many *s, cbp_lanes *done)
 {
     cbp_kernels_now()->finish_lanes(done);
     for (size_t k = 0; k < s->waiting; k++) {
-        if (done->state[k] == CBP_LANE_DONE) {
+        /* the weighted sum may be finite where the average is not, which the careful fit refuses */
+        if (done->state[k] == CBP_LANE_DONE && cbp_is_finite(done->loss[k] / s->done[k].total)) {
             store(s, done, k);
         } else {
             fit_one(s, s->done[k].chain);

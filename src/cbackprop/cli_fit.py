@@ -206,7 +206,7 @@ def _rendered(figure: Any, path: str, argument: str) -> bytes:
     except (ValueError, RuntimeError) as error:  # an unknown format, or one that needs a program
         raise ParameterError(f"{argument}: {error}") from None
     finally:
-        import_matplotlib("pyplot").close(figure)
+        _pyplot().close(figure)
     return picture.getvalue()
 
 

@@ -661,6 +661,18 @@ static void test_largest_start(void)
     }
 }
 
+/* With a small weight the weighted sum of squares is finite where their average is not. */
+static void test_infinite_average(void)
+{
+    const unsigned char activations[] = {CBP_IDENTITY};
+    const cbp_real root = R(sqrt((double)HUGE_REAL)), x[] = {0, 1, 2}, y[] = {0, 0, 0}, weight[] = {R(0.01), R(0.01), R(0.01)};
+    cbp_real params[] = {0, 2 * root};
+    call c = fit_of(activations, 1, x, y, 3);
+    c.weight = weight;
+    CHECK(fit(&c, params) == CBP_ERROR_START_LOSS);
+    CHECK(params[0] == 0 && params[1] == 2 * root);
+}
+
 int main(void)
 {
     fill_points();
@@ -685,5 +697,6 @@ int main(void)
     test_kernels();
     test_work_memory();
     test_largest_start();
+    test_infinite_average();
     return check_done("test_fit_lm");
 }

@@ -153,7 +153,7 @@ static void add_bend(const cbp_tile *tile, const cbp_real *columns, const cbp_re
     if (bends) {
         memcpy(bent, tile->seconds + layers * CBP_FIT_TILE, count * sizeof *bent);
     }
-    for (size_t l = layers; l-- > 0 && column > 0;) {
+    for (size_t l = layers; l-- > 0;) {
         const int takes_b = !tile->frozen || !tile->frozen[2 * l + 1], takes_w = !tile->frozen || !tile->frozen[2 * l];
         const size_t number = (size_t)takes_b + (size_t)takes_w;
         const cbp_real *push = takes_b ? columns + (column - 1) * CBP_FIT_TILE : passes + l * CBP_FIT_TILE;

@@ -925,6 +925,46 @@ static void test_refused_arguments(void)
     release(&untouched);
 }
 
+/* ---- chains of all kinds ---------------------------------------------------------------------------------------- */
+
+/* Every activation, and a layer that is frozen within the chain or at its end. */
+static void test_kinds(void)
+{
+    static const unsigned char held_within[] = {0, 0, 1, 1, 0, 0}, held_last[] = {0, 0, 0, 0, 1, 1}, w_last[] = {0, 1, 1, 1, 0, 1};
+    static const cbp_real start[] = {R(0.75), R(0.25), R(1.25), R(0.5), 1, 0};
+    static const unsigned char *const frozen[] = {NULL, held_within, held_last, w_last};
+    size_t converged = 0;
+    for (int code = CBP_IDENTITY; code < CBP_ACTIVATION_END; code++) {
+        for (size_t k = 0; k < 4; k++) {
+            const unsigned char activations[] = {(unsigned char)code, CBP_TANH, k == 2 ? CBP_SOFTPLUS : CBP_IDENTITY};
+            call c = problem_of(SATURATIONS, 17, 18);
+            cbp_real outputs[17];
+            c.activations = activations;
+            c.layers = 3;
+            c.start = start;
+            c.frozen = frozen[k];
+            c.options.max_iterations = 60;
+            c.options.loss = k == 3 ? CBP_HUBER : CBP_SQUARED;
+            CHECK(cbp_forward(start, activations, all_x, 3, 17, outputs) == CBP_OK);
+            for (size_t at = 0; at < c.n * c.m; at++) {
+                all_x[at] = all_x[at % c.n] + 1; /* the logarithm's and the root's inputs too */
+                all_y[at] = R(0.25) * all_y[at] + R(0.5);
+            }
+            found f = fit(&c);
+            for (size_t i = 0; i < c.m; i++) {
+                call one = alone(&c, i);
+                found own = fit(&one);
+                CHECK(f.fits.status[i] == own.fits.status[0] && f.fits.iterations[i] == own.fits.iterations[0]);
+                CHECK(same(f.fits.loss[i], own.fits.loss[0]) && same_all(f.fits.params + i * 6, own.fits.params, 6));
+                converged += f.fits.status[i] == CBP_CONVERGED;
+                release(&own);
+            }
+            release(&f);
+        }
+    }
+    CHECK(converged > 1000);
+}
+
 /* ---- where to start ---------------------------------------------------------------------------------------------- */
 
 /* The sum of squares that a candidate leaves for chain i, its last layer's free w and b being put in *w and *b. */
@@ -1118,6 +1158,34 @@ static void test_starts_between(void)
             CHECK(choose_at(&one, grid, SLOPES * MIDDLES, SLOPES, 0, again) == CBP_OK && same_all(again, params + i * 6, 6));
         }
         CHECK(sum < 0.9 * sum_plain);
+    }
+    /* at the ends of rows and columns, or beside candidates that tell nothing, there is nothing between */
+    call last = problem_of(LOGISTICS, 21, M);
+    for (int low = 0; low < 2; low++) { /* slopes that are too low, or middles */
+        for (size_t k = 0; k < SLOPES * MIDDLES; k++) {
+            grid[k * 6 + 2] = R(pow(2, (double)(k % SLOPES) - (low ? 4 : 8)));
+            grid[k * 6 + 3] = -grid[k * 6 + 2] * ((cbp_real)(k / SLOPES) - (low ? 20 : 4));
+        }
+        CHECK(choose_at(&last, grid, SLOPES * MIDDLES, SLOPES, 0, params) == CBP_OK);
+        size_t at_end = 0;
+        for (size_t i = 0; i < M; i++) {
+            const double slope = (double)params[i * 6 + 2], middle = -(double)params[i * 6 + 3] / slope;
+            at_end += low ? fabs(middle + 12) < 1e-3 : params[i * 6 + 2] == grid[(SLOPES - 1) * 6 + 2];
+        }
+        CHECK(at_end > M * 3 / 4);
+    }
+    last.frozen = NULL;
+    for (size_t k = 0; k < SLOPES * MIDDLES; k++) {
+        grid[k * 6] = k == SLOPES * 4 + 2 ? 1 : -1; /* the logarithm of a negative number */
+    }
+    CHECK(choose_at(&last, grid, SLOPES * MIDDLES, SLOPES, 0, params) == CBP_OK);
+    for (size_t i = 0; i < M; i++) {
+        CHECK(same_all(params + i * 6, grid + (SLOPES * 4 + 2) * 6, 4));
+    }
+    for (size_t k = 0; k < SLOPES * MIDDLES; k++) {
+        const double slope = pow(2, (double)(k % SLOPES) - 2), middle = (double)(k / SLOPES) - 4;
+        const cbp_real candidate[6] = {1, 0, R(slope), R(-slope * middle), 7, 8};
+        memcpy(grid + k * 6, candidate, sizeof candidate);
     }
     /* a candidate at the edge of the grid stays there; rows must be full */
     call c = problem_of(LOGISTICS, 21, M);
@@ -1351,6 +1419,7 @@ int main(void)
     test_exhausted();
     test_refused_chains();
     test_refused_arguments();
+    test_kinds();
     test_starts();
     test_starts_between();
     test_starts_of_lines();

@@ -80,6 +80,12 @@ EXCEPTIONS: list[tuple[str, str, str, dict[str, int]]] = [
         OF_CODES | {"switch (activation) {": 7, "CBP_ACTIVATIONS(CASE)": 12},
     ),
     (REFUSED, "activation.h", " ".join(f"cbp_{n}_inverse" for n in NOT_ONE_TO_ONE), {ALL: 0}),
+    (
+        "a layer has two parameters",
+        "kernels_many.h",
+        "add_bend",
+        {"switch (2 * number + (size_t)bends) {": 1, "default:": 0, "break;": 0},
+    ),
     ("never called for more than 6 columns", "kernels_many.h", "add_products", OF_NUMBERS),
     (
         "the same; and there are no wide vectors below AVX-512",

@@ -962,7 +962,7 @@ static void test_kinds(void)
             release(&f);
         }
     }
-    CHECK(converged > 1000);
+    CHECK(converged > 600);
 }
 
 /* ---- where to start ---------------------------------------------------------------------------------------------- */

@@ -168,7 +168,8 @@ static void find_best(const cbp_candidates *c, cbp_real *CBP_RESTRICT chosen, cb
 static cbp_real vertex(const cbp_real *gain, size_t stride)
 {
     const cbp_real before = gain[0] - gain[-(ptrdiff_t)stride], after = gain[0] - gain[stride], sum = before + after;
-    return (sum > 0) & (sum < CBP_INFINITY) ? CBP_HALF * (before - after) / sum : 0;
+    const int is_peak = (sum > 0) & (sum < CBP_INFINITY);
+    return is_peak ? CBP_HALF * (before - after) / sum : 0;
 }
 
 /* Parameters of lane k between the candidate `number` and its neighbours in the row and the column, where the gain seems

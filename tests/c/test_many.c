@@ -965,6 +965,27 @@ static void test_kinds(void)
     CHECK(converged > 600);
 }
 
+/* A bound far off and weights that are tiny: the sum of the loss is finite, its average is not. */
+static void test_infinite_average(void)
+{
+    const cbp_real far = sizeof(cbp_real) == 4 ? R(1e25) : R(1e160), light = sizeof(cbp_real) == 4 ? R(1e-35) : R(1e-300);
+    const cbp_real lower[] = {-1, far}, upper[] = {1, R(INFINITY)}, start[] = {0, far};
+    call c = problem_of(LINES, 12, 20);
+    for (size_t k = 0; k < c.n * c.m; k++) {
+        all_weights[k] = light;
+    }
+    c.weight = all_weights;
+    c.lower = lower;
+    c.upper = upper;
+    c.start = start;
+    found f = fit(&c);
+    for (size_t i = 0; i < c.m; i++) {
+        CHECK(f.fits.status[i] == CBP_ERROR_START_LOSS && isnan(f.fits.loss[i]));
+        CHECK(same_all(f.fits.params + i * 2, start, 2));
+    }
+    release(&f);
+}
+
 /* ---- where to start ---------------------------------------------------------------------------------------------- */
 
 /* The sum of squares that a candidate leaves for chain i, its last layer's free w and b being put in *w and *b. */
@@ -1420,6 +1441,7 @@ int main(void)
     test_refused_chains();
     test_refused_arguments();
     test_kinds();
+    test_infinite_average();
     test_starts();
     test_starts_between();
     test_starts_of_lines();

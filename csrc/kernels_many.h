@@ -288,7 +288,8 @@ static void judge_trial(cbp_lanes *g, const cbp_real *CBP_RESTRICT lost)
         const cbp_real loss = g->loss[k], fall = loss - g->trial_loss[k], predicted = g->predicted[k];
         const cbp_real blur = 8 * unit * (8 * loss + cbp_sqrt(loss * g->squares[k]));
         const int is_seen = predicted > blur;
-        const int is_good = (lost[k] == 0) & ((fall > 0) | (!is_seen & (-fall <= blur)));
+        const int is_unseen = !is_seen & (blur < CBP_INFINITY);
+        const int is_good = (lost[k] == 0) & ((fall > 0) | (is_unseen & (-fall <= blur)));
         const cbp_real ratio = is_seen ? fall / predicted : 1;
         const cbp_real damping = g->damping[k];
         /* after a rejected step damping goes down with care, lest every other step be rejected */

@@ -284,6 +284,9 @@ static void check_averages(void)
     for (size_t l = 0; l < layers; l++) {
         has_digits = has_digits && (params[2 * l] == 0 || (fabs(params[2 * l]) > 1e-60 && fabs(params[2 * l]) < 1e60));
     }
+    for (size_t i = 0; i < n; i++) {
+        has_digits = has_digits && fabs(x[i]) < 1e60;
+    }
     for (size_t k = 0; k < width; k++) {
         double low = INFINITY, high = -INFINITY, size = 0;
         int is_plain = has_digits;

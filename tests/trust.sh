@@ -7,7 +7,7 @@ form=${1:-short}
 PYTHON=${PYTHON:-.venv/bin/python}
 export PYTHON
 case $form in
-short) fuzz=short; text=8; mutants=6; soak=0.1; examples=200; MUTATE_SECONDS=${MUTATE_SECONDS:-40} ;;
+short) fuzz=short; text=8; mutants="6 1"; soak=0.1; examples=200; MUTATE_SECONDS=${MUTATE_SECONDS:-40} ;;
 long) fuzz=3600; text=600; mutants=300; soak=30; examples=10000; MUTATE_SECONDS=${MUTATE_SECONDS:-inf} ;;
 *)
     echo "trust.sh: expected short or long" >&2
@@ -33,7 +33,8 @@ echo "-- mixed work"
 echo "-- coverage of the core"
 "$PYTHON" tests/trust/core_coverage.py
 echo "-- mutants"
-"$PYTHON" tests/trust/mutate.py "$mutants"
+# shellcheck disable=SC2086
+"$PYTHON" tests/trust/mutate.py $mutants
 if command -v clang >/dev/null 2>&1; then
     echo "-- fuzzing"
     sh tests/trust/fuzz.sh "$fuzz"

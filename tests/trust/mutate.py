@@ -266,8 +266,9 @@ def main() -> int:
     print(
         f"{count_of['golden']} by the golden bits alone; {count_of['known']} that live are judged"
     )
-    # a few mutants say little: most of those that live are no mistakes
-    return 0 if total - count_of["new"] >= (0.95 if total >= 100 else 0.5) * total else 1
+    # a few mutants say little, since most of those that live are no mistakes; one or two, nothing
+    most = 0.05 * total if total >= 100 else 2 + total / 4
+    return 0 if count_of["new"] <= most else 1
 
 
 if __name__ == "__main__":

@@ -60,7 +60,10 @@ def run(*command: str, cwd: Path) -> str:
     return done.stdout
 
 
-def test_the_command_prints_flags(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_flags(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")  # narrower than the path, which is not to be broken
     with pytest.raises(SystemExit, match="0"):
         main(["--cflags"])
     assert shlex.split(capsys.readouterr().out) == [f"-I{cbp.get_include()}"]

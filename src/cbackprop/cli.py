@@ -176,6 +176,14 @@ class _Parser(argparse.ArgumentParser):
         raise ParameterError(f"{message} (see {self.prog} --help)")
 
 
+class _Flags(argparse.Action):
+    """Prints the C compiler's flags as they are, where "version" would break a long path."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(f"-I{get_include()}")
+        parser.exit()
+
+
 def _parser() -> _Parser:
     parser = _Parser(
         prog="cbackprop",
@@ -185,8 +193,8 @@ def _parser() -> _Parser:
     parser.add_argument("--version", action="version", version=f"cbackprop {__version__}")
     parser.add_argument(
         "--cflags",
-        action="version",
-        version=f"-I{get_include()}",
+        action=_Flags,
+        nargs=0,
         help="print the C compiler's flags for cbackprop.h, and exit",
     )
     verbs = parser.add_subparsers(metavar="VERB", required=True)

@@ -158,7 +158,7 @@ typedef struct cbp_candidates {
     size_t row, depth;        /* row: so many are neighbours, 0 if none are; depth: layers before a linear last one, or all */
     int is_linear;            /* the last layer is the identity */
     int solves_w, solves_b;   /* its free ones are solved for */
-    cbp_real low_w, high_w;   /* between which its weight must lie */
+    cbp_real low_w, high_w;   /* between which its weight must lie: if it is not solved for, both what it is */
     int is_shared;            /* inputs are shared and all weights 1 */
     const cbp_real *features; /* what `depth` layers make of shared inputs, [count][n]; null where they are not shared */
     const cbp_real *centred;  /* the same less their mean, if the last bias is solved for; [count to CBP_CANDIDATES][n] */

@@ -149,7 +149,7 @@ static void add_bend(const cbp_tile *tile, const cbp_real *columns, const cbp_re
     const int is_log = tile->criterion.loss == CBP_LOG_LOSS;
     cbp_real *bent = work, *left = work + CBP_FIT_TILE;
     size_t column = tile->free;
-    int bends = !is_log && tile->criterion.loss != CBP_SQUARED;
+    int bends = cbp_is_robust(tile->criterion.loss);
     if (bends) {
         memcpy(bent, tile->seconds + layers * CBP_FIT_TILE, count * sizeof *bent);
     }

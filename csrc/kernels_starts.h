@@ -66,18 +66,11 @@ static void add_feature(const cbp_lanes *g, const cbp_real *features, int is_cen
     }
 }
 
-/* A last weight within its bounds, both of which are what it is given as if it is not solved for. */
-CBP_INLINE cbp_real within(const cbp_candidates *c, cbp_real w)
-{
-    const cbp_real raised = w < c->low_w ? c->low_w : w;
-    return raised > c->high_w ? c->high_w : raised;
-}
-
 /* By how much a feature makes the sum of squares less: weight (2 along - weight size), which is along^2 / size at the best
  * weight, along / size. */
 CBP_INLINE cbp_real gain_of(const cbp_candidates *c, cbp_real along, cbp_real size, cbp_real inverse)
 {
-    const cbp_real weight = within(c, along * inverse);
+    const cbp_real weight = cbp_clamp(along * inverse, c->low_w, c->high_w);
     return weight * (2 * along - weight * size);
 }
 
@@ -236,7 +229,7 @@ static void choose_starts(const cbp_lanes *g, const cbp_candidates *c, cbp_real 
         cbp_real *CBP_RESTRICT w = g->trial + 2 * c->depth * CBP_LANES, *CBP_RESTRICT b = w + CBP_LANES;
         CBP_EACH_LANE
         {
-            w[k] = c->solves_w ? within(c, m.along[k] / m.size[k]) : w[k];
+            w[k] = c->solves_w ? cbp_clamp(m.along[k] / m.size[k], c->low_w, c->high_w) : w[k];
             b[k] = c->solves_b ? m.sum[k] / m.total[k] - w[k] * m.mean[k] : b[k];
         }
     }

@@ -153,33 +153,28 @@ def core(to: Path) -> None:
     run("cc", "-shared", to / "cbackprop.o", "-lm", "-o", to / "shared" / "libcbackprop.so")
 
 
-def c(to: Path) -> Built:
+def linked(to: Path, source: str, *compiler: str) -> Built:
+    """Compile a program that includes the header, and link it with the static library."""
+    program = to / Path(source).parent
     run(
-        "cc",
+        *compiler,
         "-O2",
         f"-I{cbp.get_include()}",
-        HERE / "c/chain.c",
+        HERE / source,
         to / "libcbackprop.a",
         "-lm",
         "-o",
-        to / "c",
+        program,
     )
-    return Built([to / "c"])
+    return Built([program])
+
+
+def c(to: Path) -> Built:
+    return linked(to, "c/chain.c", "cc")
 
 
 def cpp(to: Path) -> Built:
-    source = HERE / "cpp/chain.cpp"
-    run(
-        "c++",
-        "-std=c++11",
-        "-O2",
-        f"-I{cbp.get_include()}",
-        source,
-        to / "libcbackprop.a",
-        "-o",
-        to / "cpp",
-    )
-    return Built([to / "cpp"])
+    return linked(to, "cpp/chain.cpp", "c++", "-std=c++11")
 
 
 def rust(to: Path) -> Built:

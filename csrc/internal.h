@@ -131,6 +131,7 @@ typedef struct cbp_lanes {
     size_t layers, free, n;
     cbp_criterion criterion;
     cbp_real tolerance, patience;              /* iterations before the careful fit takes over */
+    int is_smooth;                             /* no slope jumps, so that a last step can be taken unseen */
     const size_t *places;                      /* of the free among all parameters */
     const cbp_real *low, *high;                /* [free], or null */
     cbp_real *x, *y, *weight, *root;           /* [n][CBP_LANES]; root = sqrt(weight), a missing point has weight 0 */

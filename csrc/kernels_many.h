@@ -494,7 +494,8 @@ static int forget_bend(cbp_lanes *g, const cbp_real *CBP_RESTRICT clear)
 }
 
 /* From the point reached, the next trial, or the end. A lane is done if what remains after the step is less than the
- * tolerance, as far as the fall of the last two steps tells; the step is then taken unseen. */
+ * tolerance, as far as the fall of the last two steps tells; the step is then taken unseen. Past a kink the fall tells
+ * nothing: where there is one the step itself must bring less, and is not taken. */
 static void plan_trial(cbp_lanes *g)
 {
     const size_t free = g->free;
@@ -538,7 +539,7 @@ static void plan_trial(cbp_lanes *g)
         const cbp_real predicted = -part[k] * (2 * along[k] + part[k] * bend);
         const cbp_real share = predicted / squares[k], rate = share / g->share[k];
         const cbp_real rounding = 16 * CBP_PICK(DBL_EPSILON * DBL_EPSILON, FLT_EPSILON * FLT_EPSILON) * g->squares[k];
-        const int is_steady = (g->was_plain[k] > 0) & (rate < CBP_PICK(0.25, 0.25f));
+        const int is_steady = g->is_smooth & (g->was_plain[k] > 0) & (rate < CBP_PICK(0.25, 0.25f));
         const cbp_real rest = is_steady ? 4 * rate * share : share;
         const int is_plain = (damping == 0) & (part[k] == 1);
         const int is_settled = is_plain & (rest <= tolerance) & (predicted <= CBP_PICK(1e-10, 1e-5f) * loss);
@@ -550,7 +551,7 @@ static void plan_trial(cbp_lanes *g)
         const cbp_real ended = is_done ? CBP_LANE_DONE : CBP_LANE_RUNNING;
         const cbp_real state = is_lost | is_late ? CBP_LANE_HANDED : ended;
         g->state[k] = g->state[k] == CBP_LANE_IDLE ? CBP_LANE_IDLE : state;
-        g->loss[k] = is_settled ? loss - predicted : loss;
+        g->loss[k] = is_settled & g->is_smooth ? loss - predicted : loss;
         g->predicted[k] = predicted;
         g->share[k] = share;
         g->was_plain[k] = is_plain ? 1 : 0;

@@ -348,12 +348,13 @@ static void finish(many *s, cbp_lanes *done)
 static void set_aside(many *s, const cbp_lanes *g, size_t lane, cbp_lanes *done)
 {
     const size_t to = s->waiting++;
+    const cbp_real *point = g->is_smooth ? g->trial : g->params;
     s->done[to] = s->loads[lane];
     for (size_t i = 0; i < packed_len(s->free); i += CBP_LANES) {
         done->normal[i + to] = g->normal[i + lane];
     }
     for (size_t i = 0; i < 2 * g->layers * CBP_LANES; i += CBP_LANES) {
-        done->params[i + to] = g->trial[i + lane];
+        done->params[i + to] = point[i + lane];
     }
     for (size_t i = 0; i < s->free * CBP_LANES; i += CBP_LANES) {
         done->held[i + to] = g->held[i + lane];
@@ -366,6 +367,17 @@ static void set_aside(many *s, const cbp_lanes *g, size_t lane, cbp_lanes *done)
     if (s->waiting == CBP_LANES) {
         finish(s, done);
     }
+}
+
+/* Whether the slope of a layer jumps somewhere. */
+static int has_kink(const unsigned char *activations, size_t layers)
+{
+    for (size_t i = 0; i < layers; i++) {
+        if (activations[i] == CBP_RELU || activations[i] == CBP_LEAKY_RELU) {
+            return 1;
+        }
+    }
+    return 0;
 }
 
 /* Whether all chains have the same inputs behind the leading frozen layers. */
@@ -490,7 +502,7 @@ int cbp_fit_many(const unsigned char *activations, const unsigned char *frozen, 
     size_t *places = (size_t *)(void *)cbp_taken(&work, places_len(s.free));
     cbp_lanes g = {.activations = activations + s.skipped, .frozen = frozen ? frozen + 2 * s.skipped : NULL,
                    .layers = layers - s.skipped, .free = s.free, .n = n, .criterion = criterion,
-                   .tolerance = options->tolerance,
+                   .tolerance = options->tolerance, .is_smooth = !has_kink(activations, layers),
                    .patience = (cbp_real)(options->max_iterations < PATIENCE ? options->max_iterations : PATIENCE)};
     cbp_lanes done = g;
     const int in_lanes = n < MOST_IN_LANES && options->restarts == 0;

@@ -101,6 +101,7 @@ def test_info(capsys: pytest.CaptureFixture[str]) -> None:
         (["trace", *CHAIN, "--input", "0.5"], "--target"),
         (["trace", *CHAIN, *EXAMPLE, "--model", "m.json"], "--model already says"),
         (["trace", *CHAIN, *EXAMPLE, "--colour"], "--colour"),
+        (["trace", *CHAIN, *EXAMPLE, "a\nb\x1b[31m"], r"a\nb\x1b[31m"),
         (["trace", *CHAIN, *EXAMPLE, "--loss", "squre"], "squre"),
         (["trace", *CHAIN, *EXAMPLE, "--loss", "huber", "--loss-scale", "-1"], "scale"),
         (["trace", *CHAIN, *EXAMPLE, "--activations", "sigmod"], "sigmod"),

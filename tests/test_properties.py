@@ -1,6 +1,7 @@
 """What holds of every chain, of examples that hypothesis draws.
 
-PROPERTY_EXAMPLES=1000 draws so many for each test, other ones each time; else a few, the same ones.
+Each test has a few, the same ones each time; PROPERTY_EXAMPLES=200 draws so many, and
+PROPERTY_SEED=random other ones each time.
 """
 
 from __future__ import annotations
@@ -33,11 +34,11 @@ from cbackprop.cli import main as command
 from cbackprop.table import TableError, read_table
 
 Floats = npt.NDArray[np.float64]
-COUNT = os.environ.get("PROPERTY_EXAMPLES")
+COUNT = int(os.environ.get("PROPERTY_EXAMPLES", "25"))
 settings.register_profile(
     "cbackprop",
-    max_examples=int(COUNT or 25),
-    derandomize=COUNT is None,
+    max_examples=COUNT,
+    derandomize=os.environ.get("PROPERTY_SEED") != "random",
     database=None,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
@@ -203,7 +204,7 @@ def chain_error(names: tuple[str, ...], x: float, y: float, loss: str) -> Callab
     return error
 
 
-@settings(max_examples=int(COUNT or 25) // 3 + 1)
+@settings(max_examples=COUNT // 3 + 1)
 @given(chains(GENTLE, most=2), TAME, TAME, st.sampled_from(["squared", "soft_l1", "cauchy"]))
 def test_gradient_and_hessian_within_bounds(net: cbp.Chain, x: float, y: float, loss: Any) -> None:
     """Against differences in 60 digits, which know nothing of the chain rule."""
@@ -342,7 +343,7 @@ def test_fits_keep_to_their_bounds(net: cbp.Chain, x: Floats, data: st.DataObjec
         assert found.loss <= before * (1 + 1e-12)
 
 
-@settings(max_examples=int(COUNT or 25) // 2 + 1)
+@settings(max_examples=COUNT // 2 + 1)
 @given(chains(GENTLE, most=3), st.integers(0, 2**32 - 1), st.data())
 def test_many_fits_in_any_order(net: cbp.Chain, seed: int, data: st.DataObject) -> None:
     assume(np.any(net.free))

@@ -257,5 +257,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _failed(message: str) -> int:
-    print(f"cbackprop: error: {message}", file=sys.stderr)
+    """Print one line; what it repeats of the arguments or a file may hold line ends or worse."""
+    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)
+    print(f"cbackprop: error: {line}", file=sys.stderr)
     return 2

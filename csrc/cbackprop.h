@@ -91,7 +91,7 @@ enum cbp_status {
     CBP_ERROR_SCALE = -6,          /* a loss scale that is not positive and finite */
     CBP_ERROR_NO_SIGMOID = -7,     /* the log loss on a chain that does not end in a sigmoid */
     CBP_ERROR_TARGET = -8,         /* the log loss with a target outside [0, 1] */
-    CBP_ERROR_WEIGHT = -9,         /* an example weight that is negative or NaN, none above 0, or an infinite sum */
+    CBP_ERROR_WEIGHT = -9,         /* an example weight that is negative or NaN, or weights of no sum to divide by */
     CBP_ERROR_NOT_INVERTIBLE = -10, /* a layer with w = 0 or an activation that is not one-to-one */
     CBP_ERROR_LEARNING_RATE = -11, /* a learning rate that is not finite */
     CBP_ERROR_NOT_FINITE = -12,    /* a gradient that is not finite, so that no step was made */
@@ -168,7 +168,13 @@ CBP_API int cbp_gradients(const cbp_real *params, const unsigned char *activatio
 
 /* ---- averages over the examples ------------------------------------------------------------------------------- */
 /* Shapes: x[n], y[n], weight[n] or null (all 1), n at least 1. Fail as cbp_gradients, and with CBP_ERROR_EMPTY and
- * CBP_ERROR_WEIGHT. The mean is sum(weight * term) / sum(weight). */
+ * CBP_ERROR_WEIGHT. The mean is sum(weight * term) / sum(weight), where the sum of the weights must be finite and at least
+ * CBP_LEAST_WEIGHT: with less the products are lost below the smallest numbers. */
+#ifdef CBP_SINGLE
+#define CBP_LEAST_WEIGHT 1e-24f
+#else
+#define CBP_LEAST_WEIGHT 1e-200
+#endif
 
 /* Examples are summed in blocks of this many, the blocks one after the other with compensation: batches cut at
  * multiples of it give the same bits as the whole. */
@@ -192,7 +198,7 @@ CBP_API int cbp_sums_merge(const cbp_real *shard_sums, const cbp_real *shard_los
                            cbp_real *lost);
 
 /* mean[len - 1] = sums[1..len) over sums[0], each with what it lost: the loss, then the averaged gradient. `mean` may be
- * `sums`. Fails with CBP_ERROR_NULL, and with CBP_ERROR_WEIGHT if the total weight is not above 0 and finite. */
+ * `sums`. Fails with CBP_ERROR_NULL, and with CBP_ERROR_WEIGHT if the total weight is no sum to divide by. */
 CBP_API int cbp_sums_mean(const cbp_real *sums, const cbp_real *lost, size_t len, cbp_real *mean);
 
 /* *mean = the loss. */

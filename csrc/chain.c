@@ -294,7 +294,7 @@ int cbp_sums_mean(const cbp_real *sums, const cbp_real *lost, size_t len, cbp_re
         return CBP_ERROR_NULL;
     }
     const cbp_real weight = sums[0] + lost[0];
-    if (!(weight > 0 && weight - weight == 0)) {
+    if (!cbp_is_total(weight)) {
         return CBP_ERROR_WEIGHT;
     }
     for (size_t k = 1; k < len; k++) {
@@ -303,10 +303,10 @@ int cbp_sums_mean(const cbp_real *sums, const cbp_real *lost, size_t len, cbp_re
     return CBP_OK;
 }
 
-/* A weighted mean of one example is that example, if its weight is positive. */
+/* A weighted mean of one example is that example. */
 static int check_single(const cbp_real *weight)
 {
-    return !weight || *weight > 0 ? CBP_OK : CBP_ERROR_WEIGHT;
+    return !weight || cbp_is_total(*weight) ? CBP_OK : CBP_ERROR_WEIGHT;
 }
 
 int cbp_loss_mean(const cbp_real *params, const unsigned char *activations, const cbp_real *x, const cbp_real *y,

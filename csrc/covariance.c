@@ -236,7 +236,7 @@ int cbp_fit_covariance(const cbp_real *params, const unsigned char *activations,
     }
     const size_t all = 2 * layers, free = cbp_count_free(frozen, layers);
     const cbp_fit_totals totals = cbp_fit_totals_of(&fit);
-    if (!(totals.weight > 0 && cbp_is_finite(totals.weight))) {
+    if (!cbp_is_total(totals.weight)) {
         return CBP_ERROR_WEIGHT;
     }
     cbp_real *triangle = work, *matrix = triangle + (free + 1) * (free + 1), *right = matrix + free * free;

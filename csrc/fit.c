@@ -125,7 +125,7 @@ int cbp_fit_check(const cbp_fit *fit, const cbp_real *params)
         status = check_data(fit);
     }
     const cbp_real weight = status == CBP_OK ? cbp_fit_totals_of(fit).weight : 1;
-    return weight > 0 && cbp_is_finite(weight) ? status : CBP_ERROR_WEIGHT;
+    return cbp_is_total(weight) ? status : CBP_ERROR_WEIGHT;
 }
 
 /* ---- progress ------------------------------------------------------------------------------------------------- */

@@ -107,6 +107,12 @@ typedef struct cbp_criterion {
     cbp_real scale;
 } cbp_criterion;
 
+/* Whether a sum of weights can be divided by. */
+CBP_INLINE int cbp_is_total(cbp_real weight)
+{
+    return weight >= CBP_LEAST_WEIGHT && weight - weight == 0;
+}
+
 /* Whether a loss hardly sees how far off an outlier is. */
 CBP_INLINE int cbp_is_robust(int loss)
 {

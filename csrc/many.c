@@ -230,7 +230,7 @@ static totals load_examples(const many *s, cbp_lanes *g, size_t lane, size_t cha
             g->x[at] = is_missing ? stand_in : inputs[i];
         }
     }
-    t.doubt += (t.squares - t.squares) + (t.weight - t.weight) + (t.count < s->free ? 1 : 0);
+    t.doubt += (t.squares - t.squares) + (cbp_is_total(t.weight) && t.count >= s->free ? 0 : 1);
     return t;
 }
 

@@ -242,6 +242,7 @@ WEIGHTS = {
     "nan": ([NAN, 1.0], cbp.ParameterError, ["sample_weight[0]: nan", "finite"]),
     "infinite": ([1.0, INF], cbp.ParameterError, ["sample_weight[1]: inf", "finite"]),
     "zeros": ([0.0, -0.0], cbp.ParameterError, ["all weights are 0"]),
+    "next to nothing": ([1e-201, 1e-202], cbp.ParameterError, ["less than 1e-200"]),
 }
 AVERAGES = ["loss", "gradient", "loss_and_gradient", "hessian"]
 

@@ -254,7 +254,8 @@ cdef int check_examples(int status, object y, object weight) except -1:
                 f"sample_weight[{wrong[0]}]: {float(weight[wrong[0]])!r}; "
                 "expected a finite weight of 0 or more"
             )
-        wrong = "are 0" if not weight.any() else "add up to infinity"
+        least = "are 0" if not weight.any() else "add up to less than 1e-200"
+        wrong = "add up to infinity" if weight.max() > 1 else least
         raise ParameterError(f"sample_weight: all weights {wrong}, so that no average exists")
     return check(status)
 

@@ -854,7 +854,8 @@ static void test_no_example(void)
 static void test_refused_sums(void)
 {
     cbp_real sums[] = {2, 3, 4}, lost[] = {0, 0, 0}, mean[] = {5, 5};
-    const cbp_real nothing[] = {0, 1, 1}, not_a_number[] = {R(NAN), 1, 1}, endless[] = {R(INFINITY), 1, 1};
+    const cbp_real least[] = {CBP_LEAST_WEIGHT, 0, CBP_LEAST_WEIGHT};
+    const cbp_real nothing[] = {0, 1, 1}, little[] = {CBP_LEAST_WEIGHT / 2, 1, 1}, not_a_number[] = {R(NAN), 1, 1}, endless[] = {R(INFINITY), 1, 1};
     CHECK(cbp_sums_merge(NULL, lost, 3, sums, lost) == CBP_ERROR_NULL);
     CHECK(cbp_sums_merge(sums, NULL, 3, sums, lost) == CBP_ERROR_NULL);
     CHECK(cbp_sums_merge(sums, lost, 3, NULL, lost) == CBP_ERROR_NULL);
@@ -863,11 +864,14 @@ static void test_refused_sums(void)
     CHECK(cbp_sums_mean(sums, NULL, 3, mean) == CBP_ERROR_NULL);
     CHECK(cbp_sums_mean(sums, lost, 3, NULL) == CBP_ERROR_NULL);
     CHECK(cbp_sums_mean(nothing, lost, 3, mean) == CBP_ERROR_WEIGHT);
+    CHECK(cbp_sums_mean(little, lost, 3, mean) == CBP_ERROR_WEIGHT);
     CHECK(cbp_sums_mean(not_a_number, lost, 3, mean) == CBP_ERROR_WEIGHT);
     CHECK(cbp_sums_mean(endless, lost, 3, mean) == CBP_ERROR_WEIGHT);
     CHECK(mean[0] == 5 && mean[1] == 5 && sums[0] == 2 && lost[0] == 0);
     CHECK(cbp_sums_mean(sums, lost, 3, mean) == CBP_OK);
     CHECK(mean[0] == R(1.5) && mean[1] == 2);
+    CHECK(cbp_sums_mean(least, lost, 3, mean) == CBP_OK);
+    CHECK(mean[0] == 0 && mean[1] == 1);
 }
 
 /* Each pointer of a trace is required. */

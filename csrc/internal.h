@@ -151,7 +151,7 @@ typedef struct cbp_lanes {
     cbp_row squares;               /* of the targets, weighted; log loss: the weights */
     cbp_row damping, growth;
     cbp_row predicted;             /* by how much the last step was to make the loss less */
-    cbp_row share;                 /* that, of the sum of squares */
+    cbp_row length;                /* its own, squared, in units of what each parameter does */
     cbp_row was_plain;             /* the last step was undamped, whole and taken */
     cbp_row iterations, state;
 } cbp_lanes;

@@ -494,7 +494,7 @@ static int forget_bend(cbp_lanes *g, const cbp_real *CBP_RESTRICT clear)
 }
 
 /* From the point reached, the next trial, or the end. A lane is done if what remains after the step is less than the
- * tolerance, as far as the fall of the last two steps tells; the step is then taken unseen. Past a kink the fall tells
+ * tolerance, as far as falls and lengths of the last two steps tell; the step is then taken unseen. Past a kink they tell
  * nothing: where there is one the step itself must bring less, and is not taken. */
 static void plan_trial(cbp_lanes *g)
 {
@@ -537,12 +537,15 @@ static void plan_trial(cbp_lanes *g)
         /* with (A + damping D) step = -slope: step' A step */
         const cbp_real bend = -along[k] - damping * length[k];
         const cbp_real predicted = -part[k] * (2 * along[k] + part[k] * bend);
-        const cbp_real share = predicted / squares[k], rate = share / g->share[k];
+        const cbp_real share = predicted / squares[k];
+        const cbp_real fall_rate = predicted / g->predicted[k], length_rate = length[k] / g->length[k];
+        const cbp_real rate = fall_rate > length_rate ? fall_rate : length_rate;
         const cbp_real rounding = 16 * CBP_PICK(DBL_EPSILON * DBL_EPSILON, FLT_EPSILON * FLT_EPSILON) * g->squares[k];
         const int is_steady = g->is_smooth & (g->was_plain[k] > 0) & (rate < CBP_PICK(0.25, 0.25f));
         const cbp_real rest = is_steady ? 4 * rate * share : share;
         const int is_plain = (damping == 0) & (part[k] == 1);
-        const int is_settled = is_plain & (rest <= tolerance) & (predicted <= CBP_PICK(1e-10, 1e-5f) * loss);
+        const cbp_real most = is_steady ? CBP_PICK(1e-10, 1e-5f) : CBP_PICK(1e-13, 1e-6f);
+        const int is_settled = is_plain & (rest <= tolerance) & (predicted <= most * loss);
         const int is_done = is_settled | (is_plain & (predicted <= rounding));
         /* outliers that a robust loss hardly sees, but by which rounding was measured: cbp_fit_squares does better */
         const int is_blurred = is_robust & (g->squares[k] > CBP_PICK(0x1p38, 0x1p20f) * loss);
@@ -553,7 +556,7 @@ static void plan_trial(cbp_lanes *g)
         g->state[k] = g->state[k] == CBP_LANE_IDLE ? CBP_LANE_IDLE : state;
         g->loss[k] = is_settled & g->is_smooth ? loss - predicted : loss;
         g->predicted[k] = predicted;
-        g->share[k] = share;
+        g->length[k] = length[k];
         g->was_plain[k] = is_plain ? 1 : 0;
     }
 }

@@ -271,7 +271,7 @@ static int load_lane(many *s, cbp_lanes *g, size_t lane, size_t chain)
     g->loss[lane] = (cbp_real)INFINITY;
     g->damping[lane] = FIRST_DAMPING;
     g->growth[lane] = 4;
-    g->predicted[lane] = g->share[lane] = g->was_plain[lane] = g->iterations[lane] = 0;
+    g->predicted[lane] = g->length[lane] = g->was_plain[lane] = g->iterations[lane] = 0;
     g->state[lane] = CBP_LANE_RUNNING;
     return 1;
 }
@@ -430,7 +430,7 @@ static void fit_in_lanes(many *s, cbp_lanes *g, cbp_lanes *done)
     memset(g->trial, 0, 2 * g->layers * CBP_LANES * sizeof *g->trial);
     memset(done->params, 0, (size_t)(done->held + s->free * CBP_LANES - done->params) * sizeof *done->params);
     for (size_t k = 0; k < CBP_LANES; k++) {
-        g->squares[k] = g->loss[k] = g->damping[k] = g->growth[k] = g->predicted[k] = g->share[k] = 0;
+        g->squares[k] = g->loss[k] = g->damping[k] = g->growth[k] = g->predicted[k] = g->length[k] = 0;
         g->was_plain[k] = g->iterations[k] = 0;
         refill(s, g, k);
         running += g->state[k] != CBP_LANE_IDLE;

@@ -7,9 +7,11 @@ import math
 from pathlib import Path
 from typing import Any
 
+import mpmath as mp
 import numpy as np
 import numpy.typing as npt
 import pytest
+from curve_cases import draw
 
 import cbackprop as cbp
 from cbackprop import curves
@@ -22,82 +24,6 @@ PUBLISHED = {
         "published"
     ]
 }
-
-
-def draw(name: str, rng: np.random.Generator) -> tuple[Floats, dict[str, float]]:
-    """Inputs, and natural parameters of a curve that shows itself on them."""
-    n, sign = int(rng.integers(6, 31)), float(rng.choice([-1, 1]))
-    u = rng.uniform
-    line, dose = np.linspace(0, 10, n), np.exp(np.linspace(-4, 4, n))
-    kelvin, low_line, late = (
-        np.linspace(280, 360, n),
-        np.linspace(0.5, 10, n),
-        np.linspace(0.2, 10, n),
-    )
-    ec50 = math.exp(u(-1.5, 1.5))
-    cases: dict[str, tuple[Floats, dict[str, float]]] = {
-        "linear": (line, {"slope": sign * u(0.1, 5), "intercept": u(-5, 5)}),
-        "exponential": (line, {"scale": u(0.5, 50), "rate": sign * u(0.05, 1)}),
-        "saturation": (line, {"asymptote": sign * u(0.5, 50), "rate": u(0.1, 1.5)}),
-        "asymptotic": (
-            line,
-            {"asymptote": u(-5, 5), "start": sign * u(10, 50), "rate": u(0.1, 1.5)},
-        ),
-        "power": (low_line, {"scale": u(0.5, 10), "exponent": sign * u(0.2, 3)}),
-        "michaelis_menten": (dose, {"vmax": u(1, 300), "km": ec50}),
-        "hill": (dose, {"top": u(1, 100), "ec50": ec50, "slope": sign * u(0.6, 3)}),
-        "logistic3": (
-            line,
-            {"asymptote": u(1, 100), "midpoint": u(2, 8), "scale": sign * u(0.4, 2)},
-        ),
-        "logistic4_linear": (
-            line,
-            {
-                "left": u(-5, 5),
-                "right": sign * u(10, 50),
-                "midpoint": u(3, 7),
-                "scale": u(0.4, 1.5),
-            },
-        ),
-        "logistic4": (
-            dose,
-            {"bottom": u(-1, 1), "top": u(2, 100), "ec50": ec50, "slope": sign * u(0.6, 3)},
-        ),
-        "logistic5": (
-            dose,
-            {
-                "bottom": u(-1, 1),
-                "top": u(2, 100),
-                "ec50": ec50,
-                "slope": sign * u(0.8, 2.5),
-                "asymmetry": u(0.5, 2),
-            },
-        ),
-        "gompertz": (
-            line,
-            {"asymptote": u(1, 100), "displacement": u(1.5, 8), "rate": u(0.3, 1.2)},
-        ),
-        "weibull": (
-            late,
-            {
-                "asymptote": u(5, 100),
-                "drop": sign * u(5, 100),
-                "log_rate": u(-4, -1),
-                "power": u(1, 2.5),
-            },
-        ),
-        "richards": (
-            line,
-            {"asymptote": u(5, 100), "offset": u(2, 5), "rate": u(0.5, 1.2), "shape": u(0.5, 2)},
-        ),
-        "gaussian_peak": (
-            line,
-            {"height": sign * u(1, 50), "center": u(2, 8), "width": u(0.7, 3)},
-        ),
-        "arrhenius": (kelvin, {"prefactor": 10 ** u(5, 14), "activation_energy": u(2e4, 9e4)}),
-        "platt": (np.linspace(-4, 4, n), {"slope": sign * u(0.3, 3), "intercept": u(-2, 2)}),
-    }
-    return cases[name]
 
 
 # ---- without starting values ---------------------------------------------------------------------
@@ -384,6 +310,33 @@ def test_bands_cover_what_they_promise(interval: Any) -> None:
         hits += int(np.count_nonzero((band.low <= new) & (new <= band.high)))
         tries += 5
     assert 0.93 <= hits / tries <= 0.97
+
+
+def test_errors_of_parameters_that_nearly_replace_each_other() -> None:
+    # a drop of millions at a power near 0: the chain's covariance has no digits left for the rest
+    x = np.linspace(0.2, 10, 20)
+    true = {"asymptote": 158.0, "drop": 6.2e6, "log_rate": 2.69, "power": -0.068}
+    exact = np.asarray(curves.weibull(x, **true))
+    y = exact + np.random.default_rng(4).normal(size=20) * 0.05
+    fitted = curves.weibull.fit(x, y)
+    assert fitted.params["drop"] > 1e5
+    with mp.workdps(60):
+        _, drop, log_rate, power = map(mp.mpf, fitted.params.values())
+        slopes = mp.matrix(20, 4)
+        for i in range(20):
+            grown = mp.exp(log_rate) * mp.mpf(x[i]) ** power
+            left = mp.exp(-grown)
+            by_rate = drop * left * grown
+            slopes[i, :] = mp.matrix([[1, -left, by_rate, by_rate * mp.log(mp.mpf(x[i]))]])
+        covariance = mp.inverse(slopes.T * slopes) * mp.mpf(fitted.residual_sd) ** 2
+        expected = [float(mp.sqrt(covariance[k, k])) for k in range(4)]
+        first = float(mp.sqrt((slopes[0, :] * covariance * slopes[0, :].T)[0, 0]))
+    assert list(fitted.stderr.values()) == pytest.approx(expected, rel=1e-6)
+    band = fitted.predict(x[0], "confidence")
+    half = float(band.high - band.value)
+    assert half == pytest.approx(first * t_quantile(0.975, fitted.df), rel=1e-6)
+    many = curves.weibull.fit_many(x, np.array([y, exact]))
+    assert {name: error[0] for name, error in many.stderr.items()} == fitted.stderr
 
 
 def test_inverse_and_its_error() -> None:

@@ -76,6 +76,7 @@ class CurveFit:
         message: str,
         natural: Vector,
         covariance: Vector,
+        roots: tuple[Vector, Vector],
         data: tuple[Vector, Vector, Vector | None],
         start: int,
     ) -> None:
@@ -83,10 +84,10 @@ class CurveFit:
         x, y, weights = data
         self.curve, self.result, self.chain = curve, result, result.chain
         self.covariance = covariance
+        self._root, self._natural_root = roots
         names = curve.parameters
         self.params = dict(zip(names, natural.tolist(), strict=True))
-        with np.errstate(invalid="ignore"):
-            errors = np.sqrt(covariance.diagonal())
+        errors = np.sqrt(covariance.diagonal())
         self.stderr = dict(zip(names, errors.tolist(), strict=True))
         self.rss, self.residual_sd, self.df = result.rss, result.residual_sd, result.df
         self.converged, self.status, self.message = result.converged, result.status, message
@@ -245,10 +246,7 @@ class CurveFit:
         slopes = np.array(
             [_dose_at({**at, name: at[name] + _STEP * 1j}, share).imag / _STEP for name in names]
         )
-        dose = _dose_at(at, share).real
-        with np.errstate(invalid="ignore"):
-            variance = float(slopes @ self.covariance @ slopes)
-        return dose, math.sqrt(variance) if variance >= 0 else math.nan
+        return _dose_at(at, share).real, float(np.linalg.norm(slopes @ self._natural_root))
 
     def summary(self) -> str:
         """Print the parameters as a table, with what the fit is worth."""
@@ -305,10 +303,7 @@ class CurveFit:
     def _variance(self, x: Vector) -> Vector:
         """Variance of the fitted curve at each x."""
         jacobian = np.asarray(self.chain.jacobian(x))
-        matrix = self.result.covariance
-        known = np.where(np.isfinite(matrix), matrix, 0.0)
-        with np.errstate(invalid="ignore"):
-            variance = np.einsum("ij,jk,ik->i", jacobian, known, jacobian)
+        variance = np.sum((jacobian @ self._root) ** 2, axis=1)
         unknown = ~self.result.identified
         if unknown.any():
             variance[np.any(jacobian[:, unknown] != 0, axis=1)] = math.inf

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["CurveFits"]
 
 Vector: TypeAlias = NDArray[np.float64]
+_LOST: Final = 1e-10  # share of its parts below which a variance is their rounding
 _BLOCK: Final = 1 << 12  # curves at a time, whose covariances stay in the processor's cache
 _START_NOT_FINITE: Final = code_of("start_not_finite")
 
@@ -47,7 +48,8 @@ class CurveFits:
     chains : ChainArray
         Compute the fitted curves.
     params, stderr : dict of str to ndarray, shape (m,)
-        Natural parameters and their standard errors, as in `CurveFit`.
+        Natural parameters and their standard errors, as in `CurveFit`; NaN where only their
+        rounding would be left.
     rss, residual_sd, df : ndarray, shape (m,)
         As in `CurveFit`.
     codes : ndarray of int, shape (m,)
@@ -157,7 +159,7 @@ class ManySearch:
         found.params[found.codes < 0] = math.nan
         with np.errstate(all="ignore"):
             given = self.chain_params(found)
-            values, errors = self.natural(given, found.triangles)
+            values, errors, is_lost = self.natural(given, found.triangles)
         for k, column in enumerate(given):
             fits.chains.params[block, k] = column.value
         fits.rss[block] = found.squares(job, block)
@@ -169,7 +171,8 @@ class ManySearch:
         for name, value, error in zip(names, values, errors, strict=True):
             fits.params[name][block] = value
             fits.stderr[name][block] = error
-        for i in np.flatnonzero(self.is_doubtful(block)).tolist():
+        is_lost &= found.codes == CONVERGED
+        for i in np.flatnonzero(self.is_doubtful(block) | is_lost).tolist():
             self.fit_alone(block.start + i)
 
     def chain_params(self, found: Found) -> list[Dual]:
@@ -190,23 +193,33 @@ class ManySearch:
                 given[names.index(name)] = given[names.index(name)] * signs
         return given
 
-    def natural(self, given: list[Dual], triangles: Vector) -> tuple[list[Values], list[Values]]:
-        """Natural parameters, and their standard errors by the delta method."""
+    def natural(
+        self, given: list[Dual], triangles: Vector
+    ) -> tuple[list[Values], list[Values], NDArray[np.bool_]]:
+        """Natural parameters, their standard errors by the delta method, and where those are lost.
+
+        That is where the variances of the chain's parameters all but cancel.
+        """
         values: list[Values] = []
         errors: list[Values] = []
+        is_lost = np.zeros(len(triangles), dtype=np.bool_)
         row_of = {k: row for row, k in enumerate(np.flatnonzero(self.job.net.free).tolist())}
         for entry in self.search.form.natural(*given):
             variance: Values = 0.0
+            parts: Values = 0.0
             slopes = sorted(entry.slopes.items())
             for count, (k, slope) in enumerate(slopes):
                 row = row_of[k] * (row_of[k] + 1) // 2
                 share = slope * triangles[:, row + row_of[k]]
+                parts = parts + slope * share
                 for j, other in slopes[:count]:
                     share = share + (2.0 * other) * triangles[:, row + row_of[j]]
                 variance = variance + slope * share
             values.append(entry.value)
-            errors.append(np.sqrt(variance))
-        return values, errors
+            rounding = variance < _LOST * parts
+            is_lost |= rounding
+            errors.append(np.where(rounding, math.nan, np.sqrt(variance)))
+        return values, errors, is_lost
 
     def is_doubtful(self, block: slice) -> NDArray[np.bool_]:
         """Find those that only a fit by itself can do, from other starts or at such a bound."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from . import _core
 from ._core import Chain
 from .curve_fit import CurveFit
 from .dual import Dual
@@ -30,6 +31,7 @@ _STRIDE: Final = 8.0  # by what a parameter that runs off is taken further each 
 _HELD_ITERATIONS: Final = 200  # of a fit with that parameter held
 _FLAT: Final = 1e-9  # share of the loss that counts as no fall
 _ROUNDING: Final = 1e-28  # the same, of the mean square of the targets
+_EPSILON: Final = float(np.finfo(np.float64).eps)
 _ADRIFT: Final = 1e-3  # share of a natural parameter by which it has still moved at the end
 
 
@@ -244,19 +246,19 @@ class Search:
             [[entry.slopes.get(k, 0.0) for k in range(found.params.size)] for entry in entries]
         )
         unknown = ~found.identified
-        known = found.covariance.copy()
-        known[unknown, :] = known[:, unknown] = 0.0
-        moving = found.chain.free & ~unknown
+        root, precision = self.covariance_root(found)
         with np.errstate(invalid="ignore"):
-            matrix = slopes[:, moving] @ known[np.ix_(moving, moving)] @ slopes[:, moving].T
-        still = ~np.any(slopes[:, moving] != 0, axis=1)
-        matrix[still, :] = matrix[:, still] = 0.0
-        for k in range(len(names)):
-            if self.adrift[k] or np.any(slopes[k, unknown] != 0) or math.isnan(natural[k]):
-                matrix[k, :] = matrix[:, k] = math.nan
-                matrix[k, k] = math.inf
+            natural_root = slopes @ root
+            natural_root[~np.any(slopes[:, found.chain.free] != 0, axis=1)] = 0.0
+            # where its parts all but cancel, nothing is left but rounding
+            parts = np.abs(slopes[:, ~unknown]) @ found.stderr[~unknown]
+            is_lost = np.linalg.norm(natural_root, axis=1) < 100.0 * precision * parts
+        is_lost |= self.adrift | np.any(slopes[:, unknown] != 0, axis=1) | np.isnan(natural)
+        natural_root[is_lost] = math.nan
+        matrix = natural_root @ natural_root.T
+        matrix[is_lost, is_lost] = math.inf
         message = found.message.partition(";")[0]
-        lost = [name for k, name in enumerate(names) if math.isinf(matrix[k, k])]
+        lost = [name for name, has_gone in zip(names, is_lost, strict=True) if has_gone]
         if lost:
             message += f"; not identified by the data: {', '.join(lost)}"
         at_bound = found.message.partition("at a bound: ")[2].split(", ")
@@ -264,7 +266,35 @@ class Search:
         if held:
             message += f"; at a bound: {', '.join(held)}"
         data = (self.x, self.y, self.weights)
-        return CurveFit(self.curve, found, message, natural, matrix, data, self.start)
+        return CurveFit(
+            self.curve, found, message, natural, matrix, (root, natural_root), data, self.start
+        )
+
+    def covariance_root(self, found: FitResult) -> tuple[Vector, float]:
+        """Find a matrix whose product with its own transpose is the covariance of the chain.
+
+        Also its precision, relative to standard errors. Where it comes from the triangle of the
+        normal equations it keeps what the covariance itself has lost: the digits of differences
+        between parameters that nearly replace each other.
+        """
+        moving = found.identified & (found.stderr != 0)
+        root, scales = np.zeros((moving.size, np.count_nonzero(moving))), found.stderr[moving]
+        if not np.all(np.isfinite(scales)):  # no degree of freedom is left
+            root[moving] = math.nan
+            return root, _EPSILON
+        if self.covariance == "hessian" or not found.identified.all():
+            known = found.covariance[np.ix_(moving, moving)] / np.outer(scales, scales)
+            values, vectors = np.linalg.eigh(known)
+            root[moving] = scales[:, None] * vectors * np.sqrt(np.maximum(values, 0.0))
+            return root, math.sqrt(_EPSILON)
+        triangle, _ = _core.fit_shard(
+            found.chain, self.x, self.y, self.weights, self.loss, self.loss_scale
+        )
+        columns = triangle[:, :-1][:, moving[found.chain.free]]
+        lengths = np.linalg.norm(columns, axis=0)
+        inverse = np.linalg.inv(np.linalg.qr(columns / lengths, mode="r")) / lengths[:, None]
+        root[moving] = inverse * (math.sqrt(0.5) if self.loss == "log" else found.residual_sd)
+        return root, _EPSILON
 
 
 def _param_names(layers: int) -> list[str]:

@@ -81,6 +81,14 @@ def _steps(x: Vector, signs: Sequence[float] = _SIGNS) -> Iterator[tuple[float, 
         yield sign / (width * extent), low + place * extent
 
 
+def _lopsided(x: Vector) -> Iterator[tuple[float, float, float]]:
+    """Slope, middle and power of such sigmoids to a power, each 1/2 where `_steps` would be."""
+    for power in (0.3, 1.0, 3.0, 100.0):
+        shift = -math.log(2.0 ** (1.0 / power) - 1.0)
+        for slope, middle in _steps(x):
+            yield slope, middle - shift / slope, power
+
+
 # ---- the curves ----------------------------------------------------------------------------------
 
 _POSITIVE: Final = (0.0, math.inf)
@@ -415,11 +423,7 @@ logistic5: Final = Curve(
             ),
             lambda w1, b1, w2, b2, w3, b3, w4, b4: (b4, b4 + w4, np.exp(-b2 / w2), w2, w3),
             {"bottom": "b4", "slope": "w2", "asymmetry": "w3"},
-            lambda x: (
-                (1.0, 0.0, w, -w * m, a, 0.0, 1.0, 0.0)
-                for a in (0.3, 1.0, 3.0)
-                for w, m in _steps(_logs(x))
-            ),
+            lambda x: ((1.0, 0.0, w, -w * m, a, 0.0, 1.0, 0.0) for w, m, a in _lopsided(_logs(x))),
             {("bottom", "top"): ("w4", "b4"), ("ec50", "slope"): ("w2", "b2")},
             limits={"w3": (0.0, None), "w4": (0.0, None)},
             row=len(_WIDTHS),
@@ -440,9 +444,7 @@ logistic5: Final = Curve(
             lambda w1, b1, w2, b2, w3, b3, w4, b4: (b4, b4 + w4, 1.0 / w1, w2, w3),
             {"bottom": "b4", "ec50": "w1", "slope": "w2", "asymmetry": "w3"},
             lambda x: (
-                (math.exp(-m), 0.0, w, 0.0, a, 0.0, 1.0, 0.0)
-                for a in (0.3, 1.0, 3.0)
-                for w, m in _steps(_logs(x))
+                (math.exp(-m), 0.0, w, 0.0, a, 0.0, 1.0, 0.0) for w, m, a in _lopsided(_logs(x))
             ),
             {("bottom", "top"): ("w4", "b4")},
             limits={"w3": (0.0, None), "w4": (0.0, None)},
@@ -464,9 +466,7 @@ logistic5: Final = Curve(
             lambda w1, b1, w2, b2, w3, b3, w4, b4: (b4 - w4, b4, 1.0 / w1, w2, w3),
             {"top": "b4", "ec50": "w1", "slope": "w2", "asymmetry": "w3"},
             lambda x: (
-                (math.exp(-m), 0.0, w, 0.0, a, 0.0, 1.0, 0.0)
-                for a in (0.3, 1.0, 3.0)
-                for w, m in _steps(_logs(x))
+                (math.exp(-m), 0.0, w, 0.0, a, 0.0, 1.0, 0.0) for w, m, a in _lopsided(_logs(x))
             ),
             limits={"w3": (0.0, None), "w4": (0.0, None)},
             row=len(_WIDTHS),

@@ -9,7 +9,7 @@ Columns, for each of the seventeen curves:
   best of 50 random starts, the true parameters among them, to 1e-8; and how many of the others say
   that they are not converged or not identified, or do not ("silent");
 - confidence, prediction: the share of true values within the 95 % confidence band, and of new
-  observations within the 95 % prediction band, of fits to 20 points.
+  observations within the 95 % prediction band, of fits to 20 points that converged.
 
 Exit code 1 if a curve has fewer than 10 digits, less than 99.5 % or a silent one, or a band outside
 93 to 97 %.

@@ -344,17 +344,20 @@ static void finish(many *s, cbp_lanes *done)
     s->waiting = 0;
 }
 
-/* A lane is done: the point that it takes to be the minimum, and what tells the errors there, wait for others. */
+/* A lane is done: the point that it takes to be the minimum, and what tells the errors there, wait for others. It is left
+ * to the careful fit where a weight has changed its sign on the way, which is a kink too where the input is huge. */
 static void set_aside(many *s, const cbp_lanes *g, size_t lane, cbp_lanes *done)
 {
     const size_t to = s->waiting++;
     const cbp_real *point = g->is_smooth ? g->trial : g->params;
+    int turns = 0;
     s->done[to] = s->loads[lane];
     for (size_t i = 0; i < packed_len(s->free); i += CBP_LANES) {
         done->normal[i + to] = g->normal[i + lane];
     }
     for (size_t i = 0; i < 2 * g->layers * CBP_LANES; i += CBP_LANES) {
         done->params[i + to] = point[i + lane];
+        turns |= i % (2 * CBP_LANES) == 0 && (point[i + lane] < 0) != (g->params[i + lane] < 0);
     }
     for (size_t i = 0; i < s->free * CBP_LANES; i += CBP_LANES) {
         done->held[i + to] = g->held[i + lane];
@@ -363,7 +366,7 @@ static void set_aside(many *s, const cbp_lanes *g, size_t lane, cbp_lanes *done)
     done->squares[to] = g->squares[lane];
     done->predicted[to] = g->predicted[lane];
     done->iterations[to] = g->iterations[lane];
-    done->state[to] = CBP_LANE_DONE;
+    done->state[to] = turns ? CBP_LANE_HANDED : CBP_LANE_DONE;
     if (s->waiting == CBP_LANES) {
         finish(s, done);
     }

@@ -211,14 +211,18 @@ class ManySearch:
             for count, (k, slope) in enumerate(slopes):
                 row = row_of[k] * (row_of[k] + 1) // 2
                 share = slope * triangles[:, row + row_of[k]]
-                parts = parts + slope * share
+                if len(slopes) > 1:
+                    parts = parts + slope * share
                 for j, other in slopes[:count]:
                     share = share + (2.0 * other) * triangles[:, row + row_of[j]]
                 variance = variance + slope * share
             values.append(entry.value)
-            rounding = variance < _LOST * parts
-            is_lost |= rounding
-            errors.append(np.where(rounding, math.nan, np.sqrt(variance)))
+            error = np.sqrt(variance)
+            if len(slopes) > 1:
+                rounding = variance < _LOST * parts
+                error = np.where(rounding, math.nan, error)
+                is_lost |= rounding
+            errors.append(error)
         return values, errors, is_lost
 
     def is_doubtful(self, block: slice) -> NDArray[np.bool_]:

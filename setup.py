@@ -9,6 +9,8 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import Cython
@@ -38,6 +40,13 @@ HARDENED_FLAGS = ["-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=3"]
 HARDENED_LINK = ["-Wl,-z,relro,-z,now"]
 
 
+def compile_each(compile_all, sources, **options):
+    """Compile each source in a thread of its own."""
+    with ThreadPoolExecutor() as pool:
+        each = pool.map(lambda source: compile_all([source], **options), sources)
+        return [name for names in each for name in names]
+
+
 class BuildExt(build_ext):
     """Adds the flags of the compiler that turns out to be in use."""
 
@@ -48,6 +57,8 @@ class BuildExt(build_ext):
             self.compiler.initialize()
             self.compiler.cc = os.environ["CC"]
             flags = MSVC_FLAGS + [f"/clang:{flag}" for flag in UNIX_FLAGS if "math" in flag]
+        if not msvc:  # several files at once: the kernels and the wrapper take most of the time
+            self.compiler.compile = partial(compile_each, self.compiler.compile)
         linux = sys.platform == "linux"
         for extension in self.extensions:
             extension.extra_compile_args = flags + (HARDENED_FLAGS if linux else [])

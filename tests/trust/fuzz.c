@@ -469,7 +469,7 @@ static double unseen(double before, const double *targets)
             total += counts;
         }
     }
-    return 16 * DBL_EPSILON * sqrt(before * (squares / total)) + 1e-300;
+    return 16 * DBL_EPSILON * sqrt(before) * sqrt(fmin(squares, DBL_MAX) / total) + 1e-300;
 }
 
 static void check_fit(void)

@@ -1,7 +1,8 @@
 //! Forward pass, gradient and fit of chains read from standard input; ../README.md has the format.
 
-use std::ffi::{c_char, c_int, c_ulonglong, c_void, CStr};
+use std::ffi::{c_void, CStr};
 use std::io::Read;
+use std::os::raw::{c_char, c_int, c_ulonglong};
 use std::ptr::{null, null_mut};
 use std::time::Instant;
 

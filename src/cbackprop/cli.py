@@ -242,18 +242,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         given = _parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
         code: int = given.run(given) or 0
         sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader has seen enough. Python flushes once more at exit, which must not fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader has seen enough
+        _drop_output()
         return 0
     except CBackpropError as error:
         return _failed(str(error))
     except ImportError as error:  # an optional package
         return _failed(str(error))
     except OSError as error:
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _drop_output()
         reason = error.strerror or str(error)
         return _failed(f"{error.filename}: {reason}" if error.filename else reason)
     return code
+
+
+def _drop_output() -> None:
+    """Let what cannot be written go: Python tries once more at exit, which must not fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _failed(message: str) -> int:

@@ -971,8 +971,9 @@ static void test_kinds(void)
 /* A bound far off and weights that are small: the sum of the loss is finite, its average is not. */
 static void test_infinite_average(void)
 {
-    const cbp_real far = sizeof(cbp_real) == 4 ? R(1e25) : R(1e160), light = R(1e-20);
-    const cbp_real lower[] = {-1, far}, upper[] = {1, R(INFINITY)}, start[] = {0, far};
+    const cbp_real far = sizeof(cbp_real) == 4 ? R(1e25) : R(1e160), light = sizeof(cbp_real) == 4 ? R(1e-22) : R(1e-150);
+    const cbp_real lower[] = {0, far}, upper[] = {0, R(INFINITY)}, start[] = {0, far};
+    const unsigned char frozen[] = {1, 0};
     call c = problem_of(LINES, 12, 20);
     for (size_t k = 0; k < c.n * c.m; k++) {
         all_weights[k] = light;
@@ -981,6 +982,7 @@ static void test_infinite_average(void)
     c.lower = lower;
     c.upper = upper;
     c.start = start;
+    c.frozen = frozen;
     found f = fit(&c);
     for (size_t i = 0; i < c.m; i++) {
         CHECK(f.fits.status[i] == CBP_ERROR_START_LOSS && isnan(f.fits.loss[i]));

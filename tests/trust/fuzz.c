@@ -472,6 +472,19 @@ static double unseen(double before, const double *targets)
     return 16 * DBL_EPSILON * sqrt(before) * sqrt(fmin(squares, DBL_MAX) / total) + 1e-300;
 }
 
+/* Whether an output is so far off that a robust loss pulls it by less than the smallest number. */
+static int is_far(const double *where, const double *targets)
+{
+    double *out = malloc((n + 1) * sizeof *out);
+    int is = 0;
+    REQUIRE(cbp_forward(where, activations, x, layers, n, out) == CBP_OK);
+    for (size_t i = 0; i < n; i++) {
+        is |= fabs(out[i] - targets[i]) > 1e150;
+    }
+    free(out);
+    return is;
+}
+
 static void check_fit(void)
 {
     take_fit(16);
@@ -620,6 +633,9 @@ static void check_many(void)
             largest = fabs(ys[i * n + j]) > largest ? fabs(ys[i * n + j]) : largest;
         }
         const double rounding = 16 * DBL_EPSILON * largest; /* of a residual */
+        if (loss != CBP_SQUARED && is_far(found, ys + i * n)) {
+            continue;
+        }
         REQUIRE(fabs(after - all.loss[i]) <= 1e-7 * after + rounding * (sqrt(after) + rounding));
     }
 }

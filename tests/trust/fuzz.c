@@ -296,7 +296,8 @@ static void check_averages(void)
                 is_plain = is_plain && is_finite(term);
                 continue;
             }
-            is_plain = is_plain && fabs(term) < 1e200 && (!weight || (weight[i] > 1e-100 && weight[i] < 1e100));
+            is_plain = is_plain && fabs(term) < 1e200 && (term == 0 || fabs(term) > 1e-100);
+            is_plain = is_plain && (!weight || (weight[i] > 1e-30 && weight[i] < 1e30));
             low = fmin(low, term);
             high = fmax(high, term);
             size = fmax(size, fabs(term));

@@ -73,6 +73,8 @@ class Form:
     """Bounds that the chain's parameters have in any case."""
     row: int = 0
     """So many candidates stand in a row, where neighbours in rows and columns are alike; or 0."""
+    distant: int = 0
+    """So many candidates, the last, are for a fit by itself alone: many would creep from there."""
 
     def holds(self, fixed: Iterable[str]) -> set[str] | None:
         """Give the chain's parameters that are fixed with these, None if that cannot be said."""

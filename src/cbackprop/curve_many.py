@@ -138,7 +138,7 @@ class ManySearch:
     def run(self, threads: int | None) -> CurveFits:
         """Fit all."""
         points = self.job.x[np.isfinite(self.job.x)]
-        candidates = self.search.candidates(points if points.size else np.ones(1))
+        candidates = self.search.candidates(points if points.size else np.ones(1), near=True)
 
         def fit_block(block: slice) -> None:
             self.fit_block(block, candidates)

@@ -208,9 +208,11 @@ class Search:
         ranked.sort(key=lambda entry: entry[:2])
         return [self.chain_of(params, self.frozen) for _, _, params in ranked[:_CANDIDATES]]
 
-    def candidates(self, x: Vector) -> Vector:
+    def candidates(self, x: Vector, *, near: bool = False) -> Vector:
         """Parameters to start from, shape (count, 2L), before a linear last layer is solved for."""
         found = np.array(list(self.form.starts(x)), dtype=np.float64)
+        if near:
+            found = found[: len(found) - self.form.distant]
         mirror = self.form.mirror
         if mirror is not None and (self.fixed or self.asked):
             # one of the two sets is held to: what the other would have become is a start of its own

@@ -54,6 +54,8 @@ _GAS_CONSTANT: Final = 8.31446261815324  # J/(mol K), exact in the SI of 2019
 _RATES: Final = (0.1, 0.3, 1.0, 2.0, 4.0, 8.0, 16.0, 40.0)
 _WIDTHS: Final = (0.02, 0.06, 0.15, 0.35, 0.8)
 _SIGNS: Final = (1.0, -1.0)
+_PLACES: Final = np.linspace(-0.25, 1.25, 13)
+_DISTANT: Final = len(_SIGNS) * len(_PLACES) * len(_WIDTHS)
 
 
 def _extent(x: Vector) -> tuple[float, float]:
@@ -77,16 +79,21 @@ def _rates(x: Vector) -> Iterator[float]:
 def _steps(x: Vector, signs: Sequence[float] = _SIGNS) -> Iterator[tuple[float, float]]:
     """Slope and middle of sigmoids that would show within the data, in rows of all widths."""
     low, extent = _extent(x)
-    for sign, place, width in product(signs, np.linspace(-0.25, 1.25, 13), _WIDTHS):
+    for sign, place, width in product(signs, _PLACES, _WIDTHS):
         yield sign / (width * extent), low + place * extent
 
 
 def _lopsided(x: Vector) -> Iterator[tuple[float, float, float]]:
-    """Slope, middle and power of such sigmoids to a power, each 1/2 where `_steps` would be."""
-    for power in (0.3, 1.0, 3.0, 100.0):
-        shift = -math.log(2.0 ** (1.0 / power) - 1.0)
+    """Slope, middle and power of such sigmoids to a power; last the _DISTANT.
+
+    Those are on the way to an infinite power, and are 1/2 where the sigmoids would be.
+    """
+    for power in (0.3, 1.0, 3.0):
         for slope, middle in _steps(x):
-            yield slope, middle - shift / slope, power
+            yield slope, middle, power
+    shift = math.log(2.0 ** (1.0 / 100.0) - 1.0)
+    for slope, middle in _steps(x):
+        yield slope, middle + shift / slope, 100.0
 
 
 # ---- the curves ----------------------------------------------------------------------------------
@@ -427,6 +434,7 @@ logistic5: Final = Curve(
             {("bottom", "top"): ("w4", "b4"), ("ec50", "slope"): ("w2", "b2")},
             limits={"w3": (0.0, None), "w4": (0.0, None)},
             row=len(_WIDTHS),
+            distant=_DISTANT,
         ),
         Form(
             ("log", "log_sigmoid", "exp", "identity"),
@@ -449,6 +457,7 @@ logistic5: Final = Curve(
             {("bottom", "top"): ("w4", "b4")},
             limits={"w3": (0.0, None), "w4": (0.0, None)},
             row=len(_WIDTHS),
+            distant=_DISTANT,
         ),
         Form(
             ("log", "log_sigmoid", "expm1", "identity"),
@@ -470,6 +479,7 @@ logistic5: Final = Curve(
             ),
             limits={"w3": (0.0, None), "w4": (0.0, None)},
             row=len(_WIDTHS),
+            distant=_DISTANT,
         ),
     ),
     log_axis=True,

@@ -23,16 +23,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 import cbackprop as cbp
 from cbackprop import curves
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-from curve_cases import draw
+from curve_cases import NOISE, draw, noisy
 
-Floats = npt.NDArray[np.float64]
-NOISE = 0.03
 STARTS = 50
 
 
@@ -46,15 +43,6 @@ def digits(name: str, sets: int, seed: int) -> float:
             error = abs(fitted.params[parameter] / value - 1)
             worst = min(worst, -math.log10(max(error, 1e-16)))
     return worst
-
-
-def noisy(name: str, rng: np.random.Generator) -> tuple[Floats, Floats, dict[str, float]]:
-    """Draw a data set with noise of 3 % of its range; a probability stays one."""
-    x, true = draw(name, rng)
-    exact = np.asarray(curves.CURVES[name](x, **true))
-    noise = rng.normal(size=x.size) * NOISE
-    y = np.clip(exact + noise, 0, 1) if name == "platt" else exact + noise * np.ptp(exact)
-    return x, y, true
 
 
 def against_starts(name: str, sets: int, seed: int) -> tuple[int, int, int]:

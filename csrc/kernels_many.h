@@ -544,6 +544,7 @@ static void plan_trial(cbp_lanes *g)
         const int is_steady = g->is_smooth & (g->was_plain[k] > 0) & (rate < CBP_PICK(0.25, 0.25f));
         const cbp_real rest = is_steady ? 4 * rate * share : share;
         const int is_plain = (damping == 0) & (part[k] == 1);
+        /* what share of the loss a last step may be worth: less where falls are not steady and may differ from it widely */
         const cbp_real most = is_steady ? CBP_PICK(1e-10, 1e-5f) : CBP_PICK(1e-13, 1e-6f);
         const int is_settled = is_plain & (rest <= tolerance) & (predicted <= most * loss);
         const int is_done = is_settled | (is_plain & (predicted <= rounding));

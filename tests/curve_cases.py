@@ -7,7 +7,10 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from cbackprop import curves
+
 Floats = npt.NDArray[np.float64]
+NOISE = 0.03  # of the range of the data
 
 
 def draw(name: str, rng: np.random.Generator) -> tuple[Floats, dict[str, float]]:
@@ -84,3 +87,12 @@ def draw(name: str, rng: np.random.Generator) -> tuple[Floats, dict[str, float]]
         "platt": (np.linspace(-4, 4, n), {"slope": sign * u(0.3, 3), "intercept": u(-2, 2)}),
     }
     return cases[name]
+
+
+def noisy(name: str, rng: np.random.Generator) -> tuple[Floats, Floats, dict[str, float]]:
+    """Inputs, outputs with noise, and the parameters behind them; a probability stays one."""
+    x, true = draw(name, rng)
+    exact = np.asarray(curves.CURVES[name](x, **true))
+    noise = rng.normal(size=x.size) * NOISE
+    y = np.clip(exact + noise, 0, 1) if name == "platt" else exact + noise * np.ptp(exact)
+    return x, y, true

@@ -11,7 +11,7 @@ import mpmath as mp
 import numpy as np
 import numpy.typing as npt
 import pytest
-from curve_cases import draw
+from curve_cases import draw, noisy
 
 import cbackprop as cbp
 from cbackprop import curves
@@ -46,10 +46,7 @@ def test_with_noise_no_other_start_finds_less(name: str) -> None:
     curve = curves.CURVES[name]
     for seed in range(8):
         rng = np.random.default_rng([seed, 77, len(name)])
-        x, true = draw(name, rng)
-        exact = np.asarray(curve(x, **true))
-        noise = rng.normal(size=x.size) * 0.03
-        y = np.clip(exact + noise, 0, 1) if name == "platt" else exact + noise * np.ptp(exact)
+        x, y, true = noisy(name, rng)
         fitted = curve.fit(x, y)
         if fitted.status != "converged":
             assert fitted.message != "converged"

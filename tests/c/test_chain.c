@@ -855,7 +855,8 @@ static void test_refused_sums(void)
 {
     cbp_real sums[] = {2, 3, 4}, lost[] = {0, 0, 0}, mean[] = {5, 5};
     const cbp_real least[] = {CBP_LEAST_WEIGHT, 0, CBP_LEAST_WEIGHT};
-    const cbp_real nothing[] = {0, 1, 1}, little[] = {CBP_LEAST_WEIGHT / 2, 1, 1}, not_a_number[] = {R(NAN), 1, 1}, endless[] = {R(INFINITY), 1, 1};
+    const cbp_real nothing[] = {0, 1, 1}, little[] = {CBP_LEAST_WEIGHT / 2, 1, 1};
+    const cbp_real not_a_number[] = {R(NAN), 1, 1}, endless[] = {R(INFINITY), 1, 1};
     CHECK(cbp_sums_merge(NULL, lost, 3, sums, lost) == CBP_ERROR_NULL);
     CHECK(cbp_sums_merge(sums, NULL, 3, sums, lost) == CBP_ERROR_NULL);
     CHECK(cbp_sums_merge(sums, lost, 3, NULL, lost) == CBP_ERROR_NULL);

@@ -972,7 +972,7 @@ static void test_kinds(void)
 static void test_infinite_average(void)
 {
     const cbp_real far = sizeof(cbp_real) == 4 ? R(1e25) : R(1e160), light = sizeof(cbp_real) == 4 ? R(1e-22) : R(1e-150);
-    const cbp_real lower[] = {0, far}, upper[] = {0, R(INFINITY)}, start[] = {0, far};
+    const cbp_real lower[] = {-1, far}, upper[] = {1, R(INFINITY)}, start[] = {0, far};
     const unsigned char frozen[] = {1, 0};
     call c = problem_of(LINES, 12, 20);
     for (size_t k = 0; k < c.n * c.m; k++) {

@@ -435,13 +435,19 @@ static void check_place(const double *found)
     }
 }
 
-/* The loss of the examples that a fit looks at: neither missing nor of weight 0. */
+/* Whether a fit looks at an example: it is neither missing nor of weight 0. */
+static int is_counted(size_t i, const double *targets)
+{
+    return targets[i] == targets[i] && (!weight || weight[i] > 0);
+}
+
+/* The loss of those. */
 static double loss_of(const double *where, const double *targets)
 {
     double *some_x = malloc((3 * n + 1) * sizeof *some_x), *some_y = some_x + n, *some_weight = some_y + n, mean = NAN;
     size_t count = 0;
     for (size_t i = 0; i < n; i++) {
-        if (targets[i] == targets[i] && (!weight || weight[i] > 0)) {
+        if (is_counted(i, targets)) {
             some_x[count] = x[i];
             some_y[count] = targets[i];
             some_weight[count++] = weight ? weight[i] : 1;
@@ -464,8 +470,8 @@ static double unseen(double before, const double *targets)
 {
     double squares = 0, total = 0;
     for (size_t i = 0; i < n; i++) {
-        const double counts = weight ? weight[i] : 1;
-        if (targets[i] == targets[i] && counts > 0) {
+        if (is_counted(i, targets)) {
+            const double counts = weight ? weight[i] : 1;
             squares += counts * (loss == CBP_LOG_LOSS ? 1 : targets[i] * targets[i]);
             total += counts;
         }
@@ -480,7 +486,7 @@ static int is_far(const double *where, const double *targets)
     int is = 0;
     REQUIRE(cbp_forward(where, activations, x, layers, n, out) == CBP_OK);
     for (size_t i = 0; i < n; i++) {
-        is |= fabs(out[i] - targets[i]) > 1e150;
+        is |= is_counted(i, targets) && fabs(out[i] - targets[i]) > 1e150;
     }
     free(out);
     return is;

@@ -220,6 +220,42 @@ static void spread(const cbp_real *inverse, const cbp_real *undetermined, size_t
     }
 }
 
+/* From the triangle of all examples' rows, and their sums as cbp_fit_shard has them. */
+static void conclude(const cbp_fit *fit, const cbp_real *params, const cbp_real *hessian, const cbp_real *triangle,
+                     const cbp_real sums[4], cbp_real *work, cbp_real *variance, cbp_real *covariance,
+                     unsigned char *determined)
+{
+    const size_t all = 2 * fit->layers, free = cbp_count_free(fit->frozen, fit->layers);
+    const int is_log_loss = fit->criterion.loss == CBP_LOG_LOSS;
+    cbp_real *matrix = work, *right = matrix + free * free, *inverse = right + free * free;
+    cbp_real *lengths = inverse + free * free, *undetermined = lengths + 2 * free;
+    set_aside(fit, params, triangle, free, cbp_root(sums[3]), determined);
+
+    size_t open = count_of(determined, all, CBP_DETERMINED), rows = free;
+    const cbp_real left_over = sums[2] - (cbp_real)(open + count_of(determined, all, CBP_UNDETERMINED));
+    const cbp_real squares = column_square(triangle, free + 1, free + 1, free);
+    *variance = is_log_loss ? 1 : left_over > 0 ? squares / left_over : (cbp_real)NAN;
+    if (!hessian) {
+        pick(triangle, free, free + 1, fit->frozen, determined, all, 0, 1, matrix);
+    } else {
+        pick(hessian, all, all, NULL, determined, all, 1, sums[0] / 2, matrix);
+        rows = open;
+        if (!factor_square(matrix, open)) {
+            for (size_t k = 0; k < all; k++) {
+                determined[k] = determined[k] == CBP_DETERMINED ? CBP_UNDETERMINED : determined[k];
+            }
+            open = 0;
+        }
+    }
+    /* the loss is the sum of squares whose curvature is twice its matrix' matrix; the log loss is no sum of squares */
+    const cbp_real factor = is_log_loss ? (cbp_real)0.5 : *variance;
+    memset(undetermined, 0, open * sizeof *undetermined);
+    if (rows != open || !invert_triangle(matrix, open, factor, right, inverse)) {
+        invert_square(matrix, rows, open, factor, right, lengths, inverse, undetermined);
+    }
+    spread(inverse, undetermined, open, all, determined, covariance);
+}
+
 int cbp_fit_covariance(const cbp_real *params, const unsigned char *activations, const unsigned char *frozen,
                        const cbp_real *lower, const cbp_real *upper, const cbp_real *x, const cbp_real *y,
                        const cbp_real *weight, size_t layers, size_t n, int loss, cbp_real scale, const cbp_real *hessian,
@@ -234,40 +270,41 @@ int cbp_fit_covariance(const cbp_real *params, const unsigned char *activations,
     if (!work || !variance || !determined) {
         return CBP_ERROR_NULL;
     }
-    const size_t all = 2 * layers, free = cbp_count_free(frozen, layers);
+    const size_t free = cbp_count_free(frozen, layers);
     const cbp_fit_totals totals = cbp_fit_totals_of(&fit);
     if (!cbp_is_total(totals.weight)) {
         return CBP_ERROR_WEIGHT;
     }
-    cbp_real *triangle = work, *matrix = triangle + (free + 1) * (free + 1), *right = matrix + free * free;
-    cbp_real *inverse = right + free * free, *lengths = inverse + free * free, *undetermined = lengths + 2 * free;
-    cbp_real *passes = undetermined + free, sum = 0, lost = 0;
+    cbp_real *triangle = work, *rest = triangle + (free + 1) * (free + 1), lost = 0;
+    cbp_real sums[4] = {totals.weight, 0, totals.examples, cbp_fit_squares(&fit, params)};
     memset(triangle, 0, (free + 1) * (free + 1) * sizeof *triangle);
-    cbp_kernels_now()->fit_rows(&chain, fit.criterion, frozen, x, y, weight, n, free, passes, triangle, &sum, &lost);
-    set_aside(&fit, params, triangle, free, cbp_root(cbp_fit_squares(&fit, params)), determined);
+    cbp_kernels_now()->fit_rows(&chain, fit.criterion, frozen, x, y, weight, n, free, rest, triangle, &sums[1], &lost);
+    conclude(&fit, params, hessian, triangle, sums, rest, variance, covariance, determined);
+    return CBP_OK;
+}
 
-    size_t open = count_of(determined, all, CBP_DETERMINED), rows = free;
-    const cbp_real left_over = totals.examples - (cbp_real)(open + count_of(determined, all, CBP_UNDETERMINED));
-    const cbp_real squares = column_square(triangle, free + 1, free + 1, free);
-    *variance = loss == CBP_LOG_LOSS ? 1 : left_over > 0 ? squares / left_over : (cbp_real)NAN;
-    if (!hessian) {
-        pick(triangle, free, free + 1, frozen, determined, all, 0, 1, matrix);
-    } else {
-        pick(hessian, all, all, NULL, determined, all, 1, totals.weight / 2, matrix);
-        rows = open;
-        if (!factor_square(matrix, open)) {
-            for (size_t k = 0; k < all; k++) {
-                determined[k] = determined[k] == CBP_DETERMINED ? CBP_UNDETERMINED : determined[k];
-            }
-            open = 0;
-        }
+int cbp_fit_shards_covariance(const cbp_real *params, const unsigned char *activations, const unsigned char *frozen,
+                              const cbp_real *lower, const cbp_real *upper, size_t layers, int loss,
+                              const cbp_real *triangle, const cbp_real *sums, const cbp_real *lost,
+                              const cbp_real *hessian, cbp_real *work, cbp_real *variance, cbp_real *covariance,
+                              unsigned char *determined)
+{
+    const cbp_chain chain = {params, activations, layers};
+    const cbp_fit fit = {activations, frozen, lower, upper, NULL, NULL, NULL, layers, 0, {loss, 1}, NULL, NULL};
+    const int status = cbp_check_chain(&chain);
+    if (status != CBP_OK) {
+        return status;
     }
-    /* the loss is the sum of squares whose curvature is twice its matrix' matrix; the log loss is no sum of squares */
-    const cbp_real factor = loss == CBP_LOG_LOSS ? (cbp_real)0.5 : *variance;
-    memset(undetermined, 0, open * sizeof *undetermined);
-    if (rows != open || !invert_triangle(matrix, open, factor, right, inverse)) {
-        invert_square(matrix, rows, open, factor, right, lengths, inverse, undetermined);
+    if (!triangle || !sums || !lost || !work || !variance || !covariance || !determined) {
+        return CBP_ERROR_NULL;
     }
-    spread(inverse, undetermined, open, all, determined, covariance);
+    if (loss < 0 || loss >= CBP_LOSS_END) {
+        return CBP_ERROR_LOSS;
+    }
+    const cbp_real totals[4] = {sums[0] + lost[0], sums[1] + lost[1], sums[2] + lost[2], sums[3] + lost[3]};
+    if (!cbp_is_total(totals[0])) {
+        return CBP_ERROR_WEIGHT;
+    }
+    conclude(&fit, params, hessian, triangle, totals, work, variance, covariance, determined);
     return CBP_OK;
 }

@@ -230,6 +230,9 @@ def fit_covariance(
     scale: float,
     hessian: _Vector | None,
 ) -> tuple[float, _Vector, bytes]: ...
+def shards_covariance(
+    net: Chain, triangle: _Vector, sums: _Vector, loss: int
+) -> tuple[float, _Vector, bytes]: ...
 def gradient_sums(
     net: Chain,
     x: ArrayLike,

@@ -254,7 +254,7 @@ cdef int check_examples(int status, object y, object weight) except -1:
                 f"sample_weight[{wrong[0]}]: {float(weight[wrong[0]])!r}; "
                 "expected a finite weight of 0 or more"
             )
-        least = "are 0" if not weight.any() else "add up to less than 1e-200"
+        least = "are 0" if not weight.any() else f"add up to less than {CBP_LEAST_WEIGHT}"
         wrong = "add up to infinity" if weight.max() > 1 else least
         raise ParameterError(f"sample_weight: all weights {wrong}, so that no average exists")
     return check(status)
@@ -782,7 +782,8 @@ cdef class Chain:
                 if examples.x.count > SHARD:
                     status = self.add_shards(&examples, loss, scale, sums, rows)
                 else:
-                    status = self.add_up(&examples, loss, scale, sums, rows)
+                    status = self.add_up(&examples, 0, examples.x.count, loss, scale,
+                                         sums + 2 * rows, sums, rows, NULL)
                 if status == CBP_OK:
                     status = cbp_sums_mean(sums, sums + rows, rows, sums)
                 check_examples(status, y, sample_weight)
@@ -811,7 +812,7 @@ cdef class Chain:
             from .threads import run, usable_cores
 
             enough = examples.x.count * self.size > MUCH
-            run(shards.add, range(count), usable_cores() if enough else 1)
+            run(shards.add, range(count), usable_cores() if enough else 1, shards.stop)
             for i in range(count):
                 if status == CBP_OK:
                     status = shards.statuses[i]
@@ -821,29 +822,30 @@ cdef class Chain:
             PyMem_RawFree(shards.sums)
         return status
 
-    cdef int add_up(self, const Examples *examples, int loss, double scale, double *sums,
-                    size_t rows) except 1:
-        """Adds the sums of all examples, stretch by stretch; the status.
+    cdef int add_up(self, const Examples *examples, size_t start, size_t end, int loss,
+                    double scale, double *work, double *sums, size_t rows,
+                    const bint *stopped) except 1:
+        """Adds the sums of examples, stretch by stretch until stopped, if ever; the status.
 
-        At `sums` stand the sums, what they lost, and then work memory.
+        At `sums` stand the sums, and then what they lost.
         """
-        cdef size_t start = 0, here, n = examples.x.count, count = stretch_of(self.size)
+        cdef size_t here, count = stretch_of(self.size)
         cdef int status
         while True:
-            here = min(count, n - start)
+            here = min(count, end - start)
             with nogil:
                 if rows > 2:
                     status = cbp_gradient_sums(
                         self.values, self.codes, examples.x.at + start, examples.y.at + start,
-                        after(examples.weight.at, start), self.size, here, loss, scale,
-                        sums + 2 * rows, sums, sums + rows)
+                        after(examples.weight.at, start), self.size, here, loss, scale, work,
+                        sums, sums + rows)
                 else:
                     status = cbp_loss_sums(
                         self.values, self.codes, examples.x.at + start, examples.y.at + start,
                         after(examples.weight.at, start), self.size, here, loss, scale,
                         sums, sums + rows)
             start += count
-            if status != CBP_OK or start >= n:
+            if status != CBP_OK or start >= end or (stopped != NULL and stopped[0]):
                 return status
             PyErr_CheckSignals()
 
@@ -1291,28 +1293,23 @@ cdef class _Shards:
     cdef size_t rows
     cdef double *sums
     cdef list statuses
+    cdef bint stopped
 
     def add(self, size_t i):
         """Find the sums of shard i."""
-        cdef size_t start = i * SHARD, here = min(SHARD, self.examples.x.count - start)
-        cdef const double *x = self.examples.x.at + start
-        cdef const double *y = self.examples.y.at + start
-        cdef const double *weight = after(self.examples.weight.at, start)
+        cdef size_t start = i * SHARD, end = min(start + SHARD, self.examples.x.count)
         cdef double *sums = self.sums + 2 * self.rows * i
         cdef double *work = new_numbers(cbp_work_len(self.net.size, 2))
-        cdef int status
         memset(sums, 0, 2 * self.rows * sizeof(double))
-        with nogil:
-            if self.rows > 2:
-                status = cbp_gradient_sums(self.net.values, self.net.codes, x, y, weight,
-                                           self.net.size, here, self.loss, self.scale, work, sums,
-                                           sums + self.rows)
-            else:
-                status = cbp_loss_sums(self.net.values, self.net.codes, x, y, weight,
-                                       self.net.size, here, self.loss, self.scale, sums,
-                                       sums + self.rows)
-        PyMem_RawFree(work)
-        self.statuses[i] = status
+        try:
+            self.statuses[i] = self.net.add_up(self.examples, start, end, self.loss, self.scale,
+                                               work, sums, self.rows, &self.stopped)
+        finally:
+            PyMem_RawFree(work)
+
+    def stop(self):
+        """Let shards under way end soon: nobody waits for their sums."""
+        self.stopped = True
 
 
 include "_fit.pxi"

@@ -122,41 +122,78 @@ def fit_chain(Chain net not None, x, y, sample_weight, lower, upper, int method,
                     info.gradient_norm)
 
 
+cdef int add_rows(Chain net, const Examples *examples, int loss, double scale, double *work,
+                  double *triangle, double *sums) except 1:
+    """Add the rows of all examples to a triangle, stretch by stretch; the status.
+
+    At `sums` stand the four sums of cbp_fit_shard, and then what they lost.
+    """
+    cdef size_t start = 0, n = examples.x.count, count = stretch_of(4 * net.size)
+    cdef int status
+    while True:
+        with nogil:
+            status = cbp_fit_shard(net.values, net.codes, net.held, examples.x.at + start,
+                                   examples.y.at + start, after(examples.weight.at, start),
+                                   net.size, min(count, n - start), loss, scale, work, triangle,
+                                   sums, sums + 4)
+        start += count
+        if status != CBP_OK or start >= n:
+            return status
+        PyErr_CheckSignals()
+
+
 def fit_covariance(Chain net not None, x, y, sample_weight, lower, upper, int loss, double scale,
                    hessian):
     """The variance s^2, the covariance (2L, 2L), and 2L bytes of enum cbp_determined.
 
     `hessian` is the exact Hessian of the averaged loss, or None for Gauss-Newton.
     """
+    cdef size_t free = 2 * net.size - len(net.frozen), width = free + 1
+    cdef size_t needed = cbp_fit_work_len(net.size, free)
     cdef Examples examples
-    cdef const double *low = NULL
-    cdef const double *high = NULL
     cdef double *work = NULL
-    cdef size_t width = 2 * net.size, len_ = cbp_fit_work_len(net.size, width - len(net.frozen))
-    cdef const double *exact = NULL
-    cdef double variance
-    cdef int status
-    answer = empty((width, width))
-    determined = bytearray(width)
-    cdef double *covariance = memory_of(answer)
-    cdef unsigned char *kinds = determined
-    if lower is not None:
-        low = memory_of(lower)
-        high = memory_of(upper)
-    if hessian is not None:
-        exact = memory_of(hessian)
+    cdef double *triangle
     open_examples(x, y, sample_weight, &examples)
     try:
-        work = new_numbers(len_)
-        with nogil:
-            status = cbp_fit_covariance(net.values, net.codes, net.held, low, high, examples.x.at,
-                                        examples.y.at, examples.weight.at, net.size,
-                                        examples.x.count, loss, scale, exact, work, &variance,
-                                        covariance, kinds)
-        check_examples(status, y, sample_weight)
+        work = new_numbers(needed + width * width + 8)
+        triangle = work + needed
+        memset(triangle, 0, (width * width + 8) * sizeof(double))
+        check_examples(add_rows(net, &examples, loss, scale, work, triangle,
+                                triangle + width * width), y, sample_weight)
+        return covariance_of(net, lower, upper, loss, triangle, triangle + width * width, hessian,
+                             work)
     finally:
         PyMem_RawFree(work)
         close_examples(&examples)
+
+
+def shards_covariance(Chain net not None, triangle, sums, int loss):
+    """As fit_covariance, from what shards have added up to: the triangle, and the sums (2, 4)."""
+    cdef double *work = new_numbers(cbp_fit_work_len(net.size, 2 * net.size - len(net.frozen)))
+    try:
+        return covariance_of(net, None, None, loss, memory_of_const(triangle),
+                             memory_of_const(sums), None, work)
+    finally:
+        PyMem_RawFree(work)
+
+
+cdef object covariance_of(Chain net, lower, upper, int loss, const double *triangle,
+                          const double *sums, hessian, double *work):
+    cdef size_t width = 2 * net.size
+    cdef const double *low = NULL
+    cdef const double *high = NULL
+    cdef const double *exact = NULL
+    cdef double variance
+    answer = empty((width, width))
+    determined = bytearray(width)
+    if lower is not None:
+        low = memory_of_const(lower)
+        high = memory_of_const(upper)
+    if hessian is not None:
+        exact = memory_of_const(hessian)
+    check(cbp_fit_shards_covariance(net.values, net.codes, net.held, low, high, net.size, loss,
+                                    triangle, sums, sums + 4, exact, work, &variance,
+                                    memory_of(answer), determined))
     return variance, answer, bytes(determined)
 
 
@@ -173,9 +210,11 @@ def gradient_sums(Chain net not None, x, y, sample_weight, loss, loss_scale):
     cdef size_t len = 2 * net.size + 2
     cdef Examples examples
     answer = np.zeros(2 * len + cbp_work_len(net.size, 2))
+    cdef double *sums = memory_of(answer)
     open_examples(x, y, sample_weight, &examples)
     try:
-        check_examples(net.add_up(&examples, code, scale, memory_of(answer), len), y, sample_weight)
+        check_examples(net.add_up(&examples, 0, examples.x.count, code, scale, sums + 2 * len, sums,
+                                  len, NULL), y, sample_weight)
     finally:
         close_examples(&examples)
     return answer[:2 * len].reshape(2, len).copy()
@@ -191,19 +230,13 @@ def fit_shard(Chain net not None, x, y, sample_weight, loss, loss_scale):
     cdef int code = loss_code(loss, loss_scale, &scale)
     cdef size_t free = 2 * net.size - len(net.frozen)
     cdef Examples examples
-    cdef int status
     triangle, sums = np.zeros((free + 1, free + 1)), np.zeros((2, 4))
-    cdef double *rows = memory_of(triangle)
-    cdef double *total = memory_of(sums)
     cdef double *work = NULL
     open_examples(x, y, sample_weight, &examples)
     try:
         work = new_numbers(cbp_fit_work_len(net.size, free))
-        with nogil:
-            status = cbp_fit_shard(net.values, net.codes, net.held, examples.x.at, examples.y.at,
-                                   examples.weight.at, net.size, examples.x.count, code, scale,
-                                   work, rows, total, total + 4)
-        check_examples(status, y, sample_weight)
+        check_examples(add_rows(net, &examples, code, scale, work, memory_of(triangle),
+                                memory_of(sums)), y, sample_weight)
     finally:
         PyMem_RawFree(work)
         close_examples(&examples)

@@ -3,6 +3,7 @@
 cdef extern from "cbackprop.h" nogil:
     const char *CBP_VERSION
     size_t CBP_BLOCK
+    double CBP_LEAST_WEIGHT
 
     ctypedef double cbp_real
 
@@ -174,6 +175,13 @@ cdef extern from "cbackprop.h" nogil:
                       const unsigned char *frozen, const cbp_real *x, const cbp_real *y,
                       const cbp_real *weight, size_t layers, size_t n, int loss, cbp_real scale,
                       cbp_real *work, cbp_real *triangle, cbp_real *sums, cbp_real *lost)
+    int cbp_fit_shards_covariance(const cbp_real *params, const unsigned char *activations,
+                                  const unsigned char *frozen, const cbp_real *lower,
+                                  const cbp_real *upper, size_t layers, int loss,
+                                  const cbp_real *triangle, const cbp_real *sums,
+                                  const cbp_real *lost, const cbp_real *hessian, cbp_real *work,
+                                  cbp_real *variance, cbp_real *covariance,
+                                  unsigned char *determined)
     int cbp_forward_many(const cbp_real *params, const unsigned char *activations,
                          const cbp_real *x, size_t layers, size_t n, size_t m, int shares_x,
                          cbp_real *out)

@@ -42,7 +42,7 @@ OUTCOMES: Final = MappingProxyType(
         4: ("diverged", "diverged: the loss ceased to be finite; a smaller learning rate may help"),
     }
 )
-_AT_BOUND, _UNDETERMINED = 2, 3  # of enum cbp_determined
+_AT_BOUND, UNDETERMINED = 2, 3  # of enum cbp_determined
 _ERROR_START, _ERROR_START_LOSS, _ERROR_DATA = -18, -19, -20  # of cbp_status
 _ERROR_FEW_EXAMPLES: Final = -16
 _HISTORY_MOST: Final = 1_000_000
@@ -423,13 +423,13 @@ def _result(
             chain, x, y, sample_weight, *bounds, loss, loss_scale, hessian
         )
         stderr = np.sqrt(matrix.diagonal())
-        at_bound, unknown = kinds.count(_AT_BOUND), kinds.count(_UNDETERMINED)
+        at_bound, unknown = kinds.count(_AT_BOUND), kinds.count(UNDETERMINED)
         fitted -= at_bound
         if unknown:
             status = "not_identified" if status == "converged" else status
-            message += f"; not identified by the data: {_names_of(chain, kinds, _UNDETERMINED)}"
+            message += f"; not identified by the data: {names_of(chain, kinds, UNDETERMINED)}"
         if at_bound:
-            message += f"; at a bound: {_names_of(chain, kinds, _AT_BOUND)}"
+            message += f"; at a bound: {names_of(chain, kinds, _AT_BOUND)}"
     else:
         variance, kinds = math.nan, bytes(width)
         matrix, stderr = np.full((width, width), math.nan), np.full(width, math.nan)
@@ -445,7 +445,7 @@ def _result(
         converged=outcome == 1,
         status=status,
         message=message,
-        identified=np.frombuffer(kinds, dtype=np.uint8) != _UNDETERMINED,
+        identified=np.frombuffer(kinds, dtype=np.uint8) != UNDETERMINED,
         n_iterations=n_iterations,
         n_evaluations=n_evaluations,
         gradient_norm=gradient_norm,
@@ -453,7 +453,7 @@ def _result(
     )
 
 
-def _names_of(chain: Chain, kinds: bytes, kind: int) -> str:
+def names_of(chain: Chain, kinds: bytes, kind: int) -> str:
     """List the names of the parameters of that kind."""
     return ", ".join(name for name, k in zip(chain.param_names, kinds, strict=True) if k == kind)
 

@@ -15,7 +15,7 @@ from . import _core
 from ._core import LOSSES, Chain, real_array
 from .chain_array import ChainArray, data_of
 from .errors import InputTypeError, ShapeError, from_status
-from .fitting import Bounds, bound_arrays, count_of, number_of
+from .fitting import UNDETERMINED, Bounds, bound_arrays, count_of, number_of
 from .threads import run, usable_cores
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ __all__ = ["FitManyResult", "fit_many"]
 
 Vector: TypeAlias = NDArray[np.float64]
 _BLOCK: Final = 1 << 13  # chains that one call into the core fits
-_UNDETERMINED: Final = 3  # of enum cbp_determined
 
 # enum cbp_outcome, and below 0 the enum cbp_status that a chain by itself may have.
 STATUSES: Final = MappingProxyType(
@@ -318,7 +317,7 @@ class Job:
         )
         if status:
             raise from_status(status, _core.status_text(status))
-        if (found.determined == _UNDETERMINED).any():
+        if (found.determined == UNDETERMINED).any():
             lost = (found.codes == CONVERGED) & ~found.identified.all(axis=1)
             found.codes[lost] = NOT_IDENTIFIED
 
@@ -361,7 +360,7 @@ class Found(NamedTuple):
     @property
     def identified(self) -> NDArray[np.bool_]:
         """False for parameters that the data do not fix, shape (m, 2L)."""
-        return np.not_equal(self.determined, _UNDETERMINED)
+        return np.not_equal(self.determined, UNDETERMINED)
 
     def deviations(self, job: Job) -> Vector:
         """Residual standard deviations, shape (m,)."""

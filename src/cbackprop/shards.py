@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import _core
 from ._core import Chain
 from .errors import ParameterError, ShapeError
-from .fitting import OUTCOMES, FitResult, examples_of
+from .fitting import OUTCOMES, UNDETERMINED, FitResult, examples_of, names_of
 from .threads import run, usable_cores
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ _LARGE: Final = 1 << 16  # examples in a shard
 _EPSILON: Final = float(np.finfo(np.float64).eps)
 _LEAST: Final = 64 * _EPSILON
 _CONVERGED, _EXHAUSTED = 1, 2  # of enum cbp_outcome
-# As in csrc/fit.h, covariance.c and fit_lm.c, where they are explained.
-_CLEAR, _WEAK, _DEPENDENT, _SHARE, _PATIENT = 1e-5, 1e-8, 1e-12, 1e-3, 200
+# As in csrc/fit.h and fit_lm.c, where they are explained.
+_CLEAR, _WEAK, _PATIENT = 1e-5, 1e-8, 200
 
 
 def shard_of(
@@ -62,9 +62,8 @@ class _Point:
     """Where a fit is, and what a pass has found there."""
 
     chain: Chain
-    rows: Vector  # R with R'R = J'J, in free parameters
-    residuals: Vector  # those of the rows; their sum of squares is that of all but `rest`
-    rest: float
+    triangle: Vector  # R with R'R = [J residual]'[J residual], in free parameters
+    sums: Vector  # what the shards' add up to, and below what they lost
     weight: float
     loss: float  # summed
     examples: int
@@ -80,9 +79,17 @@ class _Point:
         total = _core.merge_sums([sums for _, sums in shards])
         weight, summed, examples, squares = (total[0] + total[1]).tolist()
         size = math.sqrt(squares)
-        rest = float(triangle[-1, -1])
-        rows, residuals = triangle[:-1, :-1], triangle[:-1, -1]
-        return cls(chain, rows, residuals, rest, weight, summed, int(examples), size)
+        return cls(chain, triangle, total, weight, summed, int(examples), size)
+
+    @property
+    def rows(self) -> Vector:
+        """R with R'R = J'J."""
+        return self.triangle[:-1, :-1]
+
+    @property
+    def residuals(self) -> Vector:
+        """Those of the rows."""
+        return self.triangle[:-1, -1]
 
     @property
     def is_usable(self) -> bool:
@@ -92,7 +99,7 @@ class _Point:
     @property
     @np.errstate(over="ignore", invalid="ignore")
     def squares(self) -> float:
-        return float(self.residuals @ self.residuals) + self.rest**2
+        return float(self.triangle[:, -1] @ self.triangle[:, -1])
 
     @property
     @np.errstate(over="ignore", invalid="ignore")
@@ -302,24 +309,17 @@ def _adapt(radius: float, length: float, fall: float, predicted: float, is_whole
 
 
 def _result(here: _Point, search: _Search, outcome: int) -> FitResult:
-    """Add what can be said of the parameters, as csrc/covariance.c does."""
+    """Add what can be said of the parameters."""
     loss = search.loss
-    free = np.flatnonzero(here.chain.free)
-    df = here.examples - free.size
-    variance = here.squares / df if df > 0 else math.nan
-    matrix, lost = _inverse(here)
-    matrix *= 0.5 if loss == "log" else variance
-    matrix[lost] = matrix[:, lost] = math.nan
-    matrix[lost, lost] = math.inf
-    covariance = np.zeros((2 * here.chain.layers, 2 * here.chain.layers))
-    covariance[np.ix_(free, free)] = matrix
-    identified = np.ones(2 * here.chain.layers, dtype=np.bool_)
-    identified[free[lost]] = False
+    variance, covariance, kinds = _core.shards_covariance(
+        here.chain, here.triangle, here.sums, _core.code_of_loss(loss, 1.0)
+    )
+    df = here.examples - int(np.count_nonzero(here.chain.free))
     status, message = OUTCOMES[outcome]
-    if lost.any():
+    identified = np.frombuffer(kinds, dtype=np.uint8) != UNDETERMINED
+    if not identified.all():
         status = "not_identified" if outcome == _CONVERGED else status
-        names = ", ".join(np.array(here.chain.param_names)[~identified])
-        message += f"; not identified by the data: {names}"
+        message += f"; not identified by the data: {names_of(here.chain, kinds, UNDETERMINED)}"
     squares = here.loss
     if loss != "squared":
         search.passes += 1
@@ -341,17 +341,3 @@ def _result(here: _Point, search: _Search, outcome: int) -> FitResult:
         gradient_norm=2 * float(np.linalg.norm(here.rows.T @ here.residuals)) / here.weight,
         history=np.array(search.history),
     )
-
-
-def _inverse(here: _Point) -> tuple[Vector, NDArray[np.bool_]]:
-    """(J'J)^-1 without directions that rounding hides, and which parameters lie in one."""
-    lengths, lost = here.lengths, here.is_weak
-    seen = np.flatnonzero(~lost)
-    inverse = np.zeros((lengths.size, lengths.size))
-    if seen.size:
-        _, values, right = np.linalg.svd(here.rows[:, seen] / lengths[seen])
-        hidden = ~(values > _DEPENDENT * values[0])
-        lost[seen] = (np.abs(right[hidden]) > _SHARE).any(axis=0)
-        half = right[~hidden] / values[~hidden, None] / lengths[seen]
-        inverse[np.ix_(seen, seen)] = half.T @ half
-    return inverse, lost

@@ -60,13 +60,36 @@ static inline int covariance_by(const call *c, const cbp_real *params, const cbp
     return status;
 }
 
+/* The same from what a shard of all examples adds up to. */
+static inline int covariance_by_shard(const call *c, const cbp_real *params, const cbp_real *hessian, spread *s)
+{
+    const size_t open = free_of(c), square = (open + 1) * (open + 1);
+    cbp_real *work = spoilt(cbp_fit_work_len(c->layers, open)), *triangle = numbers(square), sums[4] = {0}, lost[4] = {0};
+    memset(triangle, 0, square * sizeof *triangle);
+    CHECK(cbp_fit_shard(params, c->activations, c->frozen, c->x, c->y, c->weight, c->layers, c->n, c->options.loss,
+                        c->options.scale, work, triangle, sums, lost) == CBP_OK);
+    *s = untouched_spread();
+    const int status =
+        cbp_fit_shards_covariance(params, c->activations, c->frozen, c->lower, c->upper, c->layers, c->options.loss,
+                                  triangle, sums, lost, hessian, work, &s->variance, s->covariance, s->determined);
+    free(triangle);
+    free(work);
+    return status;
+}
+
 static inline int covariance_of(const call *c, const cbp_real *params, int curvature, spread *s)
 {
     cbp_real hessian[MOST * MOST], *work = numbers(cbp_hessian_work_len(c->layers));
     CHECK(cbp_hessian(params, c->activations, c->x, c->y, c->weight, c->layers, c->n, c->options.loss,
                       c->options.scale, work, hessian) == CBP_OK);
     free(work);
-    return covariance_by(c, params, curvature == OBSERVED ? hessian : NULL, s);
+    const cbp_real *exact = curvature == OBSERVED ? hessian : NULL;
+    spread by_shard;
+    CHECK(covariance_by_shard(c, params, exact, &by_shard) == CBP_OK);
+    const int status = covariance_by(c, params, exact, s);
+    CHECK(same(by_shard.variance, s->variance) && same_all(by_shard.covariance, s->covariance, MOST * MOST));
+    CHECK(memcmp(by_shard.determined, s->determined, MOST) == 0);
+    return status;
 }
 
 /* The averaged gradient, and how large it would be if no two examples pulled in different directions. */

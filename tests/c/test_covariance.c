@@ -213,6 +213,55 @@ static void test_refused(void)
     free(work);
 }
 
+static void test_refused_shards(void)
+{
+    const unsigned char unknown[] = {CBP_ACTIVATION_END};
+    const cbp_real triangle[9] = {1, 0, 1, 0, 1, 1, 0, 0, 1}, sums[] = {5, 1, 5, 1}, nothing[4] = {0};
+    const cbp_real little[] = {CBP_LEAST_WEIGHT / 2, 1, 5, 1}, endless[] = {R(INFINITY), 1, 5, 1};
+    cbp_real *work = numbers(cbp_fit_work_len(1, 2));
+    spread found = untouched_spread();
+#define ASK(params, chain, layers, loss, triangle, sums, lost, work, variance, covariance, determined)             \
+    cbp_fit_shards_covariance(params, chain, NULL, NULL, NULL, layers, loss, triangle, sums, lost, NULL, work,     \
+                              variance, covariance, determined)
+#define ASK_BY(sums, lost) \
+    ASK(fine, line, 1, CBP_SQUARED, triangle, sums, lost, work, &found.variance, found.covariance, found.determined)
+#define ASK_TO(work, variance, covariance, determined) \
+    ASK(fine, line, 1, CBP_SQUARED, triangle, sums, nothing, work, variance, covariance, determined)
+#define ASK_OF(params, chain, layers, loss, triangle)                                                                \
+    ASK(params, chain, layers, loss, triangle, sums, nothing, work, &found.variance, found.covariance, found.determined)
+    CHECK(ASK_OF(NULL, line, 1, CBP_SQUARED, triangle) == CBP_ERROR_NULL);
+    CHECK(ASK_OF(fine, NULL, 1, CBP_SQUARED, triangle) == CBP_ERROR_NULL);
+    CHECK(ASK_OF(fine, line, 0, CBP_SQUARED, triangle) == CBP_ERROR_LAYERS);
+    CHECK(ASK_OF(fine, unknown, 1, CBP_SQUARED, triangle) == CBP_ERROR_ACTIVATION);
+    CHECK(ASK_OF(fine, line, 1, -1, triangle) == CBP_ERROR_LOSS);
+    CHECK(ASK_OF(fine, line, 1, CBP_LOSS_END, triangle) == CBP_ERROR_LOSS);
+    CHECK(ASK_OF(fine, line, 1, CBP_SQUARED, NULL) == CBP_ERROR_NULL);
+    CHECK(ASK_BY(NULL, nothing) == CBP_ERROR_NULL && ASK_BY(sums, NULL) == CBP_ERROR_NULL);
+    CHECK(ASK_BY(nothing, nothing) == CBP_ERROR_WEIGHT && ASK_BY(little, nothing) == CBP_ERROR_WEIGHT);
+    CHECK(ASK_BY(endless, nothing) == CBP_ERROR_WEIGHT);
+    CHECK(ASK_TO(NULL, &found.variance, found.covariance, found.determined) == CBP_ERROR_NULL);
+    CHECK(ASK_TO(work, NULL, found.covariance, found.determined) == CBP_ERROR_NULL);
+    CHECK(ASK_TO(work, &found.variance, NULL, found.determined) == CBP_ERROR_NULL);
+    CHECK(ASK_TO(work, &found.variance, found.covariance, NULL) == CBP_ERROR_NULL);
+    CHECK(is_untouched_spread(&found));
+
+    /* R'R of the first two columns is [1 0; 0 1], the residuals' squares are 1, and 5 - 2 is left over; what was lost in
+     * the sums counts */
+    const cbp_real part[] = {2, 1, 3, 1}, rest[] = {3, 0, 2, 0};
+    const cbp_real upright[9] = {1, 0, 0, 0, 1, 0, 0, 0, 1};
+    CHECK(ASK_OF(fine, line, 1, CBP_SQUARED, upright) == CBP_OK && same(found.variance, R(1) / 3));
+    CHECK(same(found.covariance[0], R(1) / 3) && found.covariance[1] == 0 && same(found.covariance[3], R(1) / 3));
+    const spread whole = found;
+    CHECK(ASK(fine, line, 1, CBP_SQUARED, upright, part, rest, work, &found.variance, found.covariance,
+              found.determined) == CBP_OK);
+    CHECK(same(found.variance, whole.variance) && same_all(found.covariance, whole.covariance, 4));
+#undef ASK
+#undef ASK_BY
+#undef ASK_TO
+#undef ASK_OF
+    free(work);
+}
+
 int main(void)
 {
     fill_points();
@@ -223,5 +272,6 @@ int main(void)
     test_exact();
     test_no_minimum();
     test_refused();
+    test_refused_shards();
     return check_done("test_covariance");
 }

@@ -284,7 +284,8 @@ typedef struct cbp_fit_options {
  * examples with learning rate 0.1, momentum 0.9; the rest 0. Fails with CBP_ERROR_NULL. */
 CBP_API int cbp_fit_defaults(cbp_fit_options *options);
 
-/* How many numbers of work memory cbp_fit_lm, cbp_fit_shard and the covariances need, for so many parameters that are not frozen. */
+/* How many numbers of work memory cbp_fit_lm, cbp_fit_shard and the covariances need, for so many parameters that are not
+ * frozen. */
 CBP_API size_t cbp_fit_work_len(size_t layers, size_t free);
 
 /* Levenberg-Marquardt: Gauss-Newton steps held to a region of trust, from the exact Jacobian by orthogonal
@@ -346,8 +347,9 @@ CBP_API int cbp_fit_shard(const cbp_real *params, const unsigned char *activatio
                           const cbp_real *x, const cbp_real *y, const cbp_real *weight, size_t layers, size_t n,
                           int loss, cbp_real scale, cbp_real *work, cbp_real *triangle, cbp_real *sums, cbp_real *lost);
 
-/* cbp_fit_covariance of all examples, from the triangle and the sums that cbp_fit_shard has made of them; triangles of
- * several places join by one more QR factorization, sums by cbp_sums_merge. */
+/* cbp_fit_covariance of all examples, from the triangle and the sums that cbp_fit_shard has made of them: triangles of
+ * several places join by one more QR factorization, sums by cbp_sums_merge. Fails with CBP_ERROR_LAYERS, _ACTIVATION, _NULL,
+ * _LOSS, and _WEIGHT if the examples' weights add up to less than CBP_LEAST_WEIGHT or to infinity. */
 CBP_API int cbp_fit_shards_covariance(const cbp_real *params, const unsigned char *activations,
                                       const unsigned char *frozen, const cbp_real *lower, const cbp_real *upper,
                                       size_t layers, int loss, const cbp_real *triangle, const cbp_real *sums,

@@ -184,16 +184,21 @@ cdef object covariance_of(Chain net, lower, upper, int loss, const double *trian
     cdef const double *high = NULL
     cdef const double *exact = NULL
     cdef double variance
+    cdef int status
     answer = empty((width, width))
     determined = bytearray(width)
+    cdef double *covariance = memory_of(answer)
+    cdef unsigned char *kinds = determined
     if lower is not None:
         low = memory_of_const(lower)
         high = memory_of_const(upper)
     if hessian is not None:
         exact = memory_of_const(hessian)
-    check(cbp_fit_shards_covariance(net.values, net.codes, net.held, low, high, net.size, loss,
-                                    triangle, sums, sums + 4, exact, work, &variance,
-                                    memory_of(answer), determined))
+    with nogil:
+        status = cbp_fit_shards_covariance(net.values, net.codes, net.held, low, high, net.size,
+                                           loss, triangle, sums, sums + 4, exact, work, &variance,
+                                           covariance, kinds)
+    check(status)
     return variance, answer, bytes(determined)
 
 

@@ -27,7 +27,7 @@ if [ "$form" = long ]; then
     done
     for test in tests/c/test_*.c; do
         name=$(basename "$test" .c)
-        test "$name" != test_header || continue
+        case $name in test_header | test_threads) continue ;; esac # nothing runs; threads are ThreadSanitizer's
         # shellcheck disable=SC2086
         clang $flags -fsanitize=memory "$test" "$build"/msan/*.o -lm -o "$build/$name"
         "$build/$name" || { echo "$name FAILED"; exit 1; }

@@ -25,7 +25,7 @@ typedef struct many {
     size_t n, x_step, weight_step, chains, next;
     const cbp_fits *fits;
     size_t free, skipped;   /* parameters; leading layers that are frozen */
-    int shares_x;           /* the lanes' inputs stand there, for all chains */
+    int shares_x;           /* behind the frozen layers all chains have the same inputs, which stand in `inputs` */
     int stops;              /* the progress function has said so */
     load loads[CBP_LANES];  /* what the lanes carry */
     load done[CBP_LANES];   /* what those did that wait to be finished together */
@@ -205,14 +205,13 @@ static totals load_targets(const many *s, cbp_lanes *g, size_t lane, const cbp_r
 
 static totals load_examples(const many *s, cbp_lanes *g, size_t lane, size_t chain)
 {
-    const cbp_real *x = s->x + chain * s->x_step, *y = s->y + chain * s->n, *inputs = x;
+    const cbp_real *x = s->x + chain * s->x_step, *y = s->y + chain * s->n, *inputs = s->skipped > 0 ? s->inputs : x;
     const cbp_real *weight = s->weight ? s->weight + chain * s->weight_step : NULL;
     const int is_log_loss = s->kind.criterion.loss == CBP_LOG_LOSS;
     totals t = {0, 0, 0, 0};
     if (s->skipped > 0 && !s->shares_x) {
         const cbp_chain leading = {params_of(s, chain), s->kind.activations, s->skipped};
         cbp_kernels_now()->forward(&leading, x, s->n, s->inputs);
-        inputs = s->inputs;
     }
     const cbp_real stand_in = cbp_stand_in(inputs, y, s->n);
     for (size_t i = 0, at = lane; i < s->n; i++, at += CBP_LANES) {
@@ -226,9 +225,7 @@ static totals load_examples(const many *s, cbp_lanes *g, size_t lane, size_t cha
         g->y[at] = target;
         g->weight[at] = factor;
         g->root[at] = weight ? cbp_root(factor) : factor;
-        if (!s->shares_x) {
-            g->x[at] = is_missing ? stand_in : inputs[i];
-        }
+        g->x[at] = is_missing ? stand_in : inputs[i];
     }
     t.doubt += (t.squares - t.squares) + (cbp_is_total(t.weight) && t.count >= s->free ? 0 : 1);
     return t;
@@ -398,21 +395,6 @@ static int share_inputs(const many *s)
     return s->x_step == 0 && doubt == 0;
 }
 
-static void load_shared(const many *s, cbp_lanes *g)
-{
-    const cbp_real *inputs = s->x;
-    if (s->skipped > 0) {
-        const cbp_chain leading = {params_of(s, 0), s->kind.activations, s->skipped};
-        cbp_kernels_now()->forward(&leading, s->x, s->n, s->inputs);
-        inputs = s->inputs;
-    }
-    for (size_t i = 0; i < s->n; i++) {
-        for (size_t k = 0; k < CBP_LANES; k++) {
-            g->x[i * CBP_LANES + k] = inputs[i];
-        }
-    }
-}
-
 /* Which progress the caller hears of: how many chains have been taken up. */
 static void tell(many *s)
 {
@@ -426,9 +408,6 @@ static void fit_in_lanes(many *s, cbp_lanes *g, cbp_lanes *done)
     size_t running = 0;
     /* lanes that stay idle carry zeros, so that they hold up nobody */
     memset(g->x, 0, (size_t)(g->trial - g->x) * sizeof *g->x);
-    if (s->shares_x) {
-        load_shared(s, g);
-    }
     memset(g->bend, 0, (size_t)(g->work - g->bend) * sizeof *g->bend);
     memset(g->trial, 0, 2 * g->layers * CBP_LANES * sizeof *g->trial);
     memset(done->params, 0, (size_t)(done->held + s->free * CBP_LANES - done->params) * sizeof *done->params);
@@ -534,8 +513,11 @@ int cbp_fit_many(const unsigned char *activations, const unsigned char *frozen, 
     g.places = done.places = places;
     g.low = done.low = lower || upper ? low : NULL;
     g.high = done.high = high;
-    if (in_lanes) {
+    if (in_lanes && chains > 0) {
         s.shares_x = share_inputs(&s);
+        if (s.shares_x && s.skipped > 0) {
+            cbp_kernels_now()->forward(&(cbp_chain){fits->params, activations, s.skipped}, x, n, s.inputs);
+        }
         fit_in_lanes(&s, &g, &done);
     }
     for (; s.next < chains; s.next++) {

@@ -510,18 +510,20 @@ static void test_shared_inputs(void)
     }
 }
 
-/* An input that is no number is nobody's where the target is missing, and a fault where it is not. */
+/* An input that is no number, or has no logarithm, is nobody's where the target is missing, and a fault where it is not. */
 static void test_shared_fault(void)
 {
-    for (size_t at = 0; at < 23; at += 11) {
+    const cbp_real wrong[] = {R(NAN), R(INFINITY), -1};
+    for (size_t k = 0; k < 3; k++) {
+        const size_t at = 11 * k;
         call c = problem_of(LOGISTICS, 23, 40);
         for (size_t i = 0; i < c.m; i++) {
             all_y[i * c.n + at] = i % 2 ? all_y[i * c.n + at] : R(NAN);
         }
-        all_x[at] = at == 11 ? R(INFINITY) : R(NAN);
+        all_x[at] = wrong[k];
         found shared = fit(&c);
         for (size_t i = 0; i < c.m; i++) {
-            CHECK(shared.fits.status[i] == (i % 2 ? CBP_ERROR_DATA : CBP_CONVERGED));
+            CHECK(shared.fits.status[i] == (i % 2 == 0 ? CBP_CONVERGED : k < 2 ? CBP_ERROR_DATA : CBP_ERROR_START_LOSS));
             memmove(all_x + i * c.n, all_x, c.n * sizeof *all_x);
         }
         c.x_step = c.n;
@@ -829,10 +831,10 @@ static void test_refused_chains(void)
     release(&f);
 
     /* No chain, and chains without examples. */
-    c.m = 0;
-    f = fit(&c);
+    call none = problem_of(LOGISTICS, 20, 0);
+    none.x = none.y = NULL;
+    f = fit(&none);
     release(&f);
-    c.m = 20;
     c.n = 0;
     c.x = c.y = NULL;
     f = fit(&c);

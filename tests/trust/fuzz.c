@@ -605,7 +605,7 @@ static void check_many(void)
 {
     take_fit(12);
     options.progress = NULL;
-    const size_t width = 2 * layers, moving = count_free(), m = 1 + take() % 12, triangle = moving * (moving + 1) / 2;
+    const size_t width = 2 * layers, moving = count_free(), m = (1 + take()) % 12, triangle = moving * (moving + 1) / 2;
     double *ys = numbers(m * n);
     cbp_fits all = fits_for(m), one = fits_for(1);
     for (size_t i = 0; i < m; i++) {
@@ -621,7 +621,7 @@ static void check_many(void)
         }
     }
     double *starts = copy_of(all.params, m * width), *work = numbers(cbp_fit_many_work_len(layers, moving, n));
-    int status = cbp_fit_many(activations, frozen, lower, upper, x, ys, weight, layers, n, m, 0, 0, &options, work, &all);
+    int status = cbp_fit_many(activations, frozen, lower, upper, m ? x : NULL, ys, weight, layers, n, m, 0, 0, &options, work, &all);
     if (status != CBP_OK) {
         REQUIRE(all_same(all.params, starts, m * width) && is_untouched(all.loss, m * sizeof *all.loss));
         return;
@@ -666,7 +666,7 @@ static void check_many(void)
 static void check_starts(void)
 {
     take_fit(12);
-    const size_t width = 2 * layers, row = take() % 4, m = 1 + take() % 18;
+    const size_t width = 2 * layers, row = take() % 4, m = (1 + take()) % 18;
     const size_t count = (row > 0 ? row : 1) * (1 + take() % 4);
     double *candidates = numbers(count * width), *ys = numbers(m * n), *chosen = numbers(m * width), *one = numbers(width);
     for (size_t k = 0; k < count * width; k++) {
@@ -691,7 +691,7 @@ static void check_starts(void)
 static void check_arrays(void)
 {
     take_problem(4, 20);
-    const size_t width = 2 * layers, m = 1 + take() % 12;
+    const size_t width = 2 * layers, m = (1 + take()) % 12;
     double *many = numbers(m * width), *out = numbers(m * n), *one = numbers(n), *means = numbers(m), mean;
     double *gradients = numbers(m * width), *gradient = numbers(width), *work = numbers(cbp_work_len(layers, n)), *ys = numbers(m * n);
     for (size_t k = 0; k < m * width; k++) {

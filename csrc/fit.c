@@ -59,7 +59,8 @@ cbp_real cbp_fit_squares(const cbp_fit *fit, const cbp_real *params)
         for (size_t i = 0; i < count; i++) {
             const cbp_real weight = fit->weight ? fit->weight[start + i] : 1, y = fit->y[start + i];
             const cbp_real far = is_robust ? cbp_magnitude(outputs[i] - y) : 0, part = far > scale ? scale / far * y : y;
-            squares += weight * (loss == CBP_LOG_LOSS ? 1 : part * (loss == CBP_CAUCHY ? part : y));
+            const cbp_real square = loss == CBP_LOG_LOSS ? 1 : part * (loss == CBP_CAUCHY ? part : y);
+            squares += weight > 0 ? weight * square : 0; /* 0 times infinity is 0 */
         }
     }
     return squares;

@@ -209,6 +209,28 @@ static void test_far_outlier(void)
     }
 }
 
+/* An example of weight 0 is nobody's, however far off it is. */
+static void test_weight_zero(int loss)
+{
+    cbp_real y[POINTS], weight[POINTS], without[] = {0, 0}, params[] = {0, 0};
+    for (size_t i = 0; i < POINTS; i++) {
+        y[i] = i < POINTS - 1 ? point_y[i] : HUGE_REAL;
+        weight[i] = i < POINTS - 1;
+    }
+    call c = fit_of(line, 1, point_x, y, POINTS);
+    spread found, whole;
+    c.weight = weight;
+    c.options.loss = loss;
+    CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_CONVERGED);
+    CHECK(covariance_of(&c, params, GAUSS_NEWTON, &found) == CBP_OK);
+    const cbp_real value = c.info.loss;
+    c.n--;
+    CHECK(fit(&c, without) == CBP_OK && near((double)value, (double)c.info.loss, 0, 64));
+    CHECK(near_all(params, (double[]){(double)without[0], (double)without[1]}, 2, 1024));
+    CHECK(covariance_of(&c, without, GAUSS_NEWTON, &whole) == CBP_OK);
+    CHECK(near((double)found.variance, (double)whole.variance, 0, 1024));
+}
+
 int main(void)
 {
     fill_points();
@@ -220,6 +242,7 @@ int main(void)
             if (loss != CBP_LOG_LOSS) {
                 test_robust(loss, 0.125, weight);
                 test_robust(loss, 1, weight);
+                test_weight_zero(loss);
             }
         }
     }

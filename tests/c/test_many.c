@@ -1038,15 +1038,20 @@ static double squares_of(const call *c, size_t i, const cbp_real *candidate, dou
 static int choose_at(const call *c, const cbp_real *candidates, size_t count, size_t row, size_t offset, cbp_real *params)
 {
     const size_t len = cbp_choose_starts_work_len(c->layers, c->n, count);
-    cbp_real *memory = filled(offset + len + GUARD, NAN), *work = memory + offset;
+    cbp_real *memory = filled(offset + len + GUARD, NAN), *work = memory + offset, *y = NULL;
+    if (c->y) { /* no more than what is to be read */
+        y = numbers(c->n * c->m);
+        memcpy(y, c->y, c->n * c->m * sizeof *y);
+    }
     for (size_t k = 0; k < GUARD; k++) {
         work[len + k] = R(1234.5) + R(k);
     }
-    const int status = cbp_choose_starts(c->activations, c->frozen, c->lower, c->upper, c->x, c->y, c->weight, c->layers,
-                                         c->n, c->m, c->x_step, c->weight_step, candidates, count, row, work, params);
+    const int status = cbp_choose_starts(c->activations, c->frozen, c->lower, c->upper, c->x, y, c->weight, c->layers, c->n,
+                                         c->m, c->x_step, c->weight_step, candidates, count, row, work, params);
     for (size_t k = 0; k < GUARD; k++) {
         CHECK(work[len + k] == R(1234.5) + R(k));
     }
+    free(y);
     free(memory);
     return status;
 }
@@ -1127,6 +1132,12 @@ static void test_starts(void)
         c.x_step = c.weight_step = variant & 2 ? c.n : 0;
         check_starts(&c);
     }
+
+    /* A single example each. */
+    call single = problem_of(LOGISTICS, 1, 37);
+    single.frozen = neither;
+    single.x_step = 1;
+    check_starts(&single);
 
     /* Bounds hold what was chosen, also what was solved for. */
     const cbp_real lower[] = {9, 9, -9, -9, R(-0.25), R(-0.5)}, upper[] = {8, 8, R(0.5), 0, R(0.25), R(0.5)};

@@ -342,7 +342,8 @@ static void finish(many *s, cbp_lanes *done)
 }
 
 /* A lane is done: the point that it takes to be the minimum, and what tells the errors there, wait for others. It is left
- * to the careful fit where a weight has changed its sign on the way, which is a kink too where the input is huge. */
+ * to the careful fit where a weight has changed its sign on the way, or come to 0, which is a kink too where the input is
+ * huge. */
 static void set_aside(many *s, const cbp_lanes *g, size_t lane, cbp_lanes *done)
 {
     const size_t to = s->waiting++;
@@ -353,8 +354,9 @@ static void set_aside(many *s, const cbp_lanes *g, size_t lane, cbp_lanes *done)
         done->normal[i + to] = g->normal[i + lane];
     }
     for (size_t i = 0; i < 2 * g->layers * CBP_LANES; i += CBP_LANES) {
-        done->params[i + to] = point[i + lane];
-        turns |= i % (2 * CBP_LANES) == 0 && (point[i + lane] < 0) != (g->params[i + lane] < 0);
+        const cbp_real last = g->params[i + lane], next = point[i + lane];
+        done->params[i + to] = next;
+        turns |= i % (2 * CBP_LANES) == 0 && ((next < 0) != (last < 0) || (next > 0) != (last > 0));
     }
     for (size_t i = 0; i < s->free * CBP_LANES; i += CBP_LANES) {
         done->held[i + to] = g->held[i + lane];

@@ -51,11 +51,23 @@ enum curvature { GAUSS_NEWTON, OBSERVED, CURVATURES };
 
 static inline int covariance_by(const call *c, const cbp_real *params, const cbp_real *hessian, spread *s)
 {
-    cbp_real *work = spoilt(cbp_fit_work_len(c->layers, free_of(c)));
+    const size_t all = 2 * c->layers;
+    cbp_real *work = spoilt(cbp_fit_work_len(c->layers, free_of(c))), *exact = hessian ? numbers(all * all) : NULL;
+    unsigned char *determined = malloc(all); /* and the Hessian: no more than what is to be read */
+    if (!CHECK(determined != NULL)) {
+        exit(1);
+    }
+    if (exact) {
+        memcpy(exact, hessian, all * all * sizeof *exact);
+    }
     *s = untouched_spread();
+    memcpy(determined, s->determined, all);
     const int status = cbp_fit_covariance(params, c->activations, c->frozen, c->lower, c->upper, c->x, c->y, c->weight,
-                                          c->layers, c->n, c->options.loss, c->options.scale, hessian, work,
-                                          &s->variance, s->covariance, s->determined);
+                                          c->layers, c->n, c->options.loss, c->options.scale, exact, work, &s->variance,
+                                          s->covariance, determined);
+    memcpy(s->determined, determined, all);
+    free(determined);
+    free(exact);
     free(work);
     return status;
 }

@@ -48,6 +48,16 @@ static cbp_real *filled(size_t len, double number)
     return memory;
 }
 
+/* A copy that ends where the numbers end, so that sanitizers see whatever is read beyond; null of null. */
+static cbp_real *exactly(const cbp_real *from, size_t len)
+{
+    cbp_real *copy = from ? numbers(len) : NULL;
+    if (copy) {
+        memcpy(copy, from, len * sizeof *copy);
+    }
+    return copy;
+}
+
 /* How many numbers the triangle of one chain's covariance has. */
 static size_t triangle_of(const call *c)
 {
@@ -112,17 +122,20 @@ static int fit_at(const call *c, size_t offset, found *f)
 {
     const size_t len = cbp_fit_many_work_len(c->layers, free_of(c), c->n);
     cbp_real *memory = filled(offset + len + GUARD, NAN), *work = memory + offset, *guard = work + len;
+    cbp_real *x = exactly(c->x, c->x_step ? c->n * c->m : c->n), *y = exactly(c->y, c->n * c->m);
     for (size_t k = 0; k < GUARD; k++) {
         guard[k] = R(1234.5) + R(k);
     }
-    const int status = cbp_fit_many(c->activations, c->frozen, c->lower, c->upper, c->x, c->y, c->weight, c->layers,
-                                    c->n, c->m, c->x_step, c->weight_step, &c->options, work, &f->fits);
+    const int status = cbp_fit_many(c->activations, c->frozen, c->lower, c->upper, x, y, c->weight, c->layers, c->n, c->m,
+                                    c->x_step, c->weight_step, &c->options, work, &f->fits);
     for (size_t k = 0; k < offset; k++) {
         CHECK(isnan(memory[k]));
     }
     for (size_t k = 0; k < GUARD; k++) {
         CHECK(guard[k] == R(1234.5) + R(k));
     }
+    free(y);
+    free(x);
     free(memory);
     return status;
 }
@@ -508,6 +521,26 @@ static void test_shared_inputs(void)
         release(&shared);
         release(&own);
     }
+}
+
+/* A single example each, so that the inputs follow each other without a gap. */
+static void test_single_examples(void)
+{
+    const unsigned char but_scale[] = {1, 1, 1, 1, 0, 1};
+    call c = problem_of(LOGISTICS, 1, 40);
+    c.frozen = but_scale;
+    c.x_step = 1;
+    for (size_t i = 0; i < c.m; i++) {
+        all_x[i] = 1 + R(i) / 8;
+    }
+    found whole = fit(&c);
+    for (size_t i = 0; i < c.m; i++) {
+        const call one = alone(&c, i);
+        found f = fit(&one);
+        CHECK(f.fits.status[0] == CBP_CONVERGED && is_same(&f, 0, &whole, i));
+        release(&f);
+    }
+    release(&whole);
 }
 
 /* An input that is no number, or has no logarithm, is nobody's where the target is missing, and a fault where it is not. */
@@ -1038,11 +1071,8 @@ static double squares_of(const call *c, size_t i, const cbp_real *candidate, dou
 static int choose_at(const call *c, const cbp_real *candidates, size_t count, size_t row, size_t offset, cbp_real *params)
 {
     const size_t len = cbp_choose_starts_work_len(c->layers, c->n, count);
-    cbp_real *memory = filled(offset + len + GUARD, NAN), *work = memory + offset, *y = NULL;
-    if (c->y) { /* no more than what is to be read */
-        y = numbers(c->n * c->m);
-        memcpy(y, c->y, c->n * c->m * sizeof *y);
-    }
+    cbp_real *memory = filled(offset + len + GUARD, NAN), *work = memory + offset;
+    cbp_real *y = exactly(c->y, c->n * c->m);
     for (size_t k = 0; k < GUARD; k++) {
         work[len + k] = R(1234.5) + R(k);
     }
@@ -1137,6 +1167,9 @@ static void test_starts(void)
     call single = problem_of(LOGISTICS, 1, 37);
     single.frozen = neither;
     single.x_step = 1;
+    for (size_t i = 0; i < single.m; i++) {
+        all_x[i] = 1 + R(i) / 8;
+    }
     check_starts(&single);
 
     /* Bounds hold what was chosen, also what was solved for. */
@@ -1449,6 +1482,7 @@ int main(void)
     test_one_by_one();
     test_company();
     test_shared_inputs();
+    test_single_examples();
     test_shared_fault();
     test_dose_zero();
     test_kernels();

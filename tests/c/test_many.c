@@ -1003,6 +1003,28 @@ static void test_kinds(void)
     CHECK(converged > 600);
 }
 
+/* A last step that takes a weight to 0, whose input is infinite: where it ends there is no loss, which has to be seen. */
+static void test_weight_to_zero(void)
+{
+    const cbp_real least = sizeof(cbp_real) == 4 ? R(FLT_MIN) : R(DBL_MIN);
+    const unsigned char chain[] = {CBP_EXP, CBP_SOFTSIGN}, frozen[] = {1, 1, 0, 1};
+    const cbp_real x[] = {least, least, least, least, R(-8e30)}, y[] = {least, least, least, least, -1};
+    const cbp_real start[] = {R(-2.25), R(1.875), least, least};
+    call c = problem_of(BENDS, 5, 1);
+    c.activations = chain;
+    c.frozen = frozen;
+    c.start = start;
+    c.x = x;
+    c.y = y;
+    c.options.tolerance = R(1e-3);
+    found f = fit(&c);
+    cbp_real value, gradient[4], *work = numbers(cbp_work_len(2, 5));
+    CHECK(cbp_gradient(f.fits.params, chain, x, y, NULL, 2, 5, CBP_SQUARED, 1, work, &value, gradient) == CBP_OK);
+    CHECK(near((double)f.fits.loss[0], (double)value, 0, 64));
+    free(work);
+    release(&f);
+}
+
 /* A bound far off and weights that are small: the sum of the loss is finite, its average is not. */
 static void test_infinite_average(void)
 {
@@ -1493,6 +1515,7 @@ int main(void)
     test_refused_chains();
     test_refused_arguments();
     test_kinds();
+    test_weight_to_zero();
     test_infinite_average();
     test_starts();
     test_starts_between();

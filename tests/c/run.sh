@@ -43,16 +43,24 @@ case $FLAGS in
     ;;
 esac
 
-# build_all DIRECTORY FLAGS...: the core's objects and the test programs.
+# build_all DIRECTORY FLAGS...: the core's objects and the test programs, compiled side by side.
 build_all() {
     to=$1
     shift
     mkdir -p "$to" || return 1
     for source in csrc/*.c; do
-        $cc -std=c99 "$@" -c "$source" -o "$to/$(basename "$source" .c).o" || return 1
+        $cc -std=c99 "$@" -c "$source" -o "$to/$(basename "$source" .c).o" &
+    done
+    wait
+    for source in csrc/*.c; do
+        test -e "$to/$(basename "$source" .c).o" || return 1
     done
     for test in $TESTS; do
-        $cc -std=c99 "$@" -Icsrc "tests/c/$test.c" "$to"/*.o -lm -o "$to/$test" || return 1
+        $cc -std=c99 "$@" -Icsrc "tests/c/$test.c" "$to"/*.o -lm -o "$to/$test" &
+    done
+    wait
+    for test in $TESTS; do
+        test -x "$to/$test" || return 1
     done
 }
 

@@ -216,7 +216,7 @@ static void test_refused(void)
 static void test_refused_shards(void)
 {
     const unsigned char unknown[] = {CBP_ACTIVATION_END};
-    const cbp_real triangle[9] = {1, 0, 1, 0, 1, 1, 0, 0, 1}, sums[] = {5, 1, 5, 1}, nothing[4] = {0};
+    const cbp_real triangle[9] = {1, 0, 1, 0, 1, 1, 0, 0, 1}, totals[] = {5, 1, 5, 1}, nothing[4] = {0};
     const cbp_real little[] = {CBP_LEAST_WEIGHT / 2, 1, 5, 1}, endless[] = {R(INFINITY), 1, 5, 1};
     cbp_real *work = numbers(cbp_fit_work_len(1, 2));
     spread found = untouched_spread();
@@ -226,9 +226,9 @@ static void test_refused_shards(void)
 #define ASK_BY(sums, lost) \
     ASK(fine, line, 1, CBP_SQUARED, triangle, sums, lost, work, &found.variance, found.covariance, found.determined)
 #define ASK_TO(work, variance, covariance, determined) \
-    ASK(fine, line, 1, CBP_SQUARED, triangle, sums, nothing, work, variance, covariance, determined)
+    ASK(fine, line, 1, CBP_SQUARED, triangle, totals, nothing, work, variance, covariance, determined)
 #define ASK_OF(params, chain, layers, loss, triangle)                                                                \
-    ASK(params, chain, layers, loss, triangle, sums, nothing, work, &found.variance, found.covariance, found.determined)
+    ASK(params, chain, layers, loss, triangle, totals, nothing, work, &found.variance, found.covariance, found.determined)
     CHECK(ASK_OF(NULL, line, 1, CBP_SQUARED, triangle) == CBP_ERROR_NULL);
     CHECK(ASK_OF(fine, NULL, 1, CBP_SQUARED, triangle) == CBP_ERROR_NULL);
     CHECK(ASK_OF(fine, line, 0, CBP_SQUARED, triangle) == CBP_ERROR_LAYERS);
@@ -236,7 +236,7 @@ static void test_refused_shards(void)
     CHECK(ASK_OF(fine, line, 1, -1, triangle) == CBP_ERROR_LOSS);
     CHECK(ASK_OF(fine, line, 1, CBP_LOSS_END, triangle) == CBP_ERROR_LOSS);
     CHECK(ASK_OF(fine, line, 1, CBP_SQUARED, NULL) == CBP_ERROR_NULL);
-    CHECK(ASK_BY(NULL, nothing) == CBP_ERROR_NULL && ASK_BY(sums, NULL) == CBP_ERROR_NULL);
+    CHECK(ASK_BY(NULL, nothing) == CBP_ERROR_NULL && ASK_BY(totals, NULL) == CBP_ERROR_NULL);
     CHECK(ASK_BY(nothing, nothing) == CBP_ERROR_WEIGHT && ASK_BY(little, nothing) == CBP_ERROR_WEIGHT);
     CHECK(ASK_BY(endless, nothing) == CBP_ERROR_WEIGHT);
     CHECK(ASK_TO(NULL, &found.variance, found.covariance, found.determined) == CBP_ERROR_NULL);

@@ -286,6 +286,9 @@ static void check_averages(void)
     }
     for (size_t i = 0; i < n; i++) {
         has_digits = has_digits && fabs(x[i]) < 1e60;
+        for (size_t k = 1; k < width; k += 2) {
+            has_digits = has_digits && (rows[i * width + k] == 0 || fabs(rows[i * width + k]) > 1e-250);
+        }
     }
     for (size_t k = 0; k < width; k++) {
         double low = INFINITY, high = -INFINITY, size = 0;

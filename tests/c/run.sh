@@ -43,18 +43,25 @@ case $FLAGS in
     ;;
 esac
 
-# build_all DIRECTORY FLAGS...: the core's objects and the test programs, compiled side by side.
-build_all() {
-    to=$1
+# compile_core DIRECTORY FLAGS...: the core's objects, compiled side by side.
+compile_core() {
+    objects=$1
     shift
-    mkdir -p "$to" || return 1
+    mkdir -p "$objects" || return 1
     for source in csrc/*.c; do
-        $cc -std=c99 "$@" -c "$source" -o "$to/$(basename "$source" .c).o" &
+        $cc "$@" -c "$source" -o "$objects/$(basename "$source" .c).o" &
     done
     wait
     for source in csrc/*.c; do
-        test -e "$to/$(basename "$source" .c).o" || return 1
+        test -e "$objects/$(basename "$source" .c).o" || return 1
     done
+}
+
+# build_all DIRECTORY FLAGS...: the core's objects and the test programs.
+build_all() {
+    to=$1
+    shift
+    compile_core "$to" -std=c99 "$@" || return 1
     for test in $TESTS; do
         $cc -std=c99 "$@" -Icsrc "tests/c/$test.c" "$to"/*.o -lm -o "$to/$test" &
     done
@@ -91,8 +98,8 @@ bits_of() {
     to=$1
     shift
     # shellcheck disable=SC2086
-    $cc -ffp-contract=off -Icsrc -c tests/c/print_bits.c -o "$to.o" &&
-        $cc "$@" csrc/*.c "$to.o" -lm -o "$to.program" && "$to.program" >"$to"
+    $cc -ffp-contract=off -Icsrc -c tests/c/print_bits.c -o "$to.o" && compile_core "$to.core" "$@" &&
+        $cc "$@" "$to.core"/*.o "$to.o" -lm -o "$to.program" && "$to.program" >"$to"
 }
 
 # same_bits OUTPUT FLAGS...: those, and they are the reference's.

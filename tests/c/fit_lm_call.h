@@ -52,13 +52,10 @@ enum curvature { GAUSS_NEWTON, OBSERVED, CURVATURES };
 static inline int covariance_by(const call *c, const cbp_real *params, const cbp_real *hessian, spread *s)
 {
     const size_t all = 2 * c->layers;
-    cbp_real *work = spoilt(cbp_fit_work_len(c->layers, free_of(c))), *exact = hessian ? numbers(all * all) : NULL;
-    unsigned char *determined = malloc(all); /* and the Hessian: no more than what is to be read */
+    cbp_real *work = spoilt(cbp_fit_work_len(c->layers, free_of(c))), *exact = exactly(hessian, all * all);
+    unsigned char *determined = malloc(all); /* no more than what is to be written */
     if (!CHECK(determined != NULL)) {
         exit(1);
-    }
-    if (exact) {
-        memcpy(exact, hessian, all * all * sizeof *exact);
     }
     *s = untouched_spread();
     memcpy(determined, s->determined, all);

@@ -48,16 +48,6 @@ static cbp_real *filled(size_t len, double number)
     return memory;
 }
 
-/* A copy that ends where the numbers end, so that sanitizers see whatever is read beyond; null of null. */
-static cbp_real *exactly(const cbp_real *from, size_t len)
-{
-    cbp_real *copy = from ? numbers(len) : NULL;
-    if (copy) {
-        memcpy(copy, from, len * sizeof *copy);
-    }
-    return copy;
-}
-
 /* How many numbers the triangle of one chain's covariance has. */
 static size_t triangle_of(const call *c)
 {

@@ -2,9 +2,9 @@
 
     python tests/trust/core_coverage.py
 
-Needs gcc, gcov and a processor with AVX-512. The core is built in both precisions, and its tests
-run at each kernel level. The kernels' files are counted for each level, the others once; what a
-macro makes counts where the macro is used.
+Needs gcc and gcov. The core is built in both precisions, and its tests run at each kernel level
+that the processor has. The kernels' files are counted for each of these levels, the others once;
+what a macro makes counts where the macro is used.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import tempfile
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from cbackprop import CBackpropError, _core
 
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "csrc"
@@ -144,9 +146,21 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> str:
     return done.stdout
 
 
+def processor_has(level: str) -> bool:
+    """Tell whether the kernels of a level run here."""
+    try:
+        _core.choose_kernel(level)
+    except CBackpropError:
+        return False
+    return True
+
+
 def measure(build: str, folder: Path, lines: Lines) -> None:
     """Build the core in one way, run the tests, and collect what gcov counts."""
     precision, levels = BUILDS[build]
+    lacking = [level for level in levels if not processor_has(level)]
+    for level in lacking:
+        print(f"{build} {level:8} is not counted: this processor lacks it", flush=True)
     flags = [*FLAGS, *precision, "-I", str(CORE)]
     sources = sorted(CORE.glob("*.c"))
     for source in sources:
@@ -161,11 +175,14 @@ def measure(build: str, folder: Path, lines: Lines) -> None:
         run("gcc", *plain, "-c", test, "-o", f"{test.stem}.test", cwd=folder)
         linked = [f"{test.stem}.test", "choose.o", *objects, "--coverage", "-lm"]
         run("gcc", *linked, "-Wl,--wrap=cbp_kernel_choose", "-o", test.stem, cwd=folder)
-        for level in [""] if test.stem in CHOOSE_FOR_THEMSELVES else levels:
+        present = [level for level in levels if level not in lacking]
+        for level in [""] if test.stem in CHOOSE_FOR_THEMSELVES else present:
             limit = {"LEVEL": level} if level else {}
             run(folder / test.stem, "1", cwd=folder, **limit)  # the seed, of those that take one
             print(f"{build} {level:8} {test.stem}", flush=True)
     for source in sources:
+        if source.stem.removeprefix("kernels_") in lacking:
+            continue
         text = run("gcov", "--json-format", "--stdout", "-b", f"{source.stem}.gcda", cwd=folder)
         for line_of_json in text.splitlines():
             for of_file in json.loads(line_of_json)["files"]:

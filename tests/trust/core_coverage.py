@@ -158,7 +158,8 @@ def processor_has(level: str) -> bool:
 def measure(build: str, folder: Path, lines: Lines) -> None:
     """Build the core in one way, run the tests, and collect what gcov counts."""
     precision, levels = BUILDS[build]
-    lacking = [level for level in levels if not processor_has(level)]
+    present = [level for level in levels if processor_has(level)]
+    lacking = set(levels).difference(present)
     for level in lacking:
         print(f"{build} {level:8} is not counted: this processor lacks it", flush=True)
     flags = [*FLAGS, *precision, "-I", str(CORE)]
@@ -175,7 +176,6 @@ def measure(build: str, folder: Path, lines: Lines) -> None:
         run("gcc", *plain, "-c", test, "-o", f"{test.stem}.test", cwd=folder)
         linked = [f"{test.stem}.test", "choose.o", *objects, "--coverage", "-lm"]
         run("gcc", *linked, "-Wl,--wrap=cbp_kernel_choose", "-o", test.stem, cwd=folder)
-        present = [level for level in levels if level not in lacking]
         for level in [""] if test.stem in CHOOSE_FOR_THEMSELVES else present:
             limit = {"LEVEL": level} if level else {}
             run(folder / test.stem, "1", cwd=folder, **limit)  # the seed, of those that take one

@@ -92,24 +92,32 @@ only_own_names() {
         "$build/names" | grep -v '^$'
 }
 
-# bits_of OUTPUT FLAGS...: the bits that the core, compiled by these flags alone, gives. The program that asks is always
-# compiled in one way, so that the questions are the same.
+# bits_of OUTPUT DIRECTORY: the bits that the core's objects there give. The program that asks is always compiled in one
+# way, so that the questions are the same.
 bits_of() {
-    to=$1
-    shift
-    # shellcheck disable=SC2086
-    $cc -ffp-contract=off -Icsrc -c tests/c/print_bits.c -o "$to.o" && compile_core "$to.core" "$@" &&
-        $cc "$@" "$to.core"/*.o "$to.o" -lm -o "$to.program" && "$to.program" >"$to"
+    $cc -ffp-contract=off -Icsrc -c tests/c/print_bits.c -o "$1.o" && $cc "$2"/*.o "$1.o" -lm -o "$1.program" &&
+        "$1.program" >"$1"
 }
 
-# same_bits OUTPUT FLAGS...: those, and they are the reference's.
+# bits_by OUTPUT FLAGS...: those of the core compiled by these flags alone.
+bits_by() {
+    to=$1
+    shift
+    compile_core "$to.core" "$@" && bits_of "$to" "$to.core"
+}
+
+# same_bits OUTPUT DIRECTORY: those of the objects there are the reference's. same_bits_by OUTPUT FLAGS...: those by flags.
 same_bits() {
     bits_of "$@" && diff "$reference" "$1"
 }
 
+same_bits_by() {
+    bits_by "$@" && diff "$reference" "$1"
+}
+
 # With FMA in the generic kernels' own instruction set, they too must give the bits of those above them.
 same_bits_generic() {
-    bits_of "$@" || return 1
+    bits_by "$@" || return 1
     sed -n '/^generic$/,/^avx2$/p' "$1" | grep -v '^generic$\|^avx2$' >"$1.generic"
     sed -n '/^avx2$/,/^avx512$/p' "$reference" | grep -v '^avx2$\|^avx512$' >"$1.avx2"
     test -s "$1.generic" && diff "$1.avx2" "$1.generic"
@@ -131,10 +139,7 @@ fi
 # The core as one file, which must be quiet, keep its names, and give the reference's bits.
 single_file() {
     $cc -std=c99 "$@" -c "$build/single/cbackprop.c" -o "$build/single/cbackprop.o" &&
-        $cc -ffp-contract=off -Icsrc -c tests/c/print_bits.c -o "$build/single.bits.o" &&
-        $cc "$build/single/cbackprop.o" "$build/single.bits.o" -lm -o "$build/single.program" &&
-        "$build/single.program" >"$build/single.bits" && diff "$reference" "$build/single.bits" &&
-        only_own_names "$build/single"
+        same_bits "$build/single.bits" "$build/single" && only_own_names "$build/single"
 }
 
 python3 csrc/single_file.py "$build/single" || exit 2
@@ -166,16 +171,14 @@ for cc in ${CC:+"$CC"} $([ -n "${CC:-}" ] || echo "$compilers"); do
 
     if [ -z "$reference" ]; then
         reference=$tag.bits
-        # shellcheck disable=SC2086
-        check "$cc: bits" bits_of "$reference" $FLAGS
+        check "$cc: bits" bits_of "$reference" "$tag"
     else
-        # shellcheck disable=SC2086
-        check "$cc: bits" same_bits "$tag.bits" $FLAGS
+        check "$cc: bits" same_bits "$tag.bits" "$tag"
     fi
     # shellcheck disable=SC2086
     check "$cc: single file" single_file -O2 $WARNINGS
-    check "$cc: bits of a bare build" same_bits "$tag.bare"
-    check "$cc: bits of a bare build, -O2" same_bits "$tag.bare2" -O2
+    check "$cc: bits of a bare build" same_bits_by "$tag.bare"
+    check "$cc: bits of a bare build, -O2" same_bits_by "$tag.bare2" -O2
     if grep -q '^avx2$' "$reference"; then
         check "$cc: bits of a build with -O2 -mfma" same_bits_generic "$tag.fma" -O2 -mfma
     fi

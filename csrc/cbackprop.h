@@ -103,7 +103,8 @@ enum cbp_status {
     CBP_ERROR_START = -18,         /* a start outside its bounds or not finite */
     CBP_ERROR_START_LOSS = -19,    /* a loss at the start, or a sum of squared targets, that is not finite */
     CBP_ERROR_DATA = -20,          /* an example that is NaN or infinite */
-    CBP_STATUS_END = -21
+    CBP_ERROR_NODE = -21,          /* a node that does not follow those before it, or for which there is no room */
+    CBP_STATUS_END = -22
 };
 
 /* CBP_VERSION of the library that runs. */
@@ -284,9 +285,9 @@ typedef struct cbp_fit_options {
  * examples with learning rate 0.1, momentum 0.9; the rest 0. Fails with CBP_ERROR_NULL. */
 CBP_API int cbp_fit_defaults(cbp_fit_options *options);
 
-/* How many numbers of work memory cbp_fit_lm, cbp_fit_shard and the covariances need, for so many parameters that are not
- * frozen. */
-CBP_API size_t cbp_fit_work_len(size_t layers, size_t free);
+/* How many numbers of work memory cbp_fit_lm and cbp_fit_covariance need for n examples in memory and so many parameters
+ * that are not frozen; with n = 0, all other functions of a fit that have a `work` argument. */
+CBP_API size_t cbp_fit_work_len(size_t layers, size_t free, size_t n);
 
 /* Levenberg-Marquardt: Gauss-Newton steps held to a region of trust, from the exact Jacobian by orthogonal
  * transformations (Householder). The three robust losses are met by reweighting, the log loss in its Fisher form.
@@ -330,31 +331,98 @@ enum cbp_determined {
  * nothing is left over; for robust losses the weights are those of the last reweighting; for the log loss s^2 = 1. The
  * curvature is the Gauss-Newton approximation (as R's nls and SciPy have it) if `hessian` is null, else what stands there:
  * the exact one of cbp_hessian (as R's drc). If that is not positive definite, all are undetermined.
- * `work` holds cbp_fit_work_len(layers, free) numbers. */
+ * `work` holds cbp_fit_work_len(layers, free, n) numbers. */
 CBP_API int cbp_fit_covariance(const cbp_real *params, const unsigned char *activations, const unsigned char *frozen,
                                const cbp_real *lower, const cbp_real *upper, const cbp_real *x, const cbp_real *y,
                                const cbp_real *weight, size_t layers, size_t n, int loss, cbp_real scale,
                                const cbp_real *hessian, cbp_real *work, cbp_real *variance, cbp_real *covariance,
                                unsigned char *determined);
 
-/* A pass of Levenberg-Marquardt over some of the examples, for fits whose examples are in several places. Adds to the
- * upper triangle[free + 1][free + 1] the rows [J residual] of these
- * examples: its transpose times itself grows by theirs. J has a column for each parameter that is not frozen, and rows are
- * weighted as cbp_fit_lm does. Adds to sums[4] the vector [sum weight, sum weight E, examples of positive weight,
- * sum weight y^2 (log loss: sum weight; robust losses: less of what is off by more than their scale)], and to lost[4] as
- * cbp_gradient_sums. Start all at 0. `work` holds cbp_fit_work_len(layers, free) numbers. Fails as cbp_gradient_sums. */
-CBP_API int cbp_fit_shard(const cbp_real *params, const unsigned char *activations, const unsigned char *frozen,
-                          const cbp_real *x, const cbp_real *y, const cbp_real *weight, size_t layers, size_t n,
-                          int loss, cbp_real scale, cbp_real *work, cbp_real *triangle, cbp_real *sums, cbp_real *lost);
+/* ---- fits of examples that are in several places --------------------------------------------------------------- */
+/* A fit needs to know of its examples only what a pass over them adds up to: a node. Examples have an index, and
+ * CBP_LEAF of them, from a multiple of CBP_LEAF on, are a leaf; the last leaf may have fewer. The node of a leaf is computed
+ * from its examples, and nodes of leaves that follow each other are merged two by two, always the same two. So the bits of
+ * a fit do not depend on where the examples are, in how many places, or which thread has computed what: cbp_fit_lm, which
+ * has all of them in memory, gives the same.
+ * The functions fail as cbp_gradient and cbp_fit_lm do, where they have such arguments. */
+#define CBP_LEAF 4096
 
-/* cbp_fit_covariance of all examples, from the triangle and the sums that cbp_fit_shard has made of them: triangles of
- * several places join by one more QR factorization, sums by cbp_sums_merge. Fails with CBP_ERROR_LAYERS, _ACTIVATION, _NULL,
- * _LOSS, and _WEIGHT if the examples' weights add up to less than CBP_LEAST_WEIGHT or to infinity. */
-CBP_API int cbp_fit_shards_covariance(const cbp_real *params, const unsigned char *activations,
-                                      const unsigned char *frozen, const cbp_real *lower, const cbp_real *upper,
-                                      size_t layers, int loss, const cbp_real *triangle, const cbp_real *sums,
-                                      const cbp_real *lost, const cbp_real *hessian, cbp_real *work, cbp_real *variance,
-                                      cbp_real *covariance, unsigned char *determined);
+/* x[n], y[n], weight[n] or null (all 1). */
+typedef struct cbp_examples {
+    const cbp_real *x, *y, *weight;
+    size_t n;
+} cbp_examples;
+
+/* Which loss (enum cbp_loss), and its scale. */
+typedef struct cbp_criterion {
+    int loss;
+    cbp_real scale;
+} cbp_criterion;
+
+/* A chain to be fitted, without its parameters: activations[L], and as for cbp_fit_lm frozen[2L] or null, lower[2L] and
+ * upper[2L] or null. Bounds are read by cbp_fit_over and cbp_fit_node_covariance alone. */
+typedef struct cbp_fit_chain {
+    const unsigned char *activations, *frozen;
+    const cbp_real *lower, *upper;
+    size_t layers;
+} cbp_fit_chain;
+
+/* How many numbers a node has. They are
+ *   - the triangle R[free + 1][free + 1], row by row, 0 below the diagonal: R'R = [J r]'[J r], where J has a column for each
+ *     parameter that is not frozen, r are the residuals, and rows are weighted as cbp_fit_lm does;
+ *   - four sums: of weights, of weight * E, of examples of positive weight, and of weight * y^2 (log loss: of weights;
+ *     robust losses: less of what is off by more than their scale);
+ *   - the compensation of each: what rounding has taken from it. */
+CBP_API size_t cbp_fit_node_len(size_t free);
+
+/* Which leaves a node is of: `count` of them from `first` on. */
+typedef struct cbp_fit_place {
+    size_t first, count;
+} cbp_fit_place;
+
+/* Nodes of leaves that follow each other, merged as far as can be. Start with count = 0. */
+typedef struct cbp_fit_nodes {
+    cbp_real *values;      /* [capacity][cbp_fit_node_len(free)] */
+    cbp_fit_place *places; /* [capacity] */
+    size_t free, capacity, count;
+} cbp_fit_nodes;
+
+/* How many nodes there must be room for, for so many leaves. */
+CBP_API size_t cbp_fit_nodes_capacity(size_t leaves);
+
+/* Adds the nodes of the leaves that these examples are, the first one having the index `first`. Only the last of all
+ * leaves may be incomplete. Fails with CBP_ERROR_NODE if leaf `first` does not follow those that are there, or there is no
+ * room; what has been added may then stay. */
+CBP_API int cbp_fit_nodes_add(const cbp_fit_chain *chain, const cbp_real *params, cbp_criterion criterion,
+                              const cbp_examples *examples, size_t first, cbp_real *work, cbp_fit_nodes *nodes);
+
+/* Adds a node that cbp_fit_nodes_add has computed elsewhere. `work` holds (free + 1) * 256 numbers. Fails with
+ * CBP_ERROR_NULL, and with CBP_ERROR_NODE as cbp_fit_nodes_add. */
+CBP_API int cbp_fit_nodes_push(cbp_fit_nodes *nodes, cbp_fit_place place, const cbp_real *node, cbp_real *work);
+
+/* Merges all nodes, which are then used up, and writes the one that is left, of all examples. `work` as for
+ * cbp_fit_nodes_push. Fails with CBP_ERROR_NULL, and with CBP_ERROR_NODE if there is none or the first leaf is not the
+ * first of all. */
+CBP_API int cbp_fit_nodes_merge(cbp_fit_nodes *nodes, cbp_real *work, cbp_real *node);
+
+/* A pass over all examples, wherever they are, at these params[2L] and with these frozen[2L] (null: none; the last layer
+ * alone may be free, where the fit solves for it): writes the node of all, and returns 0. Any other result ends the fit
+ * with CBP_STOPPED. */
+typedef int (*cbp_fit_pass)(void *user, const cbp_real *params, const unsigned char *frozen, cbp_real *node);
+
+/* cbp_fit_lm of examples that only the pass, called with `user`, knows. */
+CBP_API int cbp_fit_over(cbp_fit_pass pass, void *user, const cbp_fit_chain *chain, const cbp_fit_options *options,
+                         cbp_real *work, cbp_real *params, cbp_fit_info *info);
+
+/* What cbp_fit_covariance finds: *variance, covariance[2L][2L], determined[2L]. */
+typedef struct cbp_fit_spread {
+    cbp_real *variance, *covariance;
+    unsigned char *determined;
+} cbp_fit_spread;
+
+/* cbp_fit_covariance from the node of all examples at these parameters. */
+CBP_API int cbp_fit_node_covariance(const cbp_fit_chain *chain, const cbp_real *params, int loss, const cbp_real *node,
+                                    const cbp_real *hessian, cbp_real *work, const cbp_fit_spread *out);
 
 /* ---- many chains ----------------------------------------------------------------------------------------------- */
 /* m chains of one kind, params[m][2L], each with n inputs of its own, x[m][n], or with the same ones, x[n], if `shares_x`

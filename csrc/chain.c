@@ -64,7 +64,7 @@ static int check_map(const cbp_chain *chain, const cbp_real *in, size_t n, const
     return status;
 }
 
-static int check_criterion(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *y, size_t n)
+int cbp_check_criterion(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *y, size_t n)
 {
     if (criterion.loss < 0 || criterion.loss >= CBP_LOSS_END) {
         return CBP_ERROR_LOSS;
@@ -93,7 +93,7 @@ static int check_examples(const cbp_chain *chain, cbp_criterion criterion, const
     if (status == CBP_OK && n > 0 && !y) {
         status = CBP_ERROR_NULL;
     }
-    return status == CBP_OK ? check_criterion(chain, criterion, y, n) : status;
+    return status == CBP_OK ? cbp_check_criterion(chain, criterion, y, n) : status;
 }
 
 static int check_weights(const cbp_real *weight, size_t n)

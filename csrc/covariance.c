@@ -220,12 +220,19 @@ static void spread(const cbp_real *inverse, const cbp_real *undetermined, size_t
     }
 }
 
-/* From the triangle of all examples' rows, and their sums as cbp_fit_shard has them. */
-static void conclude(const cbp_fit *fit, const cbp_real *params, const cbp_real *hessian, const cbp_real *triangle,
-                     const cbp_real sums[4], cbp_real *work, cbp_real *variance, cbp_real *covariance,
-                     unsigned char *determined)
+/* From the node of all examples. */
+static int conclude(const cbp_fit *fit, const cbp_real *params, const cbp_real *hessian, const cbp_real *triangle,
+                    cbp_real *work, const cbp_fit_spread *out)
 {
     const size_t all = 2 * fit->layers, free = cbp_count_free(fit->frozen, fit->layers);
+    const cbp_real *of_node = triangle + cbp_fit_sums_at(free);
+    const cbp_real sums[4] = {of_node[0] + of_node[4], of_node[1] + of_node[5], of_node[2] + of_node[6],
+                              of_node[3] + of_node[7]};
+    cbp_real *variance = out->variance, *covariance = out->covariance;
+    unsigned char *determined = out->determined;
+    if (!cbp_is_total(sums[0])) {
+        return CBP_ERROR_WEIGHT;
+    }
     const int is_log_loss = fit->criterion.loss == CBP_LOG_LOSS;
     cbp_real *matrix = work, *right = matrix + free * free, *inverse = right + free * free;
     cbp_real *lengths = inverse + free * free, *undetermined = lengths + 2 * free;
@@ -254,6 +261,7 @@ static void conclude(const cbp_fit *fit, const cbp_real *params, const cbp_real 
         invert_square(matrix, rows, open, factor, right, lengths, inverse, undetermined);
     }
     spread(inverse, undetermined, open, all, determined, covariance);
+    return CBP_OK;
 }
 
 int cbp_fit_covariance(const cbp_real *params, const unsigned char *activations, const unsigned char *frozen,
@@ -271,40 +279,24 @@ int cbp_fit_covariance(const cbp_real *params, const unsigned char *activations,
         return CBP_ERROR_NULL;
     }
     const size_t free = cbp_count_free(frozen, layers);
-    const cbp_fit_totals totals = cbp_fit_totals_of(&fit);
-    if (!cbp_is_total(totals.weight)) {
-        return CBP_ERROR_WEIGHT;
-    }
-    cbp_real *triangle = work, *rest = triangle + (free + 1) * (free + 1), lost = 0;
-    cbp_real sums[4] = {totals.weight, 0, totals.examples, cbp_fit_squares(&fit, params)};
-    memset(triangle, 0, (free + 1) * (free + 1) * sizeof *triangle);
-    cbp_kernels_now()->fit_rows(&chain, fit.criterion, frozen, x, y, weight, n, free, rest, triangle, &sums[1], &lost);
-    conclude(&fit, params, hessian, triangle, sums, rest, variance, covariance, determined);
-    return CBP_OK;
+    cbp_real *node = work, *rest = node + cbp_fit_node_len(free);
+    cbp_fit_memory memory = {&fit, rest, rest + cbp_fit_pass_len(layers, free)};
+    (void)cbp_fit_pass_memory(&memory, params, frozen, node);
+    return conclude(&fit, params, hessian, node, rest, &(cbp_fit_spread){variance, covariance, determined});
 }
 
-int cbp_fit_shards_covariance(const cbp_real *params, const unsigned char *activations, const unsigned char *frozen,
-                              const cbp_real *lower, const cbp_real *upper, size_t layers, int loss,
-                              const cbp_real *triangle, const cbp_real *sums, const cbp_real *lost,
-                              const cbp_real *hessian, cbp_real *work, cbp_real *variance, cbp_real *covariance,
-                              unsigned char *determined)
+int cbp_fit_node_covariance(const cbp_fit_chain *chain, const cbp_real *params, int loss, const cbp_real *node,
+                            const cbp_real *hessian, cbp_real *work, const cbp_fit_spread *out)
 {
-    const cbp_chain chain = {params, activations, layers};
-    const cbp_fit fit = {activations, frozen, lower, upper, NULL, NULL, NULL, layers, 0, {loss, 1}, NULL, NULL};
-    const int status = cbp_check_chain(&chain);
-    if (status != CBP_OK) {
-        return status;
-    }
-    if (!triangle || !sums || !lost || !work || !variance || !covariance || !determined) {
+    if (!chain || !node || !work || !out || !out->variance || !out->covariance || !out->determined) {
         return CBP_ERROR_NULL;
     }
-    if (loss < 0 || loss >= CBP_LOSS_END) {
-        return CBP_ERROR_LOSS;
+    const cbp_chain plain = {params, chain->activations, chain->layers};
+    const cbp_fit fit = {chain->activations, chain->frozen, chain->lower, chain->upper, NULL, NULL, NULL, chain->layers, 0,
+                         {loss, 1}, NULL, NULL};
+    int status = cbp_check_chain(&plain);
+    if (status == CBP_OK) {
+        status = cbp_check_criterion(&plain, fit.criterion, NULL, 0);
     }
-    const cbp_real totals[4] = {sums[0] + lost[0], sums[1] + lost[1], sums[2] + lost[2], sums[3] + lost[3]};
-    if (!cbp_is_total(totals[0])) {
-        return CBP_ERROR_WEIGHT;
-    }
-    conclude(&fit, params, hessian, triangle, totals, work, variance, covariance, determined);
-    return CBP_OK;
+    return status == CBP_OK ? conclude(&fit, params, hessian, node, work, out) : status;
 }

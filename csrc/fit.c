@@ -96,7 +96,7 @@ static int check_bounds(const cbp_fit *fit, const cbp_real *params)
     return CBP_OK;
 }
 
-static int check_data(const cbp_fit *fit)
+int cbp_fit_check_data(const cbp_fit *fit)
 {
     for (size_t i = 0; i < fit->n; i++) {
         if (!cbp_is_finite(fit->x[i]) || !cbp_is_finite(fit->y[i])) {
@@ -106,24 +106,34 @@ static int check_data(const cbp_fit *fit)
     return CBP_OK;
 }
 
-int cbp_fit_check(const cbp_fit *fit, const cbp_real *params)
+int cbp_fit_check_over(const cbp_fit *fit, const cbp_real *params)
 {
+    const cbp_chain chain = {params, fit->activations, fit->layers};
     if (!fit->options || !fit->info) {
         return CBP_ERROR_NULL;
     }
     int status = check_options(fit->options);
     if (status == CBP_OK) {
-        status = cbp_check_average(&(cbp_chain){params, fit->activations, fit->layers}, fit->criterion, fit->x, fit->y,
-                                   fit->weight, fit->n, params);
+        status = cbp_check_chain(&chain);
+    }
+    if (status == CBP_OK) {
+        status = cbp_check_criterion(&chain, fit->criterion, fit->y, 0);
     }
     if (status == CBP_OK && cbp_count_free(fit->frozen, fit->layers) == 0) {
         status = CBP_ERROR_NO_FREE;
     }
+    return status == CBP_OK ? check_bounds(fit, params) : status;
+}
+
+int cbp_fit_check(const cbp_fit *fit, const cbp_real *params)
+{
+    int status = cbp_fit_check_over(fit, params);
     if (status == CBP_OK) {
-        status = check_bounds(fit, params);
+        status = cbp_check_average(&(cbp_chain){params, fit->activations, fit->layers}, fit->criterion, fit->x, fit->y,
+                                   fit->weight, fit->n, params);
     }
     if (status == CBP_OK) {
-        status = check_data(fit);
+        status = cbp_fit_check_data(fit);
     }
     const cbp_real weight = status == CBP_OK ? cbp_fit_totals_of(fit).weight : 1;
     return cbp_is_total(weight) ? status : CBP_ERROR_WEIGHT;
@@ -133,7 +143,7 @@ int cbp_fit_check(const cbp_fit *fit, const cbp_real *params)
 
 int cbp_fit_progress(const cbp_fit *fit)
 {
-    return fit->options->progress && fit->options->progress(fit->options->user, fit->info);
+    return fit->options && fit->options->progress && fit->options->progress(fit->options->user, fit->info);
 }
 
 void cbp_fit_remember(const cbp_fit *fit, size_t iteration, cbp_real loss)

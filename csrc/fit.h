@@ -14,8 +14,12 @@ typedef struct cbp_fit {
     cbp_fit_info *info;
 } cbp_fit;
 
-/* Everything that a fit checks before it starts; `params` is the start. */
+/* Everything that a fit checks before it starts; `params` is the start. cbp_fit_check_over: without the examples. */
 int cbp_fit_check(const cbp_fit *fit, const cbp_real *params);
+int cbp_fit_check_over(const cbp_fit *fit, const cbp_real *params);
+
+/* Whether all examples are finite. */
+int cbp_fit_check_data(const cbp_fit *fit);
 
 CBP_INLINE int cbp_is_free(const unsigned char *frozen, size_t k)
 {
@@ -92,6 +96,29 @@ CBP_INLINE size_t cbp_fit_stretch(size_t layers)
 {
     return (((size_t)1 << 20) / layers / CBP_BLOCK + 1) * CBP_BLOCK;
 }
+
+/* How much work memory the kernels need for a pass. */
+CBP_INLINE size_t cbp_fit_pass_len(size_t layers, size_t free)
+{
+    return (2 * layers + 2 + free + 1) * CBP_FIT_TILE + 2 * layers * CBP_LANES;
+}
+
+/* Where the four sums of a node stand; their compensations follow. */
+CBP_INLINE size_t cbp_fit_sums_at(size_t free)
+{
+    return (free + 1) * (free + 1);
+}
+
+/* Examples in memory, with cbp_fit_pass_len numbers to work in and cbp_fit_memory_len for nodes. */
+typedef struct cbp_fit_memory {
+    const cbp_fit *fit;
+    cbp_real *work, *nodes;
+} cbp_fit_memory;
+
+size_t cbp_fit_memory_len(size_t free, size_t n);
+
+/* A pass over them, a cbp_fit_pass, whose `user` is a cbp_fit_memory. Asks the progress function between stretches. */
+int cbp_fit_pass_memory(void *user, const cbp_real *params, const unsigned char *frozen, cbp_real *node);
 
 /* Tells the progress function, if there is one. Not 0: the fit is to stop. */
 int cbp_fit_progress(const cbp_fit *fit);

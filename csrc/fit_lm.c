@@ -10,40 +10,40 @@
 /* Convergence at least so fast is taken to go on. */
 #define FAST ((cbp_real)0.5)
 
-/* A fit under way. */
+/* A fit under way. What a pass finds is a node, which begins with the triangle. */
 typedef struct search {
-    const cbp_fit *fit;
-    cbp_fit_step at;          /* the point reached, its triangle, and the step from there */
+    const cbp_fit *fit; /* its examples are for the pass alone */
+    cbp_fit_pass pass;
+    void *user;
+    cbp_fit_step at;      /* the point reached, its node, and the step from there */
     cbp_real weight;      /* of all examples */
-    cbp_real target_size; /* sqrt(cbp_fit_squares) at params: what rounding is relative to */
+    cbp_real target_size; /* sqrt of the fourth sum at params: what rounding is relative to */
     cbp_real best_loss, best_way; /* at `best`: the loss, summed; |J step| */
-    cbp_real *passes;     /* the kernels' memory */
-    cbp_real *trial_triangle;
+    cbp_real *trial_node;
     cbp_real *last_step; /* an entry for each free parameter */
     cbp_real *params, *trial, *best, *start, *given; /* all parameters; where the attempt and the whole fit started */
 } search;
 
 /* ---- memory ---------------------------------------------------------------------------------------------------- */
 
-static size_t passes_len(size_t layers, size_t free)
+/* All parameters of the best, and what search_in places. */
+static size_t search_len(size_t layers, size_t free)
 {
-    return (2 * layers + 2 + free + 1) * CBP_FIT_TILE + 2 * layers * CBP_LANES;
+    return 10 * layers + 2 * cbp_fit_node_len(free) + 2 * free * (free + 1) + 8 * free;
 }
 
 /* Also enough for cbp_fit_covariance, which needs less. */
-size_t cbp_fit_work_len(size_t layers, size_t free)
+size_t cbp_fit_work_len(size_t layers, size_t free, size_t n)
 {
-    return passes_len(layers, free) + 2 * (free + 1) * (free + 1) + 2 * free * (free + 1) + 8 * free + 10 * layers +
-           CBP_FIT_TILE;
+    return CBP_FIT_TILE + cbp_fit_pass_len(layers, free) + search_len(layers, free) + cbp_fit_memory_len(free, n);
 }
 
 static search search_in(cbp_real *work, const cbp_fit *fit)
 {
-    const size_t layers = fit->layers, free = cbp_count_free(fit->frozen, layers), square = (free + 1) * (free + 1);
-    search s = {.fit = fit, .at = {.free = free, .width = free + 1}, .passes = work};
-    s.at.triangle = work + passes_len(layers, free);
-    s.trial_triangle = s.at.triangle + square;
-    s.at.stack = s.trial_triangle + square;
+    const size_t layers = fit->layers, free = cbp_count_free(fit->frozen, layers), len = cbp_fit_node_len(free);
+    search s = {.fit = fit, .at = {.free = free, .width = free + 1, .triangle = work}};
+    s.trial_node = s.at.triangle + len;
+    s.at.stack = s.trial_node + len;
     s.at.point = s.at.stack + 2 * free * (free + 1);
     s.at.low = s.at.point + free;
     s.at.high = s.at.low + free;
@@ -71,25 +71,21 @@ static void gather(const search *s, const cbp_real *all, cbp_real otherwise, cbp
 
 /* ---- passes ---------------------------------------------------------------------------------------------------- */
 
-/* The triangle and the summed loss at `params`; 1 if the fit is to stop. */
-static int evaluate(const search *s, const cbp_real *params, cbp_real *triangle, cbp_real *loss)
+/* One of a node's sums. */
+static cbp_real sum_of(const search *s, const cbp_real *node, size_t which)
 {
-    const cbp_fit *fit = s->fit;
-    const cbp_chain chain = {params, fit->activations, fit->layers};
-    const size_t stretch = cbp_fit_stretch(fit->layers);
-    cbp_real sum = 0, lost = 0;
-    memset(triangle, 0, s->at.width * s->at.width * sizeof *triangle);
-    for (size_t start = 0; start < fit->n; start += stretch) {
-        const size_t left = fit->n - start;
-        cbp_kernels_now()->fit_rows(&chain, fit->criterion, fit->frozen, fit->x + start, fit->y + start,
-                                    fit->weight ? fit->weight + start : NULL, left < stretch ? left : stretch,
-                                    s->at.free, s->passes, triangle, &sum, &lost);
-        if (left > stretch && cbp_fit_progress(fit)) {
-            return 1;
-        }
+    const cbp_real *sums = node + cbp_fit_sums_at(s->at.free);
+    return sums[which] + sums[which + 4];
+}
+
+/* The node and the summed loss at `params`; 1 if the fit is to stop. */
+static int evaluate(const search *s, const cbp_real *params, cbp_real *node, cbp_real *loss)
+{
+    if (s->pass(s->user, params, s->fit->frozen, node)) {
+        return 1;
     }
-    fit->info->evaluations++;
-    *loss = sum + lost;
+    s->fit->info->evaluations++;
+    *loss = sum_of(s, node, 1);
     return 0;
 }
 
@@ -130,12 +126,9 @@ static void swap(cbp_real **a, cbp_real **b)
     *b = kept;
 }
 
-/* The losses that are not robust measure alike everywhere. */
 static void measure(search *s)
 {
-    if (cbp_is_robust(s->fit->criterion.loss)) {
-        s->target_size = cbp_root(cbp_fit_squares(s->fit, s->params));
-    }
+    s->target_size = cbp_root(sum_of(s, s->at.triangle, 3));
 }
 
 /* What rounding makes of the summed loss: of its own digits, and of the outputs', which are as large as the targets.
@@ -301,17 +294,17 @@ static enum cbp_outcome attempt(search *s, int keep, size_t limit, cbp_real *rea
         const plan p = make_plan(s, &c);
         const int still = move(s);
         cbp_real trial_loss;
-        if (evaluate(s, s->trial, s->trial_triangle, &trial_loss)) {
+        if (evaluate(s, s->trial, s->trial_node, &trial_loss)) {
             return CBP_STOPPED;
         }
         const cbp_real fall = loss - trial_loss, blur = blur_of(s, loss), rounding = 4 * CBP_EPSILON * s->target_size;
         const int unseen = p.predicted <= blur;
-        const int better = is_usable(s, s->trial, s->trial_triangle, trial_loss) && (fall > 0 || (unseen && -fall <= blur));
+        const int better = is_usable(s, s->trial, s->trial_node, trial_loss) && (fall > 0 || (unseen && -fall <= blur));
         c.radius = iteration == 0 && p.length < c.radius ? p.length : c.radius;
         adapt(&c, p.length, fall / p.predicted, p.is_whole, unseen && better);
         if (better) {
             swap(&s->params, &s->trial);
-            swap(&s->at.triangle, &s->trial_triangle);
+            swap(&s->at.triangle, &s->trial_node);
             swap(&s->at.step, &s->last_step);
             *reached = loss = trial_loss;
             measure(s);
@@ -365,34 +358,35 @@ static void draw_start(search *s, uint64_t *random)
 }
 
 /* The weight and bias of a last identity layer, where free, are put where the squared loss is least for the others as
- * they are: a least-cbp_fit_step_squares problem of one or two columns. */
-static void solve_last_layer(search *s)
+ * they are: a least-squares problem of one or two columns. 1 if the fit is to stop. */
+static int solve_last_layer(search *s)
 {
     const cbp_fit *fit = s->fit;
     const size_t w = 2 * fit->layers - 2, b = w + 1;
-    const cbp_chain chain = {s->params, fit->activations, fit->layers};
     const size_t columns = (size_t)cbp_is_free(fit->frozen, w) + (size_t)cbp_is_free(fit->frozen, b);
     if (fit->activations[fit->layers - 1] != CBP_IDENTITY || fit->criterion.loss != CBP_SQUARED || columns == 0) {
-        return;
+        return 0;
     }
     unsigned char *others = (unsigned char *)s->trial; /* frozen for this pass; bytes, of which there is room */
-    cbp_real triangle[9] = {0}, sum = 0, lost = 0, step[2] = {0, 0};
+    cbp_real node[3 * 3 + 8], step[2] = {0, 0};
     memset(others, 1, w);
     others[w] = (unsigned char)!cbp_is_free(fit->frozen, w);
     others[b] = (unsigned char)!cbp_is_free(fit->frozen, b);
-    cbp_kernels_now()->fit_rows(&chain, fit->criterion, others, fit->x, fit->y, fit->weight, fit->n, columns, s->passes,
-                                triangle, &sum, &lost);
+    if (s->pass(s->user, s->params, others, node)) {
+        return 1;
+    }
     if (columns == 2) {
-        step[1] = -triangle[5] / triangle[4];
-        step[0] = -(triangle[2] + triangle[1] * step[1]) / triangle[0];
+        step[1] = -node[5] / node[4];
+        step[0] = -(node[2] + node[1] * step[1]) / node[0];
     } else {
-        step[0] = -triangle[1] / triangle[0];
+        step[0] = -node[1] / node[0];
     }
     if (cbp_is_finite(step[0])) { /* which it is only if step[1] is */
         const size_t first = others[w] ? b : w;
         s->params[first] = cbp_bounded(fit, first, s->params[first] + step[0]);
         s->params[b] = columns == 2 ? cbp_bounded(fit, b, s->params[b] + step[1]) : s->params[b];
     }
+    return 0;
 }
 
 /* From s->params, which is s->start; if that leaves doubt, once more in the other scaling and with the last layer solved for first. */
@@ -406,8 +400,7 @@ static enum cbp_outcome search_from(search *s, cbp_real loss)
     }
     const cbp_real best_before = s->best_loss;
     memcpy(s->params, s->start, 2 * s->fit->layers * sizeof *s->start);
-    solve_last_layer(s);
-    if (evaluate(s, s->params, s->at.triangle, &loss)) {
+    if (solve_last_layer(s) || evaluate(s, s->params, s->at.triangle, &loss)) {
         return CBP_STOPPED;
     }
     if (!is_usable(s, s->params, s->at.triangle, loss)) {
@@ -449,6 +442,14 @@ static int search_all(search *s, enum cbp_outcome *outcome)
         *outcome = CBP_STOPPED;
         return CBP_OK;
     }
+    s->weight = sum_of(s, s->at.triangle, 0);
+    if (!cbp_is_total(s->weight)) {
+        return CBP_ERROR_WEIGHT;
+    }
+    if (sum_of(s, s->at.triangle, 2) < (cbp_real)s->at.free) {
+        return CBP_ERROR_FEW_EXAMPLES;
+    }
+    measure(s);
     if (!is_usable(s, s->params, s->at.triangle, loss)) {
         return CBP_ERROR_START_LOSS;
     }
@@ -473,6 +474,32 @@ static int search_all(search *s, enum cbp_outcome *outcome)
     return CBP_OK;
 }
 
+/* From a checked start, whose first `skipped` parameters the fit does without. `work` has search_len numbers. */
+static int fit_from(const cbp_fit *fit, cbp_fit_pass pass, void *user, size_t skipped, cbp_real *work, cbp_real *params,
+                    cbp_fit_info *info)
+{
+    const size_t all = skipped + 2 * fit->layers;
+    search s = search_in(work + all, fit);
+    s.pass = pass;
+    s.user = user;
+    memcpy(work, params, all * sizeof *work);
+    s.best = work + skipped;
+    s.best_loss = (cbp_real)INFINITY;
+    gather(&s, fit->lower, (cbp_real)-INFINITY, s.at.low);
+    gather(&s, fit->upper, (cbp_real)INFINITY, s.at.high);
+    memcpy(s.start, params + skipped, 2 * fit->layers * sizeof *s.start);
+    *fit->info = (cbp_fit_info){CBP_RUNNING, 0, 0, (cbp_real)NAN, (cbp_real)NAN, work};
+    enum cbp_outcome outcome = CBP_RUNNING;
+    const int status = search_all(&s, &outcome);
+    if (status == CBP_OK) {
+        memcpy(params, work, all * sizeof *params);
+        *info = *fit->info;
+        info->outcome = outcome;
+        info->params = params;
+    }
+    return status;
+}
+
 int cbp_fit_lm(const unsigned char *activations, const unsigned char *frozen, const cbp_real *lower,
                const cbp_real *upper, const cbp_real *x, const cbp_real *y, const cbp_real *weight, size_t layers,
                size_t n, const cbp_fit_options *options, cbp_real *work, cbp_real *params, cbp_fit_info *info)
@@ -480,36 +507,25 @@ int cbp_fit_lm(const unsigned char *activations, const unsigned char *frozen, co
     const cbp_criterion criterion = {options ? options->loss : 0, options ? options->scale : 0};
     cbp_fit_info so_far;
     cbp_fit fit = {activations, frozen, lower, upper, x, y, weight, layers, n, criterion, options, info ? &so_far : NULL};
-    int status = cbp_fit_check(&fit, params);
-    if (status != CBP_OK) {
-        return status;
+    const int status = cbp_fit_check(&fit, params);
+    if (status != CBP_OK || !work) {
+        return status != CBP_OK ? status : CBP_ERROR_NULL;
     }
-    if (!work) {
+    const size_t free = cbp_count_free(frozen, layers), skipped = skip_frozen_layers(&fit, params, work);
+    cbp_real *passes = work + CBP_FIT_TILE, *rest = passes + cbp_fit_pass_len(layers, free);
+    cbp_fit_memory memory = {&fit, passes, rest + search_len(layers, free)};
+    return fit_from(&fit, cbp_fit_pass_memory, &memory, skipped, rest, params, info);
+}
+
+int cbp_fit_over(cbp_fit_pass pass, void *user, const cbp_fit_chain *chain, const cbp_fit_options *options,
+                 cbp_real *work, cbp_real *params, cbp_fit_info *info)
+{
+    if (!pass || !chain || !options || !work) {
         return CBP_ERROR_NULL;
     }
-    const cbp_fit_totals totals = cbp_fit_totals_of(&fit);
-    if (totals.examples < (cbp_real)cbp_count_free(frozen, layers)) {
-        return CBP_ERROR_FEW_EXAMPLES;
-    }
-    cbp_real *whole = work + CBP_FIT_TILE; /* all parameters of the best */
-    const size_t skipped = skip_frozen_layers(&fit, params, work);
-    search s = search_in(whole + 2 * layers, &fit);
-    memcpy(whole, params, 2 * layers * sizeof *whole);
-    s.best = whole + skipped;
-    s.weight = totals.weight;
-    s.target_size = cbp_root(cbp_fit_squares(&fit, params));
-    s.best_loss = (cbp_real)INFINITY;
-    gather(&s, fit.lower, (cbp_real)-INFINITY, s.at.low);
-    gather(&s, fit.upper, (cbp_real)INFINITY, s.at.high);
-    memcpy(s.start, params + skipped, 2 * fit.layers * sizeof *s.start);
-    so_far = (cbp_fit_info){CBP_RUNNING, 0, 0, (cbp_real)NAN, (cbp_real)NAN, whole};
-    enum cbp_outcome outcome = CBP_RUNNING;
-    status = search_all(&s, &outcome);
-    if (status == CBP_OK) {
-        memcpy(params, whole, 2 * layers * sizeof *params);
-        *info = so_far;
-        info->outcome = outcome;
-        info->params = params;
-    }
-    return status;
+    cbp_fit_info so_far;
+    const cbp_fit fit = {chain->activations, chain->frozen, chain->lower, chain->upper, NULL, NULL, NULL, chain->layers, 0,
+                         {options->loss, options->scale}, options, info ? &so_far : NULL};
+    const int status = cbp_fit_check_over(&fit, params);
+    return status == CBP_OK ? fit_from(&fit, pass, user, 0, work, params, info) : status;
 }

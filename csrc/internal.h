@@ -101,12 +101,6 @@ typedef struct cbp_chain {
 /* The "loss" whose gradient is the Jacobian: the output itself. */
 #define CBP_OUTPUT (-1)
 
-/* Which loss, and its scale. */
-typedef struct cbp_criterion {
-    int loss;
-    cbp_real scale;
-} cbp_criterion;
-
 /* Whether a sum of weights can be divided by. */
 CBP_INLINE int cbp_is_total(cbp_real weight)
 {
@@ -198,6 +192,7 @@ typedef struct cbp_kernels {
     void (*fit_rows)(const cbp_chain *chain, cbp_criterion criterion, const unsigned char *frozen, const cbp_real *x,
                      const cbp_real *y, const cbp_real *weight, size_t n, size_t free, cbp_real *work,
                      cbp_real *triangle, cbp_real *sum, cbp_real *lost);
+    void (*merge_triangles)(size_t width, const cbp_real *other, cbp_real *columns, cbp_real *triangle);
     void (*fit_lanes)(cbp_lanes *lanes);
     void (*finish_lanes)(cbp_lanes *lanes);
     void (*choose_starts)(const cbp_lanes *lanes, const cbp_candidates *candidates, cbp_real *chosen);
@@ -235,6 +230,9 @@ CBP_INLINE const cbp_kernels *cbp_kernels_now(void)
 
 /* Whether a chain has layers, parameters and known activations. */
 int cbp_check_chain(const cbp_chain *chain);
+
+/* Whether there is such a loss for the chain; and for the log loss, whether y[n] are targets of it. */
+int cbp_check_criterion(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *y, size_t n);
 
 /* What every average checks of its arguments; `out` stands for all outputs. */
 int cbp_check_average(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x, const cbp_real *y,

@@ -810,6 +810,7 @@ const cbp_kernels CBP_JOIN(cbp_kernels_, CBP_TARGET) = {
     .gradient_sums = gradient_sums,
     .hessian_sums = hessian_sums,
     .fit_rows = fit_rows,
+    .merge_triangles = merge_triangles,
     .fit_lanes = fit_lanes,
     .finish_lanes = finish_lanes,
     .choose_starts = choose_starts,

@@ -235,6 +235,21 @@ static void add_rows(size_t width, size_t count, cbp_real *columns, cbp_real *tr
     }
 }
 
+/* Takes the rows of another triangle into this one: its transpose times itself grows by that of the other. `columns` has
+ * width * CBP_FIT_TILE numbers to work in. */
+static void merge_triangles(size_t width, const cbp_real *other, cbp_real *columns, cbp_real *triangle)
+{
+    for (size_t start = 0; start < width; start += CBP_FIT_TILE) {
+        const size_t count = smaller(CBP_FIT_TILE, width - start), lane_count = padded(count);
+        for (size_t j = 0; j < width; j++) {
+            for (size_t i = 0; i < lane_count; i++) {
+                columns[j * CBP_FIT_TILE + i] = i < count ? other[(start + i) * width + j] : 0;
+            }
+        }
+        add_rows(width, lane_count, columns, triangle);
+    }
+}
+
 /* Whether a column has a NaN among its first `count` numbers. */
 static int have_nan(const cbp_real *columns, size_t width, size_t count)
 {

@@ -61,7 +61,7 @@ static size_t places_len(size_t free)
 size_t cbp_fit_many_work_len(size_t layers, size_t free, size_t n)
 {
     const size_t lanes = n < MOST_IN_LANES ? lanes_len(layers, free, n) : 0;
-    return CBP_ALIGNED + lanes + 4 * n + 4 * layers * layers + cbp_fit_work_len(layers, free) + 2 * free + places_len(free);
+    return CBP_ALIGNED + lanes + 4 * n + 4 * layers * layers + cbp_fit_work_len(layers, free, n) + 2 * free + places_len(free);
 }
 
 static void place_lanes(cbp_lanes *g, size_t layers, cbp_real **work)

@@ -51,6 +51,8 @@ const char *cbp_status_string(int status)
         return "the loss at the start, or the sum of the squared targets, is not finite";
     case CBP_ERROR_DATA:
         return "an example is NaN or infinite";
+    case CBP_ERROR_NODE:
+        return "a node does not follow those before it, or there is no room for it";
     default:
         return "not a status of this library";
     }

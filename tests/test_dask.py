@@ -44,6 +44,12 @@ def shard(key: int) -> tuple[Floats, Floats, Floats]:
     return x, y, rng.uniform(0.0, 2.0, x.size)
 
 
+def large_shard(key: int) -> tuple[Floats, Floats, Floats]:
+    """The same with some whole leaves in it."""
+    x, y, weight = (np.concatenate(parts) for parts in zip(*map(shard, [key] * 5), strict=True))
+    return x + 1e-3 * np.arange(x.size), y, weight
+
+
 def chunk(key: int) -> tuple[Floats, Floats]:
     """Some curves, each with its own parameters; one of them cannot be fitted."""
     rng = np.random.default_rng([2701, key])
@@ -139,11 +145,11 @@ def test_a_gradient_survives_a_worker(client: Any, disturbed: Any) -> None:
 
 
 def test_a_fit_survives_a_worker(client: Any, disturbed: Any, tmp_path: Path) -> None:
-    undisturbed = dask.fit(NET, shard, range(SHARDS), client=client)
+    undisturbed = dask.fit(NET, large_shard, range(SHARDS), client=client)
     work = partial(dask.fit, NET, keys=range(SHARDS))
-    assert same(undisturbed, disturbed(work, shard, (4, 3)))
+    assert same(undisturbed, disturbed(work, large_shard, (4, 5)))
     # what the dead had begun was begun again
-    assert loads(tmp_path / "log").count("4") >= undisturbed.n_evaluations + 1
+    assert loads(tmp_path / "log").count("4") >= undisturbed.n_evaluations + 2 + 1
 
 
 def contents(paths: list[Path]) -> list[dict[str, Any]]:
@@ -213,6 +219,41 @@ def test_a_gradient_is_that_of_all_examples(client: Any) -> None:
     expected, expected_gradient = NET.loss_and_gradient(x, y, sample_weight=weight)
     assert loss == expected
     assert gradient.tobytes() == expected_gradient.tobytes()
+
+
+@pytest.mark.parametrize("load", [shard, large_shard])
+def test_a_fit_is_that_of_all_examples(client: Any, load: Any) -> None:
+    x, y, weight = (np.concatenate(parts) for parts in zip(*map(load, range(4)), strict=True))
+    options: dict[str, Any] = {
+        "loss": "huber",
+        "loss_scale": 0.1,
+        "bounds": {"w2": (0.0, 1.25)},
+        "restarts": 1,
+        "rng": 7,
+        "max_iterations": 8,
+    }
+    seen: list[list[float]] = [[], []]
+    found = dask.fit(
+        NET, load, range(4), client=client, **options, callback=lambda p: seen[0].append(p.loss)
+    )
+    expected = cbp.fit(
+        NET, x, y, sample_weight=weight, **options, callback=lambda p: seen[1].append(p.loss)
+    )
+    assert same(found, expected)
+    assert seen[0] == seen[1] == found.history[1:].tolist()
+
+
+def test_a_callback_stops_a_fit(client: Any) -> None:
+    found = dask.fit(NET, shard, range(3), client=client, callback=lambda p: p.n_iterations == 2)
+    assert (found.status, found.n_iterations) == ("stopped", 2)
+    raised = LookupError("mine")
+
+    def fail(_: cbp.FitProgress) -> None:
+        raise raised
+
+    with pytest.raises(LookupError) as caught:
+        dask.fit(NET, shard, range(3), client=client, callback=fail)
+    assert caught.value is raised
 
 
 def test_chunks_are_fitted_as_by_themselves(client: Any, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ EXPECTED = {
     "START": errors.ParameterError,
     "START_LOSS": errors.ParameterError,
     "DATA": errors.ParameterError,
+    "NODE": errors.CBackpropError,
 }
 
 

@@ -5,7 +5,7 @@
 
 #define LAYERS 3
 #define FREE 2
-#define WORK 4096 /* at least cbp_fit_work_len(LAYERS, FREE), which main checks */
+#define WORK 4096 /* at least cbp_fit_work_len(LAYERS, FREE, n), which main checks */
 
 static int stop_when_asked(void *user, const cbp_fit_info *info)
 {
@@ -30,7 +30,7 @@ int main(void)
     cbp_fit_defaults(&options);
     options.progress = stop_when_asked;
     options.user = &stop;
-    int status = cbp_fit_work_len(LAYERS, FREE) <= WORK ? CBP_OK : CBP_ERROR_NULL;
+    int status = cbp_fit_work_len(LAYERS, FREE, n) <= WORK ? CBP_OK : CBP_ERROR_NULL;
     if (status == CBP_OK) {
         status = cbp_fit_lm(activations, frozen, NULL, NULL, dose, rate, NULL, LAYERS, n, &options, work, params, &info);
     }

@@ -1,6 +1,6 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
-from typing import Any, ClassVar, Final, Literal, Self, TypeAlias, TypeVar, overload
+from typing import Any, ClassVar, Final, Literal, Self, TypeAlias, TypeVar, final, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -201,9 +201,7 @@ def status_text(status: int) -> str: ...
 def check_status(status: int, y: ArrayLike, sample_weight: ArrayLike | None) -> None: ...
 def fit_chain(
     net: Chain,
-    x: ArrayLike,
-    y: ArrayLike,
-    sample_weight: ArrayLike | None,
+    run_pass: Callable[[Chain, int, float], _Vector],
     lower: _Vector | None,
     upper: _Vector | None,
     method: int,
@@ -221,18 +219,36 @@ def fit_chain(
 ) -> tuple[int, tuple[Chain, int, int, int, float, float] | None]: ...
 def fit_covariance(
     net: Chain,
-    x: ArrayLike,
-    y: ArrayLike,
-    sample_weight: ArrayLike | None,
+    node: _Vector,
     lower: _Vector | None,
     upper: _Vector | None,
     loss: int,
-    scale: float,
     hessian: _Vector | None,
 ) -> tuple[float, _Vector, bytes]: ...
-def shards_covariance(
-    net: Chain, triangle: _Vector, sums: _Vector, loss: int
-) -> tuple[float, _Vector, bytes]: ...
+
+LEAF: Final[int]
+
+@final
+class MemoryPass:
+    def __new__(cls, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> MemoryPass: ...
+    @property
+    def n(self) -> int: ...
+    @property
+    def examples(self) -> tuple[ArrayLike, ArrayLike, ArrayLike | None]: ...
+    def __call__(self, net: Chain, loss: int, scale: float) -> _Vector: ...
+
+def leaf_nodes(
+    net: Chain,
+    x: ArrayLike,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None,
+    loss: int,
+    scale: float,
+    first: int,
+) -> tuple[NDArray[np.uintp], _Vector]: ...
+def merge_nodes(
+    net: Chain, leaves: int, parts: Iterable[tuple[NDArray[np.uintp], _Vector]]
+) -> _Vector: ...
 def gradient_sums(
     net: Chain,
     x: ArrayLike,
@@ -241,14 +257,6 @@ def gradient_sums(
     loss: str,
     loss_scale: float,
 ) -> _Vector: ...
-def fit_shard(
-    net: Chain,
-    x: ArrayLike,
-    y: ArrayLike,
-    sample_weight: ArrayLike | None,
-    loss: str,
-    loss_scale: float,
-) -> tuple[_Vector, _Vector]: ...
 def merge_sums(shards: Sequence[_Vector]) -> _Vector: ...
 def mean_of_sums(sums: _Vector) -> _Vector: ...
 def forward_many(params: _Vector, kind: Chain, x: ArrayLike) -> _Vector: ...

@@ -5,8 +5,12 @@
 # is done for a callback, and else once in some milliseconds' work.
 cdef struct Watch:
     PyObject *callback  # or null
-    PyObject *raised    # what the callback or Ctrl-C raised, or null
+    PyObject *run_pass  # or null, where C knows the examples
+    PyObject *start
+    PyObject *raised    # what one of them or Ctrl-C raised, or null
     size_t params_len, cost, credit, iterations
+    int loss, status    # the status of the last pass
+    double scale
 
 
 cdef size_t PATIENCE = 1 << 21
@@ -38,6 +42,38 @@ cdef int ask(Watch *w, const cbp_fit_info *info) noexcept:
         return True
 
 
+cdef int make_pass(void *user, const double *params, const unsigned char *frozen,
+                   double *node) noexcept nogil:
+    with gil:
+        return call_pass(<Watch *> user, params, frozen, node)
+
+
+cdef int call_pass(Watch *w, const double *params, const unsigned char *frozen,
+                   double *node) noexcept:
+    """Make a pass in Python, for cbp_fit_over; whether the fit is to stop."""
+    cdef Chain start = <Chain> w.start
+    cdef Chain net
+    cdef MemoryPass memory
+    cdef size_t free
+    try:
+        names = tuple([name for k, name in enumerate(start.param_names) if frozen[k]])
+        values = np.array(<const double[:2 * start.size]> params)
+        net = rebuild(Chain, values, start.activations, names)
+        free = 2 * net.size - len(names)
+        run_pass = <object> w.run_pass
+        if type(run_pass) is MemoryPass:
+            memory = run_pass
+            w.status = memory.run(net, w.loss, w.scale, node)
+            return w.status != CBP_OK
+        answer = run_pass(net, w.loss, w.scale)
+        memcpy(node, memory_of_const(answer), cbp_fit_node_len(free) * sizeof(double))
+        return False
+    except BaseException as error:
+        Py_INCREF(error)
+        w.raised = <PyObject *> error
+        return True
+
+
 def status_text(int status):
     """The core's sentence for a status."""
     return cbp_status_string(status).decode()
@@ -48,30 +84,30 @@ def check_status(int status, y, sample_weight):
     check_examples(status, y, sample_weight)
 
 
-def fit_chain(Chain net not None, x, y, sample_weight, lower, upper, int method, int loss, double scale,
+def fit_chain(Chain net not None, run_pass, lower, upper, int method, int loss, double scale,
               size_t max_iterations, double tolerance, double learning_rate, double momentum,
               size_t batch_size, size_t restarts, unsigned long long seed, callback, history):
-    """Fits a copy of a chain; called by `fitting.fit`, which says what the arguments are.
+    """Fits a copy of a chain; called by `fitting.fit_over`, which says what the arguments are.
 
-    `method` is -1 for Levenberg-Marquardt, else a descent's code; lower and upper are None or
-    arrays of shape (2L,); `history` is an array to be filled. Returns a status, and after success
-    the fitted chain, the outcome, iterations, evaluations, loss and gradient norm.
+    `run_pass` is a MemoryPass or, for Levenberg-Marquardt, any function of a chain, a loss' code
+    and its scale that returns the node of all examples. `method` is -1 for Levenberg-Marquardt,
+    else a descent's code; lower and upper are None or arrays of shape (2L,); `history` is an array
+    to be filled. Returns a status, and after success the fitted chain, the outcome, iterations,
+    evaluations, loss and gradient norm.
     """
-    cdef Examples examples
+    cdef MemoryPass memory = run_pass if type(run_pass) is MemoryPass else None
+    cdef const Examples *examples = &memory.opened if memory is not None else NULL
     cdef cbp_fit_options options
     cdef cbp_fit_info info
+    cdef cbp_fit_chain chain
     cdef Watch w
-    cdef const double *low = NULL
-    cdef const double *high = NULL
     cdef size_t *order = NULL
     cdef double *work = NULL
     cdef size_t layers = net.size, free = 2 * layers - len(net.frozen)
     cdef int status
     memset(&w, 0, sizeof(Watch))
     cdef Chain fitted = net.copy()
-    if lower is not None:
-        low = memory_of(lower)
-        high = memory_of(upper)
+    chain = chain_of(net, lower, upper)
     cbp_fit_defaults(&options)
     options.loss = loss
     options.scale = scale
@@ -86,32 +122,37 @@ def fit_chain(Chain net not None, x, y, sample_weight, lower, upper, int method,
     options.user = &w
     options.history = memory_of(history)
     options.history_len = len(history)
-    open_examples(x, y, sample_weight, &examples)
+    w.cost = 8 * layers * examples.x.count if examples != NULL else PATIENCE
+    w.params_len = 2 * layers
+    if callback is not None:
+        w.callback = <PyObject *> callback
     try:
-        w.cost = 8 * layers * examples.x.count
-        w.params_len = 2 * layers
-        if callback is not None:
-            w.callback = <PyObject *> callback
-        if method < 0:
-            work = new_numbers(cbp_fit_work_len(layers, free))
-            with nogil:
-                status = cbp_fit_lm(net.codes, net.held, low, high, examples.x.at, examples.y.at,
-                                    examples.weight.at, layers, examples.x.count, &options, work,
-                                    fitted.values, &info)
-        else:
+        if method >= 0:
             options.method = method
             work = new_numbers(cbp_fit_descent_work_len(layers, batch_size))
             if batch_size > 0:
                 order = <size_t *> new_numbers(examples.x.count)
             with nogil:
-                status = cbp_fit_descent(net.codes, net.held, low, high, examples.x.at,
-                                         examples.y.at, examples.weight.at, layers,
+                status = cbp_fit_descent(net.codes, net.held, chain.lower, chain.upper,
+                                         examples.x.at, examples.y.at, examples.weight.at, layers,
                                          examples.x.count, &options, work, order,
                                          fitted.values, &info)
+        elif memory is not None and not memory.is_shared(layers):
+            work = new_numbers(cbp_fit_work_len(layers, free, examples.x.count))
+            with nogil:
+                status = cbp_fit_lm(net.codes, net.held, chain.lower, chain.upper, examples.x.at,
+                                    examples.y.at, examples.weight.at, layers, examples.x.count,
+                                    &options, work, fitted.values, &info)
+        else:
+            w.run_pass, w.start = <PyObject *> run_pass, <PyObject *> net
+            w.loss, w.scale = loss, scale
+            work = new_numbers(cbp_fit_work_len(layers, free, 0))
+            with nogil:
+                status = cbp_fit_over(make_pass, &w, &chain, &options, work, fitted.values, &info)
+            status = status if w.status == CBP_OK else w.status
     finally:
         PyMem_RawFree(order)
         PyMem_RawFree(work)
-        close_examples(&examples)
     if w.raised != NULL:
         error = <object> w.raised
         Py_DECREF(error)
@@ -122,84 +163,228 @@ def fit_chain(Chain net not None, x, y, sample_weight, lower, upper, int method,
                     info.gradient_norm)
 
 
-cdef int add_rows(Chain net, const Examples *examples, int loss, double scale, double *work,
-                  double *triangle, double *sums) except 1:
-    """Add the rows of all examples to a triangle, stretch by stretch; the status.
-
-    At `sums` stand the four sums of cbp_fit_shard, and then what they lost.
-    """
-    cdef size_t start = 0, n = examples.x.count, count = stretch_of(4 * net.size)
-    cdef int status
-    while True:
-        with nogil:
-            status = cbp_fit_shard(net.values, net.codes, net.held, examples.x.at + start,
-                                   examples.y.at + start, after(examples.weight.at, start),
-                                   net.size, min(count, n - start), loss, scale, work, triangle,
-                                   sums, sums + 4)
-        start += count
-        if status != CBP_OK or start >= n:
-            return status
-        PyErr_CheckSignals()
-
-
-def fit_covariance(Chain net not None, x, y, sample_weight, lower, upper, int loss, double scale,
-                   hessian):
+def fit_covariance(Chain net not None, node, lower, upper, int loss, hessian):
     """The variance s^2, the covariance (2L, 2L), and 2L bytes of enum cbp_determined.
 
-    `hessian` is the exact Hessian of the averaged loss, or None for Gauss-Newton.
+    `node` is that of all examples; `hessian` is the exact Hessian of the averaged loss, or None for
+    Gauss-Newton.
     """
-    cdef size_t free = 2 * net.size - len(net.frozen), width = free + 1
-    cdef size_t needed = cbp_fit_work_len(net.size, free)
-    cdef Examples examples
-    cdef double *work = NULL
-    cdef double *triangle
-    open_examples(x, y, sample_weight, &examples)
-    try:
-        work = new_numbers(needed + width * width + 8)
-        triangle = work + needed
-        memset(triangle, 0, (width * width + 8) * sizeof(double))
-        check_examples(add_rows(net, &examples, loss, scale, work, triangle,
-                                triangle + width * width), y, sample_weight)
-        return covariance_of(net, lower, upper, loss, triangle, triangle + width * width, hessian,
-                             work)
-    finally:
-        PyMem_RawFree(work)
-        close_examples(&examples)
-
-
-def shards_covariance(Chain net not None, triangle, sums, int loss):
-    """As fit_covariance, from what shards have added up to: the triangle, and the sums (2, 4)."""
-    cdef double *work = new_numbers(cbp_fit_work_len(net.size, 2 * net.size - len(net.frozen)))
-    try:
-        return covariance_of(net, None, None, loss, memory_of_const(triangle),
-                             memory_of_const(sums), None, work)
-    finally:
-        PyMem_RawFree(work)
-
-
-cdef object covariance_of(Chain net, lower, upper, int loss, const double *triangle,
-                          const double *sums, hessian, double *work):
     cdef size_t width = 2 * net.size
-    cdef const double *low = NULL
-    cdef const double *high = NULL
-    cdef const double *exact = NULL
+    cdef cbp_fit_chain chain = chain_of(net, lower, upper)
+    cdef cbp_fit_spread spread
+    cdef const double *found = memory_of_const(node)
+    cdef const double *exact = memory_of_const(hessian) if hessian is not None else NULL
     cdef double variance
     cdef int status
     answer = empty((width, width))
     determined = bytearray(width)
-    cdef double *covariance = memory_of(answer)
-    cdef unsigned char *kinds = determined
-    if lower is not None:
-        low = memory_of_const(lower)
-        high = memory_of_const(upper)
-    if hessian is not None:
-        exact = memory_of_const(hessian)
+    spread.variance = &variance
+    spread.covariance = memory_of(answer)
+    spread.determined = determined
+    cdef double *work = new_numbers(cbp_fit_work_len(net.size, width - len(net.frozen), 0))
     with nogil:
-        status = cbp_fit_shards_covariance(net.values, net.codes, net.held, low, high, net.size,
-                                           loss, triangle, sums, sums + 4, exact, work, &variance,
-                                           covariance, kinds)
+        status = cbp_fit_node_covariance(&chain, net.values, loss, found, exact, work, &spread)
+    PyMem_RawFree(work)
     check(status)
     return variance, answer, bytes(determined)
+
+
+cdef cbp_fit_chain chain_of(Chain net, lower, upper) except *:
+    cdef cbp_fit_chain chain
+    chain.activations = net.codes
+    chain.frozen = net.held
+    chain.lower = memory_of_const(lower) if lower is not None else NULL
+    chain.upper = memory_of_const(upper) if upper is not None else NULL
+    chain.layers = net.size
+    return chain
+
+
+# ---- passes --------------------------------------------------------------------------------------
+
+LEAF = CBP_LEAF
+
+# So many leaves are a thread's share at a time.
+cdef size_t SHARE = 16
+
+
+@cython.auto_pickle(False)
+cdef class _Nodes:
+    """Nodes of leaves that follow each other."""
+
+    cdef cbp_fit_nodes nodes
+    cdef double *work
+
+    def __cinit__(self, Chain net, size_t leaves):
+        cdef size_t free = 2 * net.size - len(net.frozen)
+        self.nodes.free = free
+        self.nodes.capacity = cbp_fit_nodes_capacity(leaves)
+        self.nodes.values = new_numbers(self.nodes.capacity * cbp_fit_node_len(free))
+        self.nodes.places = <cbp_fit_place *> PyMem_RawMalloc(
+            self.nodes.capacity * sizeof(cbp_fit_place))
+        self.work = new_numbers(cbp_fit_work_len(net.size, free, 0))
+        if self.nodes.places == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.nodes.values)
+        PyMem_RawFree(self.nodes.places)
+        PyMem_RawFree(self.work)
+
+    cdef int add(self, Chain net, const Examples *examples, size_t start, size_t end, size_t first,
+                 int loss, double scale, const bint *stopped) except 1:
+        """Adds examples, whose first leaf is `first`, stretch by stretch until stopped; the status."""
+        cdef cbp_fit_chain chain = chain_of(net, None, None)
+        cdef cbp_criterion criterion
+        cdef cbp_examples part
+        cdef size_t leaves = max(stretch_of(4 * net.size) // CBP_LEAF, <size_t> 1)
+        cdef int status
+        criterion.loss, criterion.scale = loss, scale
+        while True:
+            part.x = examples.x.at + start
+            part.y = examples.y.at + start
+            part.weight = after(examples.weight.at, start)
+            part.n = min(leaves * CBP_LEAF, end - start)
+            with nogil:
+                status = cbp_fit_nodes_add(&chain, net.values, criterion, &part, first, self.work,
+                                           &self.nodes)
+            start += part.n
+            first += leaves
+            if status != CBP_OK or start >= end or (stopped != NULL and stopped[0]):
+                return status
+            PyErr_CheckSignals()
+
+    cdef int push(self, const cbp_fit_place *places, const double *values, size_t count) except 1:
+        """Adds nodes that were computed elsewhere."""
+        cdef size_t k, len = cbp_fit_node_len(self.nodes.free)
+        for k in range(count):
+            check(cbp_fit_nodes_push(&self.nodes, places[k], values + k * len, self.work))
+        return 0
+
+    cdef int merge(self, double *node) except 1:
+        """Writes the node of all."""
+        check(cbp_fit_nodes_merge(&self.nodes, self.work, node))
+        return 0
+
+
+@cython.auto_pickle(False)
+cdef class MemoryPass:
+    """Examples in memory, and passes of fits over them, on several threads if there are many."""
+
+    cdef Examples opened
+    cdef readonly tuple examples
+    """Inputs, targets and weights, as they were given."""
+
+    def __cinit__(self, x, y, sample_weight):
+        open_examples(x, y, sample_weight, &self.opened)
+        self.examples = (x, y, sample_weight)
+
+    def __dealloc__(self):
+        close_examples(&self.opened)
+
+    @property
+    def n(self):
+        """How many examples there are."""
+        return self.opened.x.count
+
+    def __call__(self, Chain net not None, int loss, double scale):
+        """The node of all examples."""
+        node = empty(cbp_fit_node_len(2 * net.size - len(net.frozen)))
+        _, y, weight = self.examples
+        check_examples(self.run(net, loss, scale, memory_of(node)), y, weight)
+        return node
+
+    cdef bint is_shared(self, size_t layers) noexcept:
+        """Whether threads are worth their while."""
+        return self.opened.x.count > SHARE * CBP_LEAF and self.opened.x.count * layers > MUCH
+
+    cdef int run(self, Chain net, int loss, double scale, double *node) except 1:
+        """Makes a pass; the status."""
+        cdef size_t n = self.opened.x.count
+        cdef size_t leaves = (n - 1) // CBP_LEAF + 1 if n > 0 else 1
+        cdef size_t shares = (leaves - 1) // SHARE + 1
+        cdef _Nodes all = _Nodes(net, leaves)
+        cdef _Nodes part
+        cdef _Work work
+        cdef int status = CBP_OK
+        if not self.is_shared(net.size):
+            status = all.add(net, &self.opened, 0, n, 0, loss, scale, NULL)
+        else:
+            from .threads import run, usable_cores
+
+            work = _Work()
+            work.net, work.examples, work.loss, work.scale = net, &self.opened, loss, scale
+            work.statuses, work.parts = [CBP_OK] * shares, [None] * shares
+            run(work.add, range(shares), usable_cores(), work.stop)
+            for share in range(shares):
+                status = work.statuses[share]
+                if status != CBP_OK:
+                    break
+                part = work.parts[share]
+                all.push(part.nodes.places, part.nodes.values, part.nodes.count)
+        if status == CBP_OK:
+            all.merge(node)
+        return status
+
+
+@cython.auto_pickle(False)
+cdef class _Work:
+    """The shares of a pass under way."""
+
+    cdef Chain net
+    cdef const Examples *examples
+    cdef int loss
+    cdef double scale
+    cdef list statuses, parts
+    cdef bint stopped
+
+    def add(self, size_t share):
+        """Find the nodes of a share."""
+        cdef size_t first = share * SHARE, start = first * CBP_LEAF
+        cdef size_t end = min(start + SHARE * CBP_LEAF, self.examples.x.count)
+        cdef _Nodes nodes = _Nodes(self.net, SHARE)
+        self.statuses[share] = nodes.add(self.net, self.examples, start, end, first, self.loss,
+                                         self.scale, &self.stopped)
+        self.parts[share] = nodes
+
+    def stop(self):
+        """Let shares under way end soon: nobody waits for their nodes."""
+        self.stopped = True
+
+
+def leaf_nodes(Chain net not None, x, y, sample_weight, int loss, double scale, size_t first):
+    """The nodes of examples whose first leaf is `first`: their places (k, 2), and values (k, ...)."""
+    cdef Examples examples
+    cdef _Nodes nodes
+    cdef size_t count, len
+    open_examples(x, y, sample_weight, &examples)
+    try:
+        nodes = _Nodes(net, max(examples.x.count, <size_t> 1) // CBP_LEAF + 1)
+        check_examples(nodes.add(net, &examples, 0, examples.x.count, first, loss, scale, NULL), y,
+                       sample_weight)
+    finally:
+        close_examples(&examples)
+    count, len = nodes.nodes.count, cbp_fit_node_len(nodes.nodes.free)
+    places, values = empty((count, 2), np.uintp), empty((count, len))
+    memcpy(<void *> place_of(places), nodes.nodes.places, count * sizeof(cbp_fit_place))
+    memcpy(memory_of(values), nodes.nodes.values, count * len * sizeof(double))
+    return places, values
+
+
+cdef const cbp_fit_place *place_of(places) except NULL:
+    cdef Py_buffer view
+    PyObject_GetBuffer(places, &view, PyBUF_C_CONTIGUOUS)
+    PyBuffer_Release(&view)
+    return <const cbp_fit_place *> view.buf
+
+
+def merge_nodes(Chain net not None, size_t leaves, parts):
+    """The node of all examples, from what leaf_nodes returned for each part, in their order."""
+    cdef _Nodes nodes = _Nodes(net, leaves)
+    node = empty(cbp_fit_node_len(nodes.nodes.free))
+    for places, values in parts:
+        nodes.push(place_of(places), memory_of_const(values), len(places))
+    nodes.merge(memory_of(node))
+    return node
 
 
 # ---- examples in several places ----
@@ -223,29 +408,6 @@ def gradient_sums(Chain net not None, x, y, sample_weight, loss, loss_scale):
     finally:
         close_examples(&examples)
     return answer[:2 * len].reshape(2, len).copy()
-
-
-def fit_shard(Chain net not None, x, y, sample_weight, loss, loss_scale):
-    """What some examples add to a pass of a fit.
-
-    The triangle (free + 1, free + 1), and (2, 4): the sums [weight, weight E, examples of positive
-    weight, weight y^2], and below them what rounding lost.
-    """
-    cdef double scale
-    cdef int code = loss_code(loss, loss_scale, &scale)
-    cdef size_t free = 2 * net.size - len(net.frozen)
-    cdef Examples examples
-    triangle, sums = np.zeros((free + 1, free + 1)), np.zeros((2, 4))
-    cdef double *work = NULL
-    open_examples(x, y, sample_weight, &examples)
-    try:
-        work = new_numbers(cbp_fit_work_len(net.size, free))
-        check_examples(add_rows(net, &examples, code, scale, work, memory_of(triangle),
-                                memory_of(sums)), y, sample_weight)
-    finally:
-        PyMem_RawFree(work)
-        close_examples(&examples)
-    return triangle, sums
 
 
 def merge_sums(shards):

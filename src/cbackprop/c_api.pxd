@@ -3,6 +3,7 @@
 cdef extern from "cbackprop.h" nogil:
     const char *CBP_VERSION
     size_t CBP_BLOCK
+    size_t CBP_LEAF
     double CBP_LEAST_WEIGHT
 
     ctypedef double cbp_real
@@ -40,6 +41,7 @@ cdef extern from "cbackprop.h" nogil:
         CBP_ERROR_START
         CBP_ERROR_START_LOSS
         CBP_ERROR_DATA
+        CBP_ERROR_NODE
         CBP_STATUS_END
 
     enum cbp_outcome:
@@ -108,6 +110,42 @@ cdef extern from "cbackprop.h" nogil:
         cbp_real range_high
         int one_to_one
 
+    ctypedef struct cbp_examples:
+        const cbp_real *x
+        const cbp_real *y
+        const cbp_real *weight
+        size_t n
+
+    ctypedef struct cbp_criterion:
+        int loss
+        cbp_real scale
+
+    ctypedef struct cbp_fit_chain:
+        const unsigned char *activations
+        const unsigned char *frozen
+        const cbp_real *lower
+        const cbp_real *upper
+        size_t layers
+
+    ctypedef struct cbp_fit_place:
+        size_t first
+        size_t count
+
+    ctypedef struct cbp_fit_nodes:
+        cbp_real *values
+        cbp_fit_place *places
+        size_t free
+        size_t capacity
+        size_t count
+
+    ctypedef struct cbp_fit_spread:
+        cbp_real *variance
+        cbp_real *covariance
+        unsigned char *determined
+
+    ctypedef int (*cbp_fit_pass)(void *user, const cbp_real *params, const unsigned char *frozen,
+                                 cbp_real *node) noexcept
+
     const char *cbp_version()
     const char *cbp_status_string(int status)
     int cbp_activation_describe(int activation, cbp_activation_facts *facts)
@@ -153,7 +191,7 @@ cdef extern from "cbackprop.h" nogil:
                  const cbp_real *y, size_t layers, size_t n, cbp_real learning_rate,
                  cbp_real *work, cbp_real *params, cbp_real *mean)
     int cbp_fit_defaults(cbp_fit_options *options)
-    size_t cbp_fit_work_len(size_t layers, size_t free)
+    size_t cbp_fit_work_len(size_t layers, size_t free, size_t n)
     int cbp_fit_lm(const unsigned char *activations, const unsigned char *frozen,
                    const cbp_real *lower, const cbp_real *upper, const cbp_real *x,
                    const cbp_real *y, const cbp_real *weight, size_t layers, size_t n,
@@ -171,17 +209,20 @@ cdef extern from "cbackprop.h" nogil:
                            const cbp_real *weight, size_t layers, size_t n, int loss,
                            cbp_real scale, const cbp_real *hessian, cbp_real *work, cbp_real *variance,
                            cbp_real *covariance, unsigned char *determined)
-    int cbp_fit_shard(const cbp_real *params, const unsigned char *activations,
-                      const unsigned char *frozen, const cbp_real *x, const cbp_real *y,
-                      const cbp_real *weight, size_t layers, size_t n, int loss, cbp_real scale,
-                      cbp_real *work, cbp_real *triangle, cbp_real *sums, cbp_real *lost)
-    int cbp_fit_shards_covariance(const cbp_real *params, const unsigned char *activations,
-                                  const unsigned char *frozen, const cbp_real *lower,
-                                  const cbp_real *upper, size_t layers, int loss,
-                                  const cbp_real *triangle, const cbp_real *sums,
-                                  const cbp_real *lost, const cbp_real *hessian, cbp_real *work,
-                                  cbp_real *variance, cbp_real *covariance,
-                                  unsigned char *determined)
+    size_t cbp_fit_node_len(size_t free)
+    size_t cbp_fit_nodes_capacity(size_t leaves)
+    int cbp_fit_nodes_add(const cbp_fit_chain *chain, const cbp_real *params,
+                          cbp_criterion criterion, const cbp_examples *examples, size_t first,
+                          cbp_real *work, cbp_fit_nodes *nodes)
+    int cbp_fit_nodes_push(cbp_fit_nodes *nodes, cbp_fit_place place, const cbp_real *node,
+                           cbp_real *work)
+    int cbp_fit_nodes_merge(cbp_fit_nodes *nodes, cbp_real *work, cbp_real *node)
+    int cbp_fit_over(cbp_fit_pass run_pass, void *user, const cbp_fit_chain *chain,
+                     const cbp_fit_options *options, cbp_real *work, cbp_real *params,
+                     cbp_fit_info *info)
+    int cbp_fit_node_covariance(const cbp_fit_chain *chain, const cbp_real *params, int loss,
+                                const cbp_real *node, const cbp_real *hessian, cbp_real *work,
+                                const cbp_fit_spread *out)
     int cbp_forward_many(const cbp_real *params, const unsigned char *activations,
                          const cbp_real *x, size_t layers, size_t n, size_t m, int shares_x,
                          cbp_real *out)

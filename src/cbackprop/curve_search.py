@@ -289,9 +289,11 @@ class Search:
             values, vectors = np.linalg.eigh(known)
             root[moving] = scales[:, None] * vectors * np.sqrt(np.maximum(values, 0.0))
             return root, math.sqrt(_EPSILON)
-        triangle, _ = _core.fit_shard(
-            found.chain, self.x, self.y, self.weights, self.loss, self.loss_scale
-        )
+        loss = _core.code_of_loss(self.loss, self.loss_scale)
+        run_pass = _core.MemoryPass(self.x, self.y, self.weights)
+        node = run_pass(found.chain, loss, self.loss_scale)
+        width = int(np.count_nonzero(found.chain.free)) + 1
+        triangle = node[: width * width].reshape(width, width)
         columns = triangle[:, :-1][:, moving[found.chain.free]]
         lengths = np.linalg.norm(columns, axis=0)
         inverse = np.linalg.inv(np.linalg.qr(columns / lengths, mode="r")) / lengths[:, None]

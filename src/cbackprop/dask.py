@@ -25,10 +25,20 @@ from numpy.typing import ArrayLike, NDArray
 from . import _core
 from ._core import Chain
 from .errors import InputTypeError, ParameterError
-from .fitting import Bounds, FitResult, count_of, number_of
+from .fitting import (
+    Bounds,
+    FitProgress,
+    FitResult,
+    Options,
+    bound_arrays,
+    check_callback,
+    count_of,
+    fit_over,
+    number_of,
+)
 from .many import fit_many as fit_chunk
 from .model_file import write_whole
-from .shards import fit_shards, shard_of
+from .shards import ShardedPass
 
 if TYPE_CHECKING:
     from ._core import _Loss
@@ -103,14 +113,19 @@ def fit(
     client: Client | None = None,
     loss: _Loss = "squared",
     loss_scale: float = 1.0,
+    bounds: Bounds | None = None,
     max_iterations: int | None = None,
     tolerance: float | None = None,
+    restarts: int = 0,
+    rng: int | np.random.Generator | None = None,
+    callback: Callable[[FitProgress], object] | None = None,
 ) -> FitResult:
     """Fit one chain to the examples of all shards, by Levenberg-Marquardt.
 
-    Every shard is loaded once for each pass. Its Jacobian is not squared, but taken into a
-    triangle, as in `cbackprop.fit`; so the result is that of `cbackprop.fit` on all examples, to
-    the tolerance, provided that it is the same minimum: only the start in `net` is tried.
+    The result is that of `cbackprop.fit` on all examples, in the order of the keys, bit for bit.
+    Every shard is loaded twice at first, and then once for each pass, for which it must give the
+    same examples each time. Those of fewer than 4096 at its ends, which it shares with its
+    neighbours, stay with the caller.
 
     Parameters
     ----------
@@ -118,7 +133,7 @@ def fit(
         The start, which is not changed. Its frozen parameters stay.
     load, keys, client
         As for `gradient`.
-    loss, loss_scale, max_iterations, tolerance
+    loss, loss_scale, bounds, max_iterations, tolerance, restarts, rng, callback
         As for `cbackprop.fit`.
 
     Returns
@@ -133,18 +148,23 @@ def fit(
         If Dask is missing.
     """
     shards = _list_of(keys)
-
-    def run_pass(chain: Chain, criterion: _Loss) -> list[Any]:
-        task = partial(shard_of, chain, loss=criterion, loss_scale=loss_scale)
-        return _run(client, task, load, shards)
-
-    return fit_shards(
-        net,
-        run_pass,
-        loss=loss,
+    check_callback(callback)
+    options = Options(
+        loss=_core.code_of_loss(loss, loss_scale),
+        loss_scale=loss_scale,
+        limits=(None, None) if bounds is None else bound_arrays(net, bounds),
         max_iterations=count_of("max_iterations", max_iterations, 2000),
         tolerance=number_of("tolerance", 1e-10 if tolerance is None else tolerance, 0.0, math.inf),
+        restarts=count_of("restarts", restarts, 0, least=0),
+        rng=rng,
+        callback=callback,
     )
+
+    def ask(task: Callable[..., Any], which: list[int], *more: list[int]) -> list[Any]:
+        return _run(client, task, load, [shards[i] for i in which], *more)
+
+    run_pass = ShardedPass(ask, len(shards), net, loss=loss, loss_scale=loss_scale)
+    return fit_over(net, run_pass, options)
 
 
 def fit_many(
@@ -252,7 +272,7 @@ def _fit_chunk(
     write_whole(path, content.getvalue())
 
 
-def _on_shard(task: Callable[..., Any], load: Load[Key], key: Key, *where: Path) -> Any:
+def _on_shard(task: Callable[..., Any], load: Load[Key], key: Key, *more: Any) -> Any:
     try:
         loaded = load(key)
         if not isinstance(loaded, tuple) or len(loaded) not in (2, 3):
@@ -260,7 +280,7 @@ def _on_shard(task: Callable[..., Any], load: Load[Key], key: Key, *where: Path)
                 f"load: expected (x, y) or (x, y, sample_weight), got {reprlib.repr(loaded)}"
             )
         x, y, *weights = loaded
-        return task(x, y, weights[0] if weights else None, *where)
+        return task(x, y, weights[0] if weights else None, *more)
     except Exception as error:
         error.add_note(f"in the shard {key!r}")
         raise
@@ -274,7 +294,7 @@ def _run(
     task: Callable[..., Any],
     load: Load[Key],
     keys: list[Key],
-    *more: list[Path],
+    *more: list[Any],
 ) -> list[Any]:
     """Do a task on every shard; the results in the order of the keys, once all are done."""
     try:

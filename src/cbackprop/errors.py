@@ -45,8 +45,8 @@ class ModelFileError(CBackpropError, ValueError):
     """A model file, or the mapping in it, that is not what this package writes."""
 
 
-# enum cbp_status of csrc/cbackprop.h. What is missing here (a null pointer) can only be a mistake
-# of this package, and becomes a plain CBackpropError.
+# enum cbp_status of csrc/cbackprop.h. What is missing here (a null pointer, a node out of order)
+# can only be a mistake of this package, and becomes a plain CBackpropError.
 _ERROR_OF_STATUS: Final = MappingProxyType(
     {
         -2: ShapeError,  # CBP_ERROR_LAYERS

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
 from ._core import LOSSES, Chain, no_such_name, real_array
-from .errors import CBackpropError, InputTypeError, ParameterError, ShapeError, from_status
+from .errors import InputTypeError, ParameterError, ShapeError, from_status
 
 if TYPE_CHECKING:
     from ._core import _Loss
@@ -25,10 +24,11 @@ __all__ = ["FitProgress", "FitResult", "Objective", "fit"]
 Vector: TypeAlias = NDArray[np.float64]
 Bounds: TypeAlias = Mapping[str, tuple[float | None, float | None]]
 
-_LM: Final = -1
+LM: Final = -1
+_SQUARED: Final = 0
 # Name -> code: enum cbp_method of csrc/cbackprop.h, and below 0 what is no descent.
 _METHODS: Final = MappingProxyType(
-    {"lm": _LM, "gradient_descent": 0, "sgd": 0, "momentum": 1, "adam": 2}
+    {"lm": LM, "gradient_descent": 0, "sgd": 0, "momentum": 1, "adam": 2}
 )
 _CURVATURES: Final = MappingProxyType({"gauss-newton": 0, "hessian": 1})
 _NAN_POLICIES: Final = MappingProxyType({"raise": 0, "omit": 1})
@@ -46,7 +46,21 @@ _AT_BOUND, UNDETERMINED = 2, 3  # of enum cbp_determined
 _ERROR_START, _ERROR_START_LOSS, _ERROR_DATA = -18, -19, -20  # of cbp_status
 _ERROR_FEW_EXAMPLES: Final = -16
 _HISTORY_MOST: Final = 1_000_000
-_LARGE: Final = 100_000  # examples from which a fit goes over shards, on all cores
+
+
+class RunPass(Protocol):
+    """A pass over all examples, wherever they are: what Levenberg-Marquardt asks of them."""
+
+    @property
+    def n(self) -> int:
+        """How many examples there are."""
+
+    @property
+    def examples(self) -> tuple[ArrayLike, ArrayLike, ArrayLike | None] | None:
+        """Inputs, targets and weights, where they are in memory."""
+
+    def __call__(self, chain: Chain, loss: int, scale: float, /) -> Vector:
+        """Compute the node of all (csrc/cbackprop.h) for a loss' code and scale."""
 
 
 class FitProgress(NamedTuple):
@@ -314,132 +328,127 @@ def fit(
         if given is not None and method not in _USERS[option]:
             known = ", ".join(repr(user) for user in _USERS[option])
             raise ParameterError(f"{option}: not for method {method!r}, only for {known}")
-    if callback is not None and not callable(callback):
-        raise InputTypeError(f"callback: expected a function, got {callback!r}")
+    check_callback(callback)
     if nan_policy == "omit":
         inputs, targets, weights, finite = examples_of(x, y, sample_weight)
         x, y = inputs[finite], targets[finite]
         sample_weight = None if weights is None else weights[finite]
-    iterations = count_of("max_iterations", max_iterations, 2000 if code == _LM else 1000)
-    restarts = count_of("restarts", restarts, 0, least=0)
     batch = count_of("batch_size", batch_size, 32 if method == "sgd" else 0, least=1)
     if tolerance is None:
-        tolerance = 1e-10 if code == _LM else 0.0
+        tolerance = 1e-10 if code == LM else 0.0
     if learning_rate is None:
         learning_rate = 0.01 if method == "adam" else 0.1
-    lower, upper = (None, None) if bounds is None else bound_arrays(net, bounds)
-    loss_code = _core.code_of_loss(loss, loss_scale)
-    is_plain = bounds is None and callback is None and not restarts and covariance != "hessian"
-    if code == _LM and is_plain and np.size(y) >= _LARGE:
-        from .shards import fit_large  # noqa: PLC0415 it imports this module
+    options = Options(
+        loss=_core.code_of_loss(loss, loss_scale),
+        loss_scale=loss_scale,
+        limits=(None, None) if bounds is None else bound_arrays(net, bounds),
+        max_iterations=count_of("max_iterations", max_iterations, 2000 if code == LM else 1000),
+        tolerance=number_of("tolerance", tolerance, 0.0, math.inf),
+        restarts=count_of("restarts", restarts, 0, least=0),
+        rng=rng,
+        callback=callback,
+        method=code,
+        learning_rate=number_of("learning_rate", learning_rate, 0.0, math.inf),
+        momentum=number_of("momentum", 0.9 if momentum is None else momentum, 0.0, 1.0),
+        batch=batch,
+        exact=covariance == "hessian",
+    )
+    return fit_over(net, _core.MemoryPass(x, y, sample_weight), options)
 
-        with suppress(CBackpropError):  # what is wrong with the examples is said below
-            return fit_large(
-                net,
-                x,
-                y,
-                sample_weight,
-                loss=loss,
-                loss_scale=loss_scale,
-                max_iterations=iterations,
-                tolerance=number_of("tolerance", tolerance, 0.0, math.inf),
-            )
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a fit was asked for, checked; the last five are for `fit` alone."""
+
+    loss: int
+    loss_scale: float
+    limits: tuple[Vector | None, Vector | None]
+    max_iterations: int
+    tolerance: float
+    restarts: int
+    rng: int | np.random.Generator | None
+    callback: Callable[[FitProgress], object] | None
+    method: int = LM
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    batch: int = 0
+    exact: bool = False
+
+
+def fit_over(net: Chain, run_pass: RunPass, options: Options) -> FitResult:
+    """Fit a chain to the examples of a pass."""
     seed = 0
-    if batch or restarts:
-        seed = int(np.random.default_rng(rng).integers(2**63))
-    history = np.empty(min(iterations * (1 + restarts), _HISTORY_MOST) + 1)
+    if options.batch or options.restarts:
+        seed = int(np.random.default_rng(options.rng).integers(2**63))
+    most = options.max_iterations * (1 + options.restarts)
+    history = np.empty(min(most, _HISTORY_MOST) + 1)
+    callback = options.callback
     status, found = _core.fit_chain(
         net,
-        x,
-        y,
-        sample_weight,
-        lower,
-        upper,
-        code,
-        loss_code,
-        loss_scale,
-        iterations,
-        number_of("tolerance", tolerance, 0.0, math.inf),
-        number_of("learning_rate", learning_rate, 0.0, math.inf),
-        number_of("momentum", 0.9 if momentum is None else momentum, 0.0, 1.0),
-        batch,
-        restarts,
+        run_pass,
+        *options.limits,
+        options.method,
+        options.loss,
+        options.loss_scale,
+        options.max_iterations,
+        options.tolerance,
+        options.learning_rate,
+        options.momentum,
+        options.batch,
+        options.restarts,
         seed,
         None if callback is None else lambda *state: callback(FitProgress(*state)),
         history,
     )
     if found is None:
-        raise _refusal(status, net, x, y, sample_weight, lower, upper)
-    chain, outcome, n_iterations, n_evaluations, value, gradient_norm = found
-    return _result(
-        chain,
-        (x, y, sample_weight),
-        (lower, upper),
-        loss=loss_code,
-        loss_scale=loss_scale,
-        exact=covariance == "hessian",
-        outcome=outcome,
-        has_minimum=code == _LM or outcome == 1,
-        value=value,
-        history=history[: n_iterations + 1].copy(),
-        n_iterations=n_iterations,
-        n_evaluations=n_evaluations,
-        gradient_norm=gradient_norm,
-    )
+        raise _refusal(status, net, run_pass, *options.limits)
+    return _result(run_pass, options, history, *found)
 
 
 def _result(
-    chain: Chain,
-    examples: tuple[ArrayLike, ArrayLike, ArrayLike | None],
-    bounds: tuple[Vector | None, Vector | None],
-    *,
-    loss: int,
-    loss_scale: float,
-    exact: bool,
-    outcome: int,
-    has_minimum: bool,
-    value: float,
+    run_pass: RunPass,
+    options: Options,
     history: Vector,
+    chain: Chain,
+    outcome: int,
     n_iterations: int,
     n_evaluations: int,
+    value: float,
     gradient_norm: float,
 ) -> FitResult:
     """Add to what the search found what can be said of it."""
-    x, y, sample_weight = examples
-    width, fitted = 2 * chain.layers, 2 * chain.layers - len(chain.frozen)
-    n = np.size(y)
-    weight, counted = float(n), n
-    if sample_weight is not None:
-        weights = np.asarray(sample_weight, dtype=np.float64)
-        weight, counted = float(weights.sum()), int(np.count_nonzero(weights))
+    loss, width = options.loss, 2 * chain.layers
+    node = run_pass(chain, loss, options.loss_scale)
+    _, squares, examples, _ = (node[-8:-4] + node[-4:]).tolist()
+    fitted = width - len(chain.frozen)
     status, message = OUTCOMES[outcome]
-    if has_minimum:
+    if options.method == LM or outcome == 1:
         hessian = None
-        if exact:
+        if options.exact and run_pass.examples is not None:
+            x, y, weight = run_pass.examples
             hessian = chain.hessian(
-                x, y, loss=LOSSES[loss], loss_scale=loss_scale, sample_weight=sample_weight
+                x, y, loss=LOSSES[loss], loss_scale=options.loss_scale, sample_weight=weight
             )
-        variance, matrix, kinds = _core.fit_covariance(
-            chain, x, y, sample_weight, *bounds, loss, loss_scale, hessian
-        )
+        variance, matrix, kinds = _core.fit_covariance(chain, node, *options.limits, loss, hessian)
         stderr = np.sqrt(matrix.diagonal())
         at_bound, unknown = kinds.count(_AT_BOUND), kinds.count(UNDETERMINED)
         fitted -= at_bound
         if unknown:
             status = "not_identified" if status == "converged" else status
-            message += f"; not identified by the data: {names_of(chain, kinds, UNDETERMINED)}"
+            message += f"; not identified by the data: {_names_of(chain, kinds, UNDETERMINED)}"
         if at_bound:
-            message += f"; at a bound: {names_of(chain, kinds, _AT_BOUND)}"
+            message += f"; at a bound: {_names_of(chain, kinds, _AT_BOUND)}"
     else:
         variance, kinds = math.nan, bytes(width)
         matrix, stderr = np.full((width, width), math.nan), np.full(width, math.nan)
-    squared = value if loss == 0 else chain.loss(x, y, sample_weight=sample_weight)
+    if loss != _SQUARED:
+        squares = sum(run_pass(chain, _SQUARED, 1.0)[[-7, -3]].tolist())
     return FitResult(
         chain=chain,
         loss=value,
-        rss=squared * weight,
+        rss=squares,
         residual_sd=math.nan if LOSSES[loss] == "log" else math.sqrt(variance),
-        df=counted - fitted,
+        df=int(examples) - fitted,
         stderr=stderr,
         covariance=matrix,
         converged=outcome == 1,
@@ -449,11 +458,11 @@ def _result(
         n_iterations=n_iterations,
         n_evaluations=n_evaluations,
         gradient_norm=gradient_norm,
-        history=history,
+        history=history[: n_iterations + 1].copy(),
     )
 
 
-def names_of(chain: Chain, kinds: bytes, kind: int) -> str:
+def _names_of(chain: Chain, kinds: bytes, kind: int) -> str:
     """List the names of the parameters of that kind."""
     return ", ".join(name for name, k in zip(chain.param_names, kinds, strict=True) if k == kind)
 
@@ -466,6 +475,11 @@ def _code(argument: str, name: object, codes: Mapping[str, int]) -> int:
     if code is None:
         raise ParameterError(f"{argument}: {name!r}; {no_such_name(name, tuple(codes))}")
     return code
+
+
+def check_callback(callback: Callable[..., object] | None) -> None:
+    if callback is not None and not callable(callback):
+        raise InputTypeError(f"callback: expected a function, got {callback!r}")
 
 
 _USERS: Final = MappingProxyType(
@@ -561,19 +575,14 @@ def examples_of(
 
 
 def _refusal(
-    status: int,
-    net: Chain,
-    x: ArrayLike,
-    y: ArrayLike,
-    sample_weight: ArrayLike | None,
-    lower: Vector | None,
-    upper: Vector | None,
+    status: int, net: Chain, run_pass: RunPass, lower: Vector | None, upper: Vector | None
 ) -> Exception:
     """Say which number the core has refused."""
     text = _core.status_text(status)
+    x, y, sample_weight = run_pass.examples or (None, None, None)
     if status == _ERROR_DATA:
         for name, values in (("x", x), ("y", y)):
-            flat = real_array(values, name).reshape(-1)
+            flat = real_array([] if values is None else values, name).reshape(-1)
             wrong = np.flatnonzero(~np.isfinite(flat))
             if wrong.size:
                 text = (
@@ -583,8 +592,8 @@ def _refusal(
                 break
     elif status == _ERROR_FEW_EXAMPLES:
         free = 2 * net.layers - len(net.frozen)
-        text = f"x: {np.size(y)} examples are fewer than {free} free parameters"
-        if sample_weight is not None:
+        text = f"x: {run_pass.n} examples are fewer than {free} free parameters"
+        if run_pass.examples is None or sample_weight is not None:
             text += ", or fewer of them have a weight above 0"
     elif status == _ERROR_START:
         for k, name in enumerate(net.param_names):
@@ -600,6 +609,6 @@ def _refusal(
         text = "net: the loss or its derivatives at this start are not finite"
         if wrong.size:
             text += f"; {net.param_names[wrong[0]]} = {float(net.params[wrong[0]])!r}"
-    else:
+    elif y is not None:
         _core.check_status(status, y, sample_weight)
     return from_status(status, text)

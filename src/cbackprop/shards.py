@@ -1,343 +1,163 @@
-"""Levenberg-Marquardt where the examples are in several places, shard by shard.
+"""Passes of a fit over examples that are in several places.
 
-A pass asks every shard for its rows [J residual], taken into a triangle, and for its sums; what
-they add up to, in a fixed order, is all that the fit sees of the examples.
+Examples have an index, and `LEAF` of them, from a multiple of `LEAF` on, are a leaf
+(csrc/cbackprop.h). A shard computes the nodes of the leaves that are whole in it. Examples at its
+ends, of leaves that it shares with its neighbours, are asked for once, and these leaves computed
+here. So what a pass adds up to does not depend on where the examples are.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, TypeAlias
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
-from ._core import Chain
+from ._core import LEAF, Chain
 from .errors import ParameterError, ShapeError
-from .fitting import OUTCOMES, UNDETERMINED, FitResult, examples_of, names_of
-from .threads import run, usable_cores
+from .fitting import examples_of
 
 if TYPE_CHECKING:
     from ._core import _Loss
 
-__all__ = ["fit_large", "fit_shards", "shard_of"]
+__all__ = ["ShardedPass"]
 
 Vector: TypeAlias = NDArray[np.float64]
-Shard: TypeAlias = tuple[Vector, Vector]  # what _core.fit_shard returns
-Pass: TypeAlias = Callable[[Chain, "_Loss"], Iterable[Shard]]
-
-_LARGE: Final = 1 << 16  # examples in a shard
-_EPSILON: Final = float(np.finfo(np.float64).eps)
-_LEAST: Final = 64 * _EPSILON
-_CONVERGED, _EXHAUSTED = 1, 2  # of enum cbp_outcome
-# As in csrc/fit.h and fit_lm.c, where they are explained.
-_CLEAR, _WEAK, _PATIENT = 1e-5, 1e-8, 200
+Examples: TypeAlias = tuple[Vector, Vector, Vector | None]
+Nodes: TypeAlias = tuple[NDArray[np.uintp], Vector]  # what _core.leaf_nodes returns
+# Calls a function with the examples of each shard named, x, y and weights, and with what there is
+# more for each shard; the results in the same order.
+Ask: TypeAlias = Callable[..., list[Any]]
 
 
-def shard_of(
-    net: Chain,
-    x: ArrayLike,
-    y: ArrayLike,
-    sample_weight: ArrayLike | None,
-    *,
-    loss: _Loss,
-    loss_scale: float,
-) -> Shard:
-    """Find what some examples add to a pass; raises as `fit` does for what is wrong with them."""
+class ShardedPass:
+    """A pass over shards.
+
+    `ask(task, which, *more)` is called with a function, a list of shards by number, and lists of
+    further arguments; it returns a list of ``task(x, y, sample_weight, *further)``.
+    """
+
+    examples: Final = None  # not in memory
+
+    def __init__(self, ask: Ask, count: int, net: Chain, *, loss: _Loss, loss_scale: float) -> None:
+        which = list(range(count))
+        sizes = ask(partial(_checked_size, net, loss, loss_scale), which)
+        ends = list(accumulate(sizes))
+        starts = [end - size for end, size in zip(ends, sizes, strict=True)]
+        heads = [
+            min(-(-start // LEAF) * LEAF, end) for start, end in zip(starts, ends, strict=True)
+        ]
+        tails = [max(end // LEAF * LEAF, head) for head, end in zip(heads, ends, strict=True)]
+        self.n = ends[-1]
+        if self.n == 0:
+            raise ShapeError("load: no shard has an example")
+        cuts = [
+            (size, head - start, tail - start)
+            for size, start, head, tail in zip(sizes, starts, heads, tails, strict=True)
+        ]
+        shared = ask(_ends, which, *map(list, zip(*cuts, strict=True)))
+        self._ask = ask
+        self._leaves = list(_joined(starts, tails, shared))
+        self._whole = [i for i in which if heads[i] < tails[i]]
+        self._cuts = [[cuts[i][k] for i in self._whole] for k in range(3)]
+        self._firsts = [heads[i] // LEAF for i in self._whole]
+
+    def __call__(self, chain: Chain, loss: int, scale: float) -> Vector:
+        """Compute the node of all examples."""
+        task = partial(_nodes, chain, loss, scale)
+        parts: list[Nodes] = []
+        if self._whole:
+            parts = self._ask(task, self._whole, *self._cuts, self._firsts)
+        parts += [
+            _core.leaf_nodes(chain, *examples, loss, scale, leaf) for leaf, examples in self._leaves
+        ]
+        parts.sort(key=lambda part: int(part[0][0, 0]))
+        return _core.merge_nodes(chain, -(-self.n // LEAF), parts)
+
+
+def _joined(
+    starts: list[int], tails: list[int], shared: list[tuple[Examples, Examples]]
+) -> Iterator[tuple[int, Examples]]:
+    """Yield each leaf that no shard has alone, from what shards have at their ends."""
+    pieces: dict[int, list[Examples]] = {}
+    for start, tail, ends in zip(starts, tails, shared, strict=True):
+        for first, piece in zip((start, tail), ends, strict=True):
+            if piece[0].size:
+                pieces.setdefault(first // LEAF, []).append(piece)
+    for leaf, found in pieces.items():
+        x, y = (np.concatenate([piece[k] for piece in found]) for k in range(2))
+        weights = [np.ones(piece[0].size) if piece[2] is None else piece[2] for piece in found]
+        yield leaf, (x, y, np.concatenate(weights))
+
+
+# ---- what is done where the examples are ---------------------------------------------------------
+
+
+def _flat(x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> Examples:
     inputs, targets, weights, finite = examples_of(x, y, sample_weight)
+    inputs, targets = inputs.reshape(-1), targets.reshape(-1)
     if not finite.all():
-        i = np.flatnonzero(~finite.reshape(-1))[0]
+        i = int(np.flatnonzero(~finite.reshape(-1))[0])
         raise ParameterError(
-            f"example {i}: x = {float(inputs.flat[i])!r}, y = {float(targets.flat[i])!r}; "
+            f"example {i}: x = {float(inputs[i])!r}, y = {float(targets[i])!r}; "
             "expected finite numbers"
         )
-    return _core.fit_shard(net, inputs, targets, weights, loss, loss_scale)
+    return inputs, targets, None if weights is None else weights.reshape(-1)
 
 
-@dataclass(eq=False, slots=True)
-class _Point:
-    """Where a fit is, and what a pass has found there."""
-
-    chain: Chain
-    triangle: Vector  # R with R'R = [J residual]'[J residual], in free parameters
-    sums: Vector  # what the shards' add up to, and below what they lost
-    weight: float
-    loss: float  # summed
-    examples: int
-    target_size: float
-
-    @classmethod
-    def after(cls, run_pass: Pass, chain: Chain, loss: _Loss) -> _Point:
-        """Make a pass; a shard's place in the sums is its place in the pass."""
-        shards = list(run_pass(chain, loss))
-        triangle = shards[0][0]
-        for rows, _ in shards[1:]:
-            triangle = np.asarray(np.linalg.qr(np.concatenate([triangle, rows]), mode="r"))
-        total = _core.merge_sums([sums for _, sums in shards])
-        weight, summed, examples, squares = (total[0] + total[1]).tolist()
-        size = math.sqrt(squares)
-        return cls(chain, triangle, total, weight, summed, int(examples), size)
-
-    @property
-    def rows(self) -> Vector:
-        """R with R'R = J'J."""
-        return self.triangle[:-1, :-1]
-
-    @property
-    def residuals(self) -> Vector:
-        """Those of the rows."""
-        return self.triangle[:-1, -1]
-
-    @property
-    def is_usable(self) -> bool:
-        """Whether the loss and the whole Jacobian are finite, and their squares."""
-        return math.isfinite(self.loss + self.squares) and bool(np.isfinite(self.lengths).all())
-
-    @property
-    @np.errstate(over="ignore", invalid="ignore")
-    def squares(self) -> float:
-        return float(self.triangle[:, -1] @ self.triangle[:, -1])
-
-    @property
-    @np.errstate(over="ignore", invalid="ignore")
-    def lengths(self) -> Vector:
-        """Euclidean norms of the columns of J."""
-        return np.asarray(np.linalg.norm(self.rows, axis=0))
-
-    @property
-    def is_weak(self) -> NDArray[np.bool_]:
-        """Whether each parameter has no effect to speak of."""
-        sizes = np.maximum(np.abs(self.chain.params[self.chain.free]), 1.0)
-        return ~(self.lengths * sizes > _WEAK * self.target_size)
-
-    @property
-    def is_doubtful(self) -> bool:
-        """Whether a parameter is undetermined, or nearly."""
-        own = np.abs(self.rows.diagonal())
-        return bool((self.is_weak | ~(own > _CLEAR * self.lengths)).any())
-
-    @property
-    def rounding(self) -> float:
-        """How far rounding moves all outputs, which are as large as the targets."""
-        return 4 * _EPSILON * self.target_size
-
-    @property
-    def blur(self) -> float:
-        """How much rounding changes the loss: by its own digits, and by the outputs'."""
-        return 8 * _EPSILON * (8 * self.loss + math.sqrt(self.loss) * self.target_size)
-
-
-class _Parabola:
-    """The squares as the rows predict them, with each parameter measured by `scaling`."""
-
-    def __init__(self, point: _Point, scaling: Vector) -> None:
-        # What moves the outputs no more than rounding is left alone: columns that say nothing new
-        # beside those before them, and then directions.
-        own = np.abs(point.rows.diagonal())
-        self.scaling, self.open = scaling, np.flatnonzero(own > _LEAST * point.lengths)
-        columns = point.rows[:, self.open] / scaling[self.open]
-        left, values, right = np.linalg.svd(columns, full_matrices=False)
-        kept = values > _LEAST * values.max(initial=0.0)
-        self.values, self.right = values[kept], right[kept]
-        self.along = left[:, kept].T @ point.residuals
-        self.way = float(np.linalg.norm(self.along))  # of the outputs, to the least there is
-
-    def step_within(self, radius: float) -> tuple[Vector, float, float, bool]:
-        """Find the best step of about that length at most, its length and fall, and if undamped."""
-        damping = 0.0
-        for _ in range(20):
-            shares = self.values**2 + damping
-            part = self.values * self.along / shares
-            length = float(np.linalg.norm(part))
-            if length <= 1.1 * radius:
-                break
-            # Newton's method on 1/length, which is concave and nearly straight (Hebden, Moré)
-            damping += (length / radius - 1) * length**2 / float(part**2 @ (1 / shares))
-        gone = self.values**2 / shares  # of the way along each singular vector
-        predicted = float(self.along**2 @ (gone * (2 - gone)))
-        step = np.zeros_like(self.scaling)
-        step[self.open] = -(part @ self.right) / self.scaling[self.open]
-        return step, length, predicted, damping == 0
-
-
-@dataclass(eq=False, slots=True)
-class _Search:
-    """A fit under way."""
-
-    run_pass: Pass
-    loss: _Loss
-    tolerance: float
-    history: list[float] = field(default_factory=list)  # the least loss so far
-    passes: int = 0
-
-    def look(self, chain: Chain) -> _Point:
-        self.passes += 1
-        return _Point.after(self.run_pass, chain, self.loss)
-
-    def remember(self, point: _Point) -> None:
-        loss = point.loss / point.weight
-        self.history.append(min(loss, self.history[-1]) if self.history else loss)
-
-    def descend(self, here: _Point, limit: int, *, keeps_scaling: bool) -> tuple[_Point, int]:
-        """Go down to a minimum, in so many iterations at most, and say how that ended."""
-        scaling = here.lengths
-        scaling[scaling == 0] = 1.0
-        free = here.chain.free
-        radius = 100 * float(np.linalg.norm(scaling * here.chain.params[free])) or 100.0
-        parabola = _Parabola(here, scaling)
-        for iteration in range(limit + 1):
-            if parabola.way <= max(self.tolerance * math.sqrt(here.squares), here.rounding):
-                return here, _CONVERGED
-            if iteration == limit:
-                break
-            step, length, predicted, is_whole = parabola.step_within(radius)
-            moved = here.chain.copy()
-            moved.params[free] += step
-            moves = np.abs(moved.params - here.chain.params)
-            trial = self.look(moved)
-            fall = here.loss - trial.loss
-            # Steps whose fall is lost in rounding are taken if they bring the least nearer.
-            is_unseen, is_better = predicted <= here.blur, False
-            if trial.is_usable:
-                lengths = trial.lengths
-                kept = scaling if keeps_scaling else np.where(lengths > 0, 0.0, scaling)
-                after = _Parabola(trial, np.maximum(kept, lengths))
-                is_nearer = fall >= -here.blur and after.way < parabola.way
-                is_better = is_nearer if is_unseen else fall > 0
-            radius = min(radius, length) if iteration == 0 else radius
-            seen = math.inf if is_unseen and is_better else fall
-            radius = _adapt(radius, length, seen, predicted, is_whole)
-            is_still = bool((moves <= 2 * _EPSILON * np.abs(here.chain.params)).all())
-            is_still = is_still or predicted <= here.rounding**2
-            if is_better:
-                here, parabola, scaling = trial, after, after.scaling
-            self.remember(here)
-            if is_still or (is_whole and is_unseen and not is_better):
-                return here, _CONVERGED
-        return here, _EXHAUSTED
-
-    def solve_last_layer(self, chain: Chain) -> Chain:
-        """Put the last layer, if it is linear and free, where the squares are least."""
-        held = [name for name in chain.param_names[:-2] if name not in chain.frozen]
-        frozen = (*chain.frozen, *held)
-        solved = chain.copy()
-        if (
-            chain.activations[-1] == "identity"
-            and self.loss == "squared"
-            and len(frozen) < 2 * chain.layers
-        ):
-            part = self.look(_core.rebuild(Chain, chain.params, chain.activations, frozen))
-            solved.params[part.chain.free] += _Parabola(part, part.lengths).step_within(math.inf)[0]
-        return solved
-
-
-def fit_shards(
-    start: Chain, run_pass: Pass, *, loss: _Loss, max_iterations: int, tolerance: float
-) -> FitResult:
-    """Fit a chain from `start` on, as cbp_fit_lm does. `cbackprop.dask.fit` says the rest."""
-    count = int(np.count_nonzero(start.free))
-    if count == 0:
-        raise ParameterError("net: every parameter is frozen; expected a free one to fit")
-    search = _Search(run_pass, loss, tolerance)
-    here = search.look(start.copy())
-    if here.examples < count:
-        raise ShapeError(
-            f"load: {here.examples} examples of positive weight are fewer than {count} free "
-            "parameters"
-        )
-    if not here.is_usable:
-        raise ParameterError("net: the loss or its derivatives at this start are not finite")
-    search.remember(here)
-    limit = max_iterations // 2 if max_iterations >= _PATIENT else max_iterations
-    best, outcome = search.descend(here, limit, keeps_scaling=True)
-    left = max_iterations + 1 - len(search.history)
-    if left > 0 and (outcome != _CONVERGED or best.is_doubtful):
-        here = search.look(search.solve_last_layer(start))
-        if here.is_usable:
-            here, ended = search.descend(here, left, keeps_scaling=False)
-            is_as_good = ended == _CONVERGED and here.loss - best.loss <= best.blur
-            if here.loss < best.loss or is_as_good:
-                best, outcome = here, ended
-    return _result(best, search, outcome)
-
-
-def fit_large(
-    start: Chain,
+def _checked_size(
+    net: Chain,
+    loss: _Loss,
+    loss_scale: float,
     x: ArrayLike,
     y: ArrayLike,
     sample_weight: ArrayLike | None,
-    *,
-    loss: _Loss,
-    loss_scale: float,
-    max_iterations: int,
-    tolerance: float,
-) -> FitResult:
-    """Fit a chain to many examples, shard by shard on all cores.
-
-    Where shards begin, and in what order they join, depends on the number of examples alone.
-    """
-    inputs, targets, weights, _ = examples_of(x, y, sample_weight)
-    inputs, targets = inputs.reshape(-1), targets.reshape(-1)
-    weights = None if weights is None else weights.reshape(-1)
-    parts = [slice(first, first + _LARGE) for first in range(0, targets.size, _LARGE)]
-
-    def run_pass(chain: Chain, criterion: _Loss) -> list[Shard]:
-        found: dict[int, Shard] = {}
-
-        def work(part: slice) -> None:
-            own = None if weights is None else weights[part]
-            found[part.start] = shard_of(
-                chain, inputs[part], targets[part], own, loss=criterion, loss_scale=loss_scale
-            )
-
-        run(work, parts, usable_cores())
-        return [found[part.start] for part in parts]
-
-    return fit_shards(
-        start, run_pass, loss=loss, max_iterations=max_iterations, tolerance=tolerance
-    )
+) -> int:
+    """Count the examples; raises as `fit` does for what is wrong with them."""
+    examples = _flat(x, y, sample_weight)
+    if examples[0].size:
+        _core.gradient_sums(net, *examples, loss, loss_scale)
+    return examples[0].size
 
 
-def _adapt(radius: float, length: float, fall: float, predicted: float, is_whole: bool) -> float:
-    """Trust the parabola less or more after a step."""
-    if not fall > 0.25 * predicted:
-        return min(length / 4, radius / 2)
-    return max(radius, 2 * length) if is_whole or fall >= 0.75 * predicted else radius
+def _cut(examples: Examples, start: int, end: int) -> Examples:
+    x, y, weights = examples
+    return x[start:end], y[start:end], None if weights is None else weights[start:end]
 
 
-def _result(here: _Point, search: _Search, outcome: int) -> FitResult:
-    """Add what can be said of the parameters."""
-    loss = search.loss
-    variance, covariance, kinds = _core.shards_covariance(
-        here.chain, here.triangle, here.sums, _core.code_of_loss(loss, 1.0)
-    )
-    df = here.examples - int(np.count_nonzero(here.chain.free))
-    status, message = OUTCOMES[outcome]
-    identified = np.frombuffer(kinds, dtype=np.uint8) != UNDETERMINED
-    if not identified.all():
-        status = "not_identified" if outcome == _CONVERGED else status
-        message += f"; not identified by the data: {names_of(here.chain, kinds, UNDETERMINED)}"
-    squares = here.loss
-    if loss != "squared":
-        search.passes += 1
-        squares = _Point.after(search.run_pass, here.chain, "squared").loss
-    return FitResult(
-        chain=here.chain,
-        loss=here.loss / here.weight,
-        rss=squares,
-        residual_sd=math.nan if loss == "log" else math.sqrt(variance),
-        df=df,
-        stderr=np.sqrt(covariance.diagonal()),
-        covariance=covariance,
-        converged=outcome == _CONVERGED,
-        status=status,
-        message=message,
-        identified=identified,
-        n_iterations=len(search.history) - 1,
-        n_evaluations=search.passes,
-        gradient_norm=2 * float(np.linalg.norm(here.rows.T @ here.residuals)) / here.weight,
-        history=np.array(search.history),
-    )
+def _again(x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, size: int) -> Examples:
+    examples = _flat(x, y, sample_weight)
+    if examples[0].size != size:
+        raise ShapeError(
+            f"load: {examples[0].size} examples, expected the {size} of the first time"
+        )
+    return examples
+
+
+def _ends(
+    x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, size: int, head: int, tail: int
+) -> tuple[Examples, Examples]:
+    """Return the examples before `head`, and those from `tail` on."""
+    examples = _again(x, y, sample_weight, size)
+    return _cut(examples, 0, head), _cut(examples, tail, size)
+
+
+def _nodes(
+    chain: Chain,
+    loss: int,
+    scale: float,
+    x: ArrayLike,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None,
+    size: int,
+    head: int,
+    tail: int,
+    first: int,
+) -> Nodes:
+    """Compute the nodes of the leaves from `head` to `tail`, the first of them leaf `first`."""
+    examples = _cut(_again(x, y, sample_weight, size), head, tail)
+    return _core.leaf_nodes(chain, *examples, loss, scale, first)

@@ -17,7 +17,7 @@ static inline size_t free_of(const call *c)
 
 static int fit(call *c, cbp_real *params)
 {
-    cbp_real *work = spoilt(cbp_fit_work_len(c->layers, free_of(c)));
+    cbp_real *work = spoilt(cbp_fit_work_len(c->layers, free_of(c), c->n));
     const int status = cbp_fit_lm(c->activations, c->frozen, c->lower, c->upper, c->x, c->y, c->weight, c->layers, c->n,
                                   &c->options, work, params, &c->info);
     free(work);
@@ -52,7 +52,7 @@ enum curvature { GAUSS_NEWTON, OBSERVED, CURVATURES };
 static inline int covariance_by(const call *c, const cbp_real *params, const cbp_real *hessian, spread *s)
 {
     const size_t all = 2 * c->layers;
-    cbp_real *work = spoilt(cbp_fit_work_len(c->layers, free_of(c))), *exact = exactly(hessian, all * all);
+    cbp_real *work = spoilt(cbp_fit_work_len(c->layers, free_of(c), c->n)), *exact = exactly(hessian, all * all);
     unsigned char *determined = malloc(all); /* no more than what is to be written */
     if (!CHECK(determined != NULL)) {
         exit(1);
@@ -69,19 +69,58 @@ static inline int covariance_by(const call *c, const cbp_real *params, const cbp
     return status;
 }
 
-/* The same from what a shard of all examples adds up to. */
-static inline int covariance_by_shard(const call *c, const cbp_real *params, const cbp_real *hessian, spread *s)
+static inline cbp_fit_chain chain_of(const call *c)
 {
-    const size_t open = free_of(c), square = (open + 1) * (open + 1);
-    cbp_real *work = spoilt(cbp_fit_work_len(c->layers, open)), *triangle = numbers(square), sums[4] = {0}, lost[4] = {0};
-    memset(triangle, 0, square * sizeof *triangle);
-    CHECK(cbp_fit_shard(params, c->activations, c->frozen, c->x, c->y, c->weight, c->layers, c->n, c->options.loss,
-                        c->options.scale, work, triangle, sums, lost) == CBP_OK);
+    return (cbp_fit_chain){c->activations, c->frozen, c->lower, c->upper, c->layers};
+}
+
+static inline cbp_criterion criterion_of(const call *c)
+{
+    return (cbp_criterion){c->options.loss, c->options.scale};
+}
+
+/* Room for the nodes of n examples. */
+static inline cbp_fit_nodes room_for(size_t free_count, size_t n)
+{
+    const size_t capacity = cbp_fit_nodes_capacity((n + CBP_LEAF - 1) / CBP_LEAF);
+    cbp_fit_nodes nodes = {spoilt(capacity * cbp_fit_node_len(free_count)), malloc(capacity * sizeof(cbp_fit_place)),
+                           free_count, capacity, 0};
+    if (!nodes.places) {
+        exit(2);
+    }
+    return nodes;
+}
+
+static inline void free_nodes(cbp_fit_nodes *nodes)
+{
+    free(nodes->values);
+    free(nodes->places);
+}
+
+/* The examples from `start` to `end`, which are leaves, at some parameters. */
+static inline int add_nodes(const call *c, const cbp_real *params, size_t start, size_t end, cbp_fit_nodes *nodes)
+{
+    cbp_real *work = spoilt(cbp_fit_work_len(c->layers, nodes->free, 0));
+    const cbp_fit_chain chain = chain_of(c);
+    const cbp_examples examples = {c->x + start, c->y + start, c->weight ? c->weight + start : NULL, end - start};
+    const int status = cbp_fit_nodes_add(&chain, params, criterion_of(c), &examples, start / CBP_LEAF, work, nodes);
+    free(work);
+    return status;
+}
+
+/* The covariance from the node of all examples. */
+static inline int covariance_by_node(const call *c, const cbp_real *params, const cbp_real *hessian, spread *s)
+{
+    const size_t open = free_of(c);
+    cbp_fit_nodes nodes = room_for(open, c->n);
+    cbp_real *work = spoilt(cbp_fit_work_len(c->layers, open, 0)), *node = spoilt(cbp_fit_node_len(open));
+    CHECK(add_nodes(c, params, 0, c->n, &nodes) == CBP_OK && cbp_fit_nodes_merge(&nodes, work, node) == CBP_OK);
     *s = untouched_spread();
-    const int status =
-        cbp_fit_shards_covariance(params, c->activations, c->frozen, c->lower, c->upper, c->layers, c->options.loss,
-                                  triangle, sums, lost, hessian, work, &s->variance, s->covariance, s->determined);
-    free(triangle);
+    const cbp_fit_chain chain = chain_of(c);
+    const cbp_fit_spread out = {&s->variance, s->covariance, s->determined};
+    const int status = cbp_fit_node_covariance(&chain, params, c->options.loss, node, hessian, work, &out);
+    free_nodes(&nodes);
+    free(node);
     free(work);
     return status;
 }
@@ -93,11 +132,11 @@ static inline int covariance_of(const call *c, const cbp_real *params, int curva
                       c->options.scale, work, hessian) == CBP_OK);
     free(work);
     const cbp_real *exact = curvature == OBSERVED ? hessian : NULL;
-    spread by_shard;
-    CHECK(covariance_by_shard(c, params, exact, &by_shard) == CBP_OK);
+    spread by_node;
+    CHECK(covariance_by_node(c, params, exact, &by_node) == CBP_OK);
     const int status = covariance_by(c, params, exact, s);
-    CHECK(same(by_shard.variance, s->variance) && same_all(by_shard.covariance, s->covariance, MOST * MOST));
-    CHECK(memcmp(by_shard.determined, s->determined, MOST) == 0);
+    CHECK(same(by_node.variance, s->variance) && same_all(by_node.covariance, s->covariance, MOST * MOST));
+    CHECK(memcmp(by_node.determined, s->determined, MOST) == 0);
     return status;
 }
 

@@ -197,7 +197,7 @@ static void test_refused(void)
     }
 #undef REFUSED
 
-    cbp_real *work = numbers(cbp_fit_work_len(1, 2));
+    cbp_real *work = numbers(cbp_fit_work_len(1, 2, POINTS));
     found = untouched_spread();
 #define ASK(params, work, variance, covariance, determined)                                                         \
     cbp_fit_covariance(params, line, NULL, NULL, NULL, point_x, point_y, NULL, 1, POINTS, CBP_SQUARED, 1,           \
@@ -213,52 +213,53 @@ static void test_refused(void)
     free(work);
 }
 
-static void test_refused_shards(void)
+static void test_refused_nodes(void)
 {
     const unsigned char unknown[] = {CBP_ACTIVATION_END};
-    const cbp_real triangle[9] = {1, 0, 1, 0, 1, 1, 0, 0, 1}, totals[] = {5, 1, 5, 1}, nothing[4] = {0};
-    const cbp_real little[] = {CBP_LEAST_WEIGHT / 2, 1, 5, 1}, endless[] = {R(INFINITY), 1, 5, 1};
-    cbp_real *work = numbers(cbp_fit_work_len(1, 2));
+    /* R'R of the first two columns is [1 0; 0 1], the residuals' squares are 1, and 5 - 2 is left over */
+    const cbp_real node[17] = {1, 0, 0, 0, 1, 0, 0, 0, 1, 5, 1, 5, 1};
+    const cbp_fit_chain good = {line, NULL, NULL, NULL, 1}, none = {line, NULL, NULL, NULL, 0};
+    const cbp_fit_chain null = {NULL, NULL, NULL, NULL, 1}, odd = {unknown, NULL, NULL, NULL, 1};
+    cbp_real *work = numbers(cbp_fit_work_len(1, 2, 0)), light[17], heavy[17], parts[17];
     spread found = untouched_spread();
-#define ASK(params, chain, layers, loss, triangle, sums, lost, work, variance, covariance, determined)             \
-    cbp_fit_shards_covariance(params, chain, NULL, NULL, NULL, layers, loss, triangle, sums, lost, NULL, work,     \
-                              variance, covariance, determined)
-#define ASK_BY(sums, lost) \
-    ASK(fine, line, 1, CBP_SQUARED, triangle, sums, lost, work, &found.variance, found.covariance, found.determined)
-#define ASK_TO(work, variance, covariance, determined) \
-    ASK(fine, line, 1, CBP_SQUARED, triangle, totals, nothing, work, variance, covariance, determined)
-#define ASK_OF(params, chain, layers, loss, triangle)                                                                \
-    ASK(params, chain, layers, loss, triangle, totals, nothing, work, &found.variance, found.covariance, found.determined)
-    CHECK(ASK_OF(NULL, line, 1, CBP_SQUARED, triangle) == CBP_ERROR_NULL);
-    CHECK(ASK_OF(fine, NULL, 1, CBP_SQUARED, triangle) == CBP_ERROR_NULL);
-    CHECK(ASK_OF(fine, line, 0, CBP_SQUARED, triangle) == CBP_ERROR_LAYERS);
-    CHECK(ASK_OF(fine, unknown, 1, CBP_SQUARED, triangle) == CBP_ERROR_ACTIVATION);
-    CHECK(ASK_OF(fine, line, 1, -1, triangle) == CBP_ERROR_LOSS);
-    CHECK(ASK_OF(fine, line, 1, CBP_LOSS_END, triangle) == CBP_ERROR_LOSS);
-    CHECK(ASK_OF(fine, line, 1, CBP_SQUARED, NULL) == CBP_ERROR_NULL);
-    CHECK(ASK_BY(NULL, nothing) == CBP_ERROR_NULL && ASK_BY(totals, NULL) == CBP_ERROR_NULL);
-    CHECK(ASK_BY(nothing, nothing) == CBP_ERROR_WEIGHT && ASK_BY(little, nothing) == CBP_ERROR_WEIGHT);
-    CHECK(ASK_BY(endless, nothing) == CBP_ERROR_WEIGHT);
-    CHECK(ASK_TO(NULL, &found.variance, found.covariance, found.determined) == CBP_ERROR_NULL);
-    CHECK(ASK_TO(work, NULL, found.covariance, found.determined) == CBP_ERROR_NULL);
-    CHECK(ASK_TO(work, &found.variance, NULL, found.determined) == CBP_ERROR_NULL);
-    CHECK(ASK_TO(work, &found.variance, found.covariance, NULL) == CBP_ERROR_NULL);
+    const cbp_fit_spread out = {&found.variance, found.covariance, found.determined};
+    memcpy(light, node, sizeof node);
+    memcpy(heavy, node, sizeof node);
+    light[9] = CBP_LEAST_WEIGHT / 2;
+    heavy[9] = R(INFINITY);
+#define ASK(chain, params, loss, node, work, out) cbp_fit_node_covariance(chain, params, loss, node, NULL, work, out)
+    CHECK(ASK(NULL, fine, CBP_SQUARED, node, work, &out) == CBP_ERROR_NULL);
+    CHECK(ASK(&null, fine, CBP_SQUARED, node, work, &out) == CBP_ERROR_NULL);
+    CHECK(ASK(&good, NULL, CBP_SQUARED, node, work, &out) == CBP_ERROR_NULL);
+    CHECK(ASK(&good, fine, CBP_SQUARED, NULL, work, &out) == CBP_ERROR_NULL);
+    CHECK(ASK(&good, fine, CBP_SQUARED, node, NULL, &out) == CBP_ERROR_NULL);
+    CHECK(ASK(&good, fine, CBP_SQUARED, node, work, NULL) == CBP_ERROR_NULL);
+    for (int k = 0; k < 3; k++) {
+        const cbp_fit_spread lacking = {k == 0 ? NULL : out.variance, k == 1 ? NULL : out.covariance,
+                                        k == 2 ? NULL : out.determined};
+        CHECK(ASK(&good, fine, CBP_SQUARED, node, work, &lacking) == CBP_ERROR_NULL);
+    }
+    CHECK(ASK(&none, fine, CBP_SQUARED, node, work, &out) == CBP_ERROR_LAYERS);
+    CHECK(ASK(&odd, fine, CBP_SQUARED, node, work, &out) == CBP_ERROR_ACTIVATION);
+    CHECK(ASK(&good, fine, -1, node, work, &out) == CBP_ERROR_LOSS);
+    CHECK(ASK(&good, fine, CBP_LOSS_END, node, work, &out) == CBP_ERROR_LOSS);
+    CHECK(ASK(&good, fine, CBP_LOG_LOSS, node, work, &out) == CBP_ERROR_NO_SIGMOID);
+    CHECK(ASK(&good, fine, CBP_SQUARED, light, work, &out) == CBP_ERROR_WEIGHT);
+    CHECK(ASK(&good, fine, CBP_SQUARED, heavy, work, &out) == CBP_ERROR_WEIGHT);
     CHECK(is_untouched_spread(&found));
 
-    /* R'R of the first two columns is [1 0; 0 1], the residuals' squares are 1, and 5 - 2 is left over; what was lost in
-     * the sums counts */
-    const cbp_real part[] = {2, 1, 3, 1}, rest[] = {3, 0, 2, 0};
-    const cbp_real upright[9] = {1, 0, 0, 0, 1, 0, 0, 0, 1};
-    CHECK(ASK_OF(fine, line, 1, CBP_SQUARED, upright) == CBP_OK && same(found.variance, R(1) / 3));
+    CHECK(ASK(&good, fine, CBP_SQUARED, node, work, &out) == CBP_OK && same(found.variance, R(1) / 3));
     CHECK(same(found.covariance[0], R(1) / 3) && found.covariance[1] == 0 && same(found.covariance[3], R(1) / 3));
+
+    /* compensations count */
     const spread whole = found;
-    CHECK(ASK(fine, line, 1, CBP_SQUARED, upright, part, rest, work, &found.variance, found.covariance,
-              found.determined) == CBP_OK);
+    memcpy(parts, node, sizeof node);
+    parts[9] = 2;
+    parts[11] = parts[13] = 3;
+    parts[15] = 2;
+    CHECK(ASK(&good, fine, CBP_SQUARED, parts, work, &out) == CBP_OK);
     CHECK(same(found.variance, whole.variance) && same_all(found.covariance, whole.covariance, 4));
 #undef ASK
-#undef ASK_BY
-#undef ASK_TO
-#undef ASK_OF
     free(work);
 }
 
@@ -272,6 +273,6 @@ int main(void)
     test_exact();
     test_no_minimum();
     test_refused();
-    test_refused_shards();
+    test_refused_nodes();
     return check_done("test_covariance");
 }

@@ -626,7 +626,7 @@ static void test_work_memory(void)
     static const cbp_real lower[] = {R(-0.5), -1, R(-0.5), R(0.5)};
     static const cbp_real x[] = {R(1.125), R(1.375), R(2.625), R(2.75)}, y[] = {0, R(-3.75), R(-3.5), R(1.5)};
     const cbp_real start[] = {0, 0, 0x1p-120, R(1.75)};
-    const size_t len = cbp_fit_work_len(2, 2);
+    const size_t len = cbp_fit_work_len(2, 2, 4);
     cbp_real *work = numbers(len), found[2][4];
     cbp_fit_info info[2];
     cbp_fit_options options;

@@ -387,7 +387,7 @@ static int is_guarded(const cbp_real *guard)
 static void test_memory_of(size_t layers, size_t free_count, size_t n, int loss)
 {
     const unsigned char inner[] = {CBP_TANH, CBP_SOFTPLUS, CBP_SIN, CBP_SOFTSIGN};
-    const size_t all = 2 * layers, len = cbp_fit_work_len(layers, free_count);
+    const size_t all = 2 * layers, len = cbp_fit_work_len(layers, free_count, n);
     unsigned char *activations = malloc(layers), *frozen = malloc(all), *determined = malloc(all + 1);
     cbp_real *work = numbers(len + GUARD), *params = numbers(all + GUARD);
     cbp_real *covariance = numbers(all * all + GUARD), variance[1 + GUARD];
@@ -562,7 +562,7 @@ static void test_refused_arguments(void)
 static void test_refused_nulls(void)
 {
     const cbp_fit_info untouched = {CBP_STOPPED, 3, 5, 7, 9, zeros};
-    cbp_real params[] = {1, 0}, *work = numbers(cbp_fit_work_len(1, 2));
+    cbp_real params[] = {1, 0}, *work = numbers(cbp_fit_work_len(1, 2, POINTS));
     call c = fit_of(line, 1, point_x, point_y, POINTS);
     c.info = untouched;
 #define FIT(options, work, params, info) \

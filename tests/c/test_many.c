@@ -217,7 +217,7 @@ static call problem_of(int kind, size_t n, size_t m)
 static void compare(const call *c, size_t i, const found *f)
 {
     const call one = alone(c, i);
-    const size_t all = 2 * c->layers, len = cbp_fit_work_len(c->layers, free_of(c));
+    const size_t all = 2 * c->layers, len = cbp_fit_work_len(c->layers, free_of(c), c->n);
     cbp_real *x = numbers(c->n), *y = numbers(c->n), *weight = numbers(c->n), *work = filled(len, NAN);
     cbp_real *params = numbers(all), *covariance = numbers(all * all), variance;
     unsigned char *determined = bytes(all);
@@ -433,7 +433,7 @@ static void test_one_by_one(void)
         c.options.restarts = 2;
         found f = fit(&c);
         for (size_t i = 0; i < c.m; i++) {
-            cbp_real params[6], *work = filled(cbp_fit_work_len(3, 4), NAN), variance, covariance[36];
+            cbp_real params[6], *work = filled(cbp_fit_work_len(3, 4, 0), NAN), variance, covariance[36];
             unsigned char determined[6];
             cbp_fit_info info;
             memcpy(params, logistic_start, sizeof params);

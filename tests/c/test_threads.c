@@ -19,7 +19,7 @@ typedef struct answers {
 static void ask(answers *got)
 {
     cbp_real work[8192];
-    got->status = cbp_work_len(LAYERS, EXAMPLES) <= 8192 && cbp_fit_work_len(LAYERS, 2 * LAYERS) <= 8192 ? 0 : 1;
+    got->status = cbp_work_len(LAYERS, EXAMPLES) <= 8192 && cbp_fit_work_len(LAYERS, 2 * LAYERS, EXAMPLES) <= 8192 ? 0 : 1;
     got->status |= cbp_forward(params, activations, x, LAYERS, EXAMPLES, got->out);
     got->status |= cbp_gradient(params, activations, x, y, NULL, LAYERS, EXAMPLES, CBP_SQUARED, 1, work, &got->mean,
                                 got->gradient);

@@ -500,7 +500,7 @@ static void check_fit(void)
 {
     take_fit(16);
     const size_t width = 2 * layers, free = count_free();
-    double *found = copy_of(params, width), *work = numbers(cbp_fit_work_len(layers, free)), history[4];
+    double *found = copy_of(params, width), *work = numbers(cbp_fit_work_len(layers, free, n)), history[4];
     cbp_fit_info info;
     options.history = history;
     options.history_len = 4;
@@ -513,7 +513,7 @@ static void check_fit(void)
     if (!options.progress) { /* work memory is not read before it is written */
         double *again = copy_of(params, width);
         cbp_fit_info other;
-        memset(work, 0x3f, cbp_fit_work_len(layers, free) * sizeof *work);
+        memset(work, 0x3f, cbp_fit_work_len(layers, free, n) * sizeof *work);
         REQUIRE(cbp_fit_lm(activations, frozen, lower, upper, x, y, weight, layers, n, &options, work, again, &other) == status);
         REQUIRE(all_same(again, found, width) && same(other.loss, info.loss) && other.iterations == info.iterations);
         REQUIRE(same(other.gradient_norm, info.gradient_norm) && other.outcome == info.outcome);
@@ -732,34 +732,50 @@ static void check_arrays(void)
     }
 }
 
-/* Rows added in two goes make the triangle that they make in one, as far as T'T goes. */
+/* The node of the examples, pushed as if it were of each of three leaves, has three times their R'R. */
 static void check_shards(void)
 {
     take_fit(24);
-    const size_t free = count_free(), side = free + 1, area = side * side, cut = take() % (n + 1);
-    double *whole = calloc(2 * area + 16, sizeof *whole), *parts = whole + area, *sums = parts + area;
-    given[gifts++] = whole;
-    double *work = numbers(cbp_fit_work_len(layers, free));
-    if (cbp_fit_shard(params, activations, frozen, x, y, weight, layers, n, loss, scale, work, whole, sums, sums + 4) != CBP_OK) {
-        REQUIRE(sums[0] == 0 && sums[1] == 0 && sums[2] == 0 && sums[3] == 0);
+    const size_t free = count_free(), side = free + 1, area = side * side, len = cbp_fit_node_len(free);
+    double *work = numbers(cbp_fit_work_len(layers, free, 0)), *node = numbers(len), *merged = numbers(len);
+    double *values = numbers(cbp_fit_nodes_capacity(3) * len);
+    cbp_fit_place places[4];
+    const cbp_fit_chain chain = {activations, frozen, lower, upper, layers};
+    const cbp_examples examples = {x, y, weight, n};
+    cbp_fit_nodes nodes = {values, places, free, cbp_fit_nodes_capacity(3), 0};
+    REQUIRE(nodes.capacity == 4);
+    if (cbp_fit_nodes_add(&chain, params, (cbp_criterion){loss, scale}, &examples, 0, work, &nodes) != CBP_OK) {
+        REQUIRE(nodes.count == 0);
         return;
     }
-    (void)cbp_fit_shard(params, activations, frozen, x, y, weight, layers, cut, loss, scale, work, parts, sums + 8, sums + 12);
-    (void)cbp_fit_shard(params, activations, frozen, x + cut, y + cut, weight ? weight + cut : NULL, layers, n - cut, loss, scale,
-                        work, parts, sums + 8, sums + 12);
+    REQUIRE(nodes.count == 1);
+    memcpy(node, values, len * sizeof *node);
+    for (size_t leaf = 1; leaf < 3; leaf++) {
+        REQUIRE(cbp_fit_nodes_push(&nodes, (cbp_fit_place){leaf, 1}, node, work) == CBP_OK);
+    }
+    REQUIRE(nodes.count == 2 && cbp_fit_nodes_merge(&nodes, work, merged) == CBP_OK);
     double size = 0;
+    int is_finite = 1;
     for (size_t k = 0; k < area; k++) {
-        if (!(fabs(whole[k]) < 1e100)) {
-            return;
+        is_finite = is_finite && node[k] - node[k] == 0;
+        size = fmax(size, fabs(node[k]));
+    }
+    if (!is_finite) { /* and it stays so */
+        for (size_t k = 0; k < area; k++) {
+            is_finite = is_finite || merged[k] - merged[k] != 0;
         }
-        size = fmax(size, fabs(whole[k]));
+        REQUIRE(is_finite);
+        return;
+    }
+    if (size > 1e100) {
+        return;
     }
     for (size_t i = 0; i < side; i++) {
         for (size_t j = i; j < side; j++) {
             double one = 0, two = 0;
             for (size_t k = 0; k <= i; k++) {
-                one += whole[k * side + i] * whole[k * side + j];
-                two += parts[k * side + i] * parts[k * side + j];
+                one += 3 * node[k * side + i] * node[k * side + j];
+                two += merged[k * side + i] * merged[k * side + j];
             }
             REQUIRE(fabs(one - two) <= 1e-12 * size * size);
         }

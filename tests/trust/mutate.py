@@ -36,7 +36,7 @@ TESTS = [
     "test_kernels",
     "test_fit",
     "test_covariance",
-    "test_fit_shard",
+    "test_fit_pass",
     "test_fit_lm_losses",
     "test_fit_descent",
     "test_many",

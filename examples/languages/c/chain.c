@@ -70,7 +70,7 @@ int main(void)
         if (fit) {
             cbp_fit_options options;
             cbp_fit_info info;
-            double *fit_work = numbers(cbp_fit_work_len(layers, 2 * layers));
+            double *fit_work = numbers(cbp_fit_work_len(layers, 2 * layers, n));
             cbp_fit_defaults(&options);
             check(cbp_fit_lm(activations, frozen, NULL, NULL, x, y, NULL, layers, n, &options, fit_work, params, &info));
             printf("iterations %zu\n", info.iterations);

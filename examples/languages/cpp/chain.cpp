@@ -41,7 +41,7 @@ struct Chain {
     {
         cbp_fit_options options;
         cbp_fit_info info;
-        Numbers work(cbp_fit_work_len(layers(), params.size()));
+        Numbers work(cbp_fit_work_len(layers(), params.size(), x.size()));
         check(cbp_fit_defaults(&options));
         check(cbp_fit_lm(activations.data(), frozen.data(), nullptr, nullptr, x.data(), y.data(), nullptr, layers(),
                          x.size(), &options, work.data(), params.data(), &info));

@@ -58,9 +58,9 @@ module cbackprop
       type(fit_options), intent(out) :: options
     end function
 
-    integer(c_size_t) function cbp_fit_work_len(layers, free) bind(c)
+    integer(c_size_t) function cbp_fit_work_len(layers, free, n) bind(c)
       import
-      integer(c_size_t), value :: layers, free
+      integer(c_size_t), value :: layers, free, n
     end function
 
     integer(c_int) function cbp_fit_lm(activations, frozen, lower, upper, x, y, weight, layers, n, options, work, &
@@ -92,7 +92,7 @@ program chain
     read (*, *, iostat=at_end) layers, n, fit, repeats
     if (at_end /= 0) exit
     allocate (activations(layers), frozen(2*layers), params(2*layers), x(n), y(n), forward(n), gradient(2*layers))
-    allocate (work(max(cbp_work_len(layers, n), cbp_fit_work_len(layers, 2*layers))))
+    allocate (work(max(cbp_work_len(layers, n), cbp_fit_work_len(layers, 2*layers, n))))
     read (*, *) activations
     read (*, *) frozen
     read (*, *) params

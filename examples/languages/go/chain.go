@@ -59,7 +59,7 @@ func (c *Chain) Fit(x, y []float64) (int, error) {
 	// In C's memory, for the core notes there where the parameters are.
 	info := (*C.cbp_fit_info)(C.malloc(C.sizeof_cbp_fit_info))
 	defer C.free(unsafe.Pointer(info))
-	work := make([]float64, C.cbp_fit_work_len(c.layers(), 2*c.layers()))
+	work := make([]float64, C.cbp_fit_work_len(c.layers(), 2*c.layers(), C.size_t(len(x))))
 	err := check(C.cbp_fit_lm(bytes(c.Activations), bytes(c.Frozen), nil, nil, numbers(x), numbers(y), nil,
 		c.layers(), C.size_t(len(x)), &options, numbers(work), numbers(c.Params), info))
 	return int(info.iterations), err

@@ -63,7 +63,7 @@ JNIEXPORT jlong JNICALL Java_Chain_fit(JNIEnv *env, jclass self, jdoubleArray pa
 {
     const size_t layers = (size_t)(*env)->GetArrayLength(env, activations);
     const size_t n = (size_t)(*env)->GetArrayLength(env, x);
-    double *work = malloc(cbp_fit_work_len(layers, 2 * layers) * sizeof *work);
+    double *work = malloc(cbp_fit_work_len(layers, 2 * layers, n) * sizeof *work);
     double *p = get(env, params), *in = get(env, x), *target = get(env, y);
     unsigned char *codes = get(env, activations), *held = get(env, frozen);
     cbp_fit_options options;

@@ -31,7 +31,7 @@ int cbp_gradient(const double *params, const unsigned char *activations, const d
                  const double *weight, size_t layers, size_t n, int loss, double scale, double *work, double *mean,
                  double *gradient);
 int cbp_fit_defaults(cbp_fit_options *options);
-size_t cbp_fit_work_len(size_t layers, size_t free);
+size_t cbp_fit_work_len(size_t layers, size_t free, size_t n);
 int cbp_fit_lm(const unsigned char *activations, const unsigned char *frozen, const double *lower,
                const double *upper, const double *x, const double *y, const double *weight, size_t layers, size_t n,
                const cbp_fit_options *options, double *work, double *params, cbp_fit_info *info);
@@ -80,7 +80,7 @@ while true do
     local options, info = ffi.new("cbp_fit_options"), ffi.new("cbp_fit_info")
     check(core.cbp_fit_defaults(options))
     check(core.cbp_fit_lm(activations, frozen, nil, nil, x, y, nil, layers, n, options,
-                          numbers(core.cbp_fit_work_len(layers, 2 * layers)), params, info))
+                          numbers(core.cbp_fit_work_len(layers, 2 * layers, n)), params, info))
     print("iterations " .. tonumber(info.iterations))
     print_numbers("fit", params, 2 * layers)
   end

@@ -58,7 +58,7 @@ class Chain {
 
   fit(x, y) {
     const options = allocate(256), info = allocate(256); // more than these structs need
-    const work = allocate(8 * core.cbp_fit_work_len(this.layers, 2 * this.layers));
+    const work = allocate(8 * core.cbp_fit_work_len(this.layers, 2 * this.layers, x.length));
     check(core.cbp_fit_defaults(options));
     check(core.cbp_fit_lm(
       this.activations, this.frozen, 0, 0, copy(x), copy(y), 0, this.layers, x.length, options, work, this.at, info,

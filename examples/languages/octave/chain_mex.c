@@ -30,7 +30,7 @@ void mexFunction(int outputs, mxArray *out[], int inputs, const mxArray *in[])
         out[0] = mxDuplicateArray(in[0]);
         cbp_fit_defaults(&options);
         check(cbp_fit_lm(activations, mxGetData(in[4]), NULL, NULL, x, y, NULL, layers, n, &options,
-                         numbers(cbp_fit_work_len(layers, 2 * layers)), mxGetPr(out[0]), &info));
+                         numbers(cbp_fit_work_len(layers, 2 * layers, n)), mxGetPr(out[0]), &info));
         if (outputs > 1) {
             out[1] = mxCreateDoubleScalar((double)info.iterations);
         }

@@ -43,7 +43,7 @@ SEXP chain_fit(SEXP params, SEXP activations, SEXP frozen, SEXP x, SEXP y)
     SEXP out = PROTECT(duplicate(params));
     cbp_fit_defaults(&options);
     check(cbp_fit_lm(RAW(activations), RAW(frozen), NULL, NULL, REAL(x), REAL(y), NULL, layers, (size_t)XLENGTH(x),
-                     &options, numbers(cbp_fit_work_len(layers, 2 * layers)), REAL(out), &info));
+                     &options, numbers(cbp_fit_work_len(layers, 2 * layers, (size_t)XLENGTH(x))), REAL(out), &info));
     setAttrib(out, install("iterations"), ScalarReal((double)info.iterations));
     UNPROTECT(1);
     return out;

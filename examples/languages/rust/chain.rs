@@ -43,7 +43,7 @@ extern "C" {
     fn cbp_gradient(params: *const f64, activations: *const u8, x: *const f64, y: *const f64, weight: *const f64,
                     layers: usize, n: usize, loss: c_int, scale: f64, work: *mut f64, mean: *mut f64, gradient: *mut f64) -> c_int;
     fn cbp_fit_defaults(options: *mut FitOptions) -> c_int;
-    fn cbp_fit_work_len(layers: usize, free: usize) -> usize;
+    fn cbp_fit_work_len(layers: usize, free: usize, n: usize) -> usize;
     fn cbp_fit_lm(activations: *const u8, frozen: *const u8, lower: *const f64, upper: *const f64, x: *const f64,
                   y: *const f64, weight: *const f64, layers: usize, n: usize, options: *const FitOptions,
                   work: *mut f64, params: *mut f64, info: *mut FitInfo) -> c_int;
@@ -97,7 +97,7 @@ impl Chain {
         unsafe {
             let mut options: FitOptions = std::mem::zeroed();
             let mut info: FitInfo = std::mem::zeroed();
-            let mut work = vec![0.0; cbp_fit_work_len(layers, 2 * layers)];
+            let mut work = vec![0.0; cbp_fit_work_len(layers, 2 * layers, x.len())];
             check(cbp_fit_defaults(&mut options))?;
             check(cbp_fit_lm(
                 self.activations.as_ptr(), self.frozen.as_ptr(), null(), null(), x.as_ptr(), y.as_ptr(), null(),

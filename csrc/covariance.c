@@ -280,7 +280,7 @@ int cbp_fit_covariance(const cbp_real *params, const unsigned char *activations,
     }
     const size_t free = cbp_count_free(frozen, layers);
     cbp_real *node = work, *rest = node + cbp_fit_node_len(free);
-    cbp_fit_memory memory = {&fit, rest, rest + cbp_fit_pass_len(layers, free)};
+    cbp_fit_memory memory = {.fit = &fit, .work = rest, .nodes = rest + cbp_fit_pass_len(layers, free)};
     (void)cbp_fit_pass_memory(&memory, params, frozen, node);
     return conclude(&fit, params, hessian, node, rest, &(cbp_fit_spread){variance, covariance, determined});
 }

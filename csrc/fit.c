@@ -37,10 +37,12 @@ size_t cbp_count_leading(const unsigned char *frozen, size_t layers)
 cbp_fit_totals cbp_fit_totals_of(const cbp_fit *fit)
 {
     cbp_fit_totals totals = {0, 0};
+    if (!fit->weight) {
+        return (cbp_fit_totals){(cbp_real)fit->n, (cbp_real)fit->n};
+    }
     for (size_t i = 0; i < fit->n; i++) {
-        const cbp_real weight = fit->weight ? fit->weight[i] : 1;
-        totals.weight += weight;
-        totals.examples += weight > 0 ? 1 : 0;
+        totals.weight += fit->weight[i];
+        totals.examples += fit->weight[i] > 0 ? 1 : 0;
     }
     return totals;
 }
@@ -96,14 +98,24 @@ static int check_bounds(const cbp_fit *fit, const cbp_real *params)
     return CBP_OK;
 }
 
+/* By lanes, which become vector code; a number that is not finite makes NaN of its lane. */
 int cbp_fit_check_data(const cbp_fit *fit)
 {
-    for (size_t i = 0; i < fit->n; i++) {
-        if (!cbp_is_finite(fit->x[i]) || !cbp_is_finite(fit->y[i])) {
-            return CBP_ERROR_DATA;
+    cbp_real lanes[CBP_LANES] = {0}, sum = 0;
+    size_t start = 0;
+    for (; start + CBP_LANES <= fit->n; start += CBP_LANES) {
+        for (size_t k = 0; k < CBP_LANES; k++) {
+            const cbp_real x = fit->x[start + k], y = fit->y[start + k];
+            lanes[k] += (x - x) + (y - y);
         }
     }
-    return CBP_OK;
+    for (size_t k = 0; k < CBP_LANES; k++) {
+        sum += lanes[k];
+    }
+    for (; start < fit->n; start++) {
+        sum += (fit->x[start] - fit->x[start]) + (fit->y[start] - fit->y[start]);
+    }
+    return sum == 0 ? CBP_OK : CBP_ERROR_DATA;
 }
 
 int cbp_fit_check_over(const cbp_fit *fit, const cbp_real *params)

@@ -113,6 +113,8 @@ CBP_INLINE size_t cbp_fit_sums_at(size_t free)
 typedef struct cbp_fit_memory {
     const cbp_fit *fit;
     cbp_real *work, *nodes;
+    int has_sums; /* of a single leaf, those that do not depend on the parameters */
+    cbp_real sums[4];
 } cbp_fit_memory;
 
 size_t cbp_fit_memory_len(size_t free, size_t n);

@@ -513,7 +513,7 @@ int cbp_fit_lm(const unsigned char *activations, const unsigned char *frozen, co
     }
     const size_t free = cbp_count_free(frozen, layers), skipped = skip_frozen_layers(&fit, params, work);
     cbp_real *passes = work + CBP_FIT_TILE, *rest = passes + cbp_fit_pass_len(layers, free);
-    cbp_fit_memory memory = {&fit, passes, rest + search_len(layers, free)};
+    cbp_fit_memory memory = {.fit = &fit, .work = passes, .nodes = rest + search_len(layers, free)};
     return fit_from(&fit, cbp_fit_pass_memory, &memory, skipped, rest, params, info);
 }
 

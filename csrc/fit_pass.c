@@ -102,19 +102,24 @@ int cbp_fit_nodes_merge(cbp_fit_nodes *nodes, cbp_real *work, cbp_real *node)
 
 /* ---- leaves ----------------------------------------------------------------------------------------------------- */
 
-/* Computes the node of a leaf, fit's examples. *passed counts those since the progress function was asked. 1 if the fit is
- * to stop. */
-static int compute_leaf(const cbp_fit *fit, const cbp_real *params, const unsigned char *frozen, size_t free,
+/* The sums of a leaf, fit's examples, but for that of the losses. */
+static void compute_sums(const cbp_fit *fit, const cbp_real *params, cbp_real *sums)
+{
+    const cbp_fit_totals totals = cbp_fit_totals_of(fit);
+    sums[0] = totals.weight;
+    sums[1] = 0;
+    sums[2] = totals.examples;
+    sums[3] = cbp_fit_squares(fit, params);
+}
+
+/* The rest of a leaf's node, which is 0 but for these sums. *passed counts the examples since the progress function was
+ * asked. 1 if the fit is to stop. */
+static int compute_rows(const cbp_fit *fit, const cbp_real *params, const unsigned char *frozen, size_t free,
                         size_t *passed, cbp_real *work, cbp_real *node)
 {
     const cbp_chain chain = {params, fit->activations, fit->layers};
     const size_t stretch = cbp_fit_stretch(fit->layers);
-    const cbp_fit_totals totals = cbp_fit_totals_of(fit);
     cbp_real *sums = node + cbp_fit_sums_at(free), *compensation = sums + 4;
-    memset(node, 0, cbp_fit_node_len(free) * sizeof *node);
-    sums[0] = totals.weight;
-    sums[2] = totals.examples;
-    sums[3] = cbp_fit_squares(fit, params);
     for (size_t start = 0, count; start < fit->n; start += count) {
         if (*passed >= stretch) {
             *passed = 0;
@@ -143,7 +148,10 @@ static int add_leaves(const cbp_fit *fit, const cbp_real *params, const unsigned
         leaf.y += start;
         leaf.weight = fit->weight ? fit->weight + start : NULL;
         leaf.n = fit->n - start < CBP_LEAF ? fit->n - start : CBP_LEAF;
-        if (compute_leaf(&leaf, params, frozen, nodes->free, &passed, work, nodes->values + nodes->count * len)) {
+        cbp_real *node = nodes->values + nodes->count * len;
+        memset(node, 0, len * sizeof *node);
+        compute_sums(&leaf, params, node + cbp_fit_sums_at(nodes->free));
+        if (compute_rows(&leaf, params, frozen, nodes->free, &passed, work, node)) {
             return 1;
         }
         settle(nodes, (cbp_fit_place){first, 1}, work);
@@ -178,19 +186,36 @@ int cbp_fit_nodes_add(const cbp_fit_chain *chain, const cbp_real *params, cbp_cr
 
 /* ---- examples in memory ----------------------------------------------------------------------------------------- */
 
-/* One leaf needs no other place than where the node of all is written. */
+/* A single leaf needs no other place than where the node of all is written. */
 size_t cbp_fit_memory_len(size_t free, size_t n)
 {
     return n > CBP_LEAF ? levels_of((n - 1) / CBP_LEAF + 1) * cbp_fit_node_len(free) : 0;
 }
 
+/* Small fits take about as long as a few sums. */
+static int pass_over_leaf(cbp_fit_memory *memory, const cbp_real *params, const unsigned char *frozen, size_t free,
+                          cbp_real *node)
+{
+    size_t passed = 0;
+    if (!memory->has_sums || cbp_is_robust(memory->fit->criterion.loss)) {
+        compute_sums(memory->fit, params, memory->sums);
+        memory->has_sums = 1;
+    }
+    memset(node, 0, cbp_fit_node_len(free) * sizeof *node);
+    memcpy(node + cbp_fit_sums_at(free), memory->sums, sizeof memory->sums);
+    return compute_rows(memory->fit, params, frozen, free, &passed, memory->work, node);
+}
+
 int cbp_fit_pass_memory(void *user, const cbp_real *params, const unsigned char *frozen, cbp_real *node)
 {
-    const cbp_fit_memory *memory = user;
+    cbp_fit_memory *memory = user;
     const cbp_fit *fit = memory->fit;
     const size_t free = cbp_count_free(frozen, fit->layers);
+    if (fit->n <= CBP_LEAF) {
+        return pass_over_leaf(memory, params, frozen, free, node);
+    }
     cbp_fit_place places[LEVELS];
-    cbp_fit_nodes nodes = {fit->n > CBP_LEAF ? memory->nodes : node, places, free, LEVELS, 0};
+    cbp_fit_nodes nodes = {memory->nodes, places, free, LEVELS, 0};
     if (add_leaves(fit, params, frozen, 0, memory->work, &nodes)) {
         return 1;
     }

@@ -37,6 +37,14 @@ Y: Floats = CURVE + 0.1 * NOISE
 COIN: Floats = (RNG.random(MOST) < LOGIT(X)).astype(np.float64)
 WEIGHT: Floats = RNG.uniform(0.0, 2.0, MOST) * (np.arange(MOST) % 7 > 0)
 FEW = 3 * LEAF + 77
+DEFAULTS: dict[str, Any] = {
+    "max_iterations": 2000,
+    "tolerance": 1e-10,
+    "restarts": 0,
+    "rng": None,
+    "callback": None,
+}
+SQUARED: dict[str, Any] = DEFAULTS | {"loss": 0, "loss_scale": 1.0, "limits": (None, None)}
 
 
 def sharded(
@@ -51,22 +59,13 @@ def sharded(
 
     loss, scale = options.pop("loss", "squared"), options.pop("loss_scale", 1.0)
     bounds = options.pop("bounds", None)
-    given: dict[str, Any] = {
-        "max_iterations": 2000,
-        "tolerance": 1e-10,
-        "restarts": 0,
-        "rng": None,
-        "callback": None,
-    }
     return fitting.fit_over(
         net,
         ShardedPass(ask, len(parts), net, loss=loss, loss_scale=scale),
-        fitting.Options(
-            loss=code_of_loss(loss, scale),
-            loss_scale=scale,
-            limits=(None, None) if bounds is None else fitting.bound_arrays(net, bounds),
-            **given | options,
-        ),
+        loss=code_of_loss(loss, scale),
+        loss_scale=scale,
+        limits=(None, None) if bounds is None else fitting.bound_arrays(net, bounds),
+        **DEFAULTS | options,
     )
 
 
@@ -122,9 +121,8 @@ def test_a_shard_without_weights_among_others() -> None:
         return [task(*shards[i], *own) for i, *own in zip(which, *more, strict=True)]
 
     run_pass = ShardedPass(ask, 2, HILL, loss="squared", loss_scale=1.0)
-    options = fitting.Options(0, 1.0, (None, None), 2000, 1e-10, 0, None, None)
     expected = cbp.fit(HILL, x, y, sample_weight=weight)
-    assert_same(fitting.fit_over(HILL, run_pass, options), expected)
+    assert_same(fitting.fit_over(HILL, run_pass, **SQUARED), expected)
 
 
 @pytest.mark.parametrize("n", [99_999, 100_000])
@@ -243,9 +241,8 @@ def test_what_a_pass_raises_comes_through() -> None:
         return [task(X[:FEW], Y[:FEW], None, *[own[i] for own in more]) for i in which]
 
     run_pass = ShardedPass(ask, 1, HILL, loss="squared", loss_scale=1.0)
-    options = fitting.Options(0, 1.0, (None, None), 2000, 1e-10, 0, None, None)
     with pytest.raises(LookupError) as caught:
-        fitting.fit_over(HILL, run_pass, options)
+        fitting.fit_over(HILL, run_pass, **SQUARED)
     assert caught.value is raised
     assert len(calls) == 5
 

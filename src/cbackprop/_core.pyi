@@ -225,6 +225,7 @@ def fit_covariance(
     loss: int,
     hessian: _Vector | None,
 ) -> tuple[float, _Vector, bytes]: ...
+def node_sums(node: _Vector) -> tuple[float, float]: ...
 
 LEAF: Final[int]
 

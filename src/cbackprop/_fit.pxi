@@ -189,6 +189,12 @@ def fit_covariance(Chain net not None, node, lower, upper, int loss, hessian):
     return variance, answer, bytes(determined)
 
 
+def node_sums(node):
+    """The summed loss of a node, and how many of its examples have a weight above 0."""
+    cdef const double *sums = memory_of_const(node) + (len(node) - 8)
+    return sums[1] + sums[5], sums[2] + sums[6]
+
+
 cdef cbp_fit_chain chain_of(Chain net, lower, upper) except *:
     cdef cbp_fit_chain chain
     chain.activations = net.codes
@@ -297,10 +303,32 @@ cdef class MemoryPass:
         """Whether threads are worth their while."""
         return self.opened.x.count > SHARE * CBP_LEAF and self.opened.x.count * layers > MUCH
 
+    cdef int run_leaf(self, Chain net, int loss, double scale, double *node) except 1:
+        """As run, where there is one leaf: its node is that of all."""
+        cdef cbp_fit_chain chain = chain_of(net, None, None)
+        cdef cbp_criterion criterion
+        cdef cbp_examples examples
+        cdef cbp_fit_place[2] places
+        cdef cbp_fit_nodes nodes
+        cdef double *work
+        cdef int status
+        criterion.loss, criterion.scale = loss, scale
+        examples.x, examples.y, examples.n = self.opened.x.at, self.opened.y.at, self.opened.x.count
+        examples.weight = self.opened.weight.at
+        nodes.values, nodes.places, nodes.capacity, nodes.count = node, places, 2, 0
+        nodes.free = 2 * net.size - len(net.frozen)
+        work = new_numbers(cbp_fit_work_len(net.size, nodes.free, 0))
+        with nogil:
+            status = cbp_fit_nodes_add(&chain, net.values, criterion, &examples, 0, work, &nodes)
+        PyMem_RawFree(work)
+        return status
+
     cdef int run(self, Chain net, int loss, double scale, double *node) except 1:
         """Makes a pass; the status."""
         cdef size_t n = self.opened.x.count
-        cdef size_t leaves = (n - 1) // CBP_LEAF + 1 if n > 0 else 1
+        if n <= CBP_LEAF:
+            return self.run_leaf(net, loss, scale, node)
+        cdef size_t leaves = (n - 1) // CBP_LEAF + 1
         cdef size_t shares = (leaves - 1) // SHARE + 1
         cdef _Nodes all = _Nodes(net, leaves)
         cdef _Nodes part

@@ -29,7 +29,6 @@ from .fitting import (
     Bounds,
     FitProgress,
     FitResult,
-    Options,
     bound_arrays,
     check_callback,
     count_of,
@@ -149,22 +148,28 @@ def fit(
     """
     shards = _list_of(keys)
     check_callback(callback)
-    options = Options(
-        loss=_core.code_of_loss(loss, loss_scale),
-        loss_scale=loss_scale,
-        limits=(None, None) if bounds is None else bound_arrays(net, bounds),
-        max_iterations=count_of("max_iterations", max_iterations, 2000),
-        tolerance=number_of("tolerance", 1e-10 if tolerance is None else tolerance, 0.0, math.inf),
-        restarts=count_of("restarts", restarts, 0, least=0),
-        rng=rng,
-        callback=callback,
-    )
+    code = _core.code_of_loss(loss, loss_scale)
+    limits = (None, None) if bounds is None else bound_arrays(net, bounds)
+    iterations = count_of("max_iterations", max_iterations, 2000)
+    tolerance = number_of("tolerance", 1e-10 if tolerance is None else tolerance, 0.0, math.inf)
+    restarts = count_of("restarts", restarts, 0, least=0)
 
     def ask(task: Callable[..., Any], which: list[int], *more: list[int]) -> list[Any]:
         return _run(client, task, load, [shards[i] for i in which], *more)
 
     run_pass = ShardedPass(ask, len(shards), net, loss=loss, loss_scale=loss_scale)
-    return fit_over(net, run_pass, options)
+    return fit_over(
+        net,
+        run_pass,
+        loss=code,
+        loss_scale=loss_scale,
+        limits=limits,
+        max_iterations=iterations,
+        tolerance=tolerance,
+        restarts=restarts,
+        rng=rng,
+        callback=callback,
+    )
 
 
 def fit_many(

@@ -338,7 +338,9 @@ def fit(
         tolerance = 1e-10 if code == LM else 0.0
     if learning_rate is None:
         learning_rate = 0.01 if method == "adam" else 0.1
-    options = Options(
+    return fit_over(
+        net,
+        _core.MemoryPass(x, y, sample_weight),
         loss=_core.code_of_loss(loss, loss_scale),
         loss_scale=loss_scale,
         limits=(None, None) if bounds is None else bound_arrays(net, bounds),
@@ -353,83 +355,68 @@ def fit(
         batch=batch,
         exact=covariance == "hessian",
     )
-    return fit_over(net, _core.MemoryPass(x, y, sample_weight), options)
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What a fit was asked for, checked; the last five are for `fit` alone."""
+def fit_over(
+    net: Chain,
+    run_pass: RunPass,
+    *,
+    loss: int,
+    loss_scale: float,
+    limits: tuple[Vector | None, Vector | None],
+    max_iterations: int,
+    tolerance: float,
+    restarts: int,
+    rng: int | np.random.Generator | None,
+    callback: Callable[[FitProgress], object] | None,
+    method: int = LM,
+    learning_rate: float = 0.1,
+    momentum: float = 0.9,
+    batch: int = 0,
+    exact: bool = False,
+) -> FitResult:
+    """Fit a chain to the examples of a pass; arguments have been checked.
 
-    loss: int
-    loss_scale: float
-    limits: tuple[Vector | None, Vector | None]
-    max_iterations: int
-    tolerance: float
-    restarts: int
-    rng: int | np.random.Generator | None
-    callback: Callable[[FitProgress], object] | None
-    method: int = LM
-    learning_rate: float = 0.1
-    momentum: float = 0.9
-    batch: int = 0
-    exact: bool = False
-
-
-def fit_over(net: Chain, run_pass: RunPass, options: Options) -> FitResult:
-    """Fit a chain to the examples of a pass."""
+    Descents, and the exact Hessian for the covariance, are for examples in memory alone.
+    """
     seed = 0
-    if options.batch or options.restarts:
-        seed = int(np.random.default_rng(options.rng).integers(2**63))
-    most = options.max_iterations * (1 + options.restarts)
-    history = np.empty(min(most, _HISTORY_MOST) + 1)
-    callback = options.callback
-    status, found = _core.fit_chain(
+    if batch or restarts:
+        seed = int(np.random.default_rng(rng).integers(2**63))
+    history = np.empty(min(max_iterations * (1 + restarts), _HISTORY_MOST) + 1)
+    code, found = _core.fit_chain(
         net,
         run_pass,
-        *options.limits,
-        options.method,
-        options.loss,
-        options.loss_scale,
-        options.max_iterations,
-        options.tolerance,
-        options.learning_rate,
-        options.momentum,
-        options.batch,
-        options.restarts,
+        *limits,
+        method,
+        loss,
+        loss_scale,
+        max_iterations,
+        tolerance,
+        learning_rate,
+        momentum,
+        batch,
+        restarts,
         seed,
         None if callback is None else lambda *state: callback(FitProgress(*state)),
         history,
     )
     if found is None:
-        raise _refusal(status, net, run_pass, *options.limits)
-    return _result(run_pass, options, history, *found)
-
-
-def _result(
-    run_pass: RunPass,
-    options: Options,
-    history: Vector,
-    chain: Chain,
-    outcome: int,
-    n_iterations: int,
-    n_evaluations: int,
-    value: float,
-    gradient_norm: float,
-) -> FitResult:
-    """Add to what the search found what can be said of it."""
-    loss, width = options.loss, 2 * chain.layers
-    node = run_pass(chain, loss, options.loss_scale)
-    _, squares, examples, _ = (node[-8:-4] + node[-4:]).tolist()
-    fitted = width - len(chain.frozen)
+        raise _refusal(code, net, run_pass, *limits)
+    chain, outcome, n_iterations, n_evaluations, value, gradient_norm = found
+    node = run_pass(chain, loss, loss_scale)
+    squares, examples = _core.node_sums(node)
+    if loss != _SQUARED:
+        squares, _ = _core.node_sums(run_pass(chain, _SQUARED, 1.0))
+    width, fitted = 2 * chain.layers, 2 * chain.layers - len(chain.frozen)
     status, message = OUTCOMES[outcome]
-    if options.method == LM or outcome == 1:
+    if method == LM or outcome == 1:
         hessian = None
-        if options.exact and run_pass.examples is not None:
+        if exact and run_pass.examples is not None:
             x, y, weight = run_pass.examples
             hessian = chain.hessian(
-                x, y, loss=LOSSES[loss], loss_scale=options.loss_scale, sample_weight=weight
+                x, y, loss=LOSSES[loss], loss_scale=loss_scale, sample_weight=weight
             )
-        variance, matrix, kinds = _core.fit_covariance(chain, node, *options.limits, loss, hessian)
+        variance, matrix, kinds = _core.fit_covariance(chain, node, *limits, loss, hessian)
         stderr = np.sqrt(matrix.diagonal())
         at_bound, unknown = kinds.count(_AT_BOUND), kinds.count(UNDETERMINED)
         fitted -= at_bound
@@ -441,8 +428,6 @@ def _result(
     else:
         variance, kinds = math.nan, bytes(width)
         matrix, stderr = np.full((width, width), math.nan), np.full(width, math.nan)
-    if loss != _SQUARED:
-        squares = sum(run_pass(chain, _SQUARED, 1.0)[[-7, -3]].tolist())
     return FitResult(
         chain=chain,
         loss=value,

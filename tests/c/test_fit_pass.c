@@ -332,7 +332,8 @@ static void test_fits(void)
     const cbp_real upper[] = {R(1.5), 9, R(2.5), R(0.25)}, lower[] = {-9, -9, R(0.1), -9};
     const size_t lengths[] = {100, CBP_LEAF, 2 * CBP_LEAF + 1, N};
     for (size_t i = 0; i < 16; i++) {
-        call c = problem(lengths[i % 4], i % 3 ? some_weight : NULL, i / 4 == 1 ? CBP_SQUARED : CBP_HUBER + (int)(i / 4 + 2) % 3);
+        const int losses[] = {CBP_CAUCHY, CBP_SQUARED, CBP_SOFT_L1, CBP_HUBER};
+        call c = problem(lengths[i % 4], i % 3 ? some_weight : NULL, losses[i / 4]);
         c.frozen = i % 4 == 1 ? NULL : frozen; /* NULL: the second attempt */
         c.lower = i % 2 ? lower : NULL;
         c.upper = i % 2 ? upper : NULL;

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +13,47 @@ from cbackprop import curves
 
 Floats = npt.NDArray[np.float64]
 NOISE = 0.03  # of the range of the data
+
+# The formulas in NumPy, of x and natural parameters by name.
+FORMULAS: Final[dict[str, Callable[..., Floats]]] = {
+    "linear": lambda x, slope, intercept: intercept + slope * x,
+    "exponential": lambda x, scale, rate: scale * np.exp(-rate * x),
+    "saturation": lambda x, asymptote, rate: -asymptote * np.expm1(-rate * x),
+    "asymptotic": lambda x, asymptote, start, rate: (
+        asymptote + (start - asymptote) * np.exp(-rate * x)
+    ),
+    "power": lambda x, scale, exponent: scale * x**exponent,
+    "michaelis_menten": lambda x, vmax, km: vmax * x / (km + x),
+    "hill": lambda x, top, ec50, slope: top / (1 + (ec50 / x) ** slope),
+    "logistic3": lambda x, asymptote, midpoint, scale: (
+        asymptote / (1 + np.exp(-(x - midpoint) / scale))
+    ),
+    "logistic4_linear": lambda x, left, right, midpoint, scale: (
+        left + (right - left) / (1 + np.exp(-(x - midpoint) / scale))
+    ),
+    "logistic4": lambda x, bottom, top, ec50, slope: (
+        bottom + (top - bottom) / (1 + (ec50 / x) ** slope)
+    ),
+    "logistic5": lambda x, bottom, top, ec50, slope, asymmetry: (
+        bottom + (top - bottom) * np.exp(-asymmetry * np.log1p((ec50 / x) ** slope))
+    ),
+    "gompertz": lambda x, asymptote, displacement, rate: (
+        asymptote * np.exp(-displacement * np.exp(-rate * x))
+    ),
+    "weibull": lambda x, asymptote, drop, log_rate, power: (
+        asymptote - drop - drop * np.expm1(-np.exp(log_rate) * x**power)
+    ),
+    "richards": lambda x, asymptote, offset, rate, shape: (
+        asymptote * np.exp(-np.log1p(np.exp(offset - rate * x)) / shape)
+    ),
+    "gaussian_peak": lambda x, height, center, width: (
+        height * np.exp(-(((x - center) / width) ** 2) / 2)
+    ),
+    "arrhenius": lambda x, prefactor, activation_energy: (
+        prefactor * np.exp(-activation_energy / (8.31446261815324 * x))
+    ),
+    "platt": lambda x, slope, intercept: 1 / (1 + np.exp(-(slope * x + intercept))),
+}
 
 
 def draw(name: str, rng: np.random.Generator) -> tuple[Floats, dict[str, float]]:

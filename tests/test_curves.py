@@ -11,7 +11,7 @@ import mpmath as mp
 import numpy as np
 import numpy.typing as npt
 import pytest
-from curve_cases import draw, noisy
+from curve_cases import FORMULAS, draw, noisy
 
 import cbackprop as cbp
 from cbackprop import curves
@@ -24,6 +24,17 @@ PUBLISHED = {
         "published"
     ]
 }
+
+
+@pytest.mark.parametrize("name", curves.CURVES)
+def test_a_curve_is_its_formula(name: str) -> None:
+    for seed in range(20):
+        x, natural = draw(name, np.random.default_rng([seed, 5]))
+        exact = FORMULAS[name](x, **natural)
+        tolerance = 1e-12 * float(np.max(np.abs(exact)))
+        np.testing.assert_allclose(
+            curves.CURVES[name](x, **natural), exact, rtol=1e-12, atol=tolerance
+        )
 
 
 # ---- without starting values ---------------------------------------------------------------------

@@ -73,6 +73,8 @@ class Form:
     """Bounds that the chain's parameters have in any case."""
     row: int = 0
     """So many candidates stand in a row, where neighbours in rows and columns are alike; or 0."""
+    basins: int = 1
+    """The candidates are so many equal parts, each of which may lead to a minimum of its own."""
     distant: int = 0
     """So many candidates, the last, are for a fit by itself alone: many would creep from there."""
 

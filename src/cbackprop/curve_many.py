@@ -34,6 +34,7 @@ __all__ = ["CurveFits"]
 
 Vector: TypeAlias = NDArray[np.float64]
 _LOST: Final = 1e-10  # share of its parts below which a variance is their rounding
+_PATIENCE: Final = 100  # iterations; what takes more creeps, and may stop short or never
 _BLOCK: Final = 1 << 12  # curves at a time, whose covariances stay in the processor's cache
 _START_NOT_FINITE: Final = code_of("start_not_finite")
 
@@ -149,13 +150,7 @@ class ManySearch:
     def fit_block(self, block: slice, candidates: Vector) -> None:
         """Fit some, all together, and then by themselves those that need more care."""
         job, fits, names = self.job, self.fits, self.search.curve.parameters
-        found = Found.room_for(job, block.stop - block.start, covariance=True)
-        x, y, weights = job.rows(block)
-        row = self.search.form.row
-        _core.choose_starts(
-            job.net, x, y, weights, job.lower, job.upper, candidates, row, found.params
-        )
-        job.fit(block, found)
+        found = self.best_of_basins(block, candidates)
         found.params[found.codes < 0] = math.nan
         with np.errstate(all="ignore"):
             given = self.chain_params(found)
@@ -172,14 +167,36 @@ class ManySearch:
             fits.params[name][block] = value
             fits.stderr[name][block] = error
         is_lost &= found.codes == CONVERGED
+        is_lost |= (found.codes == NOT_IDENTIFIED) | (found.codes > 0) & (
+            found.iterations > _PATIENCE
+        )
         for i in np.flatnonzero(self.is_doubtful(block) | is_lost).tolist():
             self.fit_alone(block.start + i)
+
+    def best_of_basins(self, block: slice, candidates: Vector) -> Found:
+        """Fit some from the best candidate of each basin, and keep the least loss of each."""
+        job, form = self.job, self.search.form
+        best: Found | None = None
+        for basin in np.split(candidates, form.basins):
+            found = Found.room_for(job, block.stop - block.start, covariance=True)
+            _core.choose_starts(
+                job.net, *job.rows(block), job.lower, job.upper, basin, form.row, found.params
+            )
+            job.fit(block, found)
+            if best is None:
+                best = found
+                continue
+            is_better = (found.codes > 0) & ~(best.loss <= found.loss)
+            for kept, other in zip(best, found, strict=True):
+                kept[is_better] = other[is_better]
+        assert best is not None
+        return best
 
     def chain_params(self, found: Found) -> list[Dual]:
         """Take the chain's parameters as variables, so turned that the names mean what they say."""
         net, columns = self.job.net, found.params.T
         given = [
-            Dual(columns[k].copy(), {k: 1.0}) if is_free else Dual(net.params[k], {})
+            Dual(columns[k].copy(), {k: 1.0} if is_free else {})
             for k, is_free in enumerate(net.free)
         ]
         mirror, names = self.search.form.mirror, net.param_names
@@ -248,7 +265,14 @@ class ManySearch:
             )
         except CBackpropError:  # nothing better than what there is
             return
-        fits.chains.params[i] = fitted.chain.params
+        form, chain = self.search.form, fitted.chain
+        if chain.activations == form.activations and set(self.job.net.frozen).issubset(
+            chain.frozen
+        ):
+            fits.chains.params[i] = chain.params
+        else:  # another form was needed
+            with np.errstate(all="ignore"):
+                fits.chains.params[i] = form.chain(*fitted.params.values())
         for name, value in fitted.params.items():
             fits.params[name][i], fits.stderr[name][i] = value, fitted.stderr[name]
         fits.rss[i], fits.residual_sd[i], fits.df[i] = fitted.rss, fitted.residual_sd, fitted.df

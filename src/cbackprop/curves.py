@@ -532,6 +532,7 @@ weibull: Final = Curve(
             {"drop": "w4", "log_rate": "b2", "power": "w2"},
             lambda x: ((1.0, 0.0, w, -w * m, -1.0, 0.0, 1.0, 0.0) for w, m in _steps(_logs(x))),
             row=len(_WIDTHS),
+            basins=len(_SIGNS),
         ),
         Form(
             ("log", "exp", "exp", "identity"),
@@ -550,6 +551,7 @@ weibull: Final = Curve(
             {"asymptote": "b4", "drop": "w4", "log_rate": "b2", "power": "w2"},
             lambda x: ((1.0, 0.0, w, -w * m, -1.0, 0.0, 1.0, 0.0) for w, m in _steps(_logs(x))),
             row=len(_WIDTHS),
+            basins=len(_SIGNS),
         ),
     ),
     domain=_POSITIVE,

@@ -120,13 +120,13 @@ int cbp_fit_check(const cbp_fit *fit, const cbp_real *params)
         status = CBP_ERROR_NO_FREE;
     }
     if (status == CBP_OK) {
-        status = check_bounds(fit, params);
-    }
-    if (status == CBP_OK) {
         status = check_data(fit);
     }
-    const cbp_real weight = status == CBP_OK ? cbp_fit_totals_of(fit).weight : 1;
-    return cbp_is_total(weight) ? status : CBP_ERROR_WEIGHT;
+    if (status == CBP_OK && !cbp_is_total(cbp_fit_totals_of(fit).weight)) {
+        status = CBP_ERROR_WEIGHT;
+    }
+    /* after the examples: a start that was chosen from bad ones is bad too */
+    return status == CBP_OK ? check_bounds(fit, params) : status;
 }
 
 /* ---- progress ------------------------------------------------------------------------------------------------- */

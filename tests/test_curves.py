@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from pathlib import Path
@@ -469,3 +470,144 @@ def test_a_large_table_is_ranked_on_some_of_its_points() -> None:
 def test_targets_too_large_for_their_squares_are_refused() -> None:
     with pytest.raises(cbp.ParameterError, match="finite"):
         curves.exponential.fit([0.0, 1.0, 2.0, 3.0], [1e200, 2e200, 4e200, 9e200])
+
+
+# ---- bounds, fixed values and weights that cannot be ---------------------------------------------
+
+INF, NAN = math.inf, math.nan
+FALLING = 1 + 3 / (1 + DOSE**2) + 0.01 * np.cos(7 * DOSE)
+TARGETS = FALLING[None]
+
+
+@pytest.mark.parametrize("pair", [(INF, INF), (-INF, -INF), (INF, None), (None, -INF), (NAN, 1.0)])
+def test_bounds_without_a_finite_number_are_refused(pair: Any) -> None:
+    start = cbp.Chain([1.0], [0.0], "identity")
+    for call in (
+        lambda: curves.logistic4.fit(DOSE, FALLING, bounds={"top": pair}),
+        lambda: curves.logistic4.fit_many(DOSE, TARGETS, bounds={"top": pair}),
+        lambda: cbp.fit(start, DOSE, FALLING, bounds={"w1": pair}),
+        lambda: cbp.fit_many(start, DOSE, TARGETS, bounds={"w1": pair}),
+    ):
+        with pytest.raises(cbp.ParameterError, match=r"bounds\['(top|w1)'\]"):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter"),
+    [
+        ("michaelis_menten", "km"),
+        ("hill", "ec50"),
+        ("logistic4", "ec50"),
+        ("logistic5", "ec50"),
+        ("logistic5", "asymmetry"),
+        ("logistic4_linear", "scale"),
+        ("gompertz", "displacement"),
+        ("richards", "shape"),
+        ("gaussian_peak", "width"),
+        ("arrhenius", "prefactor"),
+    ],
+)
+def test_what_is_positive_cannot_be_held_below_zero(name: str, parameter: str) -> None:
+    curve, x = curves.CURVES[name], DOSE[1:]
+    rng = np.random.default_rng(3)
+    natural = draw(name, rng)[1]
+    for value in (-1.0, 0.0):
+        with pytest.raises(cbp.ParameterError, match=rf"fixed\['{parameter}'\]: .*positive"):
+            curve.fit(x, x, fixed={parameter: value})
+        with pytest.raises(cbp.ParameterError, match=rf"bounds\['{parameter}'\]: .*positive"):
+            curve.fit(x, x, bounds={parameter: (-2.0, value)})
+        with pytest.raises(cbp.ParameterError, match=rf"bounds\['{parameter}'\]: .*positive"):
+            curve.fit_many(x, x[None], bounds={parameter: (-2.0, value)})
+        with pytest.raises(cbp.ParameterError, match=rf"^{parameter}: .*positive"):
+            curve(x, **{**natural, parameter: value})
+
+
+@pytest.mark.parametrize("value", [NAN, INF, -INF, "1", None, True, 1j])
+def test_a_fixed_value_is_a_finite_number(value: Any) -> None:
+    for call in (
+        lambda: curves.logistic4.fit(DOSE, FALLING, fixed={"top": value}),
+        lambda: curves.logistic4.fit_many(DOSE, TARGETS, fixed={"top": value}),
+    ):
+        with pytest.raises((cbp.ParameterError, cbp.InputTypeError), match=r"fixed\['top'\]"):
+            call()
+    with pytest.raises((cbp.ParameterError, cbp.InputTypeError), match=r"^top: "):
+        curves.logistic4(DOSE, bottom=0.0, top=value, ec50=1.0, slope=1.0)
+
+
+def test_a_curve_that_does_not_exist_is_named() -> None:
+    with pytest.raises(cbp.ParameterError, match=r"logistic3 has no curve of .*scale=0"):
+        curves.logistic3(1.0, asymptote=1, midpoint=1, scale=0)
+
+
+def test_a_weight_that_is_not_finite_is_named() -> None:
+    weights = np.ones(DOSE.size)
+    weights[3] = NAN
+    with pytest.raises(cbp.ParameterError, match=r"point 3 is not finite: .*weight = nan"):
+        curves.logistic4.fit(DOSE, FALLING, sample_weight=weights)
+
+
+def test_weights_that_add_up_to_infinity_are_bad_weights() -> None:
+    weights = np.full(DOSE.size, 1e308)
+    with pytest.raises(cbp.ParameterError, match=r"sample_weight: all weights add up to infinity"):
+        curves.logistic4.fit(DOSE, FALLING, sample_weight=weights)
+    fits = curves.logistic4.fit_many(DOSE, TARGETS, sample_weight=weights)
+    assert fits.status.tolist() == ["bad_weight"]
+
+
+# ---- information criteria ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("bounds", "fixed", "fitted"),
+    [
+        ({}, {}, 4),
+        ({"slope": (None, -2.5)}, {}, 4),  # a bound of the chain
+        ({"top": (None, 3.9)}, {}, 4),  # one that takes a second fit
+        ({"bottom": (1.01, None), "top": (None, 3.9)}, {}, 4),
+        ({"bottom": (-INF, INF)}, {}, 4),
+        ({}, {"top": 4.0}, 3),
+        ({"slope": (None, -2.5)}, {"bottom": 1.0}, 3),
+    ],
+)
+def test_a_parameter_at_a_bound_counts_in_aic(bounds: Any, fixed: Any, fitted: int) -> None:
+    found = curves.logistic4.fit(DOSE, FALLING, bounds=bounds, fixed=fixed)
+    n = DOSE.size
+    terms = n * (math.log(2 * math.pi * found.rss / n) + 1)  # -2 log likelihood of normal errors
+    assert found.aic == pytest.approx(terms + 2 * (fitted + 1), rel=1e-12)
+    assert found.bic == pytest.approx(terms + math.log(n) * (fitted + 1), rel=1e-12)
+
+
+# ---- no warning leaves a fit (they are errors in these tests) ------------------------------------
+
+
+@pytest.mark.parametrize("name", curves.CURVES)
+@pytest.mark.parametrize(
+    "x",
+    [
+        np.linspace(1e300, 2e300, 12),
+        np.geomspace(1e-300, 1e300, 12),
+        np.full(12, 1e300),
+        np.linspace(1e-300, 2e-300, 12),
+    ],
+    ids=["huge", "wide", "one", "tiny"],
+)
+def test_extreme_inputs_warn_of_nothing(name: str, x: Floats) -> None:
+    y = np.linspace(0.0, 1.0, 12)
+    with contextlib.suppress(cbp.CBackpropError):
+        fitted = curves.CURVES[name].fit(x, y)
+        fitted.predict(x, "confidence")
+        fitted.summary()
+    curves.CURVES[name].fit_many(x, y[None])
+
+
+def test_noisy_doses_warn_of_nothing() -> None:
+    x = np.geomspace(0.1, 100.0, 7)
+    exact = FORMULAS["logistic4"](x, bottom=0.0, top=100.0, ec50=3.0, slope=1.0)
+    for seed in (32, 72, 160, 307, 313, 325, 361, 362):
+        y = exact + np.random.default_rng(seed).normal(0, 10, 7)
+        fitted = curves.logistic4.fit(x, y)
+        fitted.predict(x, "prediction")
+        fitted.inverse(50.0)
+        fitted.effective_dose(50.0)
+        fitted.summary()
+        curves.logistic4.fit_many(x, y[None])

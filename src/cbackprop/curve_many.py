@@ -149,29 +149,29 @@ class ManySearch:
 
     def fit_block(self, block: slice, candidates: Vector) -> None:
         """Fit some, all together, and then by themselves those that need more care."""
-        job, fits, names = self.job, self.fits, self.search.curve.parameters
-        found = self.best_of_basins(block, candidates)
-        found.params[found.codes < 0] = math.nan
         with np.errstate(all="ignore"):
+            job, fits, names = self.job, self.fits, self.search.curve.parameters
+            found = self.best_of_basins(block, candidates)
+            found.params[found.codes < 0] = math.nan
             given = self.chain_params(found)
             values, errors, is_lost = self.natural(given, found.triangles)
-        for k, column in enumerate(given):
-            fits.chains.params[block, k] = column.value
-        fits.rss[block] = found.squares(job, block)
-        fits.residual_sd[block] = found.deviations(job)
-        fits.df[block] = found.df
-        fits.codes[block] = found.codes
-        fits.converged[block] = (found.codes == CONVERGED) | (found.codes == NOT_IDENTIFIED)
-        fits.n_iterations[block] = found.iterations
-        for name, value, error in zip(names, values, errors, strict=True):
-            fits.params[name][block] = value
-            fits.stderr[name][block] = error
-        is_lost &= found.codes == CONVERGED
-        is_lost |= (found.codes == NOT_IDENTIFIED) | (found.codes > 0) & (
-            found.iterations > _PATIENCE
-        )
-        for i in np.flatnonzero(self.is_doubtful(block) | is_lost).tolist():
-            self.fit_alone(block.start + i)
+            for k, column in enumerate(given):
+                fits.chains.params[block, k] = column.value
+            fits.rss[block] = found.squares(job, block)
+            fits.residual_sd[block] = found.deviations(job)
+            fits.df[block] = found.df
+            fits.codes[block] = found.codes
+            fits.converged[block] = (found.codes == CONVERGED) | (found.codes == NOT_IDENTIFIED)
+            fits.n_iterations[block] = found.iterations
+            for name, value, error in zip(names, values, errors, strict=True):
+                fits.params[name][block] = value
+                fits.stderr[name][block] = error
+            is_lost &= found.codes == CONVERGED
+            is_lost |= (found.codes == NOT_IDENTIFIED) | (found.codes > 0) & (
+                found.iterations > _PATIENCE
+            )
+            for i in np.flatnonzero(self.is_doubtful(block) | is_lost).tolist():
+                self.fit_alone(block.start + i)
 
     def best_of_basins(self, block: slice, candidates: Vector) -> Found:
         """Fit some from the best candidate of each basin, and keep the least loss of each."""
@@ -187,7 +187,8 @@ class ManySearch:
                 best = found
                 continue
             is_better = (found.codes > 0) & ~(best.loss <= found.loss)
-            for kept, other in zip(best, found, strict=True):
+            pairs: Any = zip(best, found, strict=True)
+            for kept, other in pairs:
                 kept[is_better] = other[is_better]
         assert best is not None
         return best
@@ -271,8 +272,7 @@ class ManySearch:
         ):
             fits.chains.params[i] = chain.params
         else:  # another form was needed
-            with np.errstate(all="ignore"):
-                fits.chains.params[i] = form.chain(*fitted.params.values())
+            fits.chains.params[i] = form.chain(*fitted.params.values())
         for name, value in fitted.params.items():
             fits.params[name][i], fits.stderr[name][i] = value, fitted.stderr[name]
         fits.rss[i], fits.residual_sd[i], fits.df[i] = fitted.rss, fitted.residual_sd, fitted.df

@@ -611,3 +611,17 @@ def test_noisy_doses_warn_of_nothing() -> None:
         fitted.effective_dose(50.0)
         fitted.summary()
         curves.logistic4.fit_many(x, y[None])
+
+
+def test_a_fit_with_a_number_that_is_not_finite_has_not_converged() -> None:
+    x = [0, 0.0022, 0.0046, 0.01, 0.0215, 0.0464, 0.1, 0.2154, 0.4642, 1]
+    y = [1, 0, 1, 1, 1, 1, 0, 0, 1, 1]
+    fitted = curves.hill.fit(x, y)
+    assert not math.isfinite(fitted.params["ec50"])
+    assert not fitted.converged
+    assert fitted.status == "not_identified"
+    assert "ec50" in fitted.message
+    assert fitted.confidence_interval()["ec50"] == (-math.inf, math.inf)
+    fits = curves.hill.fit_many(x, [y])
+    assert not fits.converged[0]
+    assert fits.status[0] == "not_identified"

@@ -142,8 +142,12 @@ class CurveFit:
         with np.errstate(all="ignore"):
             reach = self._quantile(level)
             return {
-                name: (value - reach * self.stderr[name], value + reach * self.stderr[name])
-                for name, value in self.params.items()
+                name: (value - reach * error, value + reach * error)
+                if math.isfinite(value)
+                else (-math.inf, math.inf)
+                for (name, value), error in zip(
+                    self.params.items(), self.stderr.values(), strict=True
+                )
             }
 
     @overload

@@ -235,6 +235,7 @@ class ManySearch:
                     share = share + (2.0 * other) * triangles[:, row + row_of[j]]
                 variance = variance + slope * share
             values.append(entry.value)
+            is_lost |= ~np.isfinite(entry.value)
             error = np.sqrt(variance)
             if len(slopes) > 1:
                 rounding = variance < _LOST * parts

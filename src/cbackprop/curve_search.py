@@ -251,10 +251,14 @@ class Search:
         # where its parts all but cancel, nothing is left but rounding
         parts = np.abs(slopes[:, ~unknown]) @ found.stderr[~unknown]
         is_lost = np.linalg.norm(natural_root, axis=1) < 100.0 * precision * parts
-        is_lost |= self.adrift | np.any(slopes[:, unknown] != 0, axis=1) | np.isnan(natural)
+        is_lost |= self.adrift | np.any(slopes[:, unknown] != 0, axis=1)
+        is_lost |= ~np.isfinite(natural)
         natural_root[is_lost] = math.nan
         matrix = natural_root @ natural_root.T
         matrix[is_lost, is_lost] = math.inf
+        if not np.isfinite(natural).all() and found.converged:
+            found.status, found.converged = "not_identified", False
+            found.message = "no minimum: a parameter runs off to infinity"
         message = found.message.partition(";")[0]
         lost = [name for name, has_gone in zip(names, is_lost, strict=True) if has_gone]
         if lost:

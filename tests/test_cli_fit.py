@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -315,6 +316,26 @@ def test_columns_and_rows_are_named(
         assert (facts["rows"], facts["left_out"]) == (4, 2)
     else:
         assert out.startswith("x = dose, y = effect, weight = w; 4 rows\nlinear: ")
+
+
+def test_a_name_cannot_write_to_the_terminal(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = table(tmp_path, "do\x1b[31mse,effect\n1,2\n2,4\n3,6.5\n")
+    out = printed_by(capsys, "fit", path, *LINEAR)
+    assert out.startswith("x = do\\x1b[31mse, y = effect; 3 rows\n")
+
+
+def test_the_guide_shows_what_is_printed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = Path(__file__).parents[1]
+    monkeypatch.chdir(root)
+    guide = (root / "docs" / "guides" / "files.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```\n\$ cbackprop (.*)\n((?:.*\n)*?)…\n```", guide)
+    assert len(blocks) == 1
+    for words, shown in blocks:
+        assert printed_by(capsys, *words.split()).startswith(shown)
 
 
 # ---- groups ------------------------------------------------------------------------------------

@@ -139,10 +139,11 @@ def test_constant_outputs_say_what_they_do_not_identify(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str, value: float
 ) -> None:
     path = table(tmp_path, "x,y\n" + "".join(f"{x},{value}\n" for x in range(1, 9)))
-    assert main(["fit", path, "--curve", name]) == 0
+    runs_off = name == "richards" and value != 0.0  # its shape, to infinity
+    assert main(["fit", path, "--curve", name]) == int(runs_off)
     out, err = capsys.readouterr()
     assert err == ""
-    assert "converged" in out
+    assert ("no minimum" if runs_off else "converged") in out
     # constant with some parameters, or (the peak) ever more nearly so with growing width
     if name not in ("linear", "exponential", "power", "arrhenius", "gaussian_peak"):
         assert "; not identified by the data: " in out

@@ -281,19 +281,6 @@ def test_wide_bounds_of_every_parameter_change_nothing(name: str, bounds: Any) -
 # ---- bands and inverses --------------------------------------------------------------------------
 
 
-def test_quantiles_of_t() -> None:
-    # exact: tan(pi (p - 1/2)) for one degree of freedom, the closed form for two
-    for p in (0.6, 0.9, 0.975, 0.9995):
-        assert t_quantile(p, 1) == pytest.approx(math.tan(math.pi * (p - 0.5)), rel=1e-11)
-        two = (2 * p - 1) / math.sqrt(2 * p * (1 - p))
-        assert t_quantile(p, 2) == pytest.approx(two, rel=1e-11)
-        assert t_quantile(1 - p, 2) == pytest.approx(-two, rel=1e-11)
-    assert t_quantile(0.975, math.inf) == pytest.approx(1.959963984540054, rel=1e-14)
-    # Abramowitz and Stegun, table 26.10
-    assert round(t_quantile(0.975, 10), 3) == 2.228
-    assert round(t_quantile(0.995, 30), 3) == 2.750
-
-
 @pytest.mark.parametrize("interval", ["confidence", "prediction"])
 def test_bands_cover_what_they_promise(interval: Any) -> None:
     rng, hits, tries = np.random.default_rng(11), 0, 0

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 NOISE = 0.03  # of the range of the data
+LEAST = 1e-100  # in place of a dose of 0, which has no logarithm
 
 
 def draw(name: str, rng: np.random.Generator) -> tuple[Floats, dict[str, float]]:
@@ -137,7 +138,7 @@ FORMULAS: dict[str, Callable[..., Any]] = {
 
 def exact(name: str, x: Floats, natural: Mapping[str, float]) -> Floats:
     """Compute a curve by its formula, written out; in the order of its parameters."""
-    return np.asarray(FORMULAS[name](x, *natural.values()))
+    return np.asarray(FORMULAS[name](np.where(x == 0, LEAST, x), *natural.values()))
 
 
 def exact_jacobian(name: str, x: Floats, natural: Mapping[str, float]) -> Floats:
@@ -145,7 +146,7 @@ def exact_jacobian(name: str, x: Floats, natural: Mapping[str, float]) -> Floats
     columns = []
     for k in range(len(natural)):
         moved = [v + (1e-100j if j == k else 0) for j, v in enumerate(natural.values())]
-        columns.append(FORMULAS[name](x, *moved).imag / 1e-100)
+        columns.append(FORMULAS[name](np.where(x == 0, LEAST, x), *moved).imag / 1e-100)
     return np.array(columns).T
 
 

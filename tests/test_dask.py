@@ -217,6 +217,36 @@ def test_a_gradient_is_that_of_all_examples(client: Any) -> None:
     expected, expected_gradient = NET.loss_and_gradient(x, y, sample_weight=weight)
     assert loss == expected
     assert gradient.tobytes() == expected_gradient.tobytes()
+    written_out, written_out_gradient = by_hand(x, y, weight)
+    assert loss == pytest.approx(written_out, rel=1e-13)
+    assert gradient == pytest.approx(written_out_gradient, rel=1e-11)
+
+
+def test_a_fit_is_that_of_scipy(client: Any) -> None:
+    optimize = pytest.importorskip("scipy.optimize")
+    x, y, weight = (np.concatenate(parts) for parts in zip(*map(shard, range(3)), strict=True))
+    found = dask.fit(NET, shard, range(3), client=client)
+    expected, covariance = optimize.curve_fit(
+        lambda x, w2, b2, w3, b3: b3 + w3 / (1 + np.exp(-(w2 * np.log(x) + b2))),
+        *(x, y, NET.params[2:]),
+        sigma=1 / np.sqrt(weight),
+        xtol=1e-13,
+        ftol=1e-13,
+    )
+    assert found.params[2:] == pytest.approx(expected, rel=1e-6)
+    assert found.stderr[2:] == pytest.approx(np.sqrt(np.diag(covariance)), rel=1e-5)
+
+
+def by_hand(x: Floats, y: Floats, weight: Floats) -> tuple[float, Floats]:
+    """The loss of NET and its gradient, by complex steps on the formula."""
+
+    def loss(params: Any) -> Any:
+        w1, b1, w2, b2, w3, b3 = params
+        outputs = b3 + w3 / (1 + np.exp(-(w2 * np.log(w1 * x + b1) + b2)))
+        return np.sum(weight * (outputs - y) ** 2) / np.sum(weight)
+
+    steps = 1e-100j * np.eye(6)
+    return loss(NET.params), np.array([loss(NET.params + step).imag / 1e-100 for step in steps])
 
 
 def with_holes(key: int) -> Any:
@@ -229,9 +259,9 @@ def test_an_empty_shard_adds_nothing(client: Any) -> None:
     x, y, weight = (np.concatenate(parts) for parts in zip(shard(0), shard(3), strict=True))
     keys = [1, 0, 2, 3, 4]
     loss, gradient = dask.gradient(NET, with_holes, keys, client=client)
-    expected, expected_gradient = NET.loss_and_gradient(x, y, sample_weight=weight)
-    assert loss == pytest.approx(expected, rel=1e-14)
-    assert gradient == pytest.approx(expected_gradient, rel=1e-12)
+    expected, expected_gradient = by_hand(x, y, weight)
+    assert loss == pytest.approx(expected, rel=1e-13)
+    assert gradient == pytest.approx(expected_gradient, rel=1e-11)
     found, whole = (
         dask.fit(NET, with_holes, keys, client=client),
         cbp.fit(NET, x, y, sample_weight=weight),
@@ -283,6 +313,17 @@ def test_chunks_are_fitted_as_by_themselves(client: Any, tmp_path: Path) -> None
     paths = dask.fit_many(NET, lambda _: chunk(5), keys, tmp_path, client=client, **options)
     assert {path.parent for path in paths} == {tmp_path}
     expected = cbp.fit_many(NET, *chunk(5), **options)
+    optimize, (x, y) = pytest.importorskip("scipy.optimize"), chunk(5)
+    for i in range(3):
+        scipys = optimize.least_squares(
+            lambda p, i=i: p[3] + p[2] / (1 + np.exp(-(p[0] * np.log(x) + p[1]))) - y[i],
+            [1.0, 0.0, 3.0, 0.1],
+            bounds=([-np.inf, -np.inf, -np.inf, 0.0], np.inf),
+            loss="soft_l1",
+            **dict.fromkeys(["xtol", "ftol", "gtol"], 1e-14),
+        )
+        assert expected.loss[i] == pytest.approx(2 * scipys.cost / x.size, rel=1e-8)
+        assert expected.params[i, 2:] == pytest.approx(scipys.x, rel=1e-3)
     for path in paths:
         with np.load(path) as found:
             assert found["status"].tolist() == expected.status.tolist()

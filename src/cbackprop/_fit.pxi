@@ -208,7 +208,8 @@ cdef object covariance_of(Chain net, lower, upper, int loss, const double *trian
 def gradient_sums(Chain net not None, x, y, sample_weight, loss, loss_scale):
     """What some examples add to the averaged loss and gradient: (2, 2L + 2).
 
-    The sums [weight, weight E, weight dE/dparams ...], and below them what rounding lost.
+    The sums [weight, weight E, weight dE/dparams ...], and below them what rounding lost. No
+    examples add nothing.
     """
     cdef double scale
     cdef int code = loss_code(loss, loss_scale, &scale)
@@ -218,8 +219,9 @@ def gradient_sums(Chain net not None, x, y, sample_weight, loss, loss_scale):
     cdef double *sums = memory_of(answer)
     open_examples(x, y, sample_weight, &examples)
     try:
-        check_examples(net.add_up(&examples, 0, examples.x.count, code, scale, sums + 2 * len, sums,
-                                  len, NULL), y, sample_weight)
+        if examples.x.count > 0:
+            check_examples(net.add_up(&examples, 0, examples.x.count, code, scale, sums + 2 * len,
+                                      sums, len, NULL), y, sample_weight)
     finally:
         close_examples(&examples)
     return answer[:2 * len].reshape(2, len).copy()
@@ -229,7 +231,7 @@ def fit_shard(Chain net not None, x, y, sample_weight, loss, loss_scale):
     """What some examples add to a pass of a fit.
 
     The triangle (free + 1, free + 1), and (2, 4): the sums [weight, weight E, examples of positive
-    weight, weight y^2], and below them what rounding lost.
+    weight, weight y^2], and below them what rounding lost. No examples add nothing.
     """
     cdef double scale
     cdef int code = loss_code(loss, loss_scale, &scale)
@@ -240,8 +242,9 @@ def fit_shard(Chain net not None, x, y, sample_weight, loss, loss_scale):
     open_examples(x, y, sample_weight, &examples)
     try:
         work = new_numbers(cbp_fit_work_len(net.size, free))
-        check_examples(add_rows(net, &examples, code, scale, work, memory_of(triangle),
-                                memory_of(sums)), y, sample_weight)
+        if examples.x.count > 0:
+            check_examples(add_rows(net, &examples, code, scale, work, memory_of(triangle),
+                                    memory_of(sums)), y, sample_weight)
     finally:
         PyMem_RawFree(work)
         close_examples(&examples)

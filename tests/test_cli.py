@@ -134,6 +134,17 @@ def test_model_file_that_is_none_is_named(
     assert f"cbackprop: error: {path}: not JSON" in capsys.readouterr().err
 
 
+def test_a_header_does_not_replace_its_model(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "model.json"
+    cbp.Chain([1.5, -0.8], [0.1, 0.3]).save(path)
+    before = path.read_text()
+    assert main(["export", str(path), "--c", f"{tmp_path}/./model.json", "--name", "net"]) == 2
+    assert "MODEL and --c are the same file" in capsys.readouterr().err
+    assert path.read_text() == before
+
+
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, expected in (
         (["--version"], f"cbackprop {cbp.__version__}\n"),

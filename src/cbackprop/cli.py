@@ -23,7 +23,7 @@ from . import __version__, _core, cli_fit
 from .c_core import get_include
 from .c_export import export_c
 from .errors import CBackpropError, ParameterError
-from .model_file import load, write_whole
+from .model_file import check_outputs, load, write_whole
 from .reference import ACTIVATIONS, LOSSES
 
 if TYPE_CHECKING:
@@ -130,6 +130,7 @@ def export(verbs: _Verbs) -> None:
 
 
 def _run_export(given: argparse.Namespace) -> None:
+    check_outputs({"MODEL": given.model}, {"--c": given.c})
     name = Path(given.c).stem if given.name is None else given.name
     write_whole(given.c, export_c(load(given.model), name).encode("ascii"))
 

@@ -22,7 +22,7 @@ from .curve_fit import CurveFit
 from .curves import CURVES
 from .errors import ParameterError
 from .fitting import FitResult
-from .model_file import load, write_whole
+from .model_file import check_outputs, load, write_whole
 from .plot import import_matplotlib
 from .table import Table, read_table
 
@@ -89,6 +89,7 @@ def _add_columns(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_fit(given: argparse.Namespace) -> int:
+    check_outputs({"DATA": given.data}, {"--out": given.out, "--plot": given.plot})
     if (given.curve is None) == (given.activations is None):
         raise ParameterError("expected --curve or --activations; see: cbackprop curves")
     if given.curve is None and given.fixed:
@@ -239,6 +240,7 @@ def _add_map(verbs: _Verbs, name: str, text: str, value: str) -> None:
 
 
 def _run_map(given: argparse.Namespace) -> int:
+    check_outputs({"MODEL": given.model, "--data": given.data}, {})
     net = load(given.model)
     if (given.data is None) == (not given.values):
         raise ParameterError("expected numbers, or --data")
@@ -286,6 +288,7 @@ def plot(verbs: _Verbs) -> None:
 
 
 def _run_plot(given: argparse.Namespace) -> int:
+    check_outputs({"MODEL": given.model, "DATA": given.data}, {"--out": given.out})
     net = load(given.model)
     names, points = ("x", "output"), None
     if given.data is not None:

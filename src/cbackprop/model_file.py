@@ -22,14 +22,16 @@ import os
 import reprlib
 import secrets
 import shutil
+import stat
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Final, NoReturn, TypeAlias
+from typing import Final, NoReturn, TextIO, TypeAlias
 
 from ._core import Chain
-from .errors import CBackpropError, ModelFileError
+from .errors import CBackpropError, ModelFileError, ParameterError
 
-__all__ = ["from_dict", "load", "save", "to_dict", "write_whole"]
+__all__ = ["check_outputs", "from_dict", "load", "save", "to_dict", "write_whole"]
 
 Path: TypeAlias = str | os.PathLike[str]
 
@@ -190,6 +192,61 @@ def write_whole(path: Path, content: bytes) -> None:
         if isinstance(error, OSError):
             error.filename = os.fspath(path)  # the name that the caller knows
         raise
+
+
+def check_outputs(inputs: Mapping[str, Path | None], outputs: Mapping[str, Path | None]) -> None:
+    """Refuse an output that is an input or another output, by whatever name.
+
+    Standard output is one more output where it is a file.
+
+    Parameters
+    ----------
+    inputs, outputs : mapping of str to path or None
+        By the names that an error calls them; None if not given. An input "-" is standard input.
+
+    Raises
+    ------
+    ParameterError
+        If two are one file: both are named.
+    """
+    files: list[tuple[str, Path | int | None]] = [
+        (name, _descriptor(sys.stdin) if path == "-" else path) for name, path in inputs.items()
+    ]
+    written: list[tuple[str, Path | int | None]] = [*outputs.items()]
+    printed = _descriptor(sys.stdout)
+    if printed is not None and stat.S_ISREG(os.fstat(printed).st_mode):
+        written.append(("standard output", printed))
+    for name, path in written:
+        for other, used in files:
+            if path is not None and used is not None and _are_one_file(used, path):
+                shown = next((p for p in (path, used) if not isinstance(p, int)), "-")
+                raise ParameterError(
+                    f"{other} and {name} are the same file: {shown}; expected another file to write"
+                )
+        files.append((name, path))
+
+
+def _descriptor(stream: TextIO | None) -> int | None:
+    """Give the descriptor of a standard stream; None if it has none."""
+    try:
+        return None if stream is None else stream.fileno()
+    except (OSError, ValueError):  # a stream in memory, or closed
+        return None
+
+
+def _are_one_file(first: Path | int, second: Path | int) -> bool:
+    try:
+        return os.path.samefile(first, second)
+    except OSError:  # one is not there yet
+        if isinstance(first, int) or isinstance(second, int):
+            return False
+    folder, name = os.path.split(os.path.realpath(first))
+    other_folder, other_name = os.path.split(os.path.realpath(second))
+    try:
+        is_one_folder = os.path.samefile(folder, other_folder)
+    except OSError:
+        is_one_folder = folder == other_folder
+    return is_one_folder and os.path.normcase(name) == os.path.normcase(other_name)
 
 
 def _parse(data: bytes) -> Mapping[str, object]:

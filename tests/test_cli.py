@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -143,6 +145,15 @@ def test_a_header_does_not_replace_its_model(
     assert main(["export", str(path), "--c", f"{tmp_path}/./model.json", "--name", "net"]) == 2
     assert "MODEL and --c are the same file" in capsys.readouterr().err
     assert path.read_text() == before
+
+
+@pytest.mark.thread_unsafe(reason="handlers of signals are everybody's")
+def test_the_command_leaves_the_handlers_of_signals_as_they_were() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    assert main(["curves"]) == 0
+    assert signal.getsignal(signal.SIGTERM) is before
+    with ThreadPoolExecutor() as pool:  # where no handler can be set
+        assert pool.submit(main, ["curves"]).result() == 0
 
 
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,8 +12,11 @@ import json
 import os
 import platform
 import re
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 
@@ -224,6 +227,21 @@ def _joined(arguments: Sequence[str]) -> list[str]:
     return joined
 
 
+@contextmanager
+def _sigterm_unwinds() -> Iterator[None]:
+    """Let SIGTERM end the command as an exit does, so that no temporary file is left behind."""
+    is_ours = threading.current_thread() is threading.main_thread()
+    if not is_ours or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@_sigterm_unwinds()
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
@@ -235,7 +253,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0; 1 if a fit did not converge; 2 after an error that has been printed in one line.
+        0; 1 if a fit did not converge; 2 after an error that has been printed in one line. SIGTERM
+        ends the process with 143.
     """
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # a terminal without Greek still gets its numbers

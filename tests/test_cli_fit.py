@@ -163,6 +163,49 @@ def test_the_same_numbers_in_any_dialect(
     assert printed_by(capsys, "fit", table(tmp_path, content), *LINEAR) == expected
 
 
+MARKED = "dose;signal\n1;0,05\n10;0,21\n100;0,98\n250;1,55\n500;2,01\n1.000;2,40\n2.000;2,61\n"
+PLAIN = MARKED.replace(".", "").replace(",", ".")
+
+
+def test_a_number_that_could_be_another_is_refused_until_its_marks_are_said(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    expected = facts_of(capsys, table(tmp_path, PLAIN), *LOGISTIC4)
+    path = table(tmp_path, MARKED)
+    message = error_of(capsys, "fit", path, *LOGISTIC4)
+    assert "line 7, column 'dose': '1.000' is not a number" in message
+    assert "--decimal" in message
+    assert "--thousands" in message
+    for said in (["--thousands", "."], ["--decimal", ",", "--thousands", "."]):
+        facts = facts_of(capsys, path, *LOGISTIC4, *said)
+        assert facts == expected
+    assert facts["params"]["ec50"] == pytest.approx(231.9, abs=0.05)
+    message = error_of(capsys, "fit", path, *LOGISTIC4, "--decimal", ",")
+    assert "'1.000' is not a number with the decimal mark ','" in message
+    assert "--decimal" in error_of(capsys, "fit", path, *LOGISTIC4, "--decimal", "x")
+    assert "--thousands" in error_of(capsys, "fit", path, *LOGISTIC4, "--thousands", "")
+    assert "different" in error_of(
+        capsys, "fit", path, *LOGISTIC4, "--thousands", ",", "--decimal", ","
+    )
+
+
+def test_every_verb_that_reads_a_table_is_told_its_marks(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path, model = table(tmp_path, "x;who\n1.000;a\n2.500,5;b\n"), model_of(tmp_path)
+    for verb, values in (("predict", [2000.25, 5001.25]), ("invert", [499.875, 1250.125])):
+        assert "--thousands" in error_of(capsys, verb, model, "--data", path)
+        _, *rows = rows_of(
+            printed_by(capsys, verb, model, "--data", path, "--decimal", ",", "--thousands", ".")
+        )
+        assert [float(row[1]) for row in rows] == values
+    pytest.importorskip("matplotlib")
+    path = table(tmp_path, MARKED)
+    picture = str(tmp_path / "picture.png")
+    assert "--thousands" in error_of(capsys, "plot", model, path, "--out", picture)
+    printed_by(capsys, "plot", model, path, "--out", picture, "--thousands", ".")
+
+
 def test_columns_are_found_or_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     x, y = np.arange(1.0, 6.0), np.array([2.1, 3.9, 6.2, 7.8, 10.1])
     rows = zip("abcde", y, x, x**2, strict=True)

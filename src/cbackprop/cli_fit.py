@@ -24,7 +24,7 @@ from .errors import ParameterError
 from .fitting import FitResult
 from .model_file import check_outputs, load, write_whole
 from .plot import import_matplotlib
-from .table import Table, read_table
+from .table import DECIMALS, THOUSANDS, Table, read_table
 
 if TYPE_CHECKING:
     _Verbs: TypeAlias = "argparse._SubParsersAction[Any]"
@@ -60,6 +60,7 @@ def fit(verbs: _Verbs) -> None:
         "--free", metavar="W1,B2,...", help="the chain's parameters that are fitted"
     )
     _add_columns(parser)
+    _add_marks(parser)
     parser.add_argument("--weight", metavar="COLUMN", help="column of weights")
     parser.add_argument("--group", metavar="COLUMN", help="one fit for each value of this column")
     parser.add_argument(
@@ -88,6 +89,18 @@ def _add_columns(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--y", metavar="COLUMN", help="column of outputs")
 
 
+def _add_marks(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--decimal", choices=DECIMALS, metavar="MARK", help="decimal mark of the table, . or ,"
+    )
+    parser.add_argument(
+        "--thousands",
+        choices=THOUSANDS,
+        metavar="MARK",
+        help="mark between thousands, . or , or ' or a blank (default: none)",
+    )
+
+
 def _run_fit(given: argparse.Namespace) -> int:
     check_outputs({"DATA": given.data}, {"--out": given.out, "--plot": given.plot})
     if (given.curve is None) == (given.activations is None):
@@ -96,7 +109,7 @@ def _run_fit(given: argparse.Namespace) -> int:
         raise ParameterError("--fixed is for curves; the chain's --free says what is fitted")
     if given.group is not None and (given.out or given.plot):
         raise ParameterError("--out and --plot are for a single fit, not with --group")
-    table = read_table(given.data)
+    table = read_table(given.data, decimal=given.decimal, thousands=given.thousands)
     names = _columns_of(table, given)
     x, y = table.numbers(names[0]), table.numbers(names[1])
     weight = None if given.weight is None else table.numbers(given.weight)
@@ -236,6 +249,7 @@ def _add_map(verbs: _Verbs, name: str, text: str, value: str) -> None:
     parser.add_argument("values", metavar=value, nargs="*", help="numbers")
     parser.add_argument("--data", metavar="DATA", help="take the numbers from a table, or - ")
     parser.add_argument("--column", metavar="COLUMN", help="its column, by name or number")
+    _add_marks(parser)
     parser.set_defaults(run=_run_map, inverse=name == "invert")
 
 
@@ -246,7 +260,7 @@ def _run_map(given: argparse.Namespace) -> int:
         raise ParameterError("expected numbers, or --data")
     title = "x"
     if given.data is not None:
-        table = read_table(given.data)
+        table = read_table(given.data, decimal=given.decimal, thousands=given.thousands)
         numeric = [name for name in table.names if table.is_numeric(name)]
         if given.column is None and len(numeric) != 1:
             raise ParameterError(
@@ -282,6 +296,7 @@ def plot(verbs: _Verbs) -> None:
     parser.add_argument("model", metavar="MODEL", help="a model file, as fit --out writes it")
     parser.add_argument("data", metavar="DATA", nargs="?", help="a CSV or TSV file, or -")
     _add_columns(parser)
+    _add_marks(parser)
     parser.add_argument("--range", metavar="FROM,TO", help="of x; by default that of the table")
     parser.add_argument("--out", metavar="FILE", required=True, help="the picture to write")
     parser.set_defaults(run=_run_plot, weight=None, group=None)
@@ -292,7 +307,7 @@ def _run_plot(given: argparse.Namespace) -> int:
     net = load(given.model)
     names, points = ("x", "output"), None
     if given.data is not None:
-        table = read_table(given.data)
+        table = read_table(given.data, decimal=given.decimal, thousands=given.thousands)
         names = _columns_of(table, given)
         points = (table.numbers(names[0]), table.numbers(names[1]))
     if given.range is not None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -558,6 +560,29 @@ def test_a_picture_is_what_its_name_says(
     printed_by(capsys, *plotted(tmp_path, name))
     assert names_in(tmp_path) == [name]
     assert (tmp_path / name).read_bytes().startswith(start)
+
+
+NAMES = [r"$\frac$", "$x$", "a_b^c", "price ($)", r"\alpha_{", "$$", "50% & #"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_names_of_columns_are_drawn_as_they_are(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str
+) -> None:
+    pytest.importorskip("matplotlib")
+    model, picture = model_of(tmp_path), str(tmp_path / "picture.svg")
+    path = table(tmp_path, LINE.replace("x,y", f'"{name}","{name} of y"'))
+    for arguments in (
+        ["fit", path, *LINEAR, "--plot", picture],
+        ["plot", model, path, "--out", picture],
+    ):
+        main(arguments)
+        assert capsys.readouterr().err == ""
+        content = Path(picture).read_text(encoding="utf-8")
+        drawn = [html.unescape(text) for text in re.findall("<!-- (.*?) -->", content)]
+        assert name in drawn
+        assert f"{name} of y" in drawn
+        assert "Oblique" not in content  # the letters of formulas
 
 
 @pytest.mark.parametrize("name", ["fit.xyz", "fit.csv", "fit.pgf"])

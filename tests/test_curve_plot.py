@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -168,6 +169,17 @@ def test_residuals_are_in_a_panel_beneath() -> None:
     assert below.get_xscale() == "log"
     assert [*texts_of(above), *texts_of(below)] == ["0"]
     ax.figure.canvas.draw()
+
+
+@pytest.mark.parametrize("name", [r"$\frac$", "$x$", "a_b^c"])
+def test_the_name_of_a_curve_is_written_as_it_is(name: str) -> None:
+    curve = dataclasses.replace(curves.logistic4, name=name)
+    ax = curve.fit(DOSES, EFFECTS).plot()
+    ax.figure.canvas.draw()
+    entry = ax.get_legend().get_texts()[1]
+    assert entry.get_text() == name
+    assert not entry.get_parse_math()
+    assert not entry.get_usetex()
 
 
 @pytest.mark.thread_unsafe(reason="pyplot's figures are everybody's")

@@ -23,7 +23,7 @@ from .curves import CURVES
 from .errors import ParameterError
 from .fitting import FitResult
 from .model_file import check_outputs, load, write_whole
-from .plot import import_matplotlib
+from .plot import VERBATIM, import_matplotlib
 from .table import DECIMALS, THOUSANDS, Table, read_table
 
 if TYPE_CHECKING:
@@ -201,8 +201,8 @@ def _picture_of(fitted: CurveFit | FitResult, path: str, names: tuple[str, str])
         raise ParameterError("--plot is for curves")
     _pyplot()
     ax = fitted.plot()
-    ax.set_xlabel(names[0])
-    ax.set_ylabel(names[1])
+    ax.set_xlabel(names[0], **VERBATIM)
+    ax.set_ylabel(names[1], **VERBATIM)
     return _rendered(ax.figure, path, "--plot")
 
 
@@ -327,8 +327,8 @@ def _run_plot(given: argparse.Namespace) -> int:
     ax.plot(x, np.asarray(net.forward(x)), color="#0072B2", linewidth=1.8)
     if points is not None:
         ax.plot(*points, "o", color="#000000", markersize=4.5)
-    ax.set_xlabel(names[0])
-    ax.set_ylabel(names[1])
+    ax.set_xlabel(names[0], **VERBATIM)
+    ax.set_ylabel(names[1], **VERBATIM)
     write_whole(given.out, _rendered(figure, given.out, "--out"))
     return 0
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .plot import import_matplotlib
+from .plot import VERBATIM, import_matplotlib
 
 if TYPE_CHECKING:
     from .curve_fit import CurveFit
@@ -42,7 +42,8 @@ def draw(fitted: CurveFit, ax: Any, *, residuals: bool) -> Any:
     if "ec50" in fitted.params:
         _mark_middle(fitted, ax)
     ax.set_ylabel("y")
-    ax.legend(frameon=False)
+    for text in ax.legend(frameon=False).get_texts():
+        text.set(**VERBATIM)
     place.dress(ax, named=below is None)
     if below is None:
         ax.set_xlabel("x")

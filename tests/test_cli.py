@@ -8,6 +8,7 @@ import platform
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -153,6 +154,26 @@ def test_model_file_that_is_none_is_named(
     path.write_text("{")
     assert main(["trace", "--model", str(path), *EXAMPLE]) == 2
     assert f"cbackprop: error: {path}: not JSON" in capsys.readouterr().err
+
+
+def test_a_header_does_not_replace_its_model(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "model.json"
+    cbp.Chain([1.5, -0.8], [0.1, 0.3]).save(path)
+    before = path.read_text()
+    assert main(["export", str(path), "--c", f"{tmp_path}/./model.json", "--name", "net"]) == 2
+    assert "MODEL and --c are the same file" in capsys.readouterr().err
+    assert path.read_text() == before
+
+
+@pytest.mark.thread_unsafe(reason="handlers of signals are everybody's")
+def test_the_command_leaves_the_handlers_of_signals_as_they_were() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    assert main(["curves"]) == 0
+    assert signal.getsignal(signal.SIGTERM) is before
+    with ThreadPoolExecutor() as pool:  # where no handler can be set
+        assert pool.submit(main, ["curves"]).result() == 0
 
 
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 import math
+import os
 import re
 import subprocess
 import sys
@@ -175,6 +177,49 @@ def test_the_same_numbers_in_any_dialect(
     names = "x = x, y = y" if "x" in content else "x = 1, y = 2"
     out = printed_by(capsys, "fit", table(tmp_path, content), *LINEAR)
     assert out == f"{names}; 5 rows\n{expected.partition(chr(10))[2]}"
+
+
+MARKED = "dose;signal\n1;0,05\n10;0,21\n100;0,98\n250;1,55\n500;2,01\n1.000;2,40\n2.000;2,61\n"
+PLAIN = MARKED.replace(".", "").replace(",", ".")
+
+
+def test_a_number_that_could_be_another_is_refused_until_its_marks_are_said(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    expected = facts_of(capsys, table(tmp_path, PLAIN), *LOGISTIC4)
+    path = table(tmp_path, MARKED)
+    message = error_of(capsys, "fit", path, *LOGISTIC4)
+    assert "line 7, column 'dose': '1.000' is not a number" in message
+    assert "--decimal" in message
+    assert "--thousands" in message
+    for said in (["--thousands", "."], ["--decimal", ",", "--thousands", "."]):
+        facts = facts_of(capsys, path, *LOGISTIC4, *said)
+        assert facts == expected
+    assert facts["params"]["ec50"] == pytest.approx(231.9, abs=0.05)
+    message = error_of(capsys, "fit", path, *LOGISTIC4, "--decimal", ",")
+    assert "'1.000' is not a number with the decimal mark ','" in message
+    assert "--decimal" in error_of(capsys, "fit", path, *LOGISTIC4, "--decimal", "x")
+    assert "--thousands" in error_of(capsys, "fit", path, *LOGISTIC4, "--thousands", "")
+    assert "different" in error_of(
+        capsys, "fit", path, *LOGISTIC4, "--thousands", ",", "--decimal", ","
+    )
+
+
+def test_every_verb_that_reads_a_table_is_told_its_marks(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path, model = table(tmp_path, "x;who\n1.000;a\n2.500,5;b\n"), model_of(tmp_path)
+    for verb, values in (("predict", [2000.25, 5001.25]), ("invert", [499.875, 1250.125])):
+        assert "--thousands" in error_of(capsys, verb, model, "--data", path)
+        _, *rows = rows_of(
+            printed_by(capsys, verb, model, "--data", path, "--decimal", ",", "--thousands", ".")
+        )
+        assert [float(row[1]) for row in rows] == values
+    pytest.importorskip("matplotlib")
+    path = table(tmp_path, MARKED)
+    picture = str(tmp_path / "picture.png")
+    assert "--thousands" in error_of(capsys, "plot", model, path, "--out", picture)
+    printed_by(capsys, "plot", model, path, "--out", picture, "--thousands", ".")
 
 
 def test_columns_are_found_or_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -730,6 +775,29 @@ def test_a_picture_is_what_its_name_says(
     assert (tmp_path / name).read_bytes().startswith(start)
 
 
+NAMES = [r"$\frac$", "$x$", "a_b^c", "price ($)", r"\alpha_{", "$$", "50% & #"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_names_of_columns_are_drawn_as_they_are(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str
+) -> None:
+    pytest.importorskip("matplotlib")
+    model, picture = model_of(tmp_path), str(tmp_path / "picture.svg")
+    path = table(tmp_path, LINE.replace("x,y", f'"{name}","{name} of y"'))
+    for arguments in (
+        ["fit", path, *LINEAR, "--plot", picture],
+        ["plot", model, path, "--out", picture],
+    ):
+        main(arguments)
+        assert capsys.readouterr().err == ""
+        content = Path(picture).read_text(encoding="utf-8")
+        drawn = [html.unescape(text) for text in re.findall("<!-- (.*?) -->", content)]
+        assert name in drawn
+        assert f"{name} of y" in drawn
+        assert "Oblique" not in content  # the letters of formulas
+
+
 @pytest.mark.parametrize("name", ["fit.xyz", "fit.csv", "fit.pgf"])
 def test_a_picture_that_cannot_be_drawn_leaves_no_file(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
@@ -819,6 +887,103 @@ def test_a_replaced_file_keeps_its_permissions_and_a_link_stays(
     assert link.is_symlink()
     assert target.read_bytes() != b"older"
     assert target.stat().st_mode & 0o777 == 0o600
+
+
+# ---- an output is never an input -----------------------------------------------------------------
+
+
+def aliases(folder: Path, name: str) -> list[str]:
+    """Give other names of a file: as it is, by a detour, by links of both kinds."""
+    (folder / "sub").mkdir()
+    (folder / "way").symlink_to(folder, target_is_directory=True)
+    (folder / "soft").symlink_to(folder / name)
+    os.link(folder / name, folder / "hard")
+    names = (name, f"./sub/../{name}", f"way/{name}", "soft", "hard")
+    return [f"{folder}/{alias}" for alias in names]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links as in POSIX")
+@pytest.mark.parametrize("option", ["--out", "--plot"])
+def test_a_fit_does_not_write_over_its_table(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, option: str
+) -> None:
+    path = table(tmp_path, LINE)
+    for alias in aliases(tmp_path, "data.csv"):
+        message = error_of(capsys, "fit", path, *LINEAR, option, alias)
+        assert message.startswith(f"DATA and {option} are the same file: {alias}")
+        assert Path(path).read_text() == LINE
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links as in POSIX")
+def test_a_picture_does_not_replace_the_model_or_the_points(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path, model = table(tmp_path, LINE), model_of(tmp_path)
+    before = Path(model).read_text()
+    for alias in aliases(tmp_path, "model.json"):
+        message = error_of(capsys, "plot", model, path, "--out", alias)
+        assert message.startswith(f"MODEL and --out are the same file: {alias}")
+    message = error_of(capsys, "plot", model, path, "--out", path)
+    assert message.startswith(f"DATA and --out are the same file: {path}")
+    assert (Path(path).read_text(), Path(model).read_text()) == (LINE, before)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links as in POSIX")
+def test_two_outputs_are_two_files(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = table(tmp_path, LINE)
+    (tmp_path / "way").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / "dangling").symlink_to(tmp_path / "new")
+    before = names_in(tmp_path)
+    new = str(tmp_path / "new")
+    for alias in (new, f"{tmp_path}/./new", f"{tmp_path}/way/new", f"{tmp_path}/dangling"):
+        message = error_of(capsys, "fit", path, *LINEAR, "--out", new, "--plot", alias)
+        assert message.startswith(f"--out and --plot are the same file: {alias}")
+        assert names_in(tmp_path) == before
+    (tmp_path / "new").write_text("older")
+    os.link(new, tmp_path / "hard")
+    hard = str(tmp_path / "hard")
+    error_of(capsys, "fit", path, *LINEAR, "--out", new, "--plot", hard)
+    assert (tmp_path / "new").read_text() == "older"
+
+
+@pytest.mark.parametrize("arguments", [["--curve", "none"], ["--x", "none", *LINEAR]])
+def test_the_files_are_compared_before_anything_else(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, arguments: list[str]
+) -> None:
+    path = table(tmp_path, "no table")
+    assert "are the same file" in error_of(capsys, "fit", path, *arguments, "--out", path)
+
+
+@pytest.mark.parametrize("output", ["--out", "--plot"])
+def test_standard_input_may_be_a_file_too(tmp_path: Path, output: str) -> None:
+    path = table(tmp_path, LINE)
+    command = [sys.executable, "-m", "cbackprop", "fit", "-", *LINEAR, output, path]
+    with open(path, "rb") as file:
+        done = subprocess.run(command, check=False, stdin=file, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"cbackprop: error: DATA and {output} are the same file: {path}")
+    assert Path(path).read_text() == LINE
+
+
+def test_standard_output_may_be_a_file_too(tmp_path: Path) -> None:
+    path, model = table(tmp_path, "x\n1\n2\n3\n"), model_of(tmp_path)
+    printed = tmp_path / "printed"
+    for arguments, target in (
+        (["fit", path, *LINEAR, "--x", "1", "--y", "1"], path),
+        (["predict", model, "--data", path], path),
+        (["invert", model, "--data", path], path),
+        (["fit", path, *LINEAR, "--x", "1", "--y", "1", "--out", str(printed)], printed),
+    ):
+        before = Path(path).read_bytes()
+        command = [sys.executable, "-m", "cbackprop", *arguments]
+        with open(target, "ab") as file:
+            done = subprocess.run(
+                command, check=False, stdout=file, stderr=subprocess.PIPE, text=True
+            )
+        assert done.returncode == 2
+        assert "and standard output are the same file" in done.stderr
+        assert Path(path).read_bytes() == before
+    assert printed.read_bytes() == b""
 
 
 # ---- mistakes ----------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -182,6 +183,17 @@ def test_residuals_are_in_a_panel_beneath() -> None:
     ax.figure.canvas.draw()
 
 
+@pytest.mark.parametrize("name", [r"$\frac$", "$x$", "a_b^c"])
+def test_the_name_of_a_curve_is_written_as_it_is(name: str) -> None:
+    curve = dataclasses.replace(curves.logistic4, name=name)
+    ax = curve.fit(DOSES, EFFECTS).plot()
+    ax.figure.canvas.draw()
+    entry = ax.get_legend().get_texts()[1]
+    assert entry.get_text() == name
+    assert not entry.get_parse_math()
+    assert not entry.get_usetex()
+
+
 @pytest.mark.thread_unsafe(reason="pyplot's figures are everybody's")
 def test_a_new_figure_or_the_axes_given() -> None:
     fitted = dose_fit()
@@ -191,9 +203,59 @@ def test_a_new_figure_or_the_axes_given() -> None:
     _, given = plt.subplots()
     before = plt.get_fignums()
     assert fitted.plot(given) is given
+    assert given.figure.axes == [given]
     assert fitted.plot(ax=given, residuals=True) is given
     assert plt.get_fignums() == before
     assert line_of(new, "data").get_ydata().tolist() == EFFECTS.tolist()
+
+
+def given_axes(kind: str) -> Any:
+    if kind == "free":
+        return plt.figure().add_axes((0.1, 0.2, 0.8, 0.7))
+    figure = plt.figure(layout=None if kind == "plain" else "constrained")
+    if kind == "part":
+        figure = figure.subfigures(1, 2)[1]
+    return figure.subplots(2, 2)[0, 1]
+
+
+@pytest.mark.parametrize("kind", ["plain", "constrained", "part", "free"])
+@pytest.mark.parametrize("fit", [time_fit, dose_fit], ids=["line", "dose"])
+def test_axes_given_are_divided_for_the_residuals(kind: str, fit: Any) -> None:
+    fitted, ax = fit(), given_axes(kind)
+    others = [other for other in ax.figure.axes if other is not ax]
+    figure = ax.get_figure(root=True) if hasattr(ax.figure, "get_figure") else ax.figure
+    figure.canvas.draw()
+    before, places = ax.get_position().bounds, [other.get_position().bounds for other in others]
+    assert fitted.plot(ax, residuals=True) is ax
+    figure.canvas.draw()
+    (below,) = (other for other in ax.figure.axes if other not in (ax, *others))
+    points = below.lines[1]
+    assert points.get_ydata() == pytest.approx(fitted.y - np.asarray(fitted(fitted.x)), abs=1e-13)
+    assert points.get_xdata().tolist() == line_of(ax, "data").get_xdata().tolist()
+    assert (ax.get_xlabel(), below.get_xlabel(), below.get_ylabel()) == ("", "x", "residual")
+    assert below.get_xlim() == ax.get_xlim()
+    ax.set_xlim(2.0, 3.0)
+    assert below.get_xlim() == (2.0, 3.0)
+    # inside of what was given, one above the other, with the others where they were
+    upper, lower = ax.get_position(), below.get_position()
+    assert (lower.x0, lower.x1) == pytest.approx((upper.x0, upper.x1))
+    assert lower.y0 < lower.y1 < upper.y0 < upper.y1
+    assert 2.0 < (upper.y1 - upper.y0) / (lower.y1 - lower.y0) < 4.0
+    assert not any(label.get_visible() for label in ax.get_xticklabels())
+    if kind in ("plain", "free"):
+        assert (lower.x0, lower.y0, upper.x1 - lower.x0, upper.y1 - lower.y0) == pytest.approx(
+            before
+        )
+        assert [other.get_position().bounds for other in others] == places
+
+
+def test_axes_inside_of_others_are_not_divided() -> None:
+    outer = plt.figure().subplots()
+    inner = outer.inset_axes((0.5, 0.5, 0.4, 0.4))
+    with pytest.raises(cbp.ParameterError, match="ax: inset axes"):
+        dose_fit().plot(inner, residuals=True)
+    assert not inner.lines
+    assert dose_fit().plot(inner) is inner
 
 
 def test_the_fit_is_not_changed() -> None:

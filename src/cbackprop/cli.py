@@ -11,8 +11,11 @@ import argparse
 import json
 import os
 import platform
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -24,7 +27,7 @@ from .c_export import export_c
 from .cli_arguments import Parser, add_loss, finite, finites, joined, loss_options, number
 from .cli_data import printable
 from .errors import CBackpropError, ParameterError
-from .model_file import load, write_whole
+from .model_file import check_outputs, load, write_whole
 from .reference import ACTIVATIONS
 
 if TYPE_CHECKING:
@@ -114,6 +117,7 @@ def export(verbs: _Verbs) -> None:
 
 
 def _run_export(given: argparse.Namespace) -> None:
+    check_outputs({"MODEL": given.model}, {"--c": given.c})
     name = Path(given.c).stem if given.name is None else given.name
     write_whole(given.c, export_c(load(given.model), name).encode("ascii"))
 
@@ -178,6 +182,21 @@ def _parser() -> Parser:
 # ---- the end -----------------------------------------------------------------------------------
 
 
+@contextmanager
+def _sigterm_unwinds() -> Iterator[None]:
+    """Let SIGTERM end the command as an exit does, so that no temporary file is left behind."""
+    is_ours = threading.current_thread() is threading.main_thread()
+    if not is_ours or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@_sigterm_unwinds()
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
@@ -190,7 +209,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     int
         0; 1 if a fit did not converge; 2 after an error, 130 after Ctrl-C, which has been said in
-        one line.
+        one line. SIGTERM ends the process with 143.
     """
     if sys.stdout is None or sys.stderr is None:  # a file opened next would stand in its place
         return _ended(2, "error: standard output or standard error is closed")

@@ -55,11 +55,11 @@ class Data(NamedTuple):
         return printable(f"{columns}; {counted(self.rows, 'row')}")
 
 
-def read(path: str) -> Table:
+def read(path: str, given: argparse.Namespace) -> Table:
     """Read a table from a file, or from the standard input if the path is "-"."""
     if path == "-" and sys.stdin is None:
         raise ParameterError("standard input is closed")
-    return read_table(path)
+    return read_table(path, decimal=given.decimal, thousands=given.thousands)
 
 
 def data_of(table: Table, given: argparse.Namespace) -> Data:

@@ -21,8 +21,9 @@ from .curve_fit import CurveFit
 from .curves import CURVES
 from .errors import ParameterError
 from .fitting import FitResult
-from .model_file import load, write_whole
-from .plot import import_matplotlib
+from .model_file import check_outputs, load, write_whole
+from .plot import VERBATIM, import_matplotlib
+from .table import DECIMALS, THOUSANDS
 
 if TYPE_CHECKING:
     _Verbs: TypeAlias = "argparse._SubParsersAction[Any]"
@@ -60,6 +61,7 @@ def fit(verbs: _Verbs) -> None:
         help="with --activations: the parameters that are fitted (default: all)",
     )
     _add_columns(parser)
+    _add_marks(parser)
     parser.add_argument("--weight", metavar="COLUMN", help="column of weights")
     parser.add_argument(
         "--group", metavar="COLUMN", help="one fit for each value of this column, a row each"
@@ -91,13 +93,26 @@ def _add_columns(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--y", metavar="COLUMN", help="column of outputs")
 
 
+def _add_marks(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--decimal", choices=DECIMALS, metavar="MARK", help="decimal mark of the table, . or ,"
+    )
+    parser.add_argument(
+        "--thousands",
+        choices=THOUSANDS,
+        metavar="MARK",
+        help="mark between thousands, . or , or ' or a blank (default: none)",
+    )
+
+
 def _run_fit(given: argparse.Namespace) -> int:
+    check_outputs({"DATA": given.data}, {"--out": given.out, "--plot": given.plot})
     check_model(given)
     if given.group is not None:
         for option in ("out", "plot"):
             if getattr(given, option) is not None:
                 raise ParameterError(f"--{option}: only for a single fit, not with --group")
-    data = data_of(read(given.data), given)
+    data = data_of(read(given.data, given), given)
     if data.groups is not None:
         code = fit_groups(given, data, data.groups)
         _say_left_out(data)
@@ -144,8 +159,8 @@ def _facts(fitted: CurveFit | FitResult, data: Data, names: Sequence[str]) -> di
 def _picture_of(fitted: CurveFit, path: str, data: Data) -> bytes:
     _pyplot()
     ax = fitted.plot()
-    ax.set_xlabel(data.columns["x"])
-    ax.set_ylabel(data.columns["y"])
+    ax.set_xlabel(data.columns["x"], **VERBATIM)
+    ax.set_ylabel(data.columns["y"], **VERBATIM)
     return _rendered(ax.figure, path, "--plot")
 
 
@@ -191,18 +206,21 @@ def _add_map(verbs: _Verbs, name: str, text: str, value: str) -> None:
     parser.add_argument("values", metavar=value, nargs="*", type=number, help="numbers")
     parser.add_argument("--data", metavar="DATA", help="take the numbers from a table, or - ")
     parser.add_argument("--column", metavar="COLUMN", help="its column, by name or number")
+    _add_marks(parser)
     parser.set_defaults(run=_run_map, inverse=name == "invert")
 
 
 def _run_map(given: argparse.Namespace) -> int:
+    check_outputs({"MODEL": given.model, "--data": given.data}, {})
     if (given.data is None) == (not given.values):
         raise ParameterError("expected numbers, or --data")
-    if given.column is not None and given.data is None:
-        raise ParameterError("--column: only for --data, not for numbers")
+    for option in ("column", "decimal", "thousands"):
+        if getattr(given, option) is not None and given.data is None:
+            raise ParameterError(f"--{option}: only for --data, not for numbers")
     net = load(given.model)
     title = "x"
     if given.data is not None:
-        table = read(given.data)
+        table = read(given.data, given)
         numeric = [name for name in table.names if table.is_numeric(name)]
         if given.column is None and len(numeric) != 1:
             raise ParameterError(
@@ -234,6 +252,7 @@ def plot(verbs: _Verbs) -> None:
     parser.add_argument("model", metavar="MODEL", help="a model file, as fit --out writes it")
     parser.add_argument("data", metavar="DATA", nargs="?", help="a CSV or TSV file, or -")
     _add_columns(parser)
+    _add_marks(parser)
     parser.add_argument(
         "--range", type=_range, metavar="FROM,TO", help="of x; by default that of the table"
     )
@@ -249,16 +268,17 @@ def _range(text: str) -> tuple[float, float]:
 
 
 def _run_plot(given: argparse.Namespace) -> int:
+    check_outputs({"MODEL": given.model, "DATA": given.data}, {"--out": given.out})
     if given.data is None:
         if given.range is None:
             raise ParameterError("expected DATA or --range")
-        for option in ("x", "y"):
+        for option in ("x", "y", "decimal", "thousands"):
             if getattr(given, option) is not None:
                 raise ParameterError(f"--{option}: only for a column of DATA")
     net = load(given.model)
     x_name, y_name, points = "x", "output", None
     if given.data is not None:
-        data = data_of(read(given.data), given)
+        data = data_of(read(given.data, given), given)
         x_name, y_name = data.columns["x"], data.columns["y"]
         points = data.x[data.complete], data.y[data.complete]
     if given.range is not None:
@@ -273,8 +293,8 @@ def _run_plot(given: argparse.Namespace) -> int:
     ax.plot(x, np.asarray(net.forward(x)), color="#0072B2", linewidth=1.8)
     if points is not None:
         ax.plot(*points, "o", color="#000000", markersize=4.5)
-    ax.set_xlabel(x_name)
-    ax.set_ylabel(y_name)
+    ax.set_xlabel(x_name, **VERBATIM)
+    ax.set_ylabel(y_name, **VERBATIM)
     write_whole(given.out, _rendered(figure, given.out, "--out"))
     return 0
 

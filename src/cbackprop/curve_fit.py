@@ -304,7 +304,7 @@ class CurveFit:
         ax : matplotlib Axes, optional
             Where to draw; by default on a new figure.
         residuals : bool, default False
-            On a new figure, draw a panel of them beneath.
+            Draw a panel of them beneath, for which the axes given are divided.
 
         Returns
         -------
@@ -314,6 +314,8 @@ class CurveFit:
         ------
         ImportError
             If matplotlib is not installed.
+        ParameterError
+            If there are to be residuals, and `ax` are inset axes, which cannot be divided.
         """
         from .curve_plot import draw  # noqa: PLC0415 matplotlib is optional
 

@@ -81,7 +81,7 @@ static int check_options(const cbp_fit_options *options)
     return options->learning_rate > 0 && cbp_is_finite(options->learning_rate) ? CBP_OK : CBP_ERROR_LEARNING_RATE;
 }
 
-static int check_bounds(const cbp_fit *fit, const cbp_real *params)
+int cbp_fit_check_start(const cbp_fit *fit, const cbp_real *params)
 {
     for (size_t k = 0; k < 2 * fit->layers; k++) {
         if (!cbp_is_free(fit->frozen, k)) {
@@ -131,10 +131,7 @@ int cbp_fit_check_over(const cbp_fit *fit, const cbp_real *params)
     if (status == CBP_OK) {
         status = cbp_check_criterion(&chain, fit->criterion, fit->y, 0);
     }
-    if (status == CBP_OK && cbp_count_free(fit->frozen, fit->layers) == 0) {
-        status = CBP_ERROR_NO_FREE;
-    }
-    return status == CBP_OK ? check_bounds(fit, params) : status;
+    return status == CBP_OK && cbp_count_free(fit->frozen, fit->layers) == 0 ? CBP_ERROR_NO_FREE : status;
 }
 
 int cbp_fit_check(const cbp_fit *fit, const cbp_real *params)
@@ -147,8 +144,11 @@ int cbp_fit_check(const cbp_fit *fit, const cbp_real *params)
     if (status == CBP_OK) {
         status = cbp_fit_check_data(fit);
     }
-    const cbp_real weight = status == CBP_OK ? cbp_fit_totals_of(fit).weight : 1;
-    return cbp_is_total(weight) ? status : CBP_ERROR_WEIGHT;
+    if (status == CBP_OK && !cbp_is_total(cbp_fit_totals_of(fit).weight)) {
+        status = CBP_ERROR_WEIGHT;
+    }
+    /* after the examples: a start that was chosen from bad ones is bad too */
+    return status == CBP_OK ? cbp_fit_check_start(fit, params) : status;
 }
 
 /* ---- progress ------------------------------------------------------------------------------------------------- */

@@ -14,9 +14,14 @@ typedef struct cbp_fit {
     cbp_fit_info *info;
 } cbp_fit;
 
-/* Everything that a fit checks before it starts; `params` is the start. cbp_fit_check_over: without the examples. */
+/* Everything that a fit checks before it starts; `params` is the start. */
 int cbp_fit_check(const cbp_fit *fit, const cbp_real *params);
+
+/* The same without the examples, and without the start, which is checked after them. */
 int cbp_fit_check_over(const cbp_fit *fit, const cbp_real *params);
+
+/* Whether the start is finite and within its bounds, which are none or fit each other. */
+int cbp_fit_check_start(const cbp_fit *fit, const cbp_real *params);
 
 /* Whether all examples are finite. */
 int cbp_fit_check_data(const cbp_fit *fit);

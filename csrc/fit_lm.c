@@ -449,6 +449,10 @@ static int search_all(search *s, enum cbp_outcome *outcome)
     if (sum_of(s, s->at.triangle, 2) < (cbp_real)s->at.free) {
         return CBP_ERROR_FEW_EXAMPLES;
     }
+    const int status = cbp_fit_check_start(fit, s->start);
+    if (status != CBP_OK) {
+        return status;
+    }
     measure(s);
     if (!is_usable(s, s->params, s->at.triangle, loss)) {
         return CBP_ERROR_START_LOSS;

@@ -1,16 +1,20 @@
-"""Random inputs and parameters on which a curve shows itself: both directions, 6 to 30 points."""
+"""Curves by their formulas, and random inputs and parameters on which they show themselves.
+
+Both directions, 6 to 30 points.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cbackprop import curves
-
 Floats = npt.NDArray[np.float64]
 NOISE = 0.03  # of the range of the data
+LEAST = 1e-100  # in place of a dose of 0, which has no logarithm
 
 
 def draw(name: str, rng: np.random.Generator) -> tuple[Floats, dict[str, float]]:
@@ -92,7 +96,65 @@ def draw(name: str, rng: np.random.Generator) -> tuple[Floats, dict[str, float]]
 def noisy(name: str, rng: np.random.Generator) -> tuple[Floats, Floats, dict[str, float]]:
     """Inputs, outputs with noise, and the parameters behind them; a probability stays one."""
     x, true = draw(name, rng)
-    exact = np.asarray(curves.CURVES[name](x, **true))
+    clean = exact(name, x, true)
     noise = rng.normal(size=x.size) * NOISE
-    y = np.clip(exact + noise, 0, 1) if name == "platt" else exact + noise * np.ptp(exact)
+    y = np.clip(clean + noise, 0, 1) if name == "platt" else clean + noise * np.ptp(clean)
     return x, y, true
+
+
+FORMULAS: dict[str, Callable[..., Any]] = {
+    "linear": lambda x, slope, intercept: intercept + slope * x,
+    "exponential": lambda x, scale, rate: scale * np.exp(-rate * x),
+    "saturation": lambda x, asymptote, rate: asymptote * (1 - np.exp(-rate * x)),
+    "asymptotic": lambda x, end, start, rate: end + (start - end) * np.exp(-rate * x),
+    "power": lambda x, scale, exponent: scale * x**exponent,
+    "michaelis_menten": lambda x, vmax, km: vmax * x / (km + x),
+    "hill": lambda x, top, ec50, slope: top * x**slope / (x**slope + ec50**slope),
+    "logistic3": lambda x, end, middle, scale: end / (1 + np.exp((middle - x) / scale)),
+    "logistic4_linear": lambda x, left, right, middle, scale: (
+        left + (right - left) / (1 + np.exp((middle - x) / scale))
+    ),
+    "logistic4": lambda x, bottom, top, ec50, slope: (
+        bottom + (top - bottom) / (1 + np.exp(-slope * (np.log(x) - np.log(ec50))))
+    ),
+    "logistic5": lambda x, bottom, top, ec50, slope, asymmetry: (
+        bottom + (top - bottom) * (1 + (ec50 / x) ** slope) ** -asymmetry
+    ),
+    "gompertz": lambda x, end, displacement, rate: end * np.exp(-displacement * np.exp(-rate * x)),
+    "weibull": lambda x, end, drop, log_rate, power: (
+        end - drop * np.exp(-np.exp(log_rate) * x**power)
+    ),
+    "richards": lambda x, end, offset, rate, shape: (
+        end * (1 + np.exp(offset - rate * x)) ** (-1 / shape)
+    ),
+    "gaussian_peak": lambda x, height, center, width: (
+        height * np.exp(-((x - center) ** 2) / (2 * width**2))
+    ),
+    # R of CODATA 2018, exact
+    "arrhenius": lambda x, prefactor, energy: prefactor * np.exp(-energy / (8.31446261815324 * x)),
+    "platt": lambda x, slope, intercept: 1 / (1 + np.exp(-slope * x - intercept)),
+}
+
+
+def exact(name: str, x: Floats, natural: Mapping[str, float]) -> Floats:
+    """Compute a curve by its formula, written out; in the order of its parameters."""
+    return np.asarray(FORMULAS[name](np.where(x == 0, LEAST, x), *natural.values()))
+
+
+def exact_jacobian(name: str, x: Floats, natural: Mapping[str, float]) -> Floats:
+    """Compute its derivatives by the natural parameters, by complex steps on the formula."""
+    columns = []
+    for k in range(len(natural)):
+        moved = [v + (1e-100j if j == k else 0) for j, v in enumerate(natural.values())]
+        columns.append(FORMULAS[name](np.where(x == 0, LEAST, x), *moved).imag / 1e-100)
+    return np.array(columns).T
+
+
+def exact_covariance(
+    name: str, x: Floats, y: Floats, natural: Mapping[str, float]
+) -> npt.NDArray[np.float64]:
+    """s^2 (J'J)^-1 of a fit without weights."""
+    jacobian = exact_jacobian(name, x, natural)
+    variance = np.sum((exact(name, x, natural) - y) ** 2) / (x.size - len(natural))
+    root = np.linalg.inv(np.linalg.qr(jacobian, mode="r"))
+    return np.asarray(variance * root @ root.T)

@@ -47,6 +47,39 @@ def refused(call: Callable[[], Any], error: type[Exception], *words: str) -> Non
         assert word in str(caught.value), (word, str(caught.value))
 
 
+# ---- by the formula ------------------------------------------------------------------------------
+
+
+def four_pl(params: Floats, x: Any) -> Any:
+    """The outputs of "4PL", written out; params (2L,) or (m, 2L), x (n,) or (m, n)."""
+    w1, b1, w2, b2, w3, b3 = np.asarray(params).T[..., None]
+    return b3 + w3 / (1 + np.exp(-(w2 * np.log(w1 * x + b1) + b2)))
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_values_are_those_of_the_formula(own: bool) -> None:
+    chains, rng = chains_of("4PL"), np.random.default_rng(3300)
+    x = rng.uniform(0.1, 4.0, (5, 19) if own else 19)
+    expected = four_pl(chains.params, x)
+    np.testing.assert_allclose(chains(x), expected, rtol=1e-14)
+    by_x = four_pl(chains.params, x + 1e-100j).imag / 1e-100
+    np.testing.assert_allclose(chains.slope(x), by_x, rtol=1e-13)
+    np.testing.assert_allclose(chains.inverse(expected), np.broadcast_to(x, (5, 19)), rtol=1e-11)
+    y, weight = rng.uniform(size=(5, 19)), rng.uniform(size=19)
+
+    def losses(params: Any) -> Any:
+        u = four_pl(params, x) - y
+        return 0.25**2 * np.log(1 + (u / 0.25) ** 2) @ weight / weight.sum()
+
+    options: dict[str, Any] = {"loss": "cauchy", "loss_scale": 0.25, "sample_weight": weight}
+    np.testing.assert_allclose(chains.loss(x, y, **options), losses(chains.params), rtol=1e-13)
+    gradient = chains.gradient(x, y, **options)
+    for k in range(6):
+        moved = chains.params + 1e-100j * (np.arange(6) == k)
+        by_param = losses(moved).imag / 1e-100
+        np.testing.assert_allclose(gradient[:, k], by_param, rtol=1e-11, atol=1e-15)
+
+
 # ---- the same as the single chains ---------------------------------------------------------------
 
 
@@ -92,6 +125,9 @@ def test_one_number_goes_to_every_chain() -> None:
     for function in ("forward", "slope", "inverse"):
         found = getattr(chains, function)(0.75)
         assert found.shape == (5,)
+        if function == "forward":
+            by_hand = four_pl(chains.params, 0.75)[:, 0]
+            np.testing.assert_allclose(found, by_hand, rtol=1e-14)
         assert bits(found) == bits([getattr(chain, function)(0.75) for chain in chains])
     assert bits(chains(np.float32(0.75))) == bits(chains(np.array(0.75))) == bits(chains(0.75))
 
@@ -99,7 +135,9 @@ def test_one_number_goes_to_every_chain() -> None:
 def test_any_real_array_will_do() -> None:
     chains = chains_of("4PL")
     wide = np.arange(1.0, 61.0).reshape(6, 10)
-    expected = bits(chains(np.ascontiguousarray(wide[1:, ::2])))
+    found = chains(np.ascontiguousarray(wide[1:, ::2]))
+    np.testing.assert_allclose(found, four_pl(chains.params, wide[1:, ::2]), rtol=1e-14)
+    expected = bits(found)
     assert bits(chains(wide[1:, ::2])) == expected
     assert bits(chains(wide[1:, ::2].astype(np.int32))) == expected
     assert bits(chains(wide[1:, ::2].tolist())) == expected

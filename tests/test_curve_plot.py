@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from curve_cases import exact, exact_covariance, exact_jacobian
 
 import cbackprop as cbp
 from cbackprop import curves
@@ -20,11 +22,9 @@ from matplotlib import pyplot as plt  # noqa: E402
 
 RNG = np.random.default_rng(8)
 DOSES = np.repeat([0.0, 0.25, 1.0, 2.0, 4.0, 8.0, 32.0], 3)
-EFFECTS = np.asarray(curves.logistic4(DOSES, bottom=0.5, top=8.0, ec50=3.0, slope=-2.5))
-EFFECTS = EFFECTS + 0.2 * RNG.standard_normal(len(DOSES))
+EFFECTS = 0.5 + 7.5 / (1.0 + (DOSES / 3.0) ** 2.5) + 0.2 * RNG.standard_normal(len(DOSES))
 TIMES = np.linspace(-1.0, 9.0, 15)
-SIZES = np.asarray(curves.logistic3(TIMES, asymptote=20.0, midpoint=4.0, scale=1.2))
-SIZES = SIZES + 0.3 * RNG.standard_normal(len(TIMES))
+SIZES = 20.0 / (1.0 + np.exp((4.0 - TIMES) / 1.2)) + 0.3 * RNG.standard_normal(len(TIMES))
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +69,7 @@ def test_the_curve_is_the_fitted_one_over_all_data(fit: Any) -> None:
     x, y = line.get_data()
     assert len(x) >= 200
     assert np.all(np.diff(x) > 0)
-    assert y == pytest.approx(np.asarray(fitted(x)), rel=1e-13)
+    assert y == pytest.approx(exact(fitted.curve.name, x, fitted.params), rel=1e-11)
     positive = fitted.x[fitted.x > 0] if fitted.curve.log_axis else fitted.x
     assert x[0] <= positive.min()
     assert x[-1] >= positive.max()
@@ -83,10 +83,19 @@ def test_the_band_is_the_95_percent_confidence_band(fit: Any) -> None:
     assert band.get_label() == "95% confidence"
     (path,) = band.get_paths()
     x = line_of(ax, fitted.curve.name).get_xdata()
-    expected = fitted.predict(x, "confidence")
-    corners = {(round(a, 9), round(b, 9)) for a, b in path.vertices}
-    for ends in (expected.low, expected.high):
-        assert {(round(a, 9), round(b, 9)) for a, b in zip(x, ends, strict=True)} <= corners
+    name, natural = fitted.curve.name, fitted.params
+    covariance = exact_covariance(name, fitted.x, fitted.y, natural)
+    rows, middle = exact_jacobian(name, x, natural), exact(name, x, natural)
+    # the 97.5 % quantile of t with so many degrees of freedom
+    reach = {12: 2.1788128297, 17: 2.1098155778}[fitted.df] * np.sqrt(
+        np.einsum("ij,jk,ik->i", rows, covariance, rows)
+    )
+    drawn = path.vertices[np.argsort(path.vertices[:, 0], kind="stable")]
+    for end in (middle - reach, middle + reach):
+        apart = [
+            np.abs(drawn[drawn[:, 0] == at, 1] - y).min() for at, y in zip(x, end, strict=True)
+        ]
+        assert max(apart) < 1e-5
 
 
 def test_no_band_where_there_is_none() -> None:
@@ -119,7 +128,10 @@ def test_the_ed50_of_a_skewed_curve_is_half_of_its_effect() -> None:
     fitted = curves.logistic5.fit(DOSES, y + 0.01 * RNG.standard_normal(len(DOSES)))
     mark = line_of(fitted.plot(), "ED50")
     middle = 0.5 * (fitted.params["bottom"] + fitted.params["top"])
-    assert mark.get_xdata() == pytest.approx([fitted.effective_dose(50.0)[0]])
+    # (1 + (ec50/x)^slope)^-asymmetry = 1/2
+    _, _, ec50, slope, asymmetry = fitted.params.values()
+    dose = ec50 * (2.0 ** (1.0 / asymmetry) - 1.0) ** (-1.0 / slope)
+    assert mark.get_xdata() == pytest.approx([dose], rel=1e-9)
     assert mark.get_ydata() == pytest.approx([middle], rel=1e-6)
 
 
@@ -155,6 +167,7 @@ def test_other_curves_are_on_a_linear_axis() -> None:
 
 def test_residuals_are_in_a_panel_beneath() -> None:
     fitted = dose_fit()
+    residuals = EFFECTS - exact("logistic4", DOSES, fitted.params)
     ax = fitted.plot(residuals=True)
     above, below = ax.figure.axes
     assert ax is above
@@ -162,12 +175,23 @@ def test_residuals_are_in_a_panel_beneath() -> None:
     assert (above.get_xlabel(), below.get_xlabel()) == ("", "x")
     zero, points = below.lines[:2]
     assert set(zero.get_ydata()) == {0.0}
-    assert points.get_ydata() == pytest.approx(EFFECTS - np.asarray(fitted(DOSES)), abs=1e-14)
+    assert points.get_ydata() == pytest.approx(residuals, abs=1e-12)
     assert points.get_xdata().tolist() == line_of(ax, "data").get_xdata().tolist()
     assert above.get_xlim() == below.get_xlim()
     assert below.get_xscale() == "log"
     assert [*texts_of(above), *texts_of(below)] == ["0"]
     ax.figure.canvas.draw()
+
+
+@pytest.mark.parametrize("name", [r"$\frac$", "$x$", "a_b^c"])
+def test_the_name_of_a_curve_is_written_as_it_is(name: str) -> None:
+    curve = dataclasses.replace(curves.logistic4, name=name)
+    ax = curve.fit(DOSES, EFFECTS).plot()
+    ax.figure.canvas.draw()
+    entry = ax.get_legend().get_texts()[1]
+    assert entry.get_text() == name
+    assert not entry.get_parse_math()
+    assert not entry.get_usetex()
 
 
 @pytest.mark.thread_unsafe(reason="pyplot's figures are everybody's")
@@ -179,9 +203,59 @@ def test_a_new_figure_or_the_axes_given() -> None:
     _, given = plt.subplots()
     before = plt.get_fignums()
     assert fitted.plot(given) is given
+    assert given.figure.axes == [given]
     assert fitted.plot(ax=given, residuals=True) is given
     assert plt.get_fignums() == before
     assert line_of(new, "data").get_ydata().tolist() == EFFECTS.tolist()
+
+
+def given_axes(kind: str) -> Any:
+    if kind == "free":
+        return plt.figure().add_axes((0.1, 0.2, 0.8, 0.7))
+    figure = plt.figure(layout=None if kind == "plain" else "constrained")
+    if kind == "part":
+        figure = figure.subfigures(1, 2)[1]
+    return figure.subplots(2, 2)[0, 1]
+
+
+@pytest.mark.parametrize("kind", ["plain", "constrained", "part", "free"])
+@pytest.mark.parametrize("fit", [time_fit, dose_fit], ids=["line", "dose"])
+def test_axes_given_are_divided_for_the_residuals(kind: str, fit: Any) -> None:
+    fitted, ax = fit(), given_axes(kind)
+    others = [other for other in ax.figure.axes if other is not ax]
+    figure = ax.get_figure(root=True) if hasattr(ax.figure, "get_figure") else ax.figure
+    figure.canvas.draw()
+    before, places = ax.get_position().bounds, [other.get_position().bounds for other in others]
+    assert fitted.plot(ax, residuals=True) is ax
+    figure.canvas.draw()
+    (below,) = (other for other in ax.figure.axes if other not in (ax, *others))
+    points = below.lines[1]
+    assert points.get_ydata() == pytest.approx(fitted.y - np.asarray(fitted(fitted.x)), abs=1e-13)
+    assert points.get_xdata().tolist() == line_of(ax, "data").get_xdata().tolist()
+    assert (ax.get_xlabel(), below.get_xlabel(), below.get_ylabel()) == ("", "x", "residual")
+    assert below.get_xlim() == ax.get_xlim()
+    ax.set_xlim(2.0, 3.0)
+    assert below.get_xlim() == (2.0, 3.0)
+    # inside of what was given, one above the other, with the others where they were
+    upper, lower = ax.get_position(), below.get_position()
+    assert (lower.x0, lower.x1) == pytest.approx((upper.x0, upper.x1))
+    assert lower.y0 < lower.y1 < upper.y0 < upper.y1
+    assert 2.0 < (upper.y1 - upper.y0) / (lower.y1 - lower.y0) < 4.0
+    assert not any(label.get_visible() for label in ax.get_xticklabels())
+    if kind in ("plain", "free"):
+        assert (lower.x0, lower.y0, upper.x1 - lower.x0, upper.y1 - lower.y0) == pytest.approx(
+            before
+        )
+        assert [other.get_position().bounds for other in others] == places
+
+
+def test_axes_inside_of_others_are_not_divided() -> None:
+    outer = plt.figure().subplots()
+    inner = outer.inset_axes((0.5, 0.5, 0.4, 0.4))
+    with pytest.raises(cbp.ParameterError, match="ax: inset axes"):
+        dose_fit().plot(inner, residuals=True)
+    assert not inner.lines
+    assert dose_fit().plot(inner) is inner
 
 
 def test_the_fit_is_not_changed() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from pathlib import Path
@@ -11,11 +12,10 @@ import mpmath as mp
 import numpy as np
 import numpy.typing as npt
 import pytest
-from curve_cases import draw, noisy
+from curve_cases import FORMULAS, draw, exact, exact_covariance, exact_jacobian, noisy
 
 import cbackprop as cbp
 from cbackprop import curves
-from cbackprop.student import t_quantile
 
 Floats = npt.NDArray[np.float64]
 PUBLISHED = {
@@ -26,6 +26,20 @@ PUBLISHED = {
 }
 
 
+# ---- formulas ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", curves.CURVES)
+def test_a_curve_is_its_formula(name: str) -> None:
+    curve = curves.CURVES[name]
+    for seed in range(25):
+        x, natural = draw(name, np.random.default_rng([seed, len(name)]))
+        assert tuple(natural) == curve.parameters
+        expected = exact(name, x, natural)
+        size = np.abs(expected).max()
+        np.testing.assert_allclose(curve(x, **natural), expected, rtol=1e-12, atol=1e-13 * size)
+
+
 # ---- without starting values ---------------------------------------------------------------------
 
 
@@ -34,7 +48,7 @@ def test_a_curve_recovers_its_own_parameters(name: str) -> None:
     curve = curves.CURVES[name]
     for seed in range(25):
         x, expected = draw(name, np.random.default_rng([seed, len(name)]))
-        fitted = curve.fit(x, np.asarray(curve(x, **expected)))
+        fitted = curve.fit(x, exact(name, x, expected))
         assert fitted.converged, (seed, fitted.message)
         for parameter, value in expected.items():
             # ten digits, the exact data's rounding magnified by their own condition included
@@ -43,14 +57,14 @@ def test_a_curve_recovers_its_own_parameters(name: str) -> None:
 
 @pytest.mark.parametrize("name", curves.CURVES)
 def test_with_noise_no_other_start_finds_less(name: str) -> None:
-    curve = curves.CURVES[name]
+    curve, fits, rivals = curves.CURVES[name], 0, 0
     for seed in range(8):
         rng = np.random.default_rng([seed, 77, len(name)])
         x, y, true = noisy(name, rng)
         fitted = curve.fit(x, y)
-        if fitted.status != "converged":
-            assert fitted.message != "converged"
+        if fitted.status != "converged":  # at infinity, which no other start reaches
             continue
+        fits += 1
         form = curve.forms[0]
         for other in range(20):
             start = curve.chain(**(draw(name, rng)[1] if other else true))
@@ -58,7 +72,10 @@ def test_with_noise_no_other_start_finds_less(name: str) -> None:
                 rival = cbp.fit(start, x, y, loss=curve.loss, bounds=form.limits)
             except cbp.ParameterError:
                 continue
+            rivals += 1
             assert fitted.result.loss <= rival.loss * (1 + 1e-8) + 1e-300, (seed, other)
+    assert fits >= 6
+    assert rivals >= 15 * fits
 
 
 # What a curve becomes as parameters run off, by its own parameters p.
@@ -87,10 +104,11 @@ def test_without_a_minimum_the_infimum_is_reached(
     name: str, seed: int, lost: str, start: list[float]
 ) -> None:
     optimize = pytest.importorskip("scipy.optimize")
+    special = pytest.importorskip("scipy.special")
     rng = np.random.default_rng([seed, 99])
     x, true = draw(name, rng)
-    exact = np.asarray(curves.CURVES[name](x, **true))
-    y = exact + rng.normal(size=x.size) * 0.03 * np.ptp(exact)
+    clean = exact(name, x, true)
+    y = clean + rng.normal(size=x.size) * 0.03 * np.ptp(clean)
     limit = optimize.least_squares(
         lambda p: LIMITS[name](x, p) - y, start, method="lm", xtol=1e-15, ftol=1e-15, gtol=1e-15
     )
@@ -107,20 +125,26 @@ def test_without_a_minimum_the_infimum_is_reached(
     np.testing.assert_allclose(band.value, LIMITS[name](x, limit.x), atol=1e-6 * np.ptp(y))
     covariance = np.linalg.inv(limit.jac.T @ limit.jac) * fitted.residual_sd**2
     spread = np.sqrt(np.einsum("ij,jk,ik->i", limit.jac, covariance, limit.jac))
-    reach = t_quantile(0.975, fitted.df) * spread
+    reach = special.stdtrit(fitted.df, 0.975) * spread
     np.testing.assert_allclose(band.high - band.value, reach, atol=1e-4 * reach.max())
 
 
 def test_the_way_to_infinity_keeps_to_bounds() -> None:
+    optimize = pytest.importorskip("scipy.optimize")
     rng = np.random.default_rng([28, 99])
     x, true = draw("logistic5", rng)
-    exact = np.asarray(curves.logistic5(x, **true))
-    y = exact + rng.normal(size=x.size) * 0.03 * np.ptp(exact)
+    clean = exact("logistic5", x, true)
+    y = clean + rng.normal(size=x.size) * 0.03 * np.ptp(clean)
     fitted = curves.logistic5.fit(x, y, bounds={"asymmetry": (None, 1e6)})
     assert fitted.params["asymmetry"] == pytest.approx(1e6, rel=1e-12)
     assert fitted.message == "converged; at a bound: asymmetry"
+    # there it is the limit but for about 1e-6
+    limit = optimize.least_squares(
+        lambda p: LIMITS["logistic5"](x, p) - y, [0.7, 1.3, 2.0, -0.9], method="lm", xtol=1e-15
+    )
+    assert 2 * limit.cost < fitted.rss < 2 * limit.cost * (1 + 1e-5)
     assert fitted.rss == pytest.approx(
-        curves.logistic5.fit(x, y, fixed={"asymmetry": 1e6}).rss, rel=1e-8
+        float(np.sum((exact("logistic5", x, fitted.params) - y) ** 2)), rel=1e-8
     )
 
 
@@ -258,8 +282,18 @@ def test_bounds_of_bottom_and_top_together(bounds: Any, at: dict[str, float]) ->
     y = curves.logistic4(DOSE, bottom=0.5, top=4.0, ec50=0.7, slope=1.3)
     fitted = curves.logistic4.fit(DOSE, y, bounds=bounds)
     # what a bound holds is what fixing it there gives
-    fixed = curves.logistic4.fit(DOSE, y, fixed=at)
-    assert fitted.params == pytest.approx(fixed.params, rel=1e-8)
+    true = {"bottom": 0.5, "top": 4.0, "ec50": 0.7, "slope": 1.3}
+    free = [name for name in true if name not in at]
+    optimize = pytest.importorskip("scipy.optimize")
+
+    def residuals(p: Floats) -> Floats:
+        natural = true | at | dict(zip(free, p.tolist(), strict=True))
+        return exact("logistic4", DOSE, natural) - y
+
+    start = [true[name] for name in free]
+    found = optimize.least_squares(residuals, start, xtol=1e-15, ftol=1e-15, gtol=1e-15)
+    expected = true | at | dict(zip(free, found.x.tolist(), strict=True))
+    assert fitted.params == pytest.approx(expected, rel=1e-6)
     for name, value in at.items():
         assert fitted.params[name] == pytest.approx(value, rel=1e-15)
         assert name in fitted.message.partition("at a bound")[2]
@@ -281,19 +315,6 @@ def test_wide_bounds_of_every_parameter_change_nothing(name: str, bounds: Any) -
 # ---- bands and inverses --------------------------------------------------------------------------
 
 
-def test_quantiles_of_t() -> None:
-    # exact: tan(pi (p - 1/2)) for one degree of freedom, the closed form for two
-    for p in (0.6, 0.9, 0.975, 0.9995):
-        assert t_quantile(p, 1) == pytest.approx(math.tan(math.pi * (p - 0.5)), rel=1e-11)
-        two = (2 * p - 1) / math.sqrt(2 * p * (1 - p))
-        assert t_quantile(p, 2) == pytest.approx(two, rel=1e-11)
-        assert t_quantile(1 - p, 2) == pytest.approx(-two, rel=1e-11)
-    assert t_quantile(0.975, math.inf) == pytest.approx(1.959963984540054, rel=1e-14)
-    # Abramowitz and Stegun, table 26.10
-    assert round(t_quantile(0.975, 10), 3) == 2.228
-    assert round(t_quantile(0.995, 30), 3) == 2.750
-
-
 @pytest.mark.parametrize("interval", ["confidence", "prediction"])
 def test_bands_cover_what_they_promise(interval: Any) -> None:
     rng, hits, tries = np.random.default_rng(11), 0, 0
@@ -313,8 +334,8 @@ def test_errors_of_parameters_that_nearly_replace_each_other() -> None:
     # a drop of millions at a power near 0: the chain's covariance has no digits left for the rest
     x = np.linspace(0.2, 10, 20)
     true = {"asymptote": 158.0, "drop": 6.2e6, "log_rate": 2.69, "power": -0.068}
-    exact = np.asarray(curves.weibull(x, **true))
-    y = exact + np.random.default_rng(4).normal(size=20) * 0.05
+    clean = exact("weibull", x, true)
+    y = clean + np.random.default_rng(4).normal(size=20) * 0.05
     fitted = curves.weibull.fit(x, y)
     assert fitted.params["drop"] > 1e5
     with mp.workdps(60):
@@ -331,9 +352,9 @@ def test_errors_of_parameters_that_nearly_replace_each_other() -> None:
     assert list(fitted.stderr.values()) == pytest.approx(expected, rel=1e-6)
     band = fitted.predict(x[0], "confidence")
     half = float(band.high - band.value)
-    assert half == pytest.approx(first * t_quantile(0.975, fitted.df), rel=1e-6)
+    assert half == pytest.approx(first * 2.1199052992, rel=1e-6)  # t of 16 degrees of freedom
     # in company it may not get there, and has no error then
-    error = curves.weibull.fit_many(x, np.array([y, exact])).stderr["asymptote"][0]
+    error = curves.weibull.fit_many(x, np.array([y, clean])).stderr["asymptote"][0]
     assert math.isnan(error) or error == pytest.approx(expected[0], rel=1e-6)
 
 
@@ -341,21 +362,26 @@ def test_inverse_and_its_error() -> None:
     rng = np.random.default_rng(5)
     true = {"bottom": 0.1, "top": 2.0, "ec50": 1.0, "slope": 1.2}
     x = np.exp(np.linspace(-3, 3, 24))
-    y = np.asarray(curves.logistic4(x, **true)) + rng.normal(size=24) * 0.01
+    y = exact("logistic4", x, true) + rng.normal(size=24) * 0.01
     fitted = curves.logistic4.fit(x, y)
     back = fitted.inverse([0.5, 1.0, 3.0])
-    assert np.asarray(fitted(back.value[:2])) == pytest.approx([0.5, 1.0], rel=1e-12)
+    assert exact("logistic4", back.value[:2], fitted.params) == pytest.approx([0.5, 1.0], rel=1e-11)
     assert math.isnan(back.value[2])
     assert math.isnan(back.stderr[2])
     # of the curve alone: the standard error of the prediction over the slope
-    band = fitted.predict(back.value[:2], "confidence", 0.5)
-    assert isinstance(band, tuple)
-    spread = (band.high - band.value) / t_quantile(0.75, fitted.df)
-    slope = np.asarray(fitted.chain.slope(back.value[:2]))
-    np.testing.assert_allclose(back.stderr[:2], spread / slope, rtol=1e-10)
+    covariance = exact_covariance("logistic4", x, y, fitted.params)
+    np.testing.assert_allclose(fitted.covariance, covariance, rtol=1e-5)
+    rows = exact_jacobian("logistic4", back.value[:2], fitted.params)
+    spread = np.sqrt(np.einsum("ij,jk,ik->i", rows, covariance, rows))
+    # of the 4PL: slope (y - bottom) (top - y) / (top - bottom) / x
+    bottom, top, _, steepness = fitted.params.values()
+    at = np.array([0.5, 1.0])
+    slope = steepness * (at - bottom) * (top - at) / (top - bottom) / back.value[:2]
+    np.testing.assert_allclose(back.stderr[:2], spread / slope, rtol=1e-5)
     single = fitted.inverse(0.5, replicates=1)
-    expected = math.hypot(float(back.stderr[0]), fitted.residual_sd / float(slope[0]))
-    assert float(single.stderr) == pytest.approx(expected, rel=1e-10)
+    sd = math.sqrt(np.sum((exact("logistic4", x, fitted.params) - y) ** 2) / 20)
+    expected = math.hypot(float(spread[0]), sd) / float(slope[0])
+    assert float(single.stderr) == pytest.approx(expected, rel=1e-6)
 
 
 def test_summary_shows_every_parameter() -> None:
@@ -373,8 +399,13 @@ def test_summary_shows_every_parameter() -> None:
     ):
         assert word in text
     assert "vmax=212.684" in repr(fitted)
-    low, high = fitted.confidence_interval()["vmax"]
-    assert (low + high) / 2 == pytest.approx(fitted.params["vmax"], rel=1e-14)
+    # 2.2281388520 is the 97.5 % quantile of t with 10 degrees of freedom
+    for level, reach in ((0.95, 2.2281388520), (0.5, 0.6998120613)):
+        for name, (low, high) in fitted.confidence_interval(level).items():
+            assert high - fitted.params[name] == pytest.approx(
+                reach * fitted.stderr[name], rel=1e-9
+            )
+            assert fitted.params[name] - low == pytest.approx(reach * fitted.stderr[name], rel=1e-9)
 
 
 # ---- what is refused -----------------------------------------------------------------------------
@@ -445,16 +476,173 @@ def test_curves_print_as_they_are_imported() -> None:
 
 
 def test_a_large_table_is_ranked_on_some_of_its_points() -> None:
+    curve_fit = pytest.importorskip("scipy.optimize").curve_fit
     rng = np.random.default_rng(50)
     x = rng.uniform(0, 10, 5000)
     y = 4 - 3 * np.exp(-0.7 * x) + rng.normal(0, 0.05, 5000)
     order = np.argsort(x)
     fitted, sorted_one = curves.asymptotic.fit(x, y), curves.asymptotic.fit(x[order], y[order])
     assert fitted.converged
-    assert list(fitted.params.values()) == pytest.approx([4, 1, 0.7], rel=0.01)
+    expected, _ = curve_fit(FORMULAS["asymptotic"], x, y, [4.0, 1.0, 0.7], xtol=1e-12, ftol=1e-12)
+    assert list(fitted.params.values()) == pytest.approx(expected.tolist(), rel=1e-6)
     assert fitted.params == pytest.approx(sorted_one.params, rel=1e-8)
 
 
 def test_targets_too_large_for_their_squares_are_refused() -> None:
     with pytest.raises(cbp.ParameterError, match="finite"):
         curves.exponential.fit([0.0, 1.0, 2.0, 3.0], [1e200, 2e200, 4e200, 9e200])
+
+
+# ---- bounds, fixed values and weights that cannot be ---------------------------------------------
+
+INF, NAN = math.inf, math.nan
+FALLING = 1 + 3 / (1 + DOSE**2) + 0.01 * np.cos(7 * DOSE)
+TARGETS = FALLING[None]
+
+
+@pytest.mark.parametrize("pair", [(INF, INF), (-INF, -INF), (INF, None), (None, -INF), (NAN, 1.0)])
+def test_bounds_without_a_finite_number_are_refused(pair: Any) -> None:
+    start = cbp.Chain([1.0], [0.0], "identity")
+    for call in (
+        lambda: curves.logistic4.fit(DOSE, FALLING, bounds={"top": pair}),
+        lambda: curves.logistic4.fit_many(DOSE, TARGETS, bounds={"top": pair}),
+        lambda: cbp.fit(start, DOSE, FALLING, bounds={"w1": pair}),
+        lambda: cbp.fit_many(start, DOSE, TARGETS, bounds={"w1": pair}),
+    ):
+        with pytest.raises(cbp.ParameterError, match=r"bounds\['(top|w1)'\]"):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter"),
+    [
+        ("michaelis_menten", "km"),
+        ("hill", "ec50"),
+        ("logistic4", "ec50"),
+        ("logistic5", "ec50"),
+        ("logistic5", "asymmetry"),
+        ("logistic4_linear", "scale"),
+        ("gompertz", "displacement"),
+        ("richards", "shape"),
+        ("gaussian_peak", "width"),
+        ("arrhenius", "prefactor"),
+    ],
+)
+def test_what_is_positive_cannot_be_held_below_zero(name: str, parameter: str) -> None:
+    curve, x = curves.CURVES[name], DOSE[1:]
+    rng = np.random.default_rng(3)
+    natural = draw(name, rng)[1]
+    for value in (-1.0, 0.0):
+        with pytest.raises(cbp.ParameterError, match=rf"fixed\['{parameter}'\]: .*positive"):
+            curve.fit(x, x, fixed={parameter: value})
+        with pytest.raises(cbp.ParameterError, match=rf"bounds\['{parameter}'\]: .*positive"):
+            curve.fit(x, x, bounds={parameter: (-2.0, value)})
+        with pytest.raises(cbp.ParameterError, match=rf"bounds\['{parameter}'\]: .*positive"):
+            curve.fit_many(x, x[None], bounds={parameter: (-2.0, value)})
+        with pytest.raises(cbp.ParameterError, match=rf"^{parameter}: .*positive"):
+            curve(x, **{**natural, parameter: value})
+
+
+@pytest.mark.parametrize("value", [NAN, INF, -INF, "1", None, True, 1j])
+def test_a_fixed_value_is_a_finite_number(value: Any) -> None:
+    for call in (
+        lambda: curves.logistic4.fit(DOSE, FALLING, fixed={"top": value}),
+        lambda: curves.logistic4.fit_many(DOSE, TARGETS, fixed={"top": value}),
+    ):
+        with pytest.raises((cbp.ParameterError, cbp.InputTypeError), match=r"fixed\['top'\]"):
+            call()
+    with pytest.raises((cbp.ParameterError, cbp.InputTypeError), match=r"^top: "):
+        curves.logistic4(DOSE, bottom=0.0, top=value, ec50=1.0, slope=1.0)
+
+
+def test_a_curve_that_does_not_exist_is_named() -> None:
+    with pytest.raises(cbp.ParameterError, match=r"logistic3 has no curve of .*scale=0"):
+        curves.logistic3(1.0, asymptote=1, midpoint=1, scale=0)
+
+
+def test_a_weight_that_is_not_finite_is_named() -> None:
+    weights = np.ones(DOSE.size)
+    weights[3] = NAN
+    with pytest.raises(cbp.ParameterError, match=r"point 3 is not finite: .*weight = nan"):
+        curves.logistic4.fit(DOSE, FALLING, sample_weight=weights)
+
+
+def test_weights_that_add_up_to_infinity_are_bad_weights() -> None:
+    weights = np.full(DOSE.size, 1e308)
+    with pytest.raises(cbp.ParameterError, match=r"sample_weight: all weights add up to infinity"):
+        curves.logistic4.fit(DOSE, FALLING, sample_weight=weights)
+    fits = curves.logistic4.fit_many(DOSE, TARGETS, sample_weight=weights)
+    assert fits.status.tolist() == ["bad_weight"]
+
+
+# ---- information criteria ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("bounds", "fixed", "fitted"),
+    [
+        ({}, {}, 4),
+        ({"slope": (None, -2.5)}, {}, 4),  # a bound of the chain
+        ({"top": (None, 3.9)}, {}, 4),  # one that takes a second fit
+        ({"bottom": (1.01, None), "top": (None, 3.9)}, {}, 4),
+        ({"bottom": (-INF, INF)}, {}, 4),
+        ({}, {"top": 4.0}, 3),
+        ({"slope": (None, -2.5)}, {"bottom": 1.0}, 3),
+    ],
+)
+def test_a_parameter_at_a_bound_counts_in_aic(bounds: Any, fixed: Any, fitted: int) -> None:
+    found = curves.logistic4.fit(DOSE, FALLING, bounds=bounds, fixed=fixed)
+    n = DOSE.size
+    terms = n * (math.log(2 * math.pi * found.rss / n) + 1)  # -2 log likelihood of normal errors
+    assert found.aic == pytest.approx(terms + 2 * (fitted + 1), rel=1e-12)
+    assert found.bic == pytest.approx(terms + math.log(n) * (fitted + 1), rel=1e-12)
+
+
+# ---- no warning leaves a fit (they are errors in these tests) ------------------------------------
+
+
+@pytest.mark.parametrize("name", curves.CURVES)
+@pytest.mark.parametrize(
+    "x",
+    [
+        np.linspace(1e300, 2e300, 12),
+        np.geomspace(1e-300, 1e300, 12),
+        np.full(12, 1e300),
+        np.linspace(1e-300, 2e-300, 12),
+    ],
+    ids=["huge", "wide", "one", "tiny"],
+)
+def test_extreme_inputs_warn_of_nothing(name: str, x: Floats) -> None:
+    y = np.linspace(0.0, 1.0, 12)
+    with contextlib.suppress(cbp.CBackpropError):
+        fitted = curves.CURVES[name].fit(x, y)
+        fitted.predict(x, "confidence")
+        fitted.summary()
+    curves.CURVES[name].fit_many(x, y[None])
+
+
+def test_noisy_doses_warn_of_nothing() -> None:
+    x = np.geomspace(0.1, 100.0, 7)
+    clean = exact("logistic4", x, {"bottom": 0.0, "top": 100.0, "ec50": 3.0, "slope": 1.0})
+    for seed in (32, 72, 160, 307, 313, 325, 361, 362):
+        y = clean + np.random.default_rng(seed).normal(0, 10, 7)
+        fitted = curves.logistic4.fit(x, y)
+        fitted.predict(x, "prediction")
+        fitted.inverse(50.0)
+        fitted.effective_dose(50.0)
+        fitted.summary()
+        curves.logistic4.fit_many(x, y[None])
+
+
+def test_a_fit_with_a_number_that_is_not_finite_has_not_converged() -> None:
+    x = [0, 0.0022, 0.0046, 0.01, 0.0215, 0.0464, 0.1, 0.2154, 0.4642, 1]
+    y = [1, 0, 1, 1, 1, 1, 0, 0, 1, 1]
+    fitted = curves.hill.fit(x, y)
+    assert not math.isfinite(fitted.params["ec50"])
+    assert not fitted.converged
+    assert fitted.status == "not_identified"
+    assert "ec50" in fitted.message
+    assert fitted.confidence_interval()["ec50"] == (-math.inf, math.inf)
+    fits = curves.hill.fit_many(x, [y])
+    assert not fits.converged[0]
+    assert fits.status[0] == "not_identified"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import json
+import math
 import os
 import re
 import signal
@@ -28,6 +31,7 @@ config = pytest.importorskip("dask.config")
 Floats = npt.NDArray[np.float64]
 PATIENCE = 60.0  # seconds, for what takes about one
 SHARDS, CHUNKS = 9, 6
+SCALARS = ["loss", "rss", "residual_sd", "df", "status", "converged", "n_iterations"]
 NET = cbp.Chain(
     [1.0, 1.0, 3.0], [0.0, 0.0, 0.0], ["log", "sigmoid", "identity"], frozen=["w1", "b1"]
 )
@@ -219,6 +223,93 @@ def test_a_gradient_is_that_of_all_examples(client: Any) -> None:
     expected, expected_gradient = NET.loss_and_gradient(x, y, sample_weight=weight)
     assert loss == expected
     assert gradient.tobytes() == expected_gradient.tobytes()
+    written_out, written_out_gradient = by_hand(x, y, weight)
+    assert loss == pytest.approx(written_out, rel=1e-13)
+    assert gradient == pytest.approx(written_out_gradient, rel=1e-11)
+
+
+def test_a_fit_is_that_of_scipy(client: Any) -> None:
+    optimize = pytest.importorskip("scipy.optimize")
+    x, y, weight = (np.concatenate(parts) for parts in zip(*map(shard, range(3)), strict=True))
+    found = dask.fit(NET, shard, range(3), client=client)
+    expected, covariance = optimize.curve_fit(
+        lambda x, w2, b2, w3, b3: b3 + w3 / (1 + np.exp(-(w2 * np.log(x) + b2))),
+        *(x, y, NET.params[2:]),
+        sigma=1 / np.sqrt(weight),
+        xtol=1e-13,
+        ftol=1e-13,
+    )
+    assert found.params[2:] == pytest.approx(expected, rel=1e-6)
+    assert found.stderr[2:] == pytest.approx(np.sqrt(np.diag(covariance)), rel=1e-5)
+
+
+def by_hand(x: Floats, y: Floats, weight: Floats) -> tuple[float, Floats]:
+    """The loss of NET and its gradient, by complex steps on the formula."""
+
+    def loss(params: Any) -> Any:
+        w1, b1, w2, b2, w3, b3 = params
+        outputs = b3 + w3 / (1 + np.exp(-(w2 * np.log(w1 * x + b1) + b2)))
+        return np.sum(weight * (outputs - y) ** 2) / np.sum(weight)
+
+    steps = 1e-100j * np.eye(6)
+    return loss(NET.params), np.array([loss(NET.params + step).imag / 1e-100 for step in steps])
+
+
+def with_holes(key: int) -> Any:
+    """Shards of which some have no examples."""
+    x, y, weight = shard(key)
+    return [(x, y, weight), ([], []), (x[:0], y[:0], weight[:0])][key % 3]
+
+
+def test_an_empty_shard_adds_nothing(client: Any) -> None:
+    x, y, weight = (np.concatenate(parts) for parts in zip(shard(0), shard(3), strict=True))
+    keys = [1, 0, 2, 3, 4]
+    loss, gradient = dask.gradient(NET, with_holes, keys, client=client)
+    expected, expected_gradient = by_hand(x, y, weight)
+    assert loss == pytest.approx(expected, rel=1e-13)
+    assert gradient == pytest.approx(expected_gradient, rel=1e-11)
+    found, whole = (
+        dask.fit(NET, with_holes, keys, client=client),
+        cbp.fit(NET, x, y, sample_weight=weight),
+    )
+    assert found.df == whole.df == x.size - 4
+    assert found.params == pytest.approx(whole.params, rel=1e-7)
+    assert found.stderr == pytest.approx(whole.stderr, rel=1e-6)
+
+
+@pytest.mark.parametrize("work", [dask.gradient, dask.fit])
+def test_shards_without_an_example_are_refused(client: Any, work: Any) -> None:
+    with pytest.raises(cbp.ShapeError, match=r"^load: .*examples? of positive weight"):
+        work(NET, with_holes, [1, 2, 4], client=client)
+
+
+def test_a_wrong_empty_shard_is_named(client: Any) -> None:
+    with pytest.raises(cbp.ShapeError, match=r"^y: ") as caught:
+        dask.gradient(NET, [shard(0), ([], [1.0])].__getitem__, [0, 1], client=client)
+    assert caught.value.__notes__ == ["in the shard 1"]
+
+
+def hollow(key: str) -> Any:
+    return {
+        "no chain": ([0.0, 1.0], np.empty((0, 2))),
+        "rows": (np.empty((0, 2)), np.empty((0, 2))),
+        "no example": ([], np.empty((3, 0))),
+        "neither": ([], np.empty((0, 0))),
+    }[key]
+
+
+def test_a_hollow_chunk_has_a_result(client: Any, tmp_path: Path) -> None:
+    keys = ["no chain", "rows", "no example", "neither"]
+    for _ in range(2):  # the second time the files are there
+        paths = dask.fit_many(NET, hollow, keys, tmp_path, client=client, covariance=True)
+        for path, chains in zip(paths, [0, 0, 3, 0], strict=True):
+            with np.load(path) as found:
+                assert {name: found[name].shape for name in found} == {
+                    **dict.fromkeys(SCALARS, (chains,)),
+                    **dict.fromkeys(["params", "stderr", "identified"], (chains, 6)),
+                    "covariance": (chains, 6, 6),
+                }
+                assert found["status"].tolist() == ["too_few_points"] * chains
 
 
 @pytest.mark.parametrize("load", [shard, large_shard])
@@ -263,6 +354,17 @@ def test_chunks_are_fitted_as_by_themselves(client: Any, tmp_path: Path) -> None
     paths = dask.fit_many(NET, lambda _: chunk(5), keys, tmp_path, client=client, **options)
     assert {path.parent for path in paths} == {tmp_path}
     expected = cbp.fit_many(NET, *chunk(5), **options)
+    optimize, (x, y) = pytest.importorskip("scipy.optimize"), chunk(5)
+    for i in range(3):
+        scipys = optimize.least_squares(
+            lambda p, i=i: p[3] + p[2] / (1 + np.exp(-(p[0] * np.log(x) + p[1]))) - y[i],
+            [1.0, 0.0, 3.0, 0.1],
+            bounds=([-np.inf, -np.inf, -np.inf, 0.0], np.inf),
+            loss="soft_l1",
+            **dict.fromkeys(["xtol", "ftol", "gtol"], 1e-14),
+        )
+        assert expected.loss[i] == pytest.approx(2 * scipys.cost / x.size, rel=1e-8)
+        assert expected.params[i, 2:] == pytest.approx(scipys.x, rel=1e-3)
     for path in paths:
         with np.load(path) as found:
             assert found["status"].tolist() == expected.status.tolist()
@@ -324,9 +426,203 @@ def test_a_directory_is_of_one_job(client: Any, tmp_path: Path) -> None:
         work([1, "1"], tmp_path)
 
 
-def test_a_wrong_option_leaves_no_trace(client: Any, tmp_path: Path) -> None:
+SAME = [
+    ({"bounds": {"b2": (-math.inf, 5)}}, {"bounds": {"b2": [None, 5.0]}}),
+    ({"bounds": {"b3": (0, None), "w2": (None, None)}}, {"bounds": {"b3": (0.0, math.inf)}}),
+    ({"bounds": {"w3": (1, 9), "b3": (0, 1)}}, {"bounds": {"b3": (0, 1), "w3": (1, 9)}}),
+    ({"bounds": {}}, {}),
+    ({"max_iterations": 2000, "tolerance": 1e-10}, {}),
+    ({"loss_scale": math.nan}, {"loss_scale": np.float64("nan")}),  # the squares have no scale
+    ({"loss_scale": 2, "loss": "huber"}, {"loss_scale": np.float32(2), "loss": np.str_("huber")}),
+    ({"covariance": 1}, {"covariance": np.True_}),
+    ({"covariance": 0}, {}),
+]
+
+
+@pytest.mark.parametrize(("first", "second"), SAME)
+def test_the_same_options_are_the_same_job(
+    client: Any, tmp_path: Path, first: Any, second: Any
+) -> None:
+    (path,) = dask.fit_many(NET, chunk, [0], tmp_path, client=client, **first)
+    written = path.stat().st_mtime_ns
+    for options in (first, second):
+        dask.fit_many(NET, chunk, [0], tmp_path, client=client, **options)
+    assert path.stat().st_mtime_ns == written
+
+
+OTHER: dict[str, dict[str, Any]] = {
+    "bounds": {"bounds": {"b2": (None, 5)}},
+    "loss": {"loss": "huber"},
+    "max_iterations": {"max_iterations": 3},
+    "tolerance": {"tolerance": 1e-9},
+    "covariance": {"covariance": True},
+    "loss_scale": {"loss_scale": 3},
+}
+
+
+def test_another_job_is_refused_by_name(client: Any, tmp_path: Path) -> None:
+    work = partial(dask.fit_many, load=chunk, keys=[0], directory=tmp_path, client=client)
+    work(NET, bounds={"b2": (-5, None)})
+    before = (tmp_path / "job.json").read_bytes()
+    own = {"bounds": {"b2": (-5, None)}}
+    for name, options in OTHER.items():
+        with pytest.raises(cbp.ParameterError, match=rf"job\.json is of other .* \({name}\)"):
+            work(NET, **own | options)
+    moved = cbp.Chain([1.0, 1.0, 2.5], [0.0] * 3, NET.activations, frozen=NET.frozen)
+    with pytest.raises(cbp.ParameterError, match=r"job\.json is of other .* \(chain, tolerance\)"):
+        work(moved, **own, tolerance=1e-9)
+    assert (tmp_path / "job.json").read_bytes() == before
+
+
+BROKEN = {
+    "empty": b"",
+    "cut": b'{"chain": {"format": "cbackprop chain", "ver',
+    "zeros": bytes(500),
+    "not UTF-8": b'{"chain": "\xff"}',
+    "deep": b"[" * 100_000,
+    "a list": b"[1, 2]",
+    "null": b"null",
+    "a number": b"5",
+    "an empty object": b"{}",
+    "a key too many": b"",
+    "a long integer": b"1" * 10_000,
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_broken_job_is_refused(client: Any, tmp_path: Path, kind: str) -> None:
+    work = partial(dask.fit_many, NET, chunk, [0], tmp_path, client=client)
+    (path,) = work()
+    job = tmp_path / "job.json"
+    content = BROKEN[kind]
+    if kind == "a key too many":
+        content = job.read_bytes().replace(b"{", b'{"more": 1, ', 1)
+    job.write_bytes(content)
+    result = path.read_bytes()
+    with pytest.raises(cbp.ParameterError) as caught:
+        work()
+    assert str(caught.value).startswith(f"directory: {job} ")
+    assert "a new directory" in str(caught.value)
+    assert (job.read_bytes(), path.read_bytes()) == (content, result)
+
+
+def test_a_job_edited_by_hand_is_the_same(client: Any, tmp_path: Path) -> None:
+    work = partial(dask.fit_many, NET, chunk, [0], tmp_path, client=client, tolerance=1.0)
+    (path,) = work()
+    written, job = path.stat().st_mtime_ns, tmp_path / "job.json"
+    text = job.read_text()
+    # indented, by an editor that marks UTF-8, and with 1 for 1.0
+    edited = json.dumps(json.loads(text), indent=4).replace("1.0", "1")
+    assert edited != json.dumps(json.loads(text), indent=4)
+    job.write_text(edited, encoding="utf-8-sig")
+    work()
+    assert path.stat().st_mtime_ns == written
+
+
+def test_a_job_that_is_a_directory_is_refused(client: Any, tmp_path: Path) -> None:
+    (tmp_path / "job.json").mkdir()
+    with pytest.raises(cbp.ParameterError, match=r"^directory: .*job\.json cannot be read"):
+        dask.fit_many(NET, chunk, [0], tmp_path, client=client)
+
+
+def test_results_of_unknown_options_are_refused(client: Any, tmp_path: Path) -> None:
+    (path,) = dask.fit_many(NET, chunk, [0], tmp_path, client=client)
+    (tmp_path / "job.json").unlink()
+    before = path.read_bytes()
+    with pytest.raises(cbp.ParameterError, match=r"^directory: .*0\.npz is there without"):
+        dask.fit_many(NET, chunk, [1, 0], tmp_path, client=client)
+    assert path.read_bytes() == before
+    assert not (tmp_path / "job.json").exists()
+
+
+def rewritten(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    with np.load(path) as found:
+        arrays = dict(found)
+    change(arrays)
+    np.savez(path, **arrays)
+
+
+def cut_to(share: float) -> Callable[[Path], object]:
+    return lambda path: path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+
+
+def flipped(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 1
+    path.write_bytes(content)
+
+
+UNFINISHED: dict[str, Callable[[Path], object]] = {
+    "of no byte": lambda path: path.write_bytes(b""),
+    "of its beginning": cut_to(0.5),
+    "without its end": cut_to(0.999),
+    "of zeros": lambda path: path.write_bytes(bytes(path.stat().st_size)),
+    "with a bit flipped": flipped,
+    "of text": lambda path: path.write_text("params 1 2 3"),
+    "of one array": lambda path: path.write_bytes(npy(np.zeros(50))),
+    "of objects": lambda path: rewritten(path, lambda a: a.update(df=np.array([None] * 50))),
+    "without rss": lambda path: rewritten(path, lambda a: a.pop("rss")),
+    "with fewer rows of rss": lambda path: rewritten(path, lambda a: a.update(rss=a["rss"][1:])),
+    "of another chain": lambda path: rewritten(path, lambda a: a.update(params=a["params"][:, 2:])),
+    "with text for numbers": lambda path: rewritten(path, lambda a: a.update(df=a["status"])),
+    "with a scalar": lambda path: rewritten(path, lambda a: a.update(df=np.float64(3))),
+}
+
+
+def npy(array: Any) -> bytes:
+    content = io.BytesIO()
+    np.save(content, array)
+    return content.getvalue()
+
+
+@pytest.mark.parametrize("kind", UNFINISHED)
+def test_an_unfinished_file_is_done_again(client: Any, tmp_path: Path, kind: str) -> None:
+    paths = dask.fit_many(NET, chunk, [0, 1], tmp_path, client=client)
+    before = contents(paths)
+    UNFINISHED[kind](paths[0])
+    written = paths[1].stat().st_mtime_ns
+    assert dask.fit_many(NET, chunk, [0, 1], tmp_path, client=client) == paths
+    assert contents(paths) == before
+    assert paths[1].stat().st_mtime_ns == written
+
+
+def test_a_result_that_is_no_file_is_refused(client: Any, tmp_path: Path) -> None:
+    dask.fit_many(NET, chunk, [0], tmp_path, client=client)
+    (tmp_path / "1.npz").mkdir()
+    with pytest.raises(cbp.ParameterError, match=r"^directory: .*1\.npz cannot be read"):
+        dask.fit_many(NET, chunk, [1], tmp_path, client=client)
+    with pytest.raises(cbp.ParameterError, match=r"^directory: .*xx\.npz cannot be read"):
+        dask.fit_many(NET, chunk, ["x" * 300], tmp_path, client=client)
+
+
+def test_a_directory_that_cannot_be(client: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    work = partial(dask.fit_many, NET, chunk, [0], client=client)
+    for name in ("file", "file/below", "x" * 300, "with \0"):
+        with pytest.raises(cbp.ParameterError, match=r"(?s)^directory: .* cannot be made"):
+            work(tmp_path / name)
+    for wrong in (None, 5, b"bytes"):
+        with pytest.raises(cbp.InputTypeError, match=r"^directory: expected a path, got"):
+            work(wrong)
+    assert (tmp_path / "file").read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_wrong_argument_leaves_no_trace(
+    client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = partial(dask.fit_many, NET, chunk, [0], tmp_path / "a")
     with pytest.raises(cbp.ParameterError, match=r"^loss: 'hubber'"):
-        dask.fit_many(NET, chunk, [0], tmp_path / "a", client=client, loss="hubber")
+        work(client=client, loss="hubber")
+    nowhere = NET.copy()
+    nowhere.params[2] = math.nan
+    with pytest.raises(cbp.ParameterError, match=r"^net: .*w2 = nan"):
+        dask.fit_many(nowhere, chunk, [0], tmp_path / "a", client=client)
+    with pytest.raises(cbp.ParameterError, match=r"^client: none given"):
+        work()
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(ImportError, match=r"pip install 'cbackprop\[dask\]'"):
+        work()
     assert not (tmp_path / "a").exists()
 
 

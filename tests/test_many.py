@@ -33,6 +33,11 @@ LOGISTIC4 = cbp.Chain(
 )
 
 
+def four_pl(x: Floats, w2: Any, b2: Any, w3: Any, b3: Any) -> Floats:
+    """What LOGISTIC4 computes, written out."""
+    return np.asarray(b3 + w3 / (1 + np.exp(-(w2 * np.log(x) + b2))))
+
+
 def logistic4(seed: int, m: int, x: Floats = DOSES, asymmetry: Any = 1.0) -> Floats:
     """Noisy dose-response curves, shape (m, n)."""
     rng = np.random.default_rng(seed)
@@ -207,6 +212,10 @@ def test_what_is_not_identified_is_said_to_be_so(seed: int) -> None:
     assert not found.identified.any()
     assert np.isinf(found.stderr).all()
     np.testing.assert_allclose(found.rss, stacked(single, "rss"), rtol=1e-10)
+    # two lines go nowhere that one does not
+    lines = np.polynomial.polynomial.polyfit(x, y.T, 1)
+    least = np.sum((np.polynomial.polynomial.polyval(x, lines) - y) ** 2, axis=1)
+    np.testing.assert_allclose(found.rss, least, rtol=1e-10)
     np.testing.assert_array_equal(found.df, 16)
 
     # what frozen parameters leave is identified again
@@ -222,7 +231,12 @@ def test_curves_that_tell_some_parameters_only() -> None:
     found, single = cbp.fit_many(net, DOSES, y), one_by_one(net, DOSES, y)
     np.testing.assert_array_equal(found.identified, stacked(single, "identified"))
     np.testing.assert_array_equal(found.status, stacked(single, "status"))
-    assert not found.identified[1::4].all(axis=1).any()
+    # a horizontal line has a height; curves have all
+    assert set(found.status[1::4]) == {"not_identified"}
+    np.testing.assert_array_equal(found.identified[1::4, 2:], [[False, False, True, True]] * 10)
+    clear = np.arange(40) % 4 > 1
+    assert set(found.status[clear]) == {"converged"}
+    assert found.identified[clear].all()
 
 
 # ---- never worse than others ---------------------------------------------------------------------
@@ -232,17 +246,16 @@ def test_never_worse_than_scipy_from_the_same_start() -> None:
     seed, worse = 20, []
     y = logistic4(seed, 300)
 
-    def curve(x: Floats, w2: float, b2: float, w3: float, b3: float) -> Floats:
-        return np.asarray(b3 + w3 / (1 + np.exp(-(w2 * np.log(x) + b2))))
-
     found = cbp.fit_many(LOGISTIC4, DOSES, y)
     start = LOGISTIC4.params[2:]
     for i, targets in enumerate(y):
         with np.errstate(over="ignore"):
-            other, _ = curve_fit(curve, DOSES, targets, start, method="lm", maxfev=20_000)
-        rss = float(np.sum((curve(DOSES, *other) - targets) ** 2))
-        if found.rss[i] > rss * (1 + 1e-6):
-            worse.append((i, found.status[i], found.rss[i], rss))
+            other, _ = curve_fit(four_pl, DOSES, targets, start, method="lm", maxfev=20_000)
+        rss = float(np.sum((four_pl(DOSES, *other) - targets) ** 2))
+        own = float(np.sum((four_pl(DOSES, *found.params[i, 2:]) - targets) ** 2))
+        assert found.rss[i] == pytest.approx(own, rel=1e-9)
+        if not own <= rss * (1 + 1e-6):
+            worse.append((i, found.status[i], own, rss))
     assert not worse, f"seed {seed}: {worse}"
 
 
@@ -298,11 +311,21 @@ def test_a_chain_does_not_see_its_company(name: str) -> None:
 
 @pytest.mark.parametrize("name", COMPANY)
 def test_blocks_and_threads_make_no_difference(name: str, monkeypatch: Any) -> None:
-    whole = fit_part(name, slice(None), threads=1)
+    whole, sizes = fit_part(name, slice(None), threads=1), []
+    fit_block = _core.fit_block
+
+    def noted(net: cbp.Chain, x: Floats, y: Floats, *more: Any) -> int:
+        sizes.append(len(y))
+        return fit_block(net, x, y, *more)
+
+    monkeypatch.setattr(_core, "fit_block", noted)
     for block in (1, 7, 64):
         monkeypatch.setattr(many, "_BLOCK", block)
         for threads in (1, 2, 5):
+            sizes.clear()
             assert fit_part(name, slice(None), threads=threads) == whole, (block, threads)
+            assert max(sizes) == block
+            assert sum(sizes) == len(whole)
 
 
 @pytest.fixture
@@ -460,6 +483,13 @@ def test_many_examples() -> None:
     found, single = cbp.fit_many(LOGISTIC4, x, y), one_by_one(LOGISTIC4, x, y)
     for name in ("params", "loss", "stderr", "residual_sd", "n_iterations"):
         np.testing.assert_array_equal(getattr(found, name), stacked(single, name))
+    for i in range(3):
+        params, covariance = curve_fit(four_pl, x, y[i], LOGISTIC4.params[2:])
+        assert np.all(np.abs(found.params[i, 2:] - params) <= 1e-4 * found.stderr[i, 2:])
+        np.testing.assert_allclose(found.stderr[i, 2:], np.sqrt(np.diag(covariance)), rtol=1e-4)
+        rss = np.sum((four_pl(x, *params) - y[i]) ** 2)
+        assert found.loss[i] == pytest.approx(rss / 5000, rel=1e-10)
+        assert found.residual_sd[i] == pytest.approx(math.sqrt(rss / 4996), rel=1e-10)
 
 
 def test_everything_at_a_bound() -> None:
@@ -473,7 +503,8 @@ def test_everything_at_a_bound() -> None:
     np.testing.assert_array_equal(found.params, np.tile(LOGISTIC4.params, (20, 1)))
     np.testing.assert_array_equal(found.stderr, 0)
     np.testing.assert_array_equal(found.df, 12)
-    np.testing.assert_allclose(found.rss, np.sum((LOGISTIC4(DOSES) - y) ** 2, axis=1), rtol=1e-14)
+    outputs = four_pl(DOSES, *LOGISTIC4.params[2:])
+    np.testing.assert_allclose(found.rss, np.sum((outputs - y) ** 2, axis=1), rtol=1e-13)
 
 
 def test_few_iterations() -> None:
@@ -486,6 +517,10 @@ def test_few_iterations() -> None:
         assert set(found.n_iterations) == {limit}
         np.testing.assert_array_equal(found.params, stacked(single, "params"))
         np.testing.assert_array_equal(found.loss, stacked(single, "loss"))
+        outputs = four_pl(DOSES, *found.params.T[2:, :, None])
+        np.testing.assert_allclose(found.loss, np.mean((outputs - y) ** 2, axis=1), rtol=1e-12)
+        at_start = np.mean((four_pl(DOSES, *LOGISTIC4.params[2:]) - y) ** 2, axis=1)
+        assert np.all(found.loss < at_start)
 
 
 def test_own_starts() -> None:
@@ -706,6 +741,7 @@ def test_the_loss_told_is_the_loss_there_whatever_the_tolerance() -> None:
     y = logistic4(10, 200)
     for loss in ("squared", "cauchy"):
         fits = cbp.fit_many(LOGISTIC4, DOSES, y, loss=loss, tolerance=1e-3)
-        for k in np.flatnonzero(fits.codes == many.CONVERGED):
-            there = fits.chains[int(k)].loss(DOSES, y[k], loss=loss)
-            assert fits.loss[k] == pytest.approx(there, rel=1e-8)
+        assert (fits.codes == many.CONVERGED).all()
+        squares = (four_pl(DOSES, *fits.params.T[2:, :, None]) - y) ** 2
+        there = np.mean(np.log1p(squares) if loss == "cauchy" else squares, axis=1)
+        np.testing.assert_allclose(fits.loss, there, rtol=1e-8)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import math
 import os
+import signal
 import stat
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -262,3 +265,114 @@ def test_link_stays_and_its_target_is_replaced(tmp_path: Path) -> None:
     assert link.is_symlink()
     assert model_file.load(target) == a_chain()
     assert os.listdir(tmp_path / "there") == ["a.json"]
+
+
+@pytest.mark.parametrize("mode", [0o444, 0o400, 0o000])
+def test_a_file_that_may_not_be_written_is_not_replaced(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "a.json"
+    path.write_text("old")
+    path.chmod(mode)
+    with pytest.raises(PermissionError) as caught:
+        model_file.save(a_chain(), path)
+    assert caught.value.filename == str(path)
+    path.chmod(0o600)
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+is_root = pytest.mark.skipif(
+    sys.platform == "win32" or os.geteuid() != 0, reason="only root gives files to others"
+)
+
+
+@is_root
+def test_a_replaced_file_keeps_its_owner_and_group(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text("old")
+    os.chown(path, 1234, 4321)
+    path.chmod(0o640)
+    model_file.save(a_chain(), path)
+    assert model_file.load(path) == a_chain()
+    after = path.stat()
+    assert (after.st_uid, after.st_gid, stat.S_IMODE(after.st_mode)) == (1234, 4321, 0o640)
+
+
+@is_root
+def test_a_file_whose_owner_cannot_be_kept_is_not_replaced() -> None:
+    """Another user may write the file, and make files beside it, but give none away."""
+    code = (
+        "import os\n"
+        "from cbackprop import model_file\n"
+        "os.setgid(4321); os.setuid(4321)\n"
+        "try: model_file.write_whole('a.json', b'new')\n"
+        "except PermissionError as error: print(error)"
+    )
+    with tempfile.TemporaryDirectory() as folder:  # other users cannot go through pytest's folders
+        path = Path(folder) / "a.json"
+        path.write_text("old")
+        os.chown(path, 1234, 1234)
+        path.chmod(0o666)
+        Path(folder).chmod(0o777)
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+        assert "owner and group would change" in done.stdout
+        assert "'a.json'" in done.stdout
+        assert path.read_text() == "old"
+        assert os.listdir(folder) == ["a.json"]
+
+
+def killed_at(folder: Path, step: str, saving: str) -> int:
+    """Save in a process that is asked to end at a step; give its exit status."""
+    code = (
+        "import os, signal, sys, time\n"
+        "import cbackprop as cbp\n"
+        "from cbackprop.cli import main\n"
+        "def end(*_):\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    time.sleep(30)\n"
+        f"os.{step} = end\n"
+        f"{saving}"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, check=False, timeout=25)
+    return done.returncode
+
+
+def has_unnamed_files(folder: Path) -> bool:
+    try:
+        os.close(os.open(folder, os.O_TMPFILE | os.O_WRONLY))
+    except (AttributeError, OSError):
+        return False
+    return True
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals as in POSIX")
+def test_a_process_that_is_killed_leaves_nothing_behind(tmp_path: Path) -> None:
+    if not has_unnamed_files(tmp_path):
+        pytest.skip("the file system has no unnamed files")
+    (tmp_path / "a.json").write_text("old")
+    saving = "cbp.Chain([1.0], [0.0]).save('a.json')"
+    assert killed_at(tmp_path, "fsync", saving) == -signal.SIGTERM
+    assert (tmp_path / "a.json").read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals as in POSIX")
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_command_that_is_killed_leaves_nothing_behind(tmp_path: Path, step: str) -> None:
+    (tmp_path / "a.json").write_text("old")
+    (tmp_path / "data.csv").write_text("x,y\n1,2\n2,4\n3,7\n")
+    saving = "sys.exit(main('fit data.csv --curve linear --out a.json'.split()))"
+    assert killed_at(tmp_path, step, saving) == 128 + signal.SIGTERM
+    assert (tmp_path / "a.json").read_text() == "old"
+    assert sorted(os.listdir(tmp_path)) == ["a.json", "data.csv"]
+
+
+def test_without_unnamed_files_all_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+    path = tmp_path / "a.json"
+    for _ in range(2):
+        model_file.save(a_chain(), path)
+        assert model_file.load(path) == a_chain()
+        assert os.listdir(tmp_path) == ["a.json"]

@@ -17,7 +17,7 @@ matplotlib.use("Agg")
 
 from matplotlib import pyplot as plt  # noqa: E402
 
-from cbackprop import plot  # noqa: E402
+from cbackprop import plot, reference  # noqa: E402
 
 INPUTS = np.linspace(-2.0, 2.0, 5)
 TARGETS = np.full(5, 0.75)
@@ -200,14 +200,14 @@ def test_trace_takes_one_example() -> None:
 
 
 @pytest.mark.parametrize("frozen", [(), ("w1", "b2")], ids=["free", "frozen"])
-def test_gradient_flow_draws_the_error_signals_of_the_trace(frozen: tuple[str, ...]) -> None:
+def test_gradient_flow_draws_the_error_signals(frozen: tuple[str, ...]) -> None:
     net = cbp.Chain([1.5, -0.8, 2.0], [0.1, 0.3, -0.2], ["tanh", "gelu", "sigmoid"], frozen)
     lines = lines_of(plot.gradient_flow(net, INPUTS, TARGETS, loss="log"))
     assert list(lines) == ["x = -2", "x = -1", "x = 0", "x = 1", "x = 2"]
     for x, line in zip(INPUTS, lines.values(), strict=True):
-        delta = net.trace(x, 0.75, loss="log").delta
+        walk = reference.trace(list(net.params), net.activations, x, 0.75, loss="log")
         assert line.get_xdata().tolist() == [1, 2, 3]
-        assert line.get_ydata() == pytest.approx(np.log10(np.abs(delta)), rel=1e-12)
+        assert line.get_ydata() == pytest.approx(np.log10(np.abs(walk.delta)), rel=1e-12)
 
 
 def test_gradient_flow_marks_exact_zeros() -> None:
@@ -223,7 +223,9 @@ def test_gradient_flow_marks_exact_zeros() -> None:
 def test_gradient_flow_without_any_number() -> None:
     net = cbp.Chain([1.0, 1.0], [0.0, 0.0], "relu")
     assert "Δ = 0" in lines_of(plot.gradient_flow(net, -1.0, 1.0))
-    plot.gradient_flow(net, np.nan, 1.0).figure.canvas.draw()
+    ax = plot.gradient_flow(net, np.nan, 1.0)
+    ax.figure.canvas.draw()
+    assert np.isnan(lines_of(ax)["x = nan"].get_ydata()).all()
 
 
 def test_gradient_flow_draws_ten_of_many_inputs_in_their_order() -> None:
@@ -265,9 +267,10 @@ def test_loss_surface_draws_the_averaged_loss(monkeypatch: pytest.MonkeyPatch) -
     across, up, losses = seen
     assert (across[0], across[-1], up[0], up[-1]) == (-1, 1, 0, 3)
     for row, column in [(0, 0), (79, 3), (40, 61)]:
-        net = cbp.Chain([up[row], -0.8], [0.1, across[column]])
-        expected = net.loss(INPUTS, TARGETS, loss="huber", loss_scale=0.1)
-        assert losses[row, column] == pytest.approx(expected, rel=1e-12)
+        hidden = 1 / (1 + np.exp(-(up[row] * INPUTS + 0.1)))
+        far = np.abs(1 / (1 + np.exp(0.8 * hidden - across[column])) - TARGETS)
+        terms = np.where(far <= 0.1, far**2, 0.2 * far - 0.01)  # s = 0.1
+        assert losses[row, column] == pytest.approx(terms.mean(), rel=1e-12)
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("b2", "w1")
     assert (ax.get_xlim(), ax.get_ylim()) == ((-1, 1), (0, 3))
     assert ax.figure.axes[1].get_ylabel() == "averaged loss (huber)"
@@ -300,16 +303,23 @@ def test_loss_surface_draws_a_path_with_its_ends_inside() -> None:
 def test_loss_surface_of_a_path_that_diverged_or_stood_still() -> None:
     net = network_1()
     path = np.array([net.params, [np.inf, 0.0, np.nan, 0.0]])
-    surface(net, "w1", "w2", path=path).figure.canvas.draw()
+    ax = surface(net, "w1", "w2", path=path)
+    ax.figure.canvas.draw()
+    assert np.isfinite([ax.get_xlim(), ax.get_ylim()]).all()
     ax = surface(net, "w1", "w2", path=path[:1])
     assert (ax.get_xlim(), ax.get_ylim()) == ((-0.5, 3.5), (-2.8, 1.2))
 
 
 def test_loss_surface_where_the_loss_is_flat_or_not_finite() -> None:
     dead = cbp.Chain([1.0, 1.0], [0.0, -9.0], "relu")
-    surface(dead, "w1", "w2", span=((0, 1), (0, 1))).figure.canvas.draw()
+    ax = surface(dead, "w1", "w2", span=((0, 1), (0, 1)))
+    ax.figure.canvas.draw()
+    levels = ax.collections[0].levels
+    assert levels[0] <= 0.75**2 <= levels[-1]  # the loss everywhere
     half = cbp.Chain([1.0, 1.0], [0.0, 0.0], ["identity", "log"])
-    plot.loss_surface(half, [1.0], [1.0], ("w1", "w2")).figure.canvas.draw()
+    ax = plot.loss_surface(half, [1.0], [1.0], ("w1", "w2"))
+    ax.figure.canvas.draw()
+    assert np.isfinite(ax.collections[0].levels).all()
     with pytest.raises(cbp.ParameterError, match="finite nowhere"):
         plot.loss_surface(half, [1.0], [1.0], ("w1", "w2"), span=((-2, -1), (1, 2)))
 

@@ -102,6 +102,11 @@ def test_network_1_by_the_notes() -> None:
 
 def test_every_number_of_network_1() -> None:
     walk = reference.trace([1.5, 0.1, -0.8, 0.3], ["sigmoid", "sigmoid"], 0.5, 1.0)
+    hidden = 1 / (1 + math.exp(-0.85))
+    out = 1 / (1 + math.exp(0.8 * hidden - 0.3))
+    assert walk.a == pytest.approx([hidden, out], rel=1e-15)
+    assert walk.slope == pytest.approx([hidden * (1 - hidden), out * (1 - out)], rel=1e-14)
+    assert walk.loss == pytest.approx((out - 1.0) ** 2, rel=1e-14)
     assert walk.z == [1.5 * 0.5 + 0.1, -0.8 * walk.a[0] + 0.3]
     assert walk.delta[1] == 2 * (walk.a[1] - 1.0) * walk.slope[1]
     assert walk.delta[0] == walk.delta[1] * -0.8 * walk.slope[0]

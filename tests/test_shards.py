@@ -212,6 +212,59 @@ def test_a_curve_is_that_of_scipy() -> None:
     assert found.df == 20_000 - 3
 
 
+@pytest.mark.parametrize("loss", ["linear", "soft_l1", "cauchy", "huber"])
+def test_it_is_what_scipy_finds(loss: str) -> None:
+    n = 5000
+    x, y = X[:n], Y[:n]
+    own = "squared" if loss == "linear" else loss
+    found = sharded([100, 4200], HILL, x, y, None, loss=own, loss_scale=0.1)
+    expected = least_squares(
+        lambda p: p[3] + p[2] / (1 + np.exp(-(p[0] * np.log(x) + p[1]))) - y,
+        HILL.params[2:],
+        loss=loss,
+        f_scale=0.1,
+        **dict.fromkeys(["xtol", "ftol", "gtol"], 1e-14),
+    )
+    assert found.loss == pytest.approx(2 * expected.cost / n, rel=1e-12)
+    assert np.all(np.abs(found.params[2:] - expected.x) <= 1e-4 * found.stderr[2:])
+    assert found.rss == pytest.approx(float(np.sum(expected.fun**2)), rel=1e-6)
+    if loss == "linear":
+        covariance = np.linalg.inv(expected.jac.T @ expected.jac) * found.rss / (n - 4)
+        np.testing.assert_allclose(found.covariance[2:, 2:], covariance, rtol=1e-5)
+
+
+@pytest.mark.parametrize("far", [False, True], ids=["near", "far"])
+def test_a_second_attempt(far: bool) -> None:
+    weights, biases = ([-3.0, 1.0], [6.0, 0.0]) if far else ([1.0, 1.0], [0.0, 0.0])
+    start = cbp.Chain(weights, biases, ["tanh", "identity"])
+    x = np.linspace(-2.0, 2.0, 100)
+    y = 3.0 * np.tanh(1.25 * x - 0.5) + 0.75 + 0.1 * NOISE[:100]
+    found = sharded([30, 60], start, x, y, None)
+    assert_same(found, cbp.fit(start, x, y))
+    assert found.status == "converged"
+    # the truth behind the data, up to the sign of tanh
+    truth = np.array([1.25, -0.5, 3.0, 0.75])
+    signs = np.sign(found.params[0]) ** [1, 1, 1, 0]
+    assert np.all(np.abs(found.params * signs - truth) <= 4 * found.stderr)
+
+
+def test_too_few_iterations() -> None:
+    x, y = X[:5000], Y[:5000]
+    found = sharded([4200], HILL, x, y, None, max_iterations=3)
+    assert (found.status, found.n_iterations, len(found.history)) == ("max_iterations", 3, 4)
+    start = 3.0 / (1.0 + 1.0 / x) - y  # its residuals
+    assert found.history[0] == pytest.approx(np.mean(start**2), rel=1e-13)
+    w2, b2, w3, b3 = found.params[2:]
+    end = b3 + w3 / (1 + np.exp(-(w2 * np.log(x) + b2))) - y
+    assert found.history[-1] == pytest.approx(np.mean(end**2), rel=1e-13)
+    assert found.history[-1] < 0.1 * found.history[0]
+    loose, strict = (
+        sharded([4200], HILL, x, y, None, tolerance=tolerance).n_iterations
+        for tolerance in (0.1, 1e-10)
+    )
+    assert loose < strict
+
+
 def test_an_exact_fit() -> None:
     start = HILL.copy()
     found = sharded([9000], start, X[:FEW], CURVE[:FEW], None)
@@ -260,7 +313,7 @@ def test_what_cannot_be_fitted() -> None:
         sharded([3], HILL, x[:8], y[:8], few)
     with pytest.raises(cbp.ParameterError, match=r"example weights must be finite .* their sum"):
         sharded([3], HILL, x[:8], y[:8], np.zeros(8))
-    with pytest.raises(cbp.ShapeError, match=r"^load: no shard has an example"):
+    with pytest.raises(cbp.ShapeError, match=r"^load: no example of positive weight in any"):
         sharded([0], HILL, x[:0], y[:0], None)
     spoilt = y.copy()
     spoilt[9002] = math.inf
@@ -324,6 +377,16 @@ def test_sums_of_whole_blocks_are_those_of_all() -> None:
     )
     assert mean[0] == loss
     assert mean[1:].tobytes() == gradient.tobytes()
+
+    def average(params: Any) -> Any:
+        w1, b1, w2, b2, w3, b3 = params
+        u = b3 + w3 / (1 + np.exp(-(w2 * np.log(w1 * x + b1) + b2))) - y
+        return 2.0**2 * np.sum(weight * np.log(1 + (u / 2.0) ** 2)) / np.sum(weight)
+
+    assert loss == pytest.approx(average(HILL.params), rel=1e-13)
+    steps = 1e-100j * np.eye(6)
+    by_steps = [average(HILL.params + step).imag / 1e-100 for step in steps]
+    assert gradient == pytest.approx(by_steps, rel=1e-11)
 
 
 def test_a_mean_needs_a_weight() -> None:

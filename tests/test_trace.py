@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import pickle
 from dataclasses import FrozenInstanceError
 from html.parser import HTMLParser
@@ -57,6 +58,10 @@ def test_trace_agrees_with_the_chain_to_the_last_bit() -> None:
     assert seen.loss == loss
     assert seen.gradient.tolist() == gradient.tolist()
     assert seen.a[-1] == net(0.5)
+    hidden = 1 / (1 + math.exp(-0.85))
+    out = 1 / (1 + math.exp(0.8 * hidden - 0.3))
+    assert seen.a.tolist() == pytest.approx([hidden, out], rel=1e-15)
+    assert loss == pytest.approx((out - 1.0) ** 2, rel=1e-14)
 
 
 def test_trace_stays_when_the_chain_moves_on() -> None:
@@ -64,6 +69,7 @@ def test_trace_stays_when_the_chain_moves_on() -> None:
     seen = net.trace(0.5, 1.0)
     before = str(seen)
     net.step(0.5, 1.0, 0.5)
+    assert not np.array_equal(net.params, network_1().params)
     assert str(seen) == before
     with pytest.raises(FrozenInstanceError):
         seen.loss = 0.0  # type: ignore[misc]
@@ -176,8 +182,12 @@ def test_html_escapes() -> None:
     seen = cbp.Chain([1.0], [0.0]).trace(0.5, 1.0)
     odd = type(seen)(**{**{f: getattr(seen, f) for f in seen.__slots__}, "activations": ("<b>",)})
     assert "<b>" not in odd._repr_html_()
+    assert "<td>&lt;b&gt;</td>" in odd._repr_html_()
 
 
 def test_pickle() -> None:
     seen = network_1().trace(0.5, 1.0)
-    assert str(pickle.loads(pickle.dumps(seen))) == str(seen)
+    back = pickle.loads(pickle.dumps(seen))
+    assert type(back) is cbp.Trace
+    assert back.to_dict() == seen.to_dict()
+    assert str(back) == NETWORK_1

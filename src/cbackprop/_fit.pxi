@@ -421,7 +421,8 @@ def merge_nodes(Chain net not None, size_t leaves, parts):
 def gradient_sums(Chain net not None, x, y, sample_weight, loss, loss_scale):
     """What some examples add to the averaged loss and gradient: (2, 2L + 2).
 
-    The sums [weight, weight E, weight dE/dparams ...], and below them what rounding lost.
+    The sums [weight, weight E, weight dE/dparams ...], and below them what rounding lost. No
+    examples add nothing.
     """
     cdef double scale
     cdef int code = loss_code(loss, loss_scale, &scale)
@@ -431,8 +432,9 @@ def gradient_sums(Chain net not None, x, y, sample_weight, loss, loss_scale):
     cdef double *sums = memory_of(answer)
     open_examples(x, y, sample_weight, &examples)
     try:
-        check_examples(net.add_up(&examples, 0, examples.x.count, code, scale, sums + 2 * len, sums,
-                                  len, NULL), y, sample_weight)
+        if examples.x.count > 0:
+            check_examples(net.add_up(&examples, 0, examples.x.count, code, scale, sums + 2 * len,
+                                      sums, len, NULL), y, sample_weight)
     finally:
         close_examples(&examples)
     return answer[:2 * len].reshape(2, len).copy()

@@ -11,20 +11,24 @@ import argparse
 import json
 import os
 import platform
-import re
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
 from . import __version__, _core, cli_fit
 from .c_core import get_include
 from .c_export import export_c
+from .cli_arguments import Parser, add_loss, finite, finites, joined, loss_options, number
+from .cli_data import printable
 from .errors import CBackpropError, ParameterError
-from .model_file import load, write_whole
-from .reference import ACTIVATIONS, LOSSES
+from .model_file import check_outputs, load, write_whole
+from .reference import ACTIVATIONS
 
 if TYPE_CHECKING:
     # the class is generic in type stubs alone
@@ -44,10 +48,9 @@ def trace(verbs: _Verbs) -> None:
         "layer, the loss, each error signal on the way back, and the gradient.",
         epilog="example: cbackprop trace --weights 1.5,-0.8 --biases 0.1,0.3 --input 0.5 "
         "--target 1",
-        allow_abbrev=False,
     )
-    parser.add_argument("--weights", type=_numbers, metavar="W,W,...", help="one for each layer")
-    parser.add_argument("--biases", type=_numbers, metavar="B,B,...", help="one for each layer")
+    parser.add_argument("--weights", type=finites, metavar="W,W,...", help="one for each layer")
+    parser.add_argument("--biases", type=finites, metavar="B,B,...", help="one for each layer")
     parser.add_argument(
         "--activations",
         metavar="NAME,NAME,...",
@@ -57,29 +60,15 @@ def trace(verbs: _Verbs) -> None:
     parser.add_argument(
         "--model", metavar="FILE", help="a chain in a model file, in place of the three above"
     )
-    parser.add_argument("--input", type=_number, required=True, metavar="X", help="a(0)")
-    parser.add_argument("--target", type=_number, required=True, metavar="Y", help="expected a(L)")
-    parser.add_argument(
-        "--loss",
-        default="squared",
-        metavar="NAME",
-        help=f"{', '.join(LOSSES)} (default: squared)",
-    )
-    parser.add_argument(
-        "--loss-scale",
-        type=_number,
-        default=1.0,
-        metavar="S",
-        help="scale of huber, soft_l1 and cauchy (default: 1)",
-    )
-    parser.add_argument("--json", action="store_true", help="print JSON, every digit")
+    parser.add_argument("--input", type=number, required=True, metavar="X", help="a(0)")
+    parser.add_argument("--target", type=finite, required=True, metavar="Y", help="expected a(L)")
+    add_loss(parser, "squared")
+    parser.add_argument("--json", nargs=0, const=True, help="print JSON, every digit")
     parser.set_defaults(run=_run_trace)
 
 
 def _run_trace(given: argparse.Namespace) -> None:
-    seen = _chain(given).trace(
-        given.input, given.target, loss=given.loss, loss_scale=given.loss_scale
-    )
+    seen = _chain(given).trace(given.input, given.target, **loss_options(given))
     print(json.dumps(seen.to_dict(), allow_nan=False) if given.json else seen)
 
 
@@ -89,9 +78,8 @@ def info(verbs: _Verbs) -> None:
         "info",
         help="print versions and the kernels in use",
         description="Print what a report of a problem should contain.",
-        allow_abbrev=False,
     )
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--json", nargs=0, const=True, help="print JSON")
     parser.set_defaults(run=_run_info)
 
 
@@ -119,7 +107,6 @@ def export(verbs: _Verbs) -> None:
         "training step, which needs no memory and no library: compile it with the flags that "
         "cbackprop --cflags prints.",
         epilog="example: cbackprop export model.json --c model.h",
-        allow_abbrev=False,
     )
     parser.add_argument("model", metavar="MODEL", help="a model file")
     parser.add_argument("--c", metavar="FILE", required=True, help="the header to write")
@@ -130,6 +117,7 @@ def export(verbs: _Verbs) -> None:
 
 
 def _run_export(given: argparse.Namespace) -> None:
+    check_outputs({"MODEL": given.model}, {"--c": given.c})
     name = Path(given.c).stem if given.name is None else given.name
     write_whole(given.c, export_c(load(given.model), name).encode("ascii"))
 
@@ -142,17 +130,6 @@ VERBS: Final[tuple[Callable[[_Verbs], None], ...]] = (
 )
 
 # ---- arguments ---------------------------------------------------------------------------------
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
-
-
-def _numbers(text: str) -> list[float]:
-    return [_number(part) for part in text.split(",")]
 
 
 def _chain(given: argparse.Namespace) -> _core.Chain:
@@ -169,32 +146,31 @@ def _chain(given: argparse.Namespace) -> _core.Chain:
     return _core.Chain(given.weights, given.biases, listed[0] if len(listed) == 1 else listed)
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, printed in one place."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ParameterError(f"{message} (see {self.prog} --help)")
-
-
-class _Flags(argparse.Action):
-    """Prints the C compiler's flags as they are, where "version" would break a long path."""
+class _Say(argparse.Action):
+    """Prints a line as it is, where "version" would break a long path, and exits."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        print(f"-I{get_include()}")
+        print(self.const)
         parser.exit()
 
 
-def _parser() -> _Parser:
-    parser = _Parser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="cbackprop",
         description="Exact forward and backward passes of scalar chain networks.",
-        allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"cbackprop {__version__}")
+    parser.add_argument(
+        "--version",
+        action=_Say,
+        nargs=0,
+        const=f"cbackprop {__version__}",
+        help="print the version, and exit",
+    )
     parser.add_argument(
         "--cflags",
-        action=_Flags,
+        action=_Say,
         nargs=0,
+        const=f"-I{get_include()}",
         help="print the C compiler's flags for cbackprop.h, and exit",
     )
     verbs = parser.add_subparsers(metavar="VERB", required=True)
@@ -203,26 +179,24 @@ def _parser() -> _Parser:
     return parser
 
 
-_NEGATIVE: Final = re.compile(r"-(\.?\d|inf|nan)", re.IGNORECASE)
+# ---- the end -----------------------------------------------------------------------------------
 
 
-def _joined(arguments: Sequence[str]) -> list[str]:
-    """Write ``--weights -1.5,2`` as ``--weights=-1.5,2``, and keep other negative numbers apart.
-
-    Argparse takes "-1.5,2" for an option; no option of ours begins like a negative number.
-    """
-    joined: list[str] = []
-    for argument in arguments:
-        before = joined[-1] if joined else ""
-        if not _NEGATIVE.match(argument):
-            joined.append(argument)
-        elif before.startswith("--") and before != "--" and "=" not in before:
-            joined[-1] = f"{before}={argument}"
-        else:
-            joined.append(f" {argument}")  # with a blank before it, no option to argparse
-    return joined
+@contextmanager
+def _sigterm_unwinds() -> Iterator[None]:
+    """Let SIGTERM end the command as an exit does, so that no temporary file is left behind."""
+    is_ours = threading.current_thread() is threading.main_thread()
+    if not is_ours or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
+@_sigterm_unwinds()
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
@@ -234,38 +208,40 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0; 1 if a fit did not converge; 2 after an error that has been printed in one line.
+        0; 1 if a fit did not converge; 2 after an error, 130 after Ctrl-C, which has been said in
+        one line. SIGTERM ends the process with 143.
     """
+    if sys.stdout is None or sys.stderr is None:  # a file opened next would stand in its place
+        return _ended(2, "error: standard output or standard error is closed")
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # a terminal without Greek still gets its numbers
+    message = ""
     try:
-        given = _parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
+        given = _parser().parse_args(joined(sys.argv[1:] if argv is None else argv))
         code: int = given.run(given) or 0
         sys.stdout.flush()
     except BrokenPipeError:  # the reader has seen enough
-        _drop_output()
-        return 0
-    except CBackpropError as error:
-        return _failed(str(error))
-    except ImportError as error:  # an optional package
-        return _failed(str(error))
+        code = 0
+    except KeyboardInterrupt:
+        code, message = 130, "interrupted"
+    except (CBackpropError, ImportError) as error:  # ImportError: an optional package
+        code, message = 2, f"error: {error}"
+    except MemoryError as error:
+        code, message = 2, f"error: not enough memory{f': {error}' if str(error) else ''}"
     except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        code, message = 2, f"error: {where}{error.strerror or error}"
+    return _ended(code, message)
+
+
+def _ended(code: int, message: str) -> int:
+    """Print what there is still to print, and let go what cannot be printed."""
+    line = f"cbackprop: {printable(message)}\n" if message else ""
+    for stream, text in ((sys.stdout, ""), (sys.stderr, line)):
         try:
-            sys.stdout.flush()
-        except OSError:
-            _drop_output()
-        reason = error.strerror or str(error)
-        return _failed(f"{error.filename}: {reason}" if error.filename else reason)
+            if stream is not None:
+                stream.write(text)
+                stream.flush()
+        except OSError:  # Python tries once more at exit, which must not fail again
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     return code
-
-
-def _drop_output() -> None:
-    """Let what cannot be written go: Python tries once more at exit, which must not fail again."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _failed(message: str) -> int:
-    """Print one line; what it repeats of the arguments or a file may hold line ends or worse."""
-    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)
-    print(f"cbackprop: error: {line}", file=sys.stderr)
-    return 2

@@ -4,117 +4,203 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
+import math
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .cli_model import assigned, curve_of, fitted_by, names_fitted, start_of, values_of
+from .cli_arguments import loss_options
+from .cli_data import Data, counted, note
+from .cli_model import Found, curve_of, fitted_by, fixed_of, names_fitted, start_of
 from .errors import CBackpropError
+from .fitting import OUTCOMES
 from .many import CONVERGED, FitManyResult, fit_many
 
 if TYPE_CHECKING:
-    from .curve_fit import CurveFit
     from .curve_many import CurveFits
-    from .fitting import FitResult
 
 __all__ = ["fit_groups"]
 
 Vector: TypeAlias = NDArray[np.float64]
+Places: TypeAlias = NDArray[np.intp]
 _GROUPS: Final = 1 << 13  # at a time; rows are printed in between
+_PADDED: Final = 1 << 20  # points of a batch at most, with those that fill its shorter groups up
 
 
-def fit_groups(
-    given: argparse.Namespace,
-    groups: Sequence[str],
-    x: Vector,
-    y: Vector,
-    weight: Vector | None,
-) -> int:
+class _Groups(NamedTuple):
+    """A table's groups, in the order of their first rows."""
+
+    names: Sequence[str]
+    counts: Places  # rows of each
+    sizes: Places  # complete ones among them, which stand together in x, y and weight
+    firsts: Places
+    x: Vector
+    y: Vector
+    weight: Vector | None
+
+    @classmethod
+    def of(cls, groups: Sequence[str], data: Data) -> _Groups:
+        """Sort a table's rows by group."""
+        places = {name: place for place, name in enumerate(dict.fromkeys(groups))}
+        codes = np.fromiter(map(places.__getitem__, groups), np.intp, len(groups))
+        complete = np.flatnonzero(data.complete)
+        order = complete[np.argsort(codes[complete], kind="stable")]
+        sizes = np.bincount(codes[complete], minlength=len(places))
+        return cls(
+            list(places),
+            np.bincount(codes),
+            sizes,
+            np.cumsum(sizes) - sizes,
+            data.x[order],
+            data.y[order],
+            None if data.weight is None else data.weight[order],
+        )
+
+    def rows(self, group: int) -> tuple[Vector, Vector, Vector | None]:
+        """Take one group's numbers."""
+        rows = slice(self.firsts[group], self.firsts[group] + self.sizes[group])
+        return self.x[rows], self.y[rows], None if self.weight is None else self.weight[rows]
+
+
+def fit_groups(given: argparse.Namespace, data: Data, group_of: Sequence[str]) -> int:
     """Fit the groups side by side, and print a row for each."""
-    rows: dict[str, list[int]] = {}
-    for i, group in enumerate(groups):
-        rows.setdefault(group, []).append(i)
-    names = names_fitted(given)
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(
-        [given.group, *names, *(f"{n}_stderr" for n in names), "rss", "residual_sd", "status"]
-    )
-    failed = False
-    entries = [(group, np.array(places)) for group, places in rows.items()]
-    for first in range(0, len(entries), _GROUPS):
-        batch = entries[first : first + _GROUPS]
-        found = _fit_side_by_side(given, [places for _, places in batch], x, y, weight)
-        for (group, places), numbers in zip(batch, found, strict=True):
-            if numbers is not None:
-                writer.writerow([group, *map(repr, numbers), "converged"])
-                continue
-            own_weight = None if weight is None else weight[places]
-            try:
-                fitted = fitted_by(given, x[places], y[places], own_weight)
-            except CBackpropError as error:
-                failed = True
-                writer.writerow([group, *[""] * (2 * len(names) + 2), f"failed: {error}"])
-                continue
-            failed = failed or not fitted.converged
-            writer.writerow([group, *map(repr, _numbers_of(fitted)), fitted.status])
+    groups, names = _Groups.of(group_of, data), names_fitted(given)
+    write = _json_lines(groups, data, names) if given.json else _csv_rows(groups, data, names)
+    all_converged = True
+    count = len(groups.names)
+    for first in range(0, count, _GROUPS):
+        last = min(first + _GROUPS, count)
+        found = _fit_side_by_side(given, groups, first, last)
+        for group in range(first, last):
+            entry = found.get(group) or _fit_alone(given, groups, group, len(names))
+            all_converged &= entry.converged
+            write(group, entry)
         if sys.stderr.isatty():
-            done = first + len(batch)
-            print(f"\r{done} of {len(entries)} groups", end="", file=sys.stderr)
-    if sys.stderr.isatty():
-        print(file=sys.stderr)
-    return 1 if failed else 0
+            note(f"\r{last} of {counted(count, 'group')}", end="\n" if last == count else "")
+    return 0 if all_converged else 1
 
 
-def _numbers_of(fitted: CurveFit | FitResult) -> list[float]:
-    """Estimates, standard errors, rss and residual deviation."""
-    values = list(values_of(fitted))
-    estimates, errors = [value for _, value, _ in values], [error for _, _, error in values]
-    return [*estimates, *errors, float(fitted.rss), float(fitted.residual_sd)]
+# ---- what is printed -----------------------------------------------------------------------------
+
+_Writer: TypeAlias = Callable[[int, Found], object]
+
+
+def _csv_rows(groups: _Groups, data: Data, names: Sequence[str]) -> _Writer:
+    note(f"cbackprop: {data}, {counted(len(groups.names), 'group')}")
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    errors = [f"{name}_stderr" for name in names]
+    writer.writerow([data.columns["group"], *names, *errors, "rss", "residual_sd", "status"])
+
+    def write(group: int, found: Found) -> None:
+        numbers = [*found.values, *found.errors, found.rss, found.residual_sd]
+        if found.status == "failed":
+            row = [*[""] * len(numbers), f"failed: {found.message}"]
+        else:
+            row = [*map(repr, numbers), found.status]
+        writer.writerow([groups.names[group], *row])
+
+    return write
+
+
+def _json_lines(groups: _Groups, data: Data, names: Sequence[str]) -> _Writer:
+    def write(group: int, found: Found) -> None:
+        rows = int(groups.sizes[group])
+        facts = {
+            "group": groups.names[group],
+            "columns": data.columns,
+            "rows": rows,
+            "left_out": int(groups.counts[group]) - rows,
+            **found.facts(names),
+        }
+        print(json.dumps(facts, allow_nan=False))
+
+    return write
+
+
+# ---- fits ----------------------------------------------------------------------------------------
+
+
+def _fit_alone(given: argparse.Namespace, groups: _Groups, group: int, width: int) -> Found:
+    """Fit a group by itself; if that cannot be, say why."""
+    try:
+        return Found.of(fitted_by(given, *groups.rows(group)))
+    except CBackpropError as error:
+        unknown = [math.nan] * width
+        return Found(unknown, unknown, math.nan, math.nan, None, False, "failed", str(error))
 
 
 def _fit_side_by_side(
-    given: argparse.Namespace,
-    groups: Sequence[NDArray[np.intp]],
-    x: Vector,
-    y: Vector,
-    weight: Vector | None,
-) -> list[list[float] | None]:
-    """Give the numbers of groups that converge at once; None for those to be fitted alone."""
-    if given.covariance != "gauss-newton":
-        return [None] * len(groups)
-    shape = (len(groups), max(places.size for places in groups))
-    inputs, targets = np.ones(shape), np.full(shape, np.nan)  # NaN is a missing point
-    weights = None if weight is None else np.zeros(shape)
-    for row, places in enumerate(groups):
-        inputs[row, : places.size] = x[places]
-        targets[row, : places.size] = y[places]
-        if weight is not None and weights is not None:
-            weights[row, : places.size] = weight[places]
-    lost = ~(np.isfinite(inputs) & np.isfinite(targets))
-    if weights is not None:
-        lost |= ~np.isfinite(weights)
-        weights[lost] = 0.0
-    inputs[lost], targets[lost] = 1.0, np.nan
-    if not lost.any() and (inputs == inputs[0]).all():
+    given: argparse.Namespace, groups: _Groups, first: int, last: int
+) -> dict[int, Found]:
+    """Fit some groups, and give those that converge at once; others are to be fitted alone."""
+    if given.covariance == "hessian":
+        return {}
+    found: dict[int, Found] = {}
+    filled = first + np.flatnonzero(groups.sizes[first:last])
+    for batch in _batches(filled, groups.sizes):
+        # an error is of some group: which one, and why, is found one by one
+        with suppress(CBackpropError):
+            found.update(_fit_batch(given, groups, batch))
+    return found
+
+
+def _batches(chosen: Places, sizes: Places) -> Iterator[Places]:
+    """Divide groups by size, so that padding at most doubles a batch, nor makes it too large."""
+    chosen = chosen[np.argsort(sizes[chosen], kind="stable")]
+    first = rows = 0
+    for place, size in enumerate(sizes[chosen].tolist()):
+        padded = (place + 1 - first) * size
+        if place > first and padded > min(2 * (rows + size), _PADDED):
+            yield chosen[first:place]
+            first, rows = place, 0
+        rows += size
+    if chosen.size:
+        yield chosen[first:]
+
+
+def _fit_batch(
+    given: argparse.Namespace, groups: _Groups, batch: Places
+) -> Iterator[tuple[int, Found]]:
+    """Fit groups side by side, and give those that a fit by itself would say no more of."""
+    sizes = groups.sizes[batch]
+    is_there = np.arange(sizes[-1]) < sizes[:, None]  # the largest is the last
+    places = groups.firsts[batch, None] + np.arange(sizes[-1]) * is_there
+    inputs = groups.x[places]  # those without a target are the group's first
+    targets = np.where(is_there, groups.y[places], math.nan)
+    options = loss_options(given)
+    if groups.weight is not None:
+        options["sample_weight"] = groups.weight[places]
+    if is_there.all() and (inputs == inputs[0]).all():
         inputs = inputs[0]
-    options: dict[str, Any] = {"sample_weight": weights, "loss_scale": given.loss_scale}
-    if given.loss is not None:
-        options["loss"] = given.loss
     fits: CurveFits | FitManyResult
-    try:
-        if given.curve is not None:
-            fixed = dict(map(assigned, given.fixed))
-            fits = curve_of(given.curve).fit_many(inputs, targets, fixed=fixed, **options)
-            estimates, errors = list(fits.params.values()), list(fits.stderr.values())
-        else:
-            fits = fit_many(start_of(given), inputs, targets, **options)
-            free = np.flatnonzero(fits.chains.free)
-            estimates, errors = list(fits.params.T[free]), list(fits.stderr.T[free])
-    except CBackpropError:  # of some group: which one, and why, is found one by one
-        return [None] * len(groups)
-    numbers = np.column_stack([*estimates, *errors, fits.rss, fits.residual_sd]).tolist()
-    is_done = (fits.codes == CONVERGED).tolist()
-    return [row if done else None for row, done in zip(numbers, is_done, strict=True)]
+    if given.curve is not None:
+        fixed, curve = fixed_of(given), curve_of(given.curve)
+        fits = curve.fit_many(inputs, targets, fixed=fixed, **options)
+        values, errors = np.array(list(fits.params.values())), np.array(list(fits.stderr.values()))
+        free = np.array([name not in fixed for name in curve.parameters])
+    else:
+        fits = fit_many(start_of(given), inputs, targets, **options)
+        free = fits.chains.free
+        values, errors = fits.params.T[free], fits.stderr.T[free]
+        free = np.ones(len(values), dtype=np.bool_)
+    # what is at a bound or not identified has a standard error of 0 or an infinite one, as all
+    # have where there is no residual deviation
+    is_usual = (np.isfinite(errors) & (errors > 0))[free].all(axis=0) | ~(fits.residual_sd > 0)
+    status, message = OUTCOMES[CONVERGED]
+    is_usual &= fits.codes == CONVERGED
+    rows = zip(
+        batch[is_usual].tolist(),
+        values.T[is_usual].tolist(),
+        errors.T[is_usual].tolist(),
+        fits.rss[is_usual].tolist(),
+        fits.residual_sd[is_usual].tolist(),
+        fits.df[is_usual].astype(np.intp).tolist(),
+        strict=True,
+    )
+    for group, value, error, rss, residual_sd, df in rows:
+        yield group, Found(value, error, rss, residual_sd, df, True, status, message)

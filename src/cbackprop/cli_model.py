@@ -1,15 +1,17 @@
-"""The model that the command's arguments describe, and its fit."""
+"""The model that the command's arguments describe, and what its fit has found."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
-from typing import Any, TypeAlias
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._core import Chain, no_such_name
+from .cli_arguments import finite, loss_options
 from .curve import Curve
 from .curve_fit import CurveFit
 from .curves import CURVES
@@ -17,26 +19,37 @@ from .errors import ParameterError
 from .fitting import FitResult
 from .fitting import fit as fit_chain
 
-__all__ = ["assigned", "curve_of", "fitted_by", "names_fitted", "start_of", "values_of"]
+__all__ = [
+    "Found",
+    "assigned",
+    "check_model",
+    "curve_of",
+    "fitted_by",
+    "fixed_of",
+    "names_fitted",
+    "start_of",
+]
 
 Vector: TypeAlias = NDArray[np.float64]
 
+# ---- the model -----------------------------------------------------------------------------------
 
-def fitted_by(
-    given: argparse.Namespace, x: Vector, y: Vector, weight: Vector | None
-) -> CurveFit | FitResult:
-    """Fit what the arguments describe."""
-    options: dict[str, Any] = {
-        "sample_weight": weight,
-        "loss_scale": given.loss_scale,
-        "covariance": given.covariance,
-        "nan_policy": "omit",
-    }
-    if given.loss is not None:
-        options["loss"] = given.loss
+
+def check_model(given: argparse.Namespace) -> None:
+    """Refuse what is wrong with the model before there are data."""
+    if (given.curve is None) == (given.activations is None):
+        raise ParameterError("expected --curve or --activations; see: cbackprop curves")
+    loss_options(given)
     if given.curve is not None:
-        return curve_of(given.curve).fit(x, y, fixed=dict(map(assigned, given.fixed)), **options)
-    return fit_chain(start_of(given), x, y, **options)
+        for option in ("start", "free"):
+            if getattr(given, option) is not None:
+                raise ParameterError(f"--{option}: only for --activations, not for --curve")
+        curve_of(given.curve).check_names("--fixed", fixed_of(given))
+    else:
+        for option in ("fixed", "plot"):
+            if getattr(given, option) is not None:
+                raise ParameterError(f"--{option}: only for --curve, not for --activations")
+        start_of(given)
 
 
 def curve_of(name: str) -> Curve:
@@ -50,9 +63,19 @@ def assigned(text: str) -> tuple[str, float]:
     """Read NAME=NUMBER."""
     name, _, value = text.partition("=")
     try:
-        return name.strip(), float(value)
-    except ValueError:
-        raise ParameterError(f"--fixed: {text!r}; expected NAME=NUMBER") from None
+        return name.strip(), finite(value)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"{text!r}; expected NAME=NUMBER") from None
+
+
+def fixed_of(given: argparse.Namespace) -> dict[str, float]:
+    """Take the curve's parameters that are known."""
+    fixed = dict[str, float]()
+    for name, value in given.fixed or ():
+        if name in fixed:
+            raise ParameterError(f"--fixed: {name!r} is given twice")
+        fixed[name] = value
+    return fixed
 
 
 def start_of(given: argparse.Namespace) -> Chain:
@@ -60,10 +83,7 @@ def start_of(given: argparse.Namespace) -> Chain:
     activations = [name.strip() for name in given.activations.split(",")]
     params = [1.0, 0.0] * len(activations)
     if given.start is not None:
-        try:
-            params = [float(text) for text in given.start.split(",")]
-        except ValueError:
-            raise ParameterError(f"--start: {given.start!r}; expected numbers") from None
+        params = given.start
         if len(params) != 2 * len(activations):
             raise ParameterError(
                 f"--start: {len(params)} numbers, expected {2 * len(activations)}: "
@@ -78,21 +98,10 @@ def start_of(given: argparse.Namespace) -> Chain:
                 raise ParameterError(
                     f"--free: {name!r} is not a parameter; there are {', '.join(net.param_names)}"
                 )
+            if free.count(name) > 1:
+                raise ParameterError(f"--free: {name!r} is given twice")
         frozen = tuple(name for name in net.param_names if name not in free)
     return Chain(params[::2], params[1::2], activations, frozen)
-
-
-def values_of(fitted: CurveFit | FitResult) -> Iterator[tuple[str, float, float]]:
-    """Name, estimate and standard error of each fitted parameter."""
-    if isinstance(fitted, CurveFit):
-        for name, value in fitted.params.items():
-            yield name, value, fitted.stderr[name]
-    else:
-        for name, value, error in zip(
-            fitted.chain.param_names, fitted.params, fitted.stderr, strict=True
-        ):
-            if name not in fitted.chain.frozen:
-                yield name, float(value), float(error)
 
 
 def names_fitted(given: argparse.Namespace) -> Sequence[str]:
@@ -101,3 +110,68 @@ def names_fitted(given: argparse.Namespace) -> Sequence[str]:
         return curve_of(given.curve).parameters
     start = start_of(given)
     return [name for name in start.param_names if name not in start.frozen]
+
+
+# ---- its fit -------------------------------------------------------------------------------------
+
+
+def fitted_by(
+    given: argparse.Namespace, x: Vector, y: Vector, weight: Vector | None
+) -> CurveFit | FitResult:
+    """Fit what the arguments describe."""
+    options: dict[str, Any] = {"sample_weight": weight, **loss_options(given)}
+    if given.covariance is not None:
+        options["covariance"] = given.covariance
+    if given.curve is not None:
+        return curve_of(given.curve).fit(x, y, fixed=fixed_of(given), **options)
+    return fit_chain(start_of(given), x, y, **options)
+
+
+class Found(NamedTuple):
+    """What is printed of a fit."""
+
+    values: Sequence[float]
+    errors: Sequence[float]
+    rss: float
+    residual_sd: float
+    df: int | None
+    converged: bool
+    status: str
+    message: str
+
+    @classmethod
+    def of(cls, fitted: CurveFit | FitResult) -> Found:
+        """Take it from a fit by itself."""
+        if isinstance(fitted, CurveFit):
+            values, errors = list(fitted.params.values()), list(fitted.stderr.values())
+        else:
+            free = fitted.chain.free
+            values, errors = fitted.params[free].tolist(), fitted.stderr[free].tolist()
+        return cls(
+            values,
+            errors,
+            fitted.rss,
+            fitted.residual_sd,
+            fitted.df,
+            fitted.converged,
+            fitted.status,
+            fitted.message,
+        )
+
+    def facts(self, names: Sequence[str]) -> dict[str, Any]:
+        """Give what JSON says."""
+        return {
+            "params": dict(zip(names, map(plain, self.values), strict=True)),
+            "stderr": dict(zip(names, map(plain, self.errors), strict=True)),
+            "rss": plain(self.rss),
+            "residual_sd": plain(self.residual_sd),
+            "df": self.df,
+            "converged": self.converged,
+            "status": self.status,
+            "message": self.message,
+        }
+
+
+def plain(number: float) -> float | None:
+    """Give a number as JSON has it, which has no infinity and no NaN."""
+    return number if math.isfinite(number) else None

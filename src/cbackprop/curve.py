@@ -14,8 +14,8 @@ from ._core import Chain, no_such_name
 from .curve_fit import CurveFit
 from .curve_search import Search
 from .dual import Dual
-from .errors import ParameterError, ShapeError
-from .fitting import ends_of, examples_of
+from .errors import InputTypeError, ParameterError, ShapeError
+from .fitting import as_float, ends_of, examples_of
 
 if TYPE_CHECKING:
     from ._core import _Loss, _Number
@@ -73,6 +73,8 @@ class Form:
     """Bounds that the chain's parameters have in any case."""
     row: int = 0
     """So many candidates stand in a row, where neighbours in rows and columns are alike; or 0."""
+    basins: int = 1
+    """The candidates are so many equal parts, each of which may lead to a minimum of its own."""
     distant: int = 0
     """So many candidates, the last, are for a fit by itself alone: many would creep from there."""
 
@@ -104,6 +106,8 @@ class Curve:
         Whether the curve lives on a logarithmic x axis.
     domain : tuple of float
         Least and greatest x.
+    positive : tuple of str
+        Natural parameters that are above 0.
     """
 
     name: str
@@ -113,6 +117,7 @@ class Curve:
     loss: Literal["squared", "log"] = "squared"
     log_axis: bool = False
     domain: tuple[float, float] = (-math.inf, math.inf)
+    positive: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """Name the curve as it is imported."""
@@ -124,15 +129,24 @@ class Curve:
         Raises
         ------
         ParameterError
-            If a name is missing or unknown.
+            If a name is missing or unknown, or a number not finite or not positive where it has to
+            be.
+        InputTypeError
+            If a parameter is not a number.
         """
         self.check_names("parameters", natural)
         missing = [name for name in self.parameters if name not in natural]
         if missing:
             raise ParameterError(f"{missing[0]}: missing; {self.name} has {self._signature()}")
         form = self.forms[0]
-        params = form.chain(*(float(natural[name]) for name in self.parameters))
-        return Chain(params[::2], params[1::2], form.activations, form.frozen)
+        values = [self._checked(name, name, natural[name]) for name in self.parameters]
+        try:
+            with np.errstate(all="ignore"):
+                params = form.chain(*values)
+            return Chain(params[::2], params[1::2], form.activations, form.frozen)
+        except (ArithmeticError, ParameterError):
+            given = ", ".join(f"{name}={natural[name]!r}" for name in self.parameters)
+            raise ParameterError(f"{self.name} has no curve of {given}") from None
 
     @overload
     def __call__(self, x: _Number, **natural: float) -> float: ...
@@ -187,33 +201,37 @@ class Curve:
         ShapeError
             If shapes differ or there are too few points.
         """
-        inputs, targets, weights = _data(x, y, sample_weight, nan_policy)
-        self.check_domain(inputs)
-        search = self._search(
-            (inputs, targets, weights), fixed, bounds, loss, loss_scale, covariance
-        )
-        free = len(self.parameters) - len(search.fixed)
-        if len(inputs) < max(free, 1):
-            points = "1 point is" if len(inputs) == 1 else f"{len(inputs)} points are"
-            raise ShapeError(f"x: {points} fewer than {free} parameters to fit")
-        fitted = search.report(search.best())
-        for name, pair in search.asked.items():
-            # a bound that the chain's parameters cannot have: if it is passed, it holds
-            value, (low, high) = fitted.params[name], ends_of(name, pair)
-            if name not in search.mapped and (value < low or value > high):
-                fitted = self.fit(
-                    inputs,
-                    targets,
-                    sample_weight=weights,
-                    fixed={**search.fixed, name: low if value < low else high},
-                    bounds={other: ends for other, ends in search.asked.items() if other != name},
-                    loss=loss,
-                    loss_scale=loss_scale,
-                    covariance=covariance,
-                )
-                fitted.message += f"; at a bound: {name}"
-                return fitted
-        return fitted
+        with np.errstate(all="ignore"):
+            inputs, targets, weights = _data(x, y, sample_weight, nan_policy)
+            self.check_domain(inputs)
+            search = self._search(
+                (inputs, targets, weights), fixed, bounds, loss, loss_scale, covariance
+            )
+            free = len(self.parameters) - len(search.fixed)
+            if len(inputs) < max(free, 1):
+                points = "1 point is" if len(inputs) == 1 else f"{len(inputs)} points are"
+                raise ShapeError(f"x: {points} fewer than {free} parameters to fit")
+            fitted = search.report(search.best())
+            for name, pair in search.asked.items():
+                # a bound that the chain's parameters cannot have: if it is passed, it holds
+                value, (low, high) = fitted.params[name], ends_of(name, pair)
+                if name not in search.mapped and (value < low or value > high):
+                    fitted = self.fit(
+                        inputs,
+                        targets,
+                        sample_weight=weights,
+                        fixed={**search.fixed, name: low if value < low else high},
+                        bounds={
+                            other: ends for other, ends in search.asked.items() if other != name
+                        },
+                        loss=loss,
+                        loss_scale=loss_scale,
+                        covariance=covariance,
+                    )
+                    fitted.message += f"; at a bound: {name}"
+                    fitted.n_parameters += 1  # it is no more known beforehand than the others
+                    return fitted
+            return fitted
 
     def fit_many(
         self,
@@ -261,11 +279,12 @@ class Curve:
         InputTypeError
             If x, y or weights are not real numbers.
         """
-        from .curve_many import ManySearch  # noqa: PLC0415 of no use to single fits
+        with np.errstate(all="ignore"):
+            from .curve_many import ManySearch  # noqa: PLC0415 of no use to single fits
 
-        options = {"fixed": fixed, "bounds": bounds, "loss": loss, "loss_scale": loss_scale}
-        search = self._search(_NO_DATA, fixed, bounds, loss, loss_scale, "gauss-newton")
-        return ManySearch.of(search, x, y, sample_weight, options).run(threads)
+            options = {"fixed": fixed, "bounds": bounds, "loss": loss, "loss_scale": loss_scale}
+            search = self._search(_NO_DATA, fixed, bounds, loss, loss_scale, "gauss-newton")
+            return ManySearch.of(search, x, y, sample_weight, options).run(threads)
 
     def _search(
         self,
@@ -280,8 +299,12 @@ class Curve:
         fixed, bounds = dict(fixed or {}), dict(bounds or {})
         self.check_names("fixed", fixed)
         self.check_names("bounds", bounds)
+        for name, value in fixed.items():
+            fixed[name] = self._checked(f"fixed[{name!r}]", name, value)
         for name, pair in bounds.items():
-            ends_of(name, pair)
+            _, high = ends_of(name, pair)
+            if name in self.positive and high <= 0:
+                raise ParameterError(f"bounds[{name!r}]: high {high!r}; {name} is positive")
             if name in fixed:
                 raise ParameterError(f"bounds: {name!r} is fixed already")
         able = [form for form in self.forms if form.holds(fixed) is not None]
@@ -303,6 +326,16 @@ class Curve:
                 raise ParameterError(
                     f"{argument}: {name!r} is not a parameter of {self.name}; {near}"
                 )
+
+    def _checked(self, argument: str, name: str, value: object) -> float:
+        """Make a float of a natural parameter that an argument gives."""
+        if not isinstance(value, int | float | np.integer | np.floating) or isinstance(value, bool):
+            raise InputTypeError(f"{argument}: expected a number, got {value!r}")
+        number = as_float(argument, value)
+        least = "positive " if name in self.positive else ""
+        if not math.isfinite(number) or (least and number <= 0):
+            raise ParameterError(f"{argument}: {number!r}; expected a {least}finite number")
+        return number
 
     def check_domain(self, x: Vector) -> None:
         """Raise ParameterError if an x lies outside the curve's domain."""
@@ -328,8 +361,9 @@ def _data(
         return inputs, targets, weights
     if nan_policy == "raise":
         i = int(np.flatnonzero(~finite)[0])
+        weight = "" if weights is None else f", weight = {float(weights[i])!r}"
         raise ParameterError(
-            f"point {i} is not finite: x = {float(inputs[i])!r}, y = {float(targets[i])!r} "
+            f"point {i} is not finite: x = {float(inputs[i])!r}, y = {float(targets[i])!r}{weight} "
             "(nan_policy='omit' leaves such points out)"
         )
     return inputs[finite], targets[finite], None if weights is None else weights[finite]

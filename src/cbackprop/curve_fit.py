@@ -64,9 +64,10 @@ class CurveFit:
         As in `FitResult`; without a minimum the status is "not_identified" and nothing converged.
     r2 : float
         1 - rss / sum(weight (y - mean)^2).
-    log_likelihood, aic, bic : float
-        Of normal errors with the estimated variance, as R has them (the variance counts as a
-        parameter); for the log loss of the labels.
+    n_parameters : int
+        How many natural parameters were fitted, those at a bound included.
+    log_likelihood : float
+        Of normal errors with the estimated variance, as R has it; for the log loss of the labels.
     """
 
     def __init__(
@@ -79,8 +80,9 @@ class CurveFit:
         roots: tuple[Vector, Vector],
         data: tuple[Vector, Vector, Vector | None],
         start: int,
+        n_parameters: int,
     ) -> None:
-        self.start = start
+        self.start, self.n_parameters = start, n_parameters
         x, y, weights = data
         self.curve, self.result, self.chain = curve, result, result.chain
         self.covariance = covariance
@@ -97,7 +99,6 @@ class CurveFit:
         mean = float(weight @ y) / total
         spread = float(weight @ (y - mean) ** 2)
         self.r2 = 1.0 - self.rss / spread if spread > 0 else math.nan
-        fitted = n - self.df
         if curve.loss == "log":
             self.log_likelihood = -result.loss * total
         else:
@@ -105,10 +106,22 @@ class CurveFit:
             ratio = self.rss / n
             log_ratio = math.log(ratio) if ratio > 0 else -math.inf
             self.log_likelihood = 0.5 * (scale - n * (math.log(2.0 * math.pi) + log_ratio + 1.0))
-            fitted += 1
-        self.aic = 2.0 * fitted - 2.0 * self.log_likelihood
-        self.bic = math.log(n) * fitted - 2.0 * self.log_likelihood
+        self._counted = n
         self.x, self.y, self.weights = x, y, weights
+
+    @property
+    def aic(self) -> float:
+        """Akaike's information criterion; a variance that is estimated counts as a parameter."""
+        return self._criterion(2.0)
+
+    @property
+    def bic(self) -> float:
+        """Bayesian information criterion; it counts as `aic` does."""
+        return self._criterion(math.log(self._counted))
+
+    def _criterion(self, penalty: float) -> float:
+        estimated = self.n_parameters + (self.curve.loss != "log")
+        return penalty * estimated - 2.0 * self.log_likelihood
 
     @overload
     def __call__(self, x: _Number) -> float: ...
@@ -126,11 +139,16 @@ class CurveFit:
         ParameterError
             If the level is not between 0 and 1.
         """
-        reach = self._quantile(level)
-        return {
-            name: (value - reach * self.stderr[name], value + reach * self.stderr[name])
-            for name, value in self.params.items()
-        }
+        with np.errstate(all="ignore"):
+            reach = self._quantile(level)
+            return {
+                name: (value - reach * error, value + reach * error)
+                if math.isfinite(value)
+                else (-math.inf, math.inf)
+                for (name, value), error in zip(
+                    self.params.items(), self.stderr.values(), strict=True
+                )
+            }
 
     @overload
     def predict(self, x: _Number, interval: None = None, level: float = 0.95) -> float: ...
@@ -169,19 +187,20 @@ class CurveFit:
         ParameterError
             If `interval` is unknown or `level` not between 0 and 1.
         """
-        if interval is None:
-            return self.chain.forward(x)
-        if interval not in ("confidence", "prediction"):
-            raise ParameterError(
-                f"interval: {interval!r}; expected None, 'confidence' or 'prediction'"
-            )
-        inputs = real_array(x, "x")
-        variance = self._variance(inputs.reshape(-1)).reshape(inputs.shape)
-        if interval == "prediction":
-            variance = variance + self.residual_sd**2
-        value = np.asarray(self.chain.forward(inputs))
-        reach = self._quantile(level) * np.sqrt(variance)
-        return Prediction(value[()], (value - reach)[()], (value + reach)[()])
+        with np.errstate(all="ignore"):
+            if interval is None:
+                return self.chain.forward(x)
+            if interval not in ("confidence", "prediction"):
+                raise ParameterError(
+                    f"interval: {interval!r}; expected None, 'confidence' or 'prediction'"
+                )
+            inputs = real_array(x, "x")
+            variance = self._variance(inputs.reshape(-1)).reshape(inputs.shape)
+            if interval == "prediction":
+                variance = variance + self.residual_sd**2
+            value = np.asarray(self.chain.forward(inputs))
+            reach = self._quantile(level) * np.sqrt(variance)
+            return Prediction(value[()], (value - reach)[()], (value + reach)[()])
 
     def inverse(
         self, y: ArrayLike, *, replicates: int | None = None, sample_weight: ArrayLike = 1.0
@@ -208,18 +227,18 @@ class CurveFit:
         ParameterError
             If the curve is not one-to-one, or `replicates` is not a positive integer.
         """
-        if replicates is not None and (isinstance(replicates, bool) or replicates < 1):
-            raise ParameterError(f"replicates: {replicates!r}; expected a positive integer")
-        outputs = real_array(y, "y")
-        value = np.asarray(self.chain.inverse(outputs))
-        flat = value.reshape(-1)
-        variance = self._variance(flat)
-        if replicates is not None:
-            weight = np.broadcast_to(real_array(sample_weight, "sample_weight"), value.shape)
-            variance = variance + self.residual_sd**2 / (replicates * weight.reshape(-1))
         with np.errstate(all="ignore"):
+            if replicates is not None and (isinstance(replicates, bool) or replicates < 1):
+                raise ParameterError(f"replicates: {replicates!r}; expected a positive integer")
+            outputs = real_array(y, "y")
+            value = np.asarray(self.chain.inverse(outputs))
+            flat = value.reshape(-1)
+            variance = self._variance(flat)
+            if replicates is not None:
+                weight = np.broadcast_to(real_array(sample_weight, "sample_weight"), value.shape)
+                variance = variance + self.residual_sd**2 / (replicates * weight.reshape(-1))
             stderr = np.sqrt(variance) / np.abs(np.asarray(self.chain.slope(flat)))
-        return Inverse(value[()], stderr.reshape(value.shape)[()])
+            return Inverse(value[()], stderr.reshape(value.shape)[()])
 
     def effective_dose(self, percent: float) -> tuple[float, float]:
         """Find the dose that gives so many percent of the effect.
@@ -236,17 +255,21 @@ class CurveFit:
         ParameterError
             If the curve has no ec50, or the percentage is not between 0 and 100.
         """
-        names = self.curve.parameters
-        if "ec50" not in names:
-            raise ParameterError(f"{self.curve.name} has no effective dose")
-        if not 0 < percent < 100:
-            raise ParameterError(f"percent: {percent!r}; expected between 0 and 100")
-        share = percent / 100.0 if self.params["slope"] > 0 else 1.0 - percent / 100.0
-        at: dict[str, complex] = dict(self.params)
-        slopes = np.array(
-            [_dose_at({**at, name: at[name] + _STEP * 1j}, share).imag / _STEP for name in names]
-        )
-        return _dose_at(at, share).real, float(np.linalg.norm(slopes @ self._natural_root))
+        with np.errstate(all="ignore"):
+            names = self.curve.parameters
+            if "ec50" not in names:
+                raise ParameterError(f"{self.curve.name} has no effective dose")
+            if not 0 < percent < 100:
+                raise ParameterError(f"percent: {percent!r}; expected between 0 and 100")
+            share = percent / 100.0 if self.params["slope"] > 0 else 1.0 - percent / 100.0
+            at: dict[str, complex] = dict(self.params)
+            slopes = np.array(
+                [
+                    _dose_at({**at, name: at[name] + _STEP * 1j}, share).imag / _STEP
+                    for name in names
+                ]
+            )
+            return _dose_at(at, share).real, float(np.linalg.norm(slopes @ self._natural_root))
 
     def summary(self) -> str:
         """Print the parameters as a table, with what the fit is worth."""
@@ -281,7 +304,7 @@ class CurveFit:
         ax : matplotlib Axes, optional
             Where to draw; by default on a new figure.
         residuals : bool, default False
-            On a new figure, draw a panel of them beneath.
+            Draw a panel of them beneath, for which the axes given are divided.
 
         Returns
         -------
@@ -291,6 +314,8 @@ class CurveFit:
         ------
         ImportError
             If matplotlib is not installed.
+        ParameterError
+            If there are to be residuals, and `ax` are inset axes, which cannot be divided.
         """
         from .curve_plot import draw  # noqa: PLC0415 matplotlib is optional
 

@@ -34,6 +34,7 @@ __all__ = ["CurveFits"]
 
 Vector: TypeAlias = NDArray[np.float64]
 _LOST: Final = 1e-10  # share of its parts below which a variance is their rounding
+_PATIENCE: Final = 100  # iterations; what takes more creeps, and may stop short or never
 _BLOCK: Final = 1 << 12  # curves at a time, whose covariances stay in the processor's cache
 _START_NOT_FINITE: Final = code_of("start_not_finite")
 
@@ -148,38 +149,55 @@ class ManySearch:
 
     def fit_block(self, block: slice, candidates: Vector) -> None:
         """Fit some, all together, and then by themselves those that need more care."""
-        job, fits, names = self.job, self.fits, self.search.curve.parameters
-        found = Found.room_for(job, block.stop - block.start, covariance=True)
-        x, y, weights = job.rows(block)
-        row = self.search.form.row
-        _core.choose_starts(
-            job.net, x, y, weights, job.lower, job.upper, candidates, row, found.params
-        )
-        job.fit(block, found)
-        found.params[found.codes < 0] = math.nan
         with np.errstate(all="ignore"):
+            job, fits, names = self.job, self.fits, self.search.curve.parameters
+            found = self.best_of_basins(block, candidates)
+            found.params[found.codes < 0] = math.nan
             given = self.chain_params(found)
             values, errors, is_lost = self.natural(given, found.triangles)
-        for k, column in enumerate(given):
-            fits.chains.params[block, k] = column.value
-        fits.rss[block] = found.squares(job, block)
-        fits.residual_sd[block] = found.deviations(job)
-        fits.df[block] = found.df
-        fits.codes[block] = found.codes
-        fits.converged[block] = (found.codes == CONVERGED) | (found.codes == NOT_IDENTIFIED)
-        fits.n_iterations[block] = found.iterations
-        for name, value, error in zip(names, values, errors, strict=True):
-            fits.params[name][block] = value
-            fits.stderr[name][block] = error
-        is_lost &= found.codes == CONVERGED
-        for i in np.flatnonzero(self.is_doubtful(block) | is_lost).tolist():
-            self.fit_alone(block.start + i)
+            for k, column in enumerate(given):
+                fits.chains.params[block, k] = column.value
+            fits.rss[block] = found.squares(job, block)
+            fits.residual_sd[block] = found.deviations(job)
+            fits.df[block] = found.df
+            fits.codes[block] = found.codes
+            fits.converged[block] = (found.codes == CONVERGED) | (found.codes == NOT_IDENTIFIED)
+            fits.n_iterations[block] = found.iterations
+            for name, value, error in zip(names, values, errors, strict=True):
+                fits.params[name][block] = value
+                fits.stderr[name][block] = error
+            is_lost &= found.codes == CONVERGED
+            is_lost |= (found.codes == NOT_IDENTIFIED) | (found.codes > 0) & (
+                found.iterations > _PATIENCE
+            )
+            for i in np.flatnonzero(self.is_doubtful(block) | is_lost).tolist():
+                self.fit_alone(block.start + i)
+
+    def best_of_basins(self, block: slice, candidates: Vector) -> Found:
+        """Fit some from the best candidate of each basin, and keep the least loss of each."""
+        job, form = self.job, self.search.form
+        best: Found | None = None
+        for basin in np.split(candidates, form.basins):
+            found = Found.room_for(job, block.stop - block.start, covariance=True)
+            _core.choose_starts(
+                job.net, *job.rows(block), job.lower, job.upper, basin, form.row, found.params
+            )
+            job.fit(block, found)
+            if best is None:
+                best = found
+                continue
+            is_better = (found.codes > 0) & ~(best.loss <= found.loss)
+            pairs: Any = zip(best, found, strict=True)
+            for kept, other in pairs:
+                kept[is_better] = other[is_better]
+        assert best is not None
+        return best
 
     def chain_params(self, found: Found) -> list[Dual]:
         """Take the chain's parameters as variables, so turned that the names mean what they say."""
         net, columns = self.job.net, found.params.T
         given = [
-            Dual(columns[k].copy(), {k: 1.0}) if is_free else Dual(net.params[k], {})
+            Dual(columns[k].copy(), {k: 1.0} if is_free else {})
             for k, is_free in enumerate(net.free)
         ]
         mirror, names = self.search.form.mirror, net.param_names
@@ -217,6 +235,7 @@ class ManySearch:
                     share = share + (2.0 * other) * triangles[:, row + row_of[j]]
                 variance = variance + slope * share
             values.append(entry.value)
+            is_lost |= ~np.isfinite(entry.value)
             error = np.sqrt(variance)
             if len(slopes) > 1:
                 rounding = variance < _LOST * parts
@@ -248,7 +267,13 @@ class ManySearch:
             )
         except CBackpropError:  # nothing better than what there is
             return
-        fits.chains.params[i] = fitted.chain.params
+        form, chain = self.search.form, fitted.chain
+        if chain.activations == form.activations and set(self.job.net.frozen).issubset(
+            chain.frozen
+        ):
+            fits.chains.params[i] = chain.params
+        else:  # another form was needed
+            fits.chains.params[i] = form.chain(*fitted.params.values())
         for name, value in fitted.params.items():
             fits.params[name][i], fits.stderr[name][i] = value, fitted.stderr[name]
         fits.rss[i], fits.residual_sd[i], fits.df[i] = fitted.rss, fitted.residual_sd, fitted.df

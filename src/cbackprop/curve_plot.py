@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .plot import import_matplotlib
+from .errors import ParameterError
+from .plot import VERBATIM, import_matplotlib
 
 if TYPE_CHECKING:
     from .curve_fit import CurveFit
@@ -28,21 +29,18 @@ _POINTS: Final = 400
 
 def draw(fitted: CurveFit, ax: Any, *, residuals: bool) -> Any:
     """Draw the fit; see `CurveFit.plot`."""
-    pyplot = import_matplotlib("pyplot")
-    below = None
-    if ax is None and residuals:
-        _, (ax, below) = pyplot.subplots(
-            2, 1, figsize=(6.4, 5.6), sharex=True, height_ratios=(3, 1), layout="constrained"
-        )
-    elif ax is None:
-        _, ax = pyplot.subplots(figsize=(6.4, 4.4), layout="constrained")
+    if ax is None:
+        inches = (6.4, 5.6 if residuals else 4.4)
+        ax = import_matplotlib("pyplot").subplots(figsize=inches, layout="constrained")[1]
+    below = _divide(ax) if residuals else None
     place = _Axis(fitted)
     _draw_curve(fitted, ax, place)
     ax.plot(place(fitted.x), fitted.y, "o", color=_DATA, markersize=4.5, zorder=3, label="data")
     if "ec50" in fitted.params:
         _mark_middle(fitted, ax)
     ax.set_ylabel("y")
-    ax.legend(frameon=False)
+    for text in ax.legend(frameon=False).get_texts():
+        text.set(**VERBATIM)
     place.dress(ax, named=below is None)
     if below is None:
         ax.set_xlabel("x")
@@ -54,6 +52,23 @@ def draw(fitted: CurveFit, ax: Any, *, residuals: bool) -> Any:
     below.set_xlabel("x")
     place.dress(below, named=True)
     return ax
+
+
+def _divide(ax: Any) -> Any:
+    """Make room for a panel of residuals below, in what the Axes have now; the x axis is shared."""
+    given = ax.get_subplotspec()
+    if given is not None:
+        upper, lower = given.subgridspec(2, 1, height_ratios=(3, 1), hspace=0.08)
+        ax.set_subplotspec(upper)
+        below = ax.figure.add_subplot(lower, sharex=ax)
+    elif ax.get_axes_locator() is None:
+        x, y, width, height = ax.get_position(original=True).bounds
+        ax.set_position((x, y + 0.27 * height, width, 0.73 * height))
+        below = ax.figure.add_axes((x, y, width, 0.24 * height), sharex=ax)
+    else:
+        raise ParameterError("ax: inset axes, which cannot be divided; expected others")
+    ax.tick_params(axis="x", which="both", labelbottom=False)
+    return below
 
 
 class _Axis:

@@ -86,8 +86,7 @@ class Search:
             natural = [1.0] * len(self.curve.parameters)
             natural[self.curve.parameters.index(name)] = float(value)
             try:
-                with np.errstate(all="ignore"):
-                    end = float(self.form.chain(*natural)[place])
+                end = float(self.form.chain(*natural)[place])
             except ZeroDivisionError:  # of a reciprocal: infinite, no bound
                 return None
             return end if math.isfinite(end) else None
@@ -194,17 +193,16 @@ class Search:
         x, y, weights = self.sample()
         last_layer = _LastLayer(chain, x, y, weights)
         ranked: list[tuple[float, int, Vector]] = []
-        with np.errstate(all="ignore"):
-            for number, params in enumerate(self.candidates(x)):
-                chain.params[:] = params
-                last_layer.solve()
-                for name, (low, high) in self.limits.items():
-                    value = chain.params[places[name]]
-                    value = value if low is None else max(value, low)
-                    chain.params[places[name]] = value if high is None else min(value, high)
-                value = chain.loss(x, y, loss=self.curve.loss, sample_weight=weights)
-                if math.isfinite(value):
-                    ranked.append((value, number, chain.params.copy()))
+        for number, params in enumerate(self.candidates(x)):
+            chain.params[:] = params
+            last_layer.solve()
+            for name, (low, high) in self.limits.items():
+                value = chain.params[places[name]]
+                value = value if low is None else max(value, low)
+                chain.params[places[name]] = value if high is None else min(value, high)
+            value = chain.loss(x, y, loss=self.curve.loss, sample_weight=weights)
+            if math.isfinite(value):
+                ranked.append((value, number, chain.params.copy()))
         ranked.sort(key=lambda entry: entry[:2])
         return [self.chain_of(params, self.frozen) for _, _, params in ranked[:_CANDIDATES]]
 
@@ -233,8 +231,7 @@ class Search:
     def natural(self, found: FitResult) -> list[Dual]:
         """Natural parameters of a fit, with their derivatives by the chain's."""
         given = (Dual(value, {k: 1.0}) for k, value in enumerate(found.params))
-        with np.errstate(all="ignore"):
-            return list(self.form.natural(*given))
+        return list(self.form.natural(*given))
 
     def natural_values(self, found: FitResult) -> Vector:
         """Natural parameters of a fit."""
@@ -249,16 +246,19 @@ class Search:
         )
         unknown = ~found.identified
         root, precision = self.covariance_root(found)
-        with np.errstate(invalid="ignore"):
-            natural_root = slopes @ root
-            natural_root[~np.any(slopes[:, found.chain.free] != 0, axis=1)] = 0.0
-            # where its parts all but cancel, nothing is left but rounding
-            parts = np.abs(slopes[:, ~unknown]) @ found.stderr[~unknown]
-            is_lost = np.linalg.norm(natural_root, axis=1) < 100.0 * precision * parts
-        is_lost |= self.adrift | np.any(slopes[:, unknown] != 0, axis=1) | np.isnan(natural)
+        natural_root = slopes @ root
+        natural_root[~np.any(slopes[:, found.chain.free] != 0, axis=1)] = 0.0
+        # where its parts all but cancel, nothing is left but rounding
+        parts = np.abs(slopes[:, ~unknown]) @ found.stderr[~unknown]
+        is_lost = np.linalg.norm(natural_root, axis=1) < 100.0 * precision * parts
+        is_lost |= self.adrift | np.any(slopes[:, unknown] != 0, axis=1)
+        is_lost |= ~np.isfinite(natural)
         natural_root[is_lost] = math.nan
         matrix = natural_root @ natural_root.T
         matrix[is_lost, is_lost] = math.inf
+        if not np.isfinite(natural).all() and found.converged:
+            found.status, found.converged = "not_identified", False
+            found.message = "no minimum: a parameter runs off to infinity"
         message = found.message.partition(";")[0]
         lost = [name for name, has_gone in zip(names, is_lost, strict=True) if has_gone]
         if lost:
@@ -267,9 +267,16 @@ class Search:
         held = [name for name, place in self.form.alone.items() if place in at_bound]
         if held:
             message += f"; at a bound: {', '.join(held)}"
-        data = (self.x, self.y, self.weights)
         return CurveFit(
-            self.curve, found, message, natural, matrix, (root, natural_root), data, self.start
+            self.curve,
+            found,
+            message,
+            natural,
+            matrix,
+            (root, natural_root),
+            (self.x, self.y, self.weights),
+            self.start,
+            len(names) - len(self.fixed),
         )
 
     def covariance_root(self, found: FitResult) -> tuple[Vector, float]:

@@ -219,6 +219,7 @@ michaelis_menten: Final = Curve(
         ),
     ),
     domain=_POSITIVE,
+    positive=("km",),
 )
 
 hill: Final = Curve(
@@ -247,6 +248,7 @@ hill: Final = Curve(
     ),
     log_axis=True,
     domain=_POSITIVE,
+    positive=("ec50",),
 )
 
 logistic3: Final = Curve(
@@ -338,6 +340,7 @@ logistic4_linear: Final = Curve(
             row=len(_WIDTHS),
         ),
     ),
+    positive=("scale",),
 )
 
 
@@ -408,6 +411,7 @@ logistic4: Final = Curve(
     _dose_forms(),
     log_axis=True,
     domain=_POSITIVE,
+    positive=("ec50",),
 )
 
 logistic5: Final = Curve(
@@ -484,6 +488,7 @@ logistic5: Final = Curve(
     ),
     log_axis=True,
     domain=_POSITIVE,
+    positive=("ec50", "asymmetry"),
 )
 
 gompertz: Final = Curve(
@@ -508,6 +513,7 @@ gompertz: Final = Curve(
             row=len(_WIDTHS),
         ),
     ),
+    positive=("displacement",),
 )
 
 weibull: Final = Curve(
@@ -532,6 +538,7 @@ weibull: Final = Curve(
             {"drop": "w4", "log_rate": "b2", "power": "w2"},
             lambda x: ((1.0, 0.0, w, -w * m, -1.0, 0.0, 1.0, 0.0) for w, m in _steps(_logs(x))),
             row=len(_WIDTHS),
+            basins=len(_SIGNS),
         ),
         Form(
             ("log", "exp", "exp", "identity"),
@@ -550,6 +557,7 @@ weibull: Final = Curve(
             {"asymptote": "b4", "drop": "w4", "log_rate": "b2", "power": "w2"},
             lambda x: ((1.0, 0.0, w, -w * m, -1.0, 0.0, 1.0, 0.0) for w, m in _steps(_logs(x))),
             row=len(_WIDTHS),
+            basins=len(_SIGNS),
         ),
     ),
     domain=_POSITIVE,
@@ -580,6 +588,7 @@ richards: Final = Curve(
             row=len(_WIDTHS),
         ),
     ),
+    positive=("shape",),
 )
 
 gaussian_peak: Final = Curve(
@@ -608,6 +617,7 @@ gaussian_peak: Final = Curve(
             row=len(_WIDTHS),
         ),
     ),
+    positive=("width",),
 )
 
 arrhenius: Final = Curve(
@@ -634,6 +644,7 @@ arrhenius: Final = Curve(
         ),
     ),
     domain=_POSITIVE,
+    positive=("prefactor",),
 )
 
 platt: Final = Curve(

@@ -10,11 +10,11 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
 import reprlib
 from collections.abc import Callable, Iterable
 from functools import partial
 from importlib import import_module
-from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from urllib.parse import quote
@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
-from ._core import Chain
-from .errors import InputTypeError, ParameterError
+from ._core import LOSSES, Chain
+from .errors import InputTypeError, ModelFileError, ParameterError, ShapeError
 from .fitting import (
     Bounds,
     FitProgress,
@@ -35,6 +35,7 @@ from .fitting import (
     fit_over,
     number_of,
 )
+from .many import FitManyResult, Job
 from .many import fit_many as fit_chunk
 from .model_file import write_whole
 from .shards import ShardedPass
@@ -77,6 +78,7 @@ def gradient(
     net : Chain
     load : callable
         Called by the workers with a key; returns the shard's (x, y) or (x, y, sample_weight).
+        A shard may be empty: it adds nothing.
     keys : iterable
         A key for each shard, in the order in which to add them up: small things that pickle.
     client : distributed.Client, optional
@@ -94,13 +96,18 @@ def gradient(
     ParameterError
         If there is no key or client, or as `Chain.loss`, with a note that names the shard; what
         `load` raises is raised too.
-    ShapeError, ActivationError, InputTypeError
+    ShapeError
+        If no shard has an example of positive weight, and as `Chain.loss`.
+    ActivationError, InputTypeError
         As for `Chain.loss`.
     ImportError
         If Dask is missing.
     """
     task = partial(_core.gradient_sums, net, loss=loss, loss_scale=loss_scale)
-    mean = _core.mean_of_sums(_core.merge_sums(_run(client, task, load, _list_of(keys))))
+    total = _core.merge_sums(_run(client, task, load, _list_of(keys)))
+    if total[0, 0] == 0.0:
+        raise ShapeError("load: no example of positive weight in any shard; expected one or more")
+    mean = _core.mean_of_sums(total)
     return float(mean[0]), mean[1:]
 
 
@@ -176,7 +183,7 @@ def fit_many(
     net: Chain,
     load: Load[Key],
     keys: Iterable[Key],
-    directory: str | PathLike[str],
+    directory: str | os.PathLike[str],
     *,
     client: Client | None = None,
     loss: _Loss = "squared",
@@ -188,16 +195,16 @@ def fit_many(
 ) -> list[Path]:
     """Fit many chains, chunk by chunk; each chunk's result goes to a file of its own.
 
-    A file is there whole or not at all, and a chunk whose file is there is not done again: what was
-    interrupted is called again with the same arguments. Each chunk is fitted on one thread.
+    A chunk whose file is there, and complete, is not done again: what was interrupted is called
+    again with the same arguments. Each chunk is fitted on one thread.
 
     Parameters
     ----------
     net : Chain
         What all have in common, and the start.
     load, keys
-        As for `gradient`; x is (n,) or (m, n) and y (m, n), as for `cbackprop.fit_many`. The
-        keys, as text, name the files.
+        As for `gradient`; x is (n,) or (m, n) and y (m, n), as for `cbackprop.fit_many`, also for
+        m = 0. The keys, as text, name the files.
     directory : str or path-like
         Where the results go, on a file system that the workers share; made if it is missing. Its
         ``job.json`` says what was fitted.
@@ -216,45 +223,124 @@ def fit_many(
     Raises
     ------
     ParameterError
-        If two keys are the same text, or the directory holds results of other chains or options;
-        and as `gradient`.
+        If two keys are the same text, a parameter of net is not finite, the directory cannot be
+        made or read, or holds results of other chains or options, or of unknown ones; and as
+        `gradient`.
     ShapeError, ActivationError, InputTypeError
         As for `cbackprop.fit_many`, with a note that names the shard. All other chunks have then
         been fitted, and their files are there.
+    OSError
+        If a file cannot be written.
     ImportError
         If Dask is missing.
     """
-    options: dict[str, Any] = {
-        "loss": loss,
-        "loss_scale": loss_scale,
-        "bounds": bounds,
-        "max_iterations": max_iterations,
-        "tolerance": tolerance,
-        "covariance": covariance,
-    }
-    fit_chunk(net, [0.0], np.empty((0, 1)), **options)  # of no chain: raises for a wrong option
+    try:
+        folder = Path(directory).absolute()
+    except TypeError:
+        raise InputTypeError(f"directory: expected a path, got {directory!r}") from None
     shards = _list_of(keys)
-    folder = Path(directory).absolute()
     paths = [folder / f"{quote(str(key), safe='')}.npz" for key in shards]
     if len(set(paths)) < len(paths):
         raise ParameterError("keys: two are the same as text; expected a name for each chunk")
-    folder.mkdir(parents=True, exist_ok=True)
-    _claim(folder / "job.json", json.dumps({"chain": net.to_dict(), **options}, default=float))
-    done = set(folder.glob("*.npz"))
-    missing = [k for k, path in enumerate(paths) if path not in done]
+    nothing = [0.0], np.empty((0, 1))
+    job = Job.of(net, *nothing, None, loss, loss_scale, bounds, max_iterations, tolerance)
+    options: dict[str, Any] = {
+        "loss": LOSSES[job.loss],
+        "loss_scale": float(loss_scale),
+        "bounds": _finite_ends(job) or None,
+        "max_iterations": job.max_iterations,
+        "tolerance": job.tolerance,
+        "covariance": bool(covariance),
+    }
+    empty = _arrays_of(fit_chunk(net, *nothing, **options))  # raises for a wrong option
+    try:
+        record = {"chain": net.to_dict(), **options}
+    except ModelFileError as error:
+        raise ParameterError(f"net: {error}") from None
+    client = _client_of(client)
+    _claim(folder, record, paths)
+    missing = [k for k, path in enumerate(paths) if not _is_complete(path, empty)]
     task = partial(_fit_chunk, net, options)
     _run(client, task, load, [shards[k] for k in missing], [paths[k] for k in missing])
     return paths
 
 
-def _claim(path: Path, job: str) -> None:
+def _finite_ends(job: Job) -> dict[str, list[float | None]]:
+    """Write bounds in one way: of those parameters that have any, None for no bound."""
+    if job.lower is None or job.upper is None:
+        return {}
+    ends = zip(job.net.param_names, job.lower.tolist(), job.upper.tolist(), strict=True)
+    return {
+        name: [None if low == -math.inf else low, None if high == math.inf else high]
+        for name, low, high in ends
+        if (low, high) != (-math.inf, math.inf)
+    }
+
+
+# ---- what is in the directory --------------------------------------------------------------------
+
+# One way to read each number, whatever has written it: 1 is 1.0, and NaN is NaN.
+_read_json: Final = partial(json.loads, parse_int=float, parse_constant=str)
+
+
+def _claim(folder: Path, record: dict[str, Any], paths: list[Path]) -> None:
     """Say whose results a directory holds, or see that they are this job's."""
-    if not path.exists():
-        write_whole(path, job.encode())
-    elif json.loads(path.read_text()) != json.loads(job):
+    path, text = folder / "job.json", json.dumps(record)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
         raise ParameterError(
-            f"directory: {path} is of other chains or options; expected these, or a new directory"
+            f"directory: {folder} cannot be made: {error}; expected a path for a directory"
+        ) from None
+    try:
+        found = _read_json(path.read_bytes())
+    except FileNotFoundError:
+        for result in paths:
+            if os.path.lexists(result):
+                raise ParameterError(
+                    f"directory: {result} is there without a job.json that says of which chains "
+                    "and options it is; expected a new directory"
+                ) from None
+        write_whole(path, text.encode())
+        return
+    except (OSError, ValueError, RecursionError) as error:
+        raise ParameterError(
+            f"directory: {path} cannot be read as JSON: {error}; delete it and the results beside "
+            "it, or give a new directory"
+        ) from None
+    expected = _read_json(text)
+    if not isinstance(found, dict) or found.keys() != expected.keys():
+        raise ParameterError(
+            f"directory: {path} is not what fit_many writes; delete it and the results beside it, "
+            "or give a new directory"
         )
+    other = [name for name in expected if found[name] != expected[name]]
+    if other:
+        raise ParameterError(
+            f"directory: {path} is of other chains or options ({', '.join(other)}); expected "
+            "these, or a new directory"
+        )
+
+
+def _is_complete(path: Path, empty: dict[str, Any]) -> bool:
+    """Whether a file holds all results, each a row for every chain; `empty` are those of none."""
+    try:
+        with path.open("rb") as file, np.load(file) as content:
+            found = dict(content)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise ParameterError(
+            f"directory: {path} cannot be read: {error}; expected a file of results, or none"
+        ) from None
+    except Exception:  # of a file that is not whole, or not what fit_many writes: there are many
+        return False
+    rows = found["params"].shape[:1] if "params" in found else ()
+    return found.keys() == empty.keys() and all(
+        found[name].dtype.kind == array.dtype.kind
+        and found[name].shape == (*rows, *array.shape[1:])
+        for name, array in empty.items()
+    )
 
 
 # ---- what the workers do -------------------------------------------------------------------------
@@ -269,12 +355,15 @@ def _fit_chunk(
     path: Path,
 ) -> None:
     found = fit_chunk(net, x, y, sample_weight=sample_weight, threads=1, **options)
-    arrays = {name: getattr(found, name) for name in _SAVED}
-    if found.covariance is not None:
-        arrays["covariance"] = found.covariance
     content = io.BytesIO()
-    np.savez(content, **arrays)
+    np.savez(content, **_arrays_of(found))
     write_whole(path, content.getvalue())
+
+
+def _arrays_of(found: FitManyResult) -> dict[str, Any]:
+    """Name what goes to a file."""
+    arrays = {name: getattr(found, name) for name in _SAVED}
+    return arrays if found.covariance is None else {**arrays, "covariance": found.covariance}
 
 
 def _on_shard(task: Callable[..., Any], load: Load[Key], key: Key, *more: Any) -> Any:
@@ -302,22 +391,28 @@ def _run(
     *more: list[Any],
 ) -> list[Any]:
     """Do a task on every shard; the results in the order of the keys, once all are done."""
+    client = _client_of(client)
+    # impure: a load may find other data the next time, and what is needed again is not for long
+    futures = client.map(partial(_on_shard, task, load), keys, *more, pure=False)
+    with client.as_current():
+        import_module("distributed").wait(futures)
+    return list(client.gather(futures))
+
+
+def _client_of(client: Client | None) -> Client:
+    """Find the current client, unless one is given."""
     try:
         distributed = import_module("distributed")
     except ImportError as error:
         raise ImportError("cbackprop.dask needs Dask: pip install 'cbackprop[dask]'") from error
-    if client is None:
-        try:
-            client = distributed.get_client()
-        except ValueError:
-            raise ParameterError(
-                "client: none given, and no current one; expected such as distributed.Client()"
-            ) from None
-    # impure: a load may find other data the next time, and what is needed again is not for long
-    futures = client.map(partial(_on_shard, task, load), keys, *more, pure=False)
-    with client.as_current():
-        distributed.wait(futures)
-    return list(client.gather(futures))
+    if client is not None:
+        return client
+    try:
+        return distributed.get_client()
+    except ValueError:
+        raise ParameterError(
+            "client: none given, and no current one; expected such as distributed.Client()"
+        ) from None
 
 
 def _list_of(keys: Iterable[Key]) -> list[Key]:

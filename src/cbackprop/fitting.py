@@ -490,14 +490,15 @@ def count_of(argument: str, value: int | None, default: int, least: int = 1) -> 
 def number_of(argument: str, value: float, low: float, high: float) -> float:
     if not isinstance(value, int | float | np.integer | np.floating):
         raise InputTypeError(f"{argument}: expected a number, got {value!r}")
-    value = _as_float(argument, value)
+    value = as_float(argument, value)
     if not low <= value < high or (argument == "learning_rate" and value == 0):
         first = "above" if argument == "learning_rate" else "from"
         raise ParameterError(f"{argument}: {value!r}; expected {first} {low:g}, below {high:g}")
     return float(value)
 
 
-def _as_float(argument: str, number: float) -> float:
+def as_float(argument: str, number: float | np.integer | np.floating) -> float:
+    """Make a float of a real number."""
     try:
         return float(number)
     except OverflowError:
@@ -534,10 +535,12 @@ def ends_of(name: str, pair: tuple[float | None, float | None]) -> tuple[float, 
         if not isinstance(value, int | float | np.integer | np.floating | None):
             raise InputTypeError(f"bounds[{name!r}]: {end} is {value!r}; expected a number")
     where = f"bounds[{name!r}]"
-    low = -math.inf if low is None else _as_float(where, low)
-    high = math.inf if high is None else _as_float(where, high)
+    low = -math.inf if low is None else as_float(where, low)
+    high = math.inf if high is None else as_float(where, high)
     if not low <= high:
         raise ParameterError(f"{where}: low {low!r} is above high {high!r}")
+    if low == math.inf or high == -math.inf:
+        raise ParameterError(f"{where}: no finite number is between {low!r} and {high!r}")
     return low, high
 
 

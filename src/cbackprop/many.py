@@ -222,7 +222,7 @@ def fit_many(
     def fit_block(block: slice) -> None:
         job.fit(block, found.rows(block))
 
-    run_blocks(fit_block, len(job.y), threads, job.stop)
+    run_blocks(fit_block, len(job.y), threads, job.stop, _BLOCK)
     return FitManyResult(
         ChainArray(found.params, net.activations, net.frozen),
         found.loss,
@@ -397,7 +397,7 @@ def run_blocks(
     chains: int,
     threads: int | None,
     stop: bytearray,
-    size: int = _BLOCK,
+    size: int,
 ) -> None:
     """Do the work on all blocks of chains, on so many threads; Ctrl-C stops them.
 

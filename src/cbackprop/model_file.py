@@ -16,20 +16,23 @@ double. Nothing in a file is ever evaluated, and a file that is not exactly this
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
 import reprlib
 import secrets
 import shutil
+import stat
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Final, NoReturn, TypeAlias
+from typing import Final, NoReturn, TextIO, TypeAlias
 
 from ._core import Chain
-from .errors import CBackpropError, ModelFileError
+from .errors import CBackpropError, ModelFileError, ParameterError
 
-__all__ = ["from_dict", "load", "save", "to_dict", "write_whole"]
+__all__ = ["check_outputs", "from_dict", "load", "save", "to_dict", "write_whole"]
 
 Path: TypeAlias = str | os.PathLike[str]
 
@@ -144,8 +147,8 @@ def save(chain: Chain, path: Path) -> None:
 
     The text goes to a new file in the same folder, which then takes the place of the old one, so
     that no reader and no power cut ever sees half a model. A new file gets the permissions of any
-    new file, a replaced one keeps its own; a symbolic link stays, and what it points to is
-    replaced.
+    new file, a replaced one keeps its own, and its owner and group; a symbolic link stays, and what
+    it points to is replaced.
 
     Parameters
     ----------
@@ -158,7 +161,9 @@ def save(chain: Chain, path: Path) -> None:
         If a parameter is not finite, the chain has more than 10 000 layers, or `path` is something
         other than a file. Nothing has been touched.
     OSError
-        If the file cannot be written. The old file is still there.
+        If the file cannot be written. The old file is still there. So it is a PermissionError to
+        replace a file that may not be written, by its owner if this is root, or one of another
+        user or group where these cannot be kept: written in place it could be left half done.
     """
     try:
         lines = [f"{json.dumps(key)}: {json.dumps(entry)}" for key, entry in to_dict(chain).items()]
@@ -174,22 +179,115 @@ def write_whole(path: Path, content: bytes) -> None:
     if exists and not os.path.isfile(target):
         # a device or a folder must not be replaced by a file
         raise ModelFileError(f"{os.fspath(path)}: not saved: expected an ordinary file")
-    temporary = os.path.join(os.path.dirname(target), f".cbackprop-{secrets.token_hex(8)}.tmp")
+    folder = os.path.dirname(target)
+    temporary = os.path.join(folder, f".cbackprop-{secrets.token_hex(8)}.tmp")
     try:
+        if exists:
+            _check_writable(target)
+        unnamed = _unnamed_file(folder)
         # not tempfile: its files are readable by their owner alone, these by whom the umask says
-        with open(temporary, "xb") as file:
+        with open(temporary, "xb") if unnamed is None else open(unnamed, "wb") as file:
+            place = temporary if unnamed is None else f"/proc/self/fd/{unnamed}"
             if exists:
-                shutil.copymode(target, temporary)
+                _keep_owner_and_mode(target, place)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+            if unnamed is not None:
+                # Python follows the link in /proc only if a descriptor is given, whichever
+                os.link(place, temporary, src_dir_fd=unnamed)
         os.replace(temporary, target)
     except BaseException as error:
         with suppress(OSError):
             os.unlink(temporary)
-        if isinstance(error, OSError):
-            error.filename = os.fspath(path)  # the name that the caller knows
+        if isinstance(error, OSError):  # with the name that the caller knows
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from None
         raise
+
+
+def _unnamed_file(folder: str) -> int | None:
+    """Open a file that vanishes with a process that is killed; None where there are none such."""
+    try:
+        if os.path.isdir("/proc/self/fd"):
+            return os.open(folder, os.O_TMPFILE | os.O_WRONLY, 0o666)
+    except (AttributeError, OSError):
+        pass
+    return None
+
+
+def _check_writable(path: str) -> None:
+    """Refuse a file that its owner or this process may not write; the owner counts for root."""
+    effective = os.access in os.supports_effective_ids
+    writable = os.access(path, os.W_OK, effective_ids=effective)
+    if not (writable and os.stat(path).st_mode & stat.S_IWUSR):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+
+def _keep_owner_and_mode(path: str, new: str) -> None:
+    """Give a new file what the one that it will replace has."""
+    old, own = os.stat(path), os.stat(new)
+    if (old.st_uid, old.st_gid) != (own.st_uid, own.st_gid):
+        try:
+            os.chown(new, old.st_uid, old.st_gid)
+        except OSError as error:
+            reason = "replaced by this user its owner and group would change; expected a new file"
+            raise PermissionError(error.errno, reason, path) from None
+    shutil.copymode(path, new)
+
+
+def check_outputs(inputs: Mapping[str, Path | None], outputs: Mapping[str, Path | None]) -> None:
+    """Refuse an output that is an input or another output, by whatever name.
+
+    Standard output is one more output where it is a file.
+
+    Parameters
+    ----------
+    inputs, outputs : mapping of str to path or None
+        By the names that an error calls them; None if not given. An input "-" is standard input.
+
+    Raises
+    ------
+    ParameterError
+        If two are one file: both are named.
+    """
+    files: list[tuple[str, Path | int | None]] = [
+        (name, _descriptor(sys.stdin) if path == "-" else path) for name, path in inputs.items()
+    ]
+    written: list[tuple[str, Path | int | None]] = [*outputs.items()]
+    printed = _descriptor(sys.stdout)
+    if printed is not None and stat.S_ISREG(os.fstat(printed).st_mode):
+        written.append(("standard output", printed))
+    for name, path in written:
+        for other, used in files:
+            if path is not None and used is not None and _are_one_file(used, path):
+                shown = next((p for p in (path, used) if not isinstance(p, int)), "-")
+                raise ParameterError(
+                    f"{other} and {name} are the same file: {shown}; expected another file to write"
+                )
+        files.append((name, path))
+
+
+def _descriptor(stream: TextIO | None) -> int | None:
+    """Give the descriptor of a standard stream; None if it has none."""
+    try:
+        return None if stream is None else stream.fileno()
+    except (OSError, ValueError):  # a stream in memory, or closed
+        return None
+
+
+def _are_one_file(first: Path | int, second: Path | int) -> bool:
+    try:
+        return os.path.samefile(first, second)
+    except OSError:  # one is not there yet
+        if isinstance(first, int) or isinstance(second, int):
+            return False
+    folder, name = os.path.split(os.path.realpath(first))
+    other_folder, other_name = os.path.split(os.path.realpath(second))
+    try:
+        is_one_folder = os.path.samefile(folder, other_folder)
+    except OSError:
+        is_one_folder = folder == other_folder
+    return is_one_folder and os.path.normcase(name) == os.path.normcase(other_name)
 
 
 def _parse(data: bytes) -> Mapping[str, object]:

@@ -37,6 +37,9 @@ _FORWARD: Final = "#0072B2"
 _BACKWARD: Final = "#D55E00"
 _NOTE: Final = "#555555"
 
+# For texts that are the user's: drawn as they are, without formulas of mathtext or TeX in them.
+VERBATIM: Final = {"parse_math": False, "usetex": False}
+
 # `trace` is drawn in inches, with letters of this size; on Axes of another size all is scaled.
 _POINTS: Final = 9.0
 _LETTER: Final = 0.6 * _POINTS / 72

@@ -54,7 +54,9 @@ class ShardedPass:
         tails = [max(end // LEAF * LEAF, head) for head, end in zip(heads, ends, strict=True)]
         self.n = ends[-1]
         if self.n == 0:
-            raise ShapeError("load: no shard has an example")
+            raise ShapeError(
+                "load: no example of positive weight in any shard; expected one or more"
+            )
         cuts = [
             (size, head - start, tail - start)
             for size, start, head, tail in zip(sizes, starts, heads, tails, strict=True)
@@ -119,8 +121,7 @@ def _checked_size(
 ) -> int:
     """Count the examples; raises as `fit` does for what is wrong with them."""
     examples = _flat(x, y, sample_weight)
-    if examples[0].size:
-        _core.gradient_sums(net, *examples, loss, loss_scale)
+    _core.gradient_sums(net, *examples, loss, loss_scale)
     return examples[0].size
 
 

@@ -261,12 +261,14 @@ def command_full_disk() -> str:
                 cases += 1
         signal.signal(signal.SIGXFSZ, ignored)
         # rows of groups go to the standard output
+        groups = Path(other, "groups.csv")
+        groups.write_text("run,x,y\n1,1,1\n1,2,3\n1,4,4\n", encoding="utf-8")
         with open("/dev/full", "wb") as full:
-            words = [sys.executable, "-m", "cbackprop", "fit", table, "--curve", "linear"]
-            words += ["--x", "x", "--y", "y", "--group", "x"]
+            words = [sys.executable, "-m", "cbackprop", "fit", str(groups), "--curve", "linear"]
+            words += ["--group", "run"]
             run = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, check=False)
         assert run.returncode == 2, run
-        assert run.stderr.count(b"\n") == 1, run.stderr
+        assert run.stderr.count(b"\n") == 2, run.stderr  # the columns, and the error
     return f"{cases} sizes of three files"
 
 

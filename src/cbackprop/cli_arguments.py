@@ -1,0 +1,138 @@
+"""How the command's arguments are read: every one is used, or refused in one line."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any, Final, NoReturn
+
+from ._core import LOSSES, code_of_loss
+from .errors import ParameterError
+
+__all__ = ["Parser", "add_loss", "finite", "finites", "joined", "loss_options", "number"]
+
+_SCALED: Final = ("huber", "soft_l1", "cauchy")
+_NEGATIVE: Final = re.compile(r"-(\.?\d|inf|nan)", re.IGNORECASE)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that takes nothing twice and nothing empty, and whose errors are raised."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
+        self.register("action", None, _Once)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what is printed in one place."""
+        raise ParameterError(f"{message} (see {self.prog} --help)")
+
+    def print_help(self, file: Any = None) -> None:
+        """Print it, without argparse's silence where that fails."""
+        print(self.format_help(), end="", file=file)
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """Exit when all is printed, since an exception at the end would not be heard."""
+        sys.stdout.flush()
+        super().exit(status, message)
+
+
+class _Once(argparse.Action):
+    """Stores a value, or without values the action's constant."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        name = "" if self.nargs == 0 else f"one {self.metavar}"
+        if option_string and getattr(namespace, self.dest) is not self.default:
+            raise argparse.ArgumentError(self, f"given twice, expected {name or 'once'}")
+        if values == "":
+            raise argparse.ArgumentError(self, f"'', expected {name}")
+        setattr(namespace, self.dest, values if name else self.const)
+
+
+# ---- numbers -------------------------------------------------------------------------------------
+
+
+def number(text: str) -> float:
+    """Read a number, which may be infinite."""
+    try:
+        value = math.nan if "_" in text else float(text)  # 1_000 is a number to Python alone
+    except ValueError:
+        value = math.nan
+    if math.isnan(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
+    return value
+
+
+def finite(text: str) -> float:
+    """Read a finite number."""
+    value = number(text)
+    if math.isinf(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
+    return value
+
+
+def finites(text: str) -> list[float]:
+    """Read finite numbers with commas between them."""
+    return [finite(part) for part in text.split(",")]
+
+
+def _scale(text: str) -> float:
+    value = finite(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+    return value
+
+
+def joined(arguments: Sequence[str]) -> list[str]:
+    """Write ``--weights -1.5,2`` as ``--weights=-1.5,2``, and keep other negative numbers apart.
+
+    Argparse takes "-1.5,2" for an option; no option of ours begins like a negative number.
+    """
+    words: list[str] = []
+    for argument in arguments:
+        before = words[-1] if words else ""
+        if not _NEGATIVE.match(argument):
+            words.append(argument)
+        elif before.startswith("--") and before != "--" and "=" not in before:
+            words[-1] = f"{before}={argument}"
+        else:
+            words.append(f" {argument}")  # with a blank before it, no option to argparse
+    return words
+
+
+# ---- the loss ------------------------------------------------------------------------------------
+
+
+def add_loss(parser: Parser, default: str) -> None:
+    """Describe the options of a loss."""
+    parser.add_argument("--loss", metavar="NAME", help=f"{', '.join(LOSSES)} (default: {default})")
+    parser.add_argument(
+        "--loss-scale",
+        type=_scale,
+        metavar="S",
+        help=f"scale of {', '.join(_SCALED)}, which alone have one (default: 1)",
+    )
+
+
+def loss_options(given: argparse.Namespace) -> dict[str, Any]:
+    """Give what was said of the loss, by the names of a fit's arguments."""
+    options: dict[str, Any] = {}
+    if given.loss is not None:
+        code_of_loss(given.loss, 1.0)
+        options["loss"] = given.loss
+    if given.loss_scale is not None:
+        if given.loss not in _SCALED:
+            raise ParameterError(
+                f"--loss-scale: only for --loss {', '.join(_SCALED)}, "
+                f"not for {given.loss or 'the default'}"
+            )
+        options["loss_scale"] = given.loss_scale
+    return options

@@ -1,0 +1,121 @@
+"""What the command takes of a table, and what it says of that."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import CBackpropError, ParameterError
+from .table import Table, read_table
+
+__all__ = ["Data", "columns_of", "data_of", "note", "printable", "read"]
+
+Vector: TypeAlias = NDArray[np.float64]
+
+
+class Data(NamedTuple):
+    """The columns of a table that a verb uses.
+
+    Attributes
+    ----------
+    columns : mapping of str to str
+        The columns' names, by the options that choose them: "x", "y", "weight", "group".
+    x, y : ndarray
+    weight : ndarray or None
+    groups : sequence of str or None
+    complete : ndarray of bool
+        Which rows have all of their numbers, finite ones.
+    """
+
+    columns: Mapping[str, str]
+    x: Vector
+    y: Vector
+    weight: Vector | None
+    groups: Sequence[str] | None
+    complete: NDArray[np.bool_]
+
+    @property
+    def rows(self) -> int:
+        """How many rows are complete."""
+        return int(np.count_nonzero(self.complete))
+
+    @property
+    def left_out(self) -> int:
+        """How many are not."""
+        return len(self.x) - self.rows
+
+    def __str__(self) -> str:
+        """Name the columns, and count the rows."""
+        columns = ", ".join(f"{option} = {name}" for option, name in self.columns.items())
+        return printable(f"{columns}; {counted(self.rows, 'row')}")
+
+
+def read(path: str, given: argparse.Namespace) -> Table:
+    """Read a table from a file, or from the standard input if the path is "-"."""
+    if path == "-" and sys.stdin is None:
+        raise ParameterError("standard input is closed")
+    return read_table(path, decimal=given.decimal, thousands=given.thousands)
+
+
+def data_of(table: Table, given: argparse.Namespace) -> Data:
+    """Take the columns that the arguments name, or that can be meant alone."""
+    columns = columns_of(table, given)
+    x, y = table.numbers(columns["x"]), table.numbers(columns["y"])
+    complete = np.isfinite(x) & np.isfinite(y)
+    weight = table.numbers(columns["weight"]) if "weight" in columns else None
+    if weight is not None:
+        complete &= np.isfinite(weight)
+    groups = table.texts(columns["group"]) if "group" in columns else None
+    return Data(columns, x, y, weight, groups, complete)
+
+
+def columns_of(table: Table, given: argparse.Namespace) -> dict[str, str]:
+    """Find the names of the columns; of x and y those not said are the only two there can be."""
+    chosen: dict[str, str | None] = {"x": given.x, "y": given.y}
+    for option in ("weight", "group"):
+        if getattr(given, option, None) is not None:
+            chosen[option] = getattr(given, option)
+    used: dict[str, str] = {}
+    for option, said in chosen.items():
+        if said is None:
+            continue
+        table.texts(said)
+        name = said if said in table.names else table.names[int(said) - 1]
+        if name in used:
+            raise ParameterError(
+                f"--{used[name]} and --{option} are the same column, {name!r}; expected different"
+            )
+        used[name] = option
+        chosen[option] = name
+    left = [name for name in table.names if name not in used and table.is_numeric(name)]
+    wanted = [option for option, name in chosen.items() if name is None]
+    if len(left) < len(wanted) or (len(left) > len(wanted) and wanted):
+        raise ParameterError(
+            f"{table.source}: {' and '.join(f'--{option}' for option in wanted)} could be any of "
+            f"{', '.join(map(repr, left)) or 'no column of numbers'}; say which"
+        )
+    rest = iter(left)
+    return {option: next(rest) if name is None else name for option, name in chosen.items()}
+
+
+def counted(count: int, noun: str) -> str:
+    """Write how many there are."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def printable(text: str) -> str:
+    """Write line ends and worse, which an argument or a file may hold, as escapes."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def note(text: str, end: str = "\n") -> None:
+    """Say something beside the results."""
+    try:
+        print(text, end=end, file=sys.stderr, flush=True)
+    except OSError as error:
+        raise CBackpropError(f"standard error: {error.strerror}") from None

@@ -68,10 +68,10 @@ def fit_chain(Chain net not None, x, y, sample_weight, lower, upper, int method,
     cdef size_t layers = net.size, free = 2 * layers - len(net.frozen)
     cdef int status
     memset(&w, 0, sizeof(Watch))
-    cdef Chain fitted = net.copy()
+    cdef Chain fitted = copy_of(net)
     if lower is not None:
-        low = memory_of(lower)
-        high = memory_of(upper)
+        low = memory_of_const(lower, 2 * layers)
+        high = memory_of_const(upper, 2 * layers)
     cbp_fit_defaults(&options)
     options.loss = loss
     options.scale = scale
@@ -84,7 +84,7 @@ def fit_chain(Chain net not None, x, y, sample_weight, lower, upper, int method,
     options.seed = seed
     options.progress = watch
     options.user = &w
-    options.history = memory_of(history)
+    options.history = memory_of(history, len(history))
     options.history_len = len(history)
     open_examples(x, y, sample_weight, &examples)
     try:
@@ -169,10 +169,11 @@ def fit_covariance(Chain net not None, x, y, sample_weight, lower, upper, int lo
 
 def shards_covariance(Chain net not None, triangle, sums, int loss):
     """As fit_covariance, from what shards have added up to: the triangle, and the sums (2, 4)."""
-    cdef double *work = new_numbers(cbp_fit_work_len(net.size, 2 * net.size - len(net.frozen)))
+    cdef size_t free = 2 * net.size - len(net.frozen), width = free + 1
+    cdef double *work = new_numbers(cbp_fit_work_len(net.size, free))
     try:
-        return covariance_of(net, None, None, loss, memory_of_const(triangle),
-                             memory_of_const(sums), None, work)
+        return covariance_of(net, None, None, loss, memory_of_const(triangle, width * width),
+                             memory_of_const(sums, 8), None, work)
     finally:
         PyMem_RawFree(work)
 
@@ -187,13 +188,13 @@ cdef object covariance_of(Chain net, lower, upper, int loss, const double *trian
     cdef int status
     answer = empty((width, width))
     determined = bytearray(width)
-    cdef double *covariance = memory_of(answer)
+    cdef double *covariance = memory_of(answer, width * width)
     cdef unsigned char *kinds = determined
     if lower is not None:
-        low = memory_of_const(lower)
-        high = memory_of_const(upper)
+        low = memory_of_const(lower, width)
+        high = memory_of_const(upper, width)
     if hessian is not None:
-        exact = memory_of_const(hessian)
+        exact = memory_of_const(hessian, width * width)
     with nogil:
         status = cbp_fit_shards_covariance(net.values, net.codes, net.held, low, high, net.size,
                                            loss, triangle, sums, sums + 4, exact, work, &variance,
@@ -212,10 +213,10 @@ def gradient_sums(Chain net not None, x, y, sample_weight, loss, loss_scale):
     """
     cdef double scale
     cdef int code = loss_code(loss, loss_scale, &scale)
-    cdef size_t len = 2 * net.size + 2
+    cdef size_t len = 2 * net.size + 2, needed = 2 * len + cbp_work_len(net.size, 2)
     cdef Examples examples
-    answer = np.zeros(2 * len + cbp_work_len(net.size, 2))
-    cdef double *sums = memory_of(answer)
+    answer = np.zeros(needed)
+    cdef double *sums = memory_of(answer, needed)
     open_examples(x, y, sample_weight, &examples)
     try:
         check_examples(net.add_up(&examples, 0, examples.x.count, code, scale, sums + 2 * len, sums,
@@ -233,15 +234,15 @@ def fit_shard(Chain net not None, x, y, sample_weight, loss, loss_scale):
     """
     cdef double scale
     cdef int code = loss_code(loss, loss_scale, &scale)
-    cdef size_t free = 2 * net.size - len(net.frozen)
+    cdef size_t free = 2 * net.size - len(net.frozen), width = free + 1
     cdef Examples examples
-    triangle, sums = np.zeros((free + 1, free + 1)), np.zeros((2, 4))
+    triangle, sums = np.zeros((width, width)), np.zeros((2, 4))
     cdef double *work = NULL
     open_examples(x, y, sample_weight, &examples)
     try:
         work = new_numbers(cbp_fit_work_len(net.size, free))
-        check_examples(add_rows(net, &examples, code, scale, work, memory_of(triangle),
-                                memory_of(sums)), y, sample_weight)
+        check_examples(add_rows(net, &examples, code, scale, work,
+                                memory_of(triangle, width * width), memory_of(sums, 8)), y, sample_weight)
     finally:
         PyMem_RawFree(work)
         close_examples(&examples)
@@ -252,10 +253,10 @@ def merge_sums(shards):
     """Add up the sums of several places, each (2, len), in the order given."""
     total = np.zeros_like(shards[0])
     cdef size_t len = total.shape[1]
-    cdef double *sums = memory_of(total)
+    cdef double *sums = memory_of(total, 2 * len)
     cdef const double *of_shard
     for shard in shards:
-        of_shard = memory_of_const(shard)
+        of_shard = memory_of_const(shard, 2 * len)
         cbp_sums_merge(of_shard, of_shard + len, len, sums, sums + len)
     return total
 
@@ -263,7 +264,7 @@ def merge_sums(shards):
 def mean_of_sums(sums):
     """The averages of merged sums (2, len): those after the first over the first."""
     cdef size_t len = sums.shape[1]
-    cdef const double *total = memory_of_const(sums)
+    cdef const double *total = memory_of_const(sums, 2 * len)
     mean = empty(len - 1)
-    check(cbp_sums_mean(total, total + len, len, memory_of(mean)))
+    check(cbp_sums_mean(total, total + len, len, memory_of(mean, len - 1)))
     return mean

@@ -66,8 +66,8 @@ class ChainArray:
 
     @property
     def params(self) -> Vector:
-        """The chains' own memory, shape (m, 2L), writable."""
-        return self._params
+        """The chains' own memory, shape (m, 2L), writable: each time a view of its own."""
+        return self._params.view()
 
     @property
     def layers(self) -> int:

@@ -167,7 +167,7 @@ class Objective:
         loss_scale: float,
         sample_weight: ArrayLike | None,
     ) -> None:
-        self._net = net.copy()
+        self._net = Chain.copy(net)
         self._free = np.flatnonzero(net.free)
         self._evaluate = partial(
             self._net.loss_and_gradient,
@@ -199,7 +199,7 @@ class Objective:
 
     def chain(self, free_params: ArrayLike) -> Chain:
         """Make a chain of these free parameters and the frozen ones."""
-        net = self._net.copy()
+        net = Chain.copy(self._net)
         self._put(net, free_params)
         return net
 

@@ -194,7 +194,7 @@ class _Search:
             if iteration == limit:
                 break
             step, length, predicted, is_whole = parabola.step_within(radius)
-            moved = here.chain.copy()
+            moved = Chain.copy(here.chain)
             moved.params[free] += step
             moves = np.abs(moved.params - here.chain.params)
             trial = self.look(moved)
@@ -223,7 +223,7 @@ class _Search:
         """Put the last layer, if it is linear and free, where the squares are least."""
         held = [name for name in chain.param_names[:-2] if name not in chain.frozen]
         frozen = (*chain.frozen, *held)
-        solved = chain.copy()
+        solved = Chain.copy(chain)
         if (
             chain.activations[-1] == "identity"
             and self.loss == "squared"
@@ -242,7 +242,7 @@ def fit_shards(
     if count == 0:
         raise ParameterError("net: every parameter is frozen; expected a free one to fit")
     search = _Search(run_pass, loss, tolerance)
-    here = search.look(start.copy())
+    here = search.look(Chain.copy(start))
     if here.examples < count:
         raise ShapeError(
             f"load: {here.examples} examples of positive weight are fewer than {count} free "

@@ -358,7 +358,7 @@ CBP_API int cbp_fit_shards_covariance(const cbp_real *params, const unsigned cha
 
 /* ---- many chains ----------------------------------------------------------------------------------------------- */
 /* m chains of one kind, params[m][2L], each with n inputs of its own, x[m][n], or with the same ones, x[n], if `shares_x`
- * is not 0. Results are those of the single calls, bit by bit. */
+ * is not 0; m may be 0. Results are those of the single calls, bit by bit. */
 
 /* out[m][n] = a_L. Fail as cbp_forward and its like. */
 CBP_API int cbp_forward_many(const cbp_real *params, const unsigned char *activations, const cbp_real *x, size_t layers,
@@ -368,12 +368,13 @@ CBP_API int cbp_forward_many(const cbp_real *params, const unsigned char *activa
 CBP_API int cbp_slope_many(const cbp_real *params, const unsigned char *activations, const cbp_real *x, size_t layers,
                            size_t n, size_t m, int shares_x, cbp_real *out);
 
-/* out[m][n] = the inputs of given outputs; NaN throughout for a chain in which some weight is 0. */
+/* out[m][n] = the inputs of given outputs; NaN throughout for a chain in which some weight is 0. Fails with
+ * CBP_ERROR_NOT_INVERTIBLE where an activation is not one-to-one. */
 CBP_API int cbp_inverse_many(const cbp_real *params, const unsigned char *activations, const cbp_real *y, size_t layers,
                              size_t n, size_t m, int shares_y, cbp_real *out);
 
 /* mean[m] = the losses; gradient[m][2L] = the averaged gradients, unless null. y[m][n]; weight[n], of all chains, or null.
- * `work` as for cbp_gradient. Fails as cbp_gradient, at the first chain that fails; those before it are done. */
+ * `work` as for cbp_gradient. Fails as cbp_gradient. */
 CBP_API int cbp_gradient_many(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
                               const cbp_real *y, const cbp_real *weight, size_t layers, size_t n, size_t m,
                               int shares_x, int loss, cbp_real scale, cbp_real *work, cbp_real *mean,

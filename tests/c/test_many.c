@@ -1420,7 +1420,7 @@ static void test_maps(void)
                 CHECK(same_all(out + i * N, expected, N));
             }
             CHECK(all[f](params, logistic, c.x, 3, 0, M, shares, out) == CBP_OK);
-            CHECK(all[f](NULL, NULL, NULL, 3, N, 0, shares, NULL) == CBP_OK);
+            CHECK(all[f](NULL, logistic, NULL, 3, N, 0, shares, NULL) == CBP_OK);
         }
         out[0] = 5;
         CHECK(all[f](NULL, logistic, c.x, 3, N, M, 0, out) == CBP_ERROR_NULL);
@@ -1430,6 +1430,23 @@ static void test_maps(void)
         CHECK(all[f](params, logistic, c.x, 0, N, M, 0, out) == CBP_ERROR_LAYERS);
         CHECK(all[f](params, unknown, c.x, 3, N, M, 0, out) == CBP_ERROR_ACTIVATION && out[0] == 5);
     }
+
+    /* What is wrong with all chains is found before the first is written, with a weight of 0 and without any chain. */
+    const unsigned char kinked[] = {CBP_LOG, CBP_RELU, CBP_IDENTITY};
+    params[4] = 0;
+    for (size_t m = 0; m <= M; m += M) {
+        for (size_t f = 0; f < 3; f++) {
+            CHECK(all[f](params, NULL, c.x, 3, N, m, 0, out) == CBP_ERROR_NULL);
+            CHECK(all[f](params, unknown, c.x, 3, N, m, 0, out) == CBP_ERROR_ACTIVATION);
+            CHECK(all[f](params, logistic, c.x, 0, N, m, 0, out) == CBP_ERROR_LAYERS);
+            CHECK(all[f](params, logistic, c.x, SIZE_MAX, N, m, 0, out) == CBP_ERROR_LAYERS);
+            CHECK(all[f](params, logistic, c.x, SIZE_MAX / 2 + 1, N, m, 1, out) == CBP_ERROR_LAYERS);
+            CHECK(all[f](NULL, logistic, c.x, 3, N, m, 0, out) == (m > 0 ? CBP_ERROR_NULL : CBP_OK));
+            CHECK(all[f](params, logistic, NULL, 3, 0, m, 0, NULL) == CBP_OK);
+        }
+        CHECK(cbp_inverse_many(params, kinked, c.x, 3, N, m, 0, out) == CBP_ERROR_NOT_INVERTIBLE && out[0] == 5);
+    }
+    params[4] = 1;
 
     /* A weight of 0 is its chain's misfortune. */
     params[3 * 6] = 0;
@@ -1481,6 +1498,63 @@ static void test_gradients(void)
           CBP_ERROR_NO_SIGMOID);
     CHECK(mean[0] == 5 && gradient[0] == 5);
     CHECK(cbp_gradient_many(params, logistic, c.x, c.y, NULL, 3, N, 0, 0, CBP_SQUARED, 1, work, mean, NULL) == CBP_OK);
+    CHECK(cbp_gradient_many(NULL, logistic, NULL, NULL, NULL, 3, N, 0, 0, CBP_SQUARED, 1, NULL, NULL, NULL) == CBP_OK);
+
+    /* What is wrong with a later chain, or with all, is found before the first is written, and without any chain. */
+#define ASK(activations, weight, layers, m, loss, scale, work)                                                        \
+    cbp_gradient_many(params, activations, c.x, y, weight, layers, N, m, 0, loss, scale, work, mean, gradient)
+    const unsigned char unknown[] = {CBP_LOG, CBP_ACTIVATION_END, CBP_SIGMOID}, certain[] = {CBP_LOG, CBP_TANH, CBP_SIGMOID};
+    cbp_real y[M * N] = {0}, weight[N] = {1};
+    for (size_t m = 0; m <= M; m += M) {
+        y[M * N - 1] = 0;
+        weight[1] = 0;
+        CHECK(ASK(NULL, NULL, 3, m, CBP_SQUARED, 1, work) == CBP_ERROR_NULL);
+        CHECK(ASK(unknown, NULL, 3, m, CBP_SQUARED, 1, work) == CBP_ERROR_ACTIVATION);
+        CHECK(ASK(logistic, NULL, 0, m, CBP_SQUARED, 1, work) == CBP_ERROR_LAYERS);
+        CHECK(ASK(logistic, NULL, SIZE_MAX, m, CBP_SQUARED, 1, work) == CBP_ERROR_LAYERS);
+        CHECK(ASK(logistic, NULL, 3, m, CBP_LOSS_END, 1, work) == CBP_ERROR_LOSS);
+        CHECK(ASK(logistic, NULL, 3, m, CBP_HUBER, 0, work) == CBP_ERROR_SCALE);
+        CHECK(ASK(logistic, NULL, 3, m, CBP_LOG_LOSS, 1, work) == CBP_ERROR_NO_SIGMOID);
+        weight[1] = -1;
+        CHECK(ASK(certain, weight, 3, m, CBP_LOG_LOSS, 1, work) == (m > 0 ? CBP_ERROR_WEIGHT : CBP_OK));
+        weight[0] = weight[1] = 0;
+        CHECK(ASK(certain, weight, 3, m, CBP_LOG_LOSS, 1, work) == (m > 0 ? CBP_ERROR_WEIGHT : CBP_OK));
+        weight[0] = 1;
+        CHECK(ASK(certain, NULL, 3, m, CBP_SQUARED, 1, NULL) == (m > 0 ? CBP_ERROR_NULL : CBP_OK));
+        y[M * N - 1] = 2;
+        CHECK(ASK(certain, weight, 3, m, CBP_LOG_LOSS, 1, work) == (m > 0 ? CBP_ERROR_TARGET : CBP_OK));
+        CHECK(mean[0] == 5 && gradient[0] == 5);
+    }
+#undef ASK
+    free(work);
+}
+
+/* Fits and their starts, too, look at what all have in common first, and without any chain. */
+static void test_kind_of_fit(void)
+{
+    const unsigned char unknown[] = {CBP_LOG, CBP_ACTIVATION_END, CBP_IDENTITY};
+    const call c = problem_of(LOGISTICS, 21, 2);
+    cbp_real *work = filled(cbp_fit_many_work_len(3, 6, 21) + cbp_choose_starts_work_len(3, 21, 1), NAN);
+    for (size_t m = 0; m <= 2; m += 2) {
+        found f = room_for(&c);
+        cbp_real start[12] = {5};
+        f.fits.params[0] = 5;
+#define ASK(activations, layers)                                                                                      \
+    CHECK(cbp_fit_many(activations, NULL, NULL, NULL, c.x, c.y, NULL, layers, c.n, m, c.n, 0, &c.options, work,       \
+                       &f.fits) == status);                                                                           \
+    CHECK(cbp_choose_starts(activations, NULL, NULL, NULL, c.x, c.y, NULL, layers, c.n, m, c.n, 0, c.start, 1, 0,     \
+                            work, start) == status)
+        int status = CBP_ERROR_NULL;
+        ASK(NULL, 3);
+        status = CBP_ERROR_ACTIVATION;
+        ASK(unknown, 3);
+        status = CBP_ERROR_LAYERS;
+        ASK(logistic, 0);
+        ASK(logistic, SIZE_MAX);
+#undef ASK
+        CHECK(f.fits.params[0] == 5 && start[0] == 5);
+        release(&f);
+    }
     free(work);
 }
 
@@ -1515,5 +1589,6 @@ int main(void)
     test_refused_starts();
     test_maps();
     test_gradients();
+    test_kind_of_fit();
     return check_done("test_many");
 }

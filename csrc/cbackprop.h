@@ -324,8 +324,8 @@ enum cbp_determined {
     CBP_DETERMINED_END
 };
 
-/* At fitted parameters: determined[2L], each of enum cbp_determined, and covariance[2L][2L]. Rows of parameters that
- * are frozen or at a bound are 0, the variance of an undetermined one is infinite and its covariances NaN. The
+/* At fitted parameters: determined[2L], each of enum cbp_determined, and covariance[free][free] of those that are not
+ * frozen. Rows of parameters at a bound are 0, the variance of an undetermined one is infinite and its covariances NaN. The
  * covariance is s^2 times the inverse curvature with s^2 = *variance = sum(weight r^2) / (examples - parameters), NaN if
  * nothing is left over; for robust losses the weights are those of the last reweighting; for the log loss s^2 = 1. The
  * curvature is the Gauss-Newton approximation (as R's nls and SciPy have it) if `hessian` is null, else what stands there:

@@ -357,3 +357,25 @@ def test_the_core_checks_what_it_is_given(params: Any) -> None:
         lambda: _core.choose_starts(kind, y[0], y, None, None, None, given, 0, y),
     ):
         refused(call, cbp.ShapeError, "expected")
+
+
+def test_chains_that_travelled_as_raw_memory() -> None:
+    chains, buffers = chains_of("4PL"), list[pickle.PickleBuffer]()
+    data = pickle.dumps(chains, 5, buffer_callback=buffers.append)
+    moved = [memoryview(b"x" + buffer.raw())[1:] for buffer in buffers]
+    assert moved
+    there = pickle.loads(data, buffers=moved)
+    x = np.linspace(0.1, 2, 7)
+    assert bits(there(x)) == bits(chains(x))
+    assert bits(there.gradient(x, x)) == bits(chains.gradient(x, x))
+    there.params[:] = 1.0
+    # log x, sigma(log x + 1) = 1 / (1 + 1 / (e x)), and 1 more
+    there.params[:, 1] = 0.0
+    np.testing.assert_allclose(there(x)[2], 2 - 1 / (1 + math.e * x), rtol=1e-14)
+
+
+def test_sums_that_travelled_as_raw_memory() -> None:
+    sums = np.arange(8.0).reshape(2, 4)
+    raw = np.frombuffer(b"x" + sums.tobytes(), np.uint8)[1:].view(np.float64).reshape(2, 4)
+    total = _core.merge_sums([raw, raw])
+    assert (total[0] + total[1]).tolist() == (2 * (sums[0] + sums[1])).tolist()

@@ -144,7 +144,7 @@ cdef int add_rows(Chain net, const Examples *examples, int loss, double scale, d
 
 def fit_covariance(Chain net not None, x, y, sample_weight, lower, upper, int loss, double scale,
                    hessian):
-    """The variance s^2, the covariance (2L, 2L), and 2L bytes of enum cbp_determined.
+    """The variance s^2, the covariance of the free parameters, and 2L bytes of enum cbp_determined.
 
     `hessian` is the exact Hessian of the averaged loss, or None for Gauss-Newton.
     """
@@ -180,15 +180,15 @@ def shards_covariance(Chain net not None, triangle, sums, int loss):
 
 cdef object covariance_of(Chain net, lower, upper, int loss, const double *triangle,
                           const double *sums, hessian, double *work):
-    cdef size_t width = 2 * net.size
+    cdef size_t width = 2 * net.size, free = width - len(net.frozen)
     cdef const double *low = NULL
     cdef const double *high = NULL
     cdef const double *exact = NULL
     cdef double variance
     cdef int status
-    answer = empty((width, width))
+    answer = empty((free, free))
     determined = bytearray(width)
-    cdef double *covariance = memory_of(answer, width * width)
+    cdef double *covariance = memory_of(answer, free * free)
     cdef unsigned char *kinds = determined
     if lower is not None:
         low = memory_of_const(lower, width)
@@ -251,6 +251,7 @@ def fit_shard(Chain net not None, x, y, sample_weight, loss, loss_scale):
 
 def merge_sums(shards):
     """Add up the sums of several places, each (2, len), in the order given."""
+    shards = [real_array(shard, "shards") for shard in shards]  # what has travelled is not aligned
     total = np.zeros_like(shards[0])
     cdef size_t len = total.shape[1]
     cdef double *sums = memory_of(total, 2 * len)

@@ -80,8 +80,9 @@ class FitResult:
     stderr : ndarray, shape (2L,)
         Standard errors: 0 for frozen parameters and those held at a bound, infinite for those that
         the data do not identify. NaN without `covariance`.
-    covariance : ndarray, shape (2L, 2L)
-        NaN after a descent that did not converge.
+    free_covariance : ndarray, shape (k, k)
+        Covariance matrix of the k parameters that are not frozen; NaN after a descent that did not
+        converge.
     converged : bool
         Whether a minimum has been reached; it may not be the only one, and need not identify every
         parameter.
@@ -106,7 +107,7 @@ class FitResult:
     residual_sd: float
     df: int
     stderr: Vector
-    covariance: Vector
+    free_covariance: Vector
     converged: bool
     status: str
     message: str
@@ -120,6 +121,19 @@ class FitResult:
     def params(self) -> Vector:
         """The fitted parameters, [w1, b1, ..., wL, bL]: those of `chain`."""
         return self.chain.params
+
+    @property
+    def covariance(self) -> Vector:
+        """The covariance matrix of all parameters, shape (2L, 2L), made anew each time.
+
+        As `free_covariance`, and 0 for frozen parameters, or NaN as their standard errors.
+        """
+        free = self.chain.free
+        matrix = np.zeros((free.size, free.size))
+        unknown = ~free & np.isnan(self.stderr)
+        matrix[unknown] = matrix[:, unknown] = math.nan
+        matrix[np.ix_(free, free)] = self.free_covariance
+        return matrix
 
     def __repr__(self) -> str:
         """Name the status and the loss."""
@@ -422,7 +436,7 @@ def _result(
         variance, matrix, kinds = _core.fit_covariance(
             chain, x, y, sample_weight, *bounds, loss, loss_scale, hessian
         )
-        stderr = np.sqrt(matrix.diagonal())
+        stderr = stderr_of(chain, matrix)
         at_bound, unknown = kinds.count(_AT_BOUND), kinds.count(UNDETERMINED)
         fitted -= at_bound
         if unknown:
@@ -432,7 +446,9 @@ def _result(
             message += f"; at a bound: {names_of(chain, kinds, _AT_BOUND)}"
     else:
         variance, kinds = math.nan, bytes(width)
-        matrix, stderr = np.full((width, width), math.nan), np.full(width, math.nan)
+        # a view of one number: a descent may have thousands of free parameters
+        matrix = np.broadcast_to(np.float64(math.nan), (fitted, fitted))
+        stderr = np.full(width, math.nan)
     squared = value if loss == 0 else chain.loss(x, y, sample_weight=sample_weight)
     return FitResult(
         chain=chain,
@@ -441,7 +457,7 @@ def _result(
         residual_sd=math.nan if LOSSES[loss] == "log" else math.sqrt(variance),
         df=counted - fitted,
         stderr=stderr,
-        covariance=matrix,
+        free_covariance=matrix,
         converged=outcome == 1,
         status=status,
         message=message,
@@ -451,6 +467,13 @@ def _result(
         gradient_norm=gradient_norm,
         history=history,
     )
+
+
+def stderr_of(chain: Chain, free_covariance: Vector) -> Vector:
+    """Make standard errors of all parameters: 0 for the frozen."""
+    stderr = np.zeros(2 * chain.layers)
+    stderr[chain.free] = np.sqrt(free_covariance.diagonal())
+    return stderr
 
 
 def names_of(chain: Chain, kinds: bytes, kind: int) -> str:

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import _core
 from ._core import Chain
 from .errors import ParameterError, ShapeError
-from .fitting import OUTCOMES, UNDETERMINED, FitResult, examples_of, names_of
+from .fitting import OUTCOMES, UNDETERMINED, FitResult, examples_of, names_of, stderr_of
 from .threads import run, usable_cores
 
 if TYPE_CHECKING:
@@ -330,8 +330,8 @@ def _result(here: _Point, search: _Search, outcome: int) -> FitResult:
         rss=squares,
         residual_sd=math.nan if loss == "log" else math.sqrt(variance),
         df=df,
-        stderr=np.sqrt(covariance.diagonal()),
-        covariance=covariance,
+        stderr=stderr_of(here.chain, covariance),
+        free_covariance=covariance,
         converged=outcome == _CONVERGED,
         status=status,
         message=message,

@@ -65,7 +65,7 @@ class ChainArray:
         self._kind = Chain(np.ones(layers), np.zeros(layers), activations, frozen)
 
     def __setstate__(self, state: dict[str, object]) -> None:
-        """Take over what was pickled; an array that has travelled may be read-only, or not aligned."""
+        """Take over what was pickled; an array of another process may be read-only or unaligned."""
         self.__dict__.update(state)
         self._params = self._params.copy()
 

@@ -73,7 +73,7 @@ def test_the_command_prints_flags(
 def test_the_single_file_is_that_of_the_sources(tmp_path: Path) -> None:
     run(sys.executable, str(ROOT / "csrc" / "single_file.py"), str(tmp_path), cwd=ROOT)
     for name in ("cbackprop.c", "cbackprop.h"):
-        made = (tmp_path / name).read_text(encoding="utf-8")
+        made = (tmp_path / "include" / name).read_text(encoding="utf-8")
         assert made == Path(cbp.get_include(), name).read_text(encoding="utf-8")
     text = Path(cbp.get_source()).read_text(encoding="utf-8")
     assert re.findall(r'#include "(.*)"', text) == ["cbackprop.h"]

@@ -143,7 +143,7 @@ fi
 
 # The core as one file, which must be quiet, keep its names, and give the reference's bits.
 single_file() {
-    $cc -std=c99 "$@" -c "$build/single/cbackprop.c" -o "$build/single/cbackprop.o" &&
+    $cc -std=c99 "$@" -c "$build/single/include/cbackprop.c" -o "$build/single/cbackprop.o" &&
         same_bits "$build/single.bits" "$build/single" && only_own_names "$build/single"
 }
 

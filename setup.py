@@ -1,9 +1,9 @@
 """Builds the extension module: the Cython wrapper and the C core, whose header has the version.
 
 The header also says which functions there are, for the capsules by which other code finds them; and
-the package gets the core as one file, for code that compiles it in. All that is made on the way goes
-to a folder of its own, so that the sources may be read-only; but an editable install, which is used
-where the sources are, has it there.
+the package gets the core as one file, for code that compiles it in. What is made on the way goes to
+a folder of its own, so that the sources may be read-only; but an editable install, which is used
+where the sources are, has the package's files there.
 """
 
 import json

@@ -1,9 +1,9 @@
-"""Writes cbackprop.c, cbackprop.h, cbackprop_inline.h: ``python csrc/single_file.py DIRECTORY``.
+"""Writes the core as few files: ``python csrc/single_file.py DIRECTORY``.
 
-The first is the whole core, compiled beside the second; the third has the activations alone, for
-who compiles single chains (``cbackprop export``).
+``include/cbackprop.c`` is the whole core, compiled beside ``include/cbackprop.h``; ``exported.h``
+has the activations alone: ``cbackprop export`` begins every header with it.
 
-The sources stand in it one after the other, below the headers that they share. What a source keeps
+The sources stand in ``cbackprop.c`` one after the other, below the headers that they share. What a source keeps
 to itself (static functions, types, macros) gets its file's name added, by macros that end with it:
 two sources may have a name in common, and the kernels' template is there once for each target. A
 header without a guard is such a template; so is what it alone includes.
@@ -165,7 +165,7 @@ def licence() -> str:
 
 
 def write(directory: Path) -> None:
-    """Write the core and its header to `include`, and beside that what exported chains begin with."""
+    """Write the core and its header to `include`, and beside it what exported chains begin with."""
     (directory / "include").mkdir(parents=True, exist_ok=True)
     texts = {
         "include/cbackprop.c": single_file(),

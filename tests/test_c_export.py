@@ -141,7 +141,8 @@ def test_headers_go_together(core: tuple[str, ...], last: bool, tmp_path: Path) 
     include = [f"-I{cbp.get_include()}"] * len(core)
     command = ["cc", *FLAGS, "-Wpedantic", *include, "program.c", "-lm", "-o", "program"]
     subprocess.run(command, cwd=tmp_path, check=True)
-    printed = subprocess.run([str(tmp_path / "program")], capture_output=True, text=True, check=True)
+    program = [str(tmp_path / "program")]
+    printed = subprocess.run(program, capture_output=True, text=True, check=True)
     net.params[:] -= 0.125 * len(TOGETHER)
     expected = []
     for _ in TOGETHER:

@@ -56,9 +56,9 @@ def export_c(chain: Chain, name: str = "model") -> str:
         raise ParameterError(f"name: {name!r}; expected a letter, then letters, digits and _")
     exported = _EXPORTED.read_text(encoding="ascii")
     if _OWN.fullmatch(name.lower()):
-        raise ParameterError(f"name: {name!r} is cbackprop's own; expected another, such as 'model'")
+        raise ParameterError(f"name: {name!r} is of the library itself; expected another")
     if name.lower() in re.findall(r"#include <(\w+)\.h>", exported):
-        raise ParameterError(f"name: {name!r} is a header of C's; expected another, such as 'model'")
+        raise ParameterError(f"name: {name!r} is a header of the C library; expected another")
     params = to_dict(chain)["params"]
     assert isinstance(params, list)
     guard, shape = f"CBP_EXPORTED_{name}", f"{' -> '.join(chain.activations)}"

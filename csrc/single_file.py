@@ -3,10 +3,10 @@
 ``include/cbackprop.c`` is the whole core, compiled beside ``include/cbackprop.h``; ``exported.h``
 has the activations alone: ``cbackprop export`` begins every header with it.
 
-The sources stand in ``cbackprop.c`` one after the other, below the headers that they share. What a source keeps
-to itself (static functions, types, macros) gets its file's name added, by macros that end with it:
-two sources may have a name in common, and the kernels' template is there once for each target. A
-header without a guard is such a template; so is what it alone includes.
+The sources stand in ``cbackprop.c`` one after the other, below the headers that they share. What a
+source keeps to itself (static functions, types, macros) gets its file's name added, by macros that
+end with it: two sources may have a name in common, and the kernels' template is there once for each
+target. A header without a guard is such a template; so is what it alone includes.
 """
 
 from __future__ import annotations

@@ -60,8 +60,7 @@ int cbp_inverse_many(const cbp_real *params, const unsigned char *activations, c
     const int status = cbp_check_chain(&kind);
     for (size_t l = 0; status == CBP_OK && l < layers; l++) {
         cbp_activation_facts facts;
-        cbp_activation_describe(activations[l], &facts);
-        if (!facts.one_to_one) {
+        if (cbp_activation_describe(activations[l], &facts) != CBP_OK || !facts.one_to_one) {
             return CBP_ERROR_NOT_INVERTIBLE;
         }
     }

@@ -285,3 +285,24 @@ def test_examples_that_are_refused() -> None:
     for function in (neurons.loss, neurons.gradient):
         refused(partial(function, x, targets, loss="log"), P, "y[", "1.5", "between 0 and 1")
     assert bits(chains.params) == before
+
+
+def test_more_chains_than_one_call_into_c_takes() -> None:
+    """Two layers and more than 2^21 targets: losses and gradients of all chains, by hand."""
+    m, n = 1500, 1500
+    slope, shift = np.arange(m) / 256, np.arange(m)[::-1] / 512
+    params = np.column_stack([slope, shift, np.ones(m), np.zeros(m)])
+    chains = cbp.ChainArray(params, ["identity", "identity"])
+    x, y = np.array([-1.0, 0.0, 2.0] * (n // 3)), np.zeros((m, n))
+    # E = mean (w x + b)^2 over x = -1, 0, 2
+    expected = (5 * slope**2 + 2 * slope * shift + 3 * shift**2) / 3
+    by_slope, by_shift = (10 * slope + 2 * shift) / 3, (2 * slope + 6 * shift) / 3
+    np.testing.assert_allclose(chains.loss(x, y), expected, rtol=1e-14)
+    gradient = chains.gradient(x, y)
+    by_hand = np.column_stack([by_slope, by_shift, 2 * expected, by_shift])
+    np.testing.assert_allclose(gradient, by_hand, rtol=1e-13)
+    outputs = np.outer(slope, x[:3]) + shift[:, None]
+    np.testing.assert_array_equal(chains(x)[:, :3], outputs)
+    own = np.tile(x, (m, 1))
+    np.testing.assert_array_equal(chains(own)[:, :3], outputs)
+    np.testing.assert_allclose(chains.gradient(own, y), gradient, rtol=1e-14)

@@ -458,3 +458,22 @@ def test_a_large_table_is_ranked_on_some_of_its_points() -> None:
 def test_targets_too_large_for_their_squares_are_refused() -> None:
     with pytest.raises(cbp.ParameterError, match="finite"):
         curves.exponential.fit([0.0, 1.0, 2.0, 3.0], [1e200, 2e200, 4e200, 9e200])
+
+
+def test_a_bound_that_the_chain_cannot_have_holds_with_every_option() -> None:
+    """What a bound holds is what fixing it there gives, by the same loss and weights."""
+    noise = np.random.default_rng(60).standard_normal(len(DOSE))
+    y = curves.logistic4(DOSE, bottom=0.5, top=4.0, ec50=0.7, slope=1.3) + 0.1 * noise
+    options: dict[str, Any] = {
+        "loss": "huber",
+        "loss_scale": 0.02,
+        "sample_weight": np.linspace(0.5, 2.0, len(DOSE)),
+        "covariance": "hessian",
+    }
+    bounds = {"bottom": (0.6, None), "top": (None, 3.8)}
+    fitted = curves.logistic4.fit(DOSE, y, bounds=bounds, **options)
+    fixed = curves.logistic4.fit(DOSE, y, fixed={"bottom": 0.6, "top": 3.8}, **options)
+    assert fitted.params == pytest.approx(fixed.params, rel=1e-8)
+    assert fitted.stderr == pytest.approx(fixed.stderr, rel=1e-6)
+    squared = curves.logistic4.fit(DOSE, y, fixed={"bottom": 0.6, "top": 3.8})
+    assert fitted.params["ec50"] != pytest.approx(squared.params["ec50"], rel=1e-4)

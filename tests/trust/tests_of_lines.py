@@ -2,8 +2,8 @@
 
 TESTS_LEARNED: under coverage.py each test becomes a context, also in processes that it starts, and
 the seconds that each took are written to this file. TESTS_CHOSEN: of the tests in this file, and in
-its order, one after the other is run, and its name written to TESTS_RUNNING; one that takes far
-longer than it should ends the process.
+its order, one after the other is run, and its name written to TESTS_RUNNING; one that takes more
+than the seconds beside it ends the process.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import coverage
 import pytest
 
 LEARNED, CHOSEN = os.environ.get("TESTS_LEARNED"), os.environ.get("TESTS_CHOSEN")
-PATIENCE = 20  # times as long as it takes, and a test counts as failed: an endless loop is noticed
 seconds: Counter[str] = Counter()
 if CHOSEN:
     seconds.update(json.loads(Path(CHOSEN).read_text(encoding="utf-8")))
@@ -35,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_logstart(nodeid: str) -> None:
     if CHOSEN:
         Path(os.environ["TESTS_RUNNING"]).write_text(nodeid, encoding="utf-8")
-        faulthandler.dump_traceback_later(10 + PATIENCE * seconds[nodeid], exit=True)
+        faulthandler.dump_traceback_later(seconds[nodeid], exit=True)
     if LEARNED:
         measured = coverage.Coverage.current()
         assert measured is not None

@@ -477,3 +477,10 @@ def test_a_bound_that_the_chain_cannot_have_holds_with_every_option() -> None:
     assert fitted.stderr == pytest.approx(fixed.stderr, rel=1e-6)
     squared = curves.logistic4.fit(DOSE, y, fixed={"bottom": 0.6, "top": 3.8})
     assert fitted.params["ec50"] != pytest.approx(squared.params["ec50"], rel=1e-4)
+
+
+@pytest.mark.parametrize("df", [1, 2, 3, 5, 8, 20, 60, 500, 10_000])
+def test_quantiles_of_t_are_scipys(df: int) -> None:
+    stats = pytest.importorskip("scipy.stats")
+    for p in (0.5, 0.500001, 0.6, 0.75, 0.9, 0.975, 0.995, 0.9999, 1 - 1e-9, 0.2, 0.001):
+        assert t_quantile(p, df) == pytest.approx(stats.t.ppf(p, df), rel=1e-9, abs=1e-300), p

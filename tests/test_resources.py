@@ -148,13 +148,16 @@ LEFT: dict[str, Callable[[], object]] = {
         PAIR, *_core.fit_shard(PAIR, LIST, LIST, None, "squared", 1.0), 0
     ),
     "starts": lambda: cbp.curves.logistic4.fit_many(NUMBERS[::20] + 2, [LIST[::20]] * 2),
-    "low level": lambda: _core.low_level(PAIR),
+    "low level": lambda: [_core.low_level(PAIR) for _ in range(100)],  # of 24 bytes each
 }
 
 
 @pytest.mark.thread_unsafe(reason="counts the memory of the process")
 @pytest.mark.parametrize("name", LEFT)
 def test_nothing_is_left_behind(name: str) -> None:
+    if name.endswith("shards") and sys.gettrace() is not None:
+        pytest.skip("coverage keeps memory for each thread")
+
     def grown(times: int) -> int:
         before = tracemalloc.get_traced_memory()[0]
         for _ in range(times):
@@ -166,9 +169,9 @@ def test_nothing_is_left_behind(name: str) -> None:
     tracemalloc.start()
     try:
         grown(2)
-        # Python and NumPy keep some memory for later, as much after one call as after many. What is
-        # left behind grows with the calls: a chain's capsule, the least of it, has 24 bytes.
+        # Python and NumPy keep up to 2 kB for later, as much after one call as after many. What is
+        # left behind grows with the calls, by 200 bytes or more each time.
         few, many = (min(grown(times) for _ in range(2)) for times in (2, 12))
     finally:
         tracemalloc.stop()
-    assert many - few < 20 * 10
+    assert many - few < 2000

@@ -165,6 +165,7 @@ def test_targets_of_another_shape(net: cbp.Chain, x: Any, y: Any) -> None:
     for method in (net.loss, net.gradient, net.loss_and_gradient, net.gradients, net.hessian):
         refused(lambda f=method: f(x, y), cbp.ShapeError, *words, net=net)
     refused(lambda: net.step(x, y, 0.1), cbp.ShapeError, *words, net=net)
+    refused(lambda: net.residuals(x, y), cbp.ShapeError, *words, net=net)
 
 
 @pytest.mark.parametrize("wrong", [[0.5], np.array(0.5), None, "1", 1j], ids=repr)

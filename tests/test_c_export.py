@@ -204,3 +204,13 @@ def test_the_command_writes_the_header(tmp_path: Path, capsys: pytest.CaptureFix
     assert main(["export", str(tmp_path / "model.json"), "--c", str(tmp_path / "1st.h")]) == 2
     assert "'1st'" in capsys.readouterr().err
     assert not (tmp_path / "1st.h").exists()
+
+
+def test_the_command_needs_a_file_to_write(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cbp.Chain([1.5], [0.1]).save(tmp_path / "model.json")
+    assert main(["export", str(tmp_path / "model.json")]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert "the following arguments are required: --c" in err

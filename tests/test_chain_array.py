@@ -417,3 +417,24 @@ def test_sums_that_travelled_as_raw_memory() -> None:
     raw = np.frombuffer(b"x" + sums.tobytes(), np.uint8)[1:].view(np.float64).reshape(2, 4)
     total = _core.merge_sums([raw, raw])
     assert (total[0] + total[1]).tolist() == (2 * (sums[0] + sums[1])).tolist()
+
+
+def test_more_chains_than_one_call_into_c_takes() -> None:
+    """Two layers and more than 2^21 targets: losses and gradients of all chains, by hand."""
+    m, n = 1500, 1500
+    slope, shift = np.arange(m) / 256, np.arange(m)[::-1] / 512
+    params = np.column_stack([slope, shift, np.ones(m), np.zeros(m)])
+    chains = cbp.ChainArray(params, ["identity", "identity"])
+    x, y = np.array([-1.0, 0.0, 2.0] * (n // 3)), np.zeros((m, n))
+    # E = mean (w x + b)^2 over x = -1, 0, 2
+    expected = (5 * slope**2 + 2 * slope * shift + 3 * shift**2) / 3
+    by_slope, by_shift = (10 * slope + 2 * shift) / 3, (2 * slope + 6 * shift) / 3
+    np.testing.assert_allclose(chains.loss(x, y), expected, rtol=1e-14)
+    gradient = chains.gradient(x, y)
+    by_hand = np.column_stack([by_slope, by_shift, 2 * expected, by_shift])
+    np.testing.assert_allclose(gradient, by_hand, rtol=1e-13)
+    outputs = np.outer(slope, x[:3]) + shift[:, None]
+    np.testing.assert_array_equal(chains(x)[:, :3], outputs)
+    own = np.tile(x, (m, 1))
+    np.testing.assert_array_equal(chains(own)[:, :3], outputs)
+    np.testing.assert_allclose(chains.gradient(own, y), gradient, rtol=1e-14)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import signal
@@ -13,8 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_trace import NETWORK_1
 
 import cbackprop as cbp
+from cbackprop import reference
 from cbackprop.cli import main
 
 CHAIN = ["--weights", "1.5,-0.8", "--biases", "0.1,0.3"]
@@ -29,13 +32,17 @@ def trace_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, o
 
 def test_trace_prints_the_derivation(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["trace", *CHAIN, *EXAMPLE]) == 0
-    expected = cbp.Chain([1.5, -0.8], [0.1, 0.3]).trace(0.5, 1.0)
-    assert capsys.readouterr().out == f"{expected}\n"
+    assert capsys.readouterr().out == f"{NETWORK_1}\n"
 
 
 def test_trace_as_json_has_every_digit(capsys: pytest.CaptureFixture[str]) -> None:
-    expected = cbp.Chain([1.5, -0.8], [0.1, 0.3]).trace(0.5, 1.0)
-    assert trace_of(capsys, *CHAIN, *EXAMPLE) == expected.to_dict()
+    seen = trace_of(capsys, *CHAIN, *EXAMPLE)
+    assert seen == cbp.Chain([1.5, -0.8], [0.1, 0.3]).trace(0.5, 1.0).to_dict()
+    twin = reference.trace([1.5, 0.1, -0.8, 0.3], ["sigmoid", "sigmoid"], 0.5, 1.0)
+    for key in ("z", "a", "slope", "delta", "gradient", "loss"):
+        assert seen[key] == pytest.approx(getattr(twin, key), rel=4 * 2.0**-52), key
+    assert (seen["x"], seen["y"], seen["params"]) == (0.5, 1.0, [1.5, 0.1, -0.8, 0.3])
+    assert (seen["activations"], seen["loss_name"]) == (["sigmoid", "sigmoid"], "squared")
 
 
 def test_json_is_valid_without_finite_numbers(capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,8 +76,9 @@ def test_activations_one_for_each_or_one_for_all(capsys: pytest.CaptureFixture[s
 
 def test_loss_and_scale(capsys: pytest.CaptureFixture[str]) -> None:
     seen = trace_of(capsys, *CHAIN, *EXAMPLE, "--loss", "huber", "--loss-scale", "0.25")
-    net = cbp.Chain([1.5, -0.8], [0.1, 0.3])
-    assert seen["loss"] == net.loss(0.5, 1.0, loss="huber", loss_scale=0.25)
+    hidden = 1 / (1 + math.exp(-(1.5 * 0.5 + 0.1)))
+    residual = 1 - 1 / (1 + math.exp(-(-0.8 * hidden + 0.3)))
+    assert seen["loss"] == pytest.approx(2 * 0.25 * residual - 0.25**2, rel=1e-14)
     assert (seen["loss_name"], seen["loss_scale"]) == ("huber", 0.25)
 
 

@@ -646,3 +646,22 @@ def test_a_fit_with_a_number_that_is_not_finite_has_not_converged() -> None:
     fits = curves.hill.fit_many(x, [y])
     assert not fits.converged[0]
     assert fits.status[0] == "not_identified"
+
+
+def test_a_bound_that_the_chain_cannot_have_holds_with_every_option() -> None:
+    """What a bound holds is what fixing it there gives, by the same loss and weights."""
+    noise = np.random.default_rng(60).standard_normal(len(DOSE))
+    y = curves.logistic4(DOSE, bottom=0.5, top=4.0, ec50=0.7, slope=1.3) + 0.1 * noise
+    options: dict[str, Any] = {
+        "loss": "huber",
+        "loss_scale": 0.02,
+        "sample_weight": np.linspace(0.5, 2.0, len(DOSE)),
+        "covariance": "hessian",
+    }
+    bounds = {"bottom": (0.6, None), "top": (None, 3.8)}
+    fitted = curves.logistic4.fit(DOSE, y, bounds=bounds, **options)
+    fixed = curves.logistic4.fit(DOSE, y, fixed={"bottom": 0.6, "top": 3.8}, **options)
+    assert fitted.params == pytest.approx(fixed.params, rel=1e-8)
+    assert fitted.stderr == pytest.approx(fixed.stderr, rel=1e-6)
+    squared = curves.logistic4.fit(DOSE, y, fixed={"bottom": 0.6, "top": 3.8})
+    assert fitted.params["ec50"] != pytest.approx(squared.params["ec50"], rel=1e-4)

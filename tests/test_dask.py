@@ -626,6 +626,12 @@ def test_a_wrong_argument_leaves_no_trace(
     assert not (tmp_path / "a").exists()
 
 
+def test_a_directory_is_made_with_those_above_it(client: Any, tmp_path: Path) -> None:
+    (path,) = dask.fit_many(NET, chunk, [0], tmp_path / "a" / "b", client=client)
+    assert path == tmp_path / "a" / "b" / "0.npz"
+    assert path.exists()
+
+
 def test_what_is_not_given() -> None:
     with pytest.raises(cbp.ParameterError, match=r"^keys: there are none"):
         dask.gradient(NET, shard, [])

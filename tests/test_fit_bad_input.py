@@ -90,6 +90,7 @@ OPTIONS: dict[str, list[tuple[Any, Any, list[str]]]] = {
         ({"w1": 1}, P, ["bounds['w1']: 1", "(low, high)"]),
         ({"w1": (0, 1, 2)}, P, ["(0, 1, 2)", "(low, high)"]),
         ({"w1": ("a", None)}, T, ["bounds['w1']", "low", "'a'"]),
+        ({"w1": (None, "a")}, T, ["bounds['w1']", "high is 'a'"]),
         ({"w1": (0, 10**400)}, P, ["bounds['w1']"]),
     ],
 }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
 import pytest
 
 import cbackprop as cbp
+from cbackprop import threads
 
 
 def printed_by(code: str) -> str:
@@ -37,3 +39,11 @@ def test_a_name_that_is_not_there() -> None:
     with pytest.raises(AttributeError, match=r"'cbackprop' has no attribute 'fitt'"):
         cbp.fitt  # type: ignore[attr-defined]  # noqa: B018
     assert set(cbp.__all__) <= set(dir(cbp))
+
+
+def test_cores_where_the_system_does_not_tell_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    assert threads.usable_cores() == 3
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert threads.usable_cores() == 1

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import _thread
 import math
+import re
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -745,3 +747,26 @@ def test_the_loss_told_is_the_loss_there_whatever_the_tolerance() -> None:
         squares = (four_pl(DOSES, *fits.params.T[2:, :, None]) - y) ** 2
         there = np.mean(np.log1p(squares) if loss == "cauchy" else squares, axis=1)
         np.testing.assert_allclose(fits.loss, there, rtol=1e-8)
+
+
+def test_statuses_are_those_of_the_header() -> None:
+    header = (Path(__file__).parents[1] / "csrc" / "cbackprop.h").read_text(encoding="utf-8")
+    outcomes = header.partition("enum cbp_outcome {")[2].partition("}")[0]
+    places = {name: place for place, name in enumerate(re.findall(r"\bCBP_\w+(?=,| =)", outcomes))}
+    codes = re.findall(r"(CBP_ERROR_\w+) = (-\d+)", header)
+    of_header = places | {name: int(code) for name, code in codes}
+    names = {
+        "CBP_CONVERGED": "converged",
+        "CBP_EXHAUSTED": "max_iterations",
+        "CBP_STOPPED": "stopped",
+        "CBP_ERROR_TARGET": "bad_target",
+        "CBP_ERROR_WEIGHT": "bad_weight",
+        "CBP_ERROR_FEW_EXAMPLES": "too_few_points",
+        "CBP_ERROR_START": "bad_start",
+        "CBP_ERROR_START_LOSS": "start_not_finite",
+        "CBP_ERROR_DATA": "not_finite",
+    }
+    expected = {of_header[code]: name for code, name in names.items()}
+    assert places["CBP_RUNNING"] == 0
+    # what is converged, but not identified, has a number of its own, after all outcomes
+    assert dict(many.STATUSES) == expected | {places["CBP_DIVERGED"] + 1: "not_identified"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -360,3 +361,32 @@ def test_loss_surface_says_what_is_wrong(
     with pytest.raises(error, match=words):
         plot.loss_surface(network_1(), **given)
     assert plt.get_fignums() == []
+
+
+@pytest.mark.parametrize("layers", [13, 14, 17, 23])
+def test_ticks_of_a_long_chain_are_at_layers(layers: int) -> None:
+    ax = plot.gradient_flow(cbp.Chain([1.0] * layers, [0.0] * layers, "tanh"), 0.5, 1.0)
+    assert all(float(tick).is_integer() for tick in ax.get_xticks())
+
+
+@pytest.mark.parametrize("layers", [1, 2, 6, 7])
+def test_arrows_of_a_trace_lead_from_one_shape_to_the_next(layers: int) -> None:
+    patches = plot.trace(cbp.Chain([1.0] * layers, [0.0] * layers, "tanh"), 0.5, 1.0).patches
+    nodes = [p.center[0] for p in patches if type(p).__name__ == "Circle"]
+    (radius,) = {p.radius for p in patches if type(p).__name__ == "Circle"}
+    boxes = [(p.get_x(), p.get_x() + p.get_width()) for p in patches if hasattr(p, "get_x")]
+    if layers == 7:  # where the dots are is a shape as well
+        nodes.insert(4, (nodes[3] + nodes[4]) / 2)
+        half = (boxes[0][1] - boxes[0][0]) / 2
+        boxes.insert(3, (nodes[4] - half, nodes[4] + half))
+    arrows = [p._posA_posB for p in patches if hasattr(p, "_posA_posB")]
+    forward = [(a[0], b[0]) for a, b in arrows if a[1] == b[1] == 0.0]
+    back = [(a[0], b[0]) for a, b in arrows if a[1] == b[1] < 0.0]
+    assert len(forward) + len(back) == len(arrows)
+    expected = [(a + radius, b - radius) for a, b in itertools.pairwise(nodes)]
+    np.testing.assert_allclose(forward, expected, atol=1e-9)
+    # from beneath the loss to the last box, and from box to box
+    starts = [start for start, _ in boxes[1:]] + [nodes[-1]]
+    np.testing.assert_allclose(
+        back, [(start, end) for start, (_, end) in zip(starts, boxes, strict=True)], atol=1e-9
+    )

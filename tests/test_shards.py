@@ -393,3 +393,42 @@ def test_a_mean_needs_a_weight() -> None:
     nothing = gradient_sums(HILL, X[:9], CURVE[:9], np.zeros(9), "squared", 1.0)
     with pytest.raises(cbp.ParameterError):
         mean_of_sums(nothing)
+
+
+@pytest.mark.parametrize("limit", [20, 200, 301])
+def test_no_iteration_is_lost_between_two_attempts(limit: int) -> None:
+    # a rising line, to which a sigmoid comes ever nearer as it grows
+    x = np.arange(1.0, 9.0)
+    found = sharded([4], HILL, x, x + 1.0, None, max_iterations=limit, tolerance=0.0)
+    assert (found.status, found.n_iterations) == ("max_iterations", limit)
+
+
+@pytest.mark.parametrize("unit", [2.0**-300, 2.0**200], ids=["tiny", "large"])
+def test_the_unit_of_targets_does_not_matter(unit: float) -> None:
+    x, y, ends = X[:9000], CURVE[:9000] + 0.1 * NOISE[:9000], split(9000, 3)
+    start = HILL.copy()
+    start.params[4:] *= unit
+    found, other = sharded(ends, start, x, y * unit, None), sharded(ends, HILL, x, y, None)
+    assert found.status == "converged"
+    scale = np.array([1, 1, 1, 1, unit, unit])
+    np.testing.assert_allclose(found.params, other.params * scale, rtol=1e-9)
+    np.testing.assert_allclose(found.stderr, other.stderr * scale, rtol=1e-9)
+
+
+@pytest.mark.parametrize("is_weighted", [False, True], ids=["", "weighted"])
+def test_a_line_through_very_many_points(is_weighted: bool) -> None:
+    """A fit of so many that it goes over shards, against least squares by NumPy."""
+    n = 250_001
+    x = np.linspace(-1.0, 3.0, n)
+    y = 2.0 * x - 0.5 + np.cos(1e5 * x)
+    weight = np.where(np.arange(n) % 5 > 0, 1.0 + x**2, 0.0) if is_weighted else None
+    found = cbp.fit(cbp.Chain([1.0], [0.0], "identity"), x, y, sample_weight=weight)
+    root = np.ones(n) if weight is None else np.sqrt(weight)
+    columns = np.column_stack([x, np.ones(n)]) * root[:, None]
+    expected, (rss,), _, _ = np.linalg.lstsq(columns, y * root, rcond=None)
+    assert found.status == "converged"
+    np.testing.assert_allclose(found.params, expected, rtol=1e-9)
+    np.testing.assert_allclose(found.rss, rss, rtol=1e-10)
+    assert found.df == np.count_nonzero(root) - 2
+    covariance = rss / found.df * np.linalg.inv(columns.T @ columns)
+    np.testing.assert_allclose(found.covariance, covariance, rtol=1e-8)

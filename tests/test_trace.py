@@ -191,3 +191,13 @@ def test_pickle() -> None:
     assert type(back) is cbp.Trace
     assert back.to_dict() == seen.to_dict()
     assert str(back) == NETWORK_1
+
+
+def test_html_has_a_column_for_each_number_of_a_layer() -> None:
+    cells = Cells()
+    cells.feed(network_1().trace(0.5, 1.0)._repr_html_())
+    heads = ["layer", "act", "w", "b", "z", "a", "act'(z)", "Δ", "∂E/∂w", "∂E/∂b"]
+    second = ["2", "sigmoid", "-0.8", "0.3", "-0.260454", "0.435252", "0.245808"]
+    second += ["-0.277639", "-0.194505", "-0.277639"]  # as NETWORK_1 has them
+    assert [text for text in cells.text if text in heads] == heads
+    assert cells.text[-10:] == second

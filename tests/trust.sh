@@ -9,8 +9,8 @@ form=${1:-short}
 PYTHON=${PYTHON:-.venv/bin/python}
 export PYTHON
 case $form in
-short) fuzz=short; text="8 1"; mutants="6 1"; soak="0.1 1"; examples=200; seed=same; MUTATE_SECONDS=${MUTATE_SECONDS:-40} ;;
-long) fuzz=3600; text=600; mutants=300; soak=30; examples=10000; seed=random; MUTATE_SECONDS=${MUTATE_SECONDS:-inf} ;;
+short) fuzz=short; text="8 1"; mutants="6 1"; python_mutants="8 1"; soak="0.1 1"; examples=200; seed=same; MUTATE_SECONDS=${MUTATE_SECONDS:-40} ;;
+long) fuzz=3600; text=600; mutants=300; python_mutants=300; soak=30; examples=10000; seed=random; MUTATE_SECONDS=${MUTATE_SECONDS:-inf} ;;
 *)
     echo "trust.sh: expected short or long" >&2
     exit 2
@@ -21,7 +21,11 @@ export MUTATE_SECONDS
 echo "-- properties, of more examples than the tests draw"
 PROPERTY_EXAMPLES=$examples PROPERTY_SEED=$seed "$PYTHON" -m pytest -q -p no:cacheprovider tests/test_properties.py
 echo "-- coverage of the Python package"
-sh tests/trust/python_coverage.sh
+learned=$(mktemp -d)
+trap 'rm -rf "$learned"' EXIT
+sh tests/trust/python_coverage.sh "$learned"
+echo "-- mutants of the Python package"
+PYTHON_COVERAGE=$learned "$PYTHON" tests/trust/mutate_python.py $python_mutants
 if [ "$(uname)" = Linux ]; then
     echo "-- hardening"
     sh tests/trust/hardened.sh "$("$PYTHON" -c 'from cbackprop import _core; print(_core.__file__)')"
@@ -34,7 +38,7 @@ echo "-- mixed work"
 "$PYTHON" tests/trust/soak.py $soak
 echo "-- coverage of the core"
 "$PYTHON" tests/trust/core_coverage.py
-echo "-- mutants"
+echo "-- mutants of the core"
 "$PYTHON" tests/trust/mutate.py $mutants
 if command -v clang >/dev/null 2>&1; then
     echo "-- fuzzing"

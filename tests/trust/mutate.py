@@ -13,20 +13,28 @@ nothing.
 
 from __future__ import annotations
 
-import os
-import random
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from mutants import (
+    INTEGER,
+    ROOT,
+    SWAPS,
+    Mutant,
+    arguments,
+    draw,
+    next_integer,
+    replaced,
+    told,
+)
+
 LEFT_OUT = {"dispatch.c", "kernels_avx2.c", "kernels_avx512.c", "cbackprop.h", "internal.h"}
-JUDGED = ROOT / "tests/trust/survivors.md"
 GOLDEN = "test_golden"
 # the quickest that notice most come first
 TESTS = [
@@ -59,39 +67,10 @@ CPU = Path("/proc/cpuinfo")
 if CPU.exists() and " fma " in CPU.read_text(encoding="utf-8"):
     FLAGS.append("-mfma")
 PATIENCE = 20  # times as long as it takes, and a test counts as failed: an endless loop is noticed
-SWAPS = {
-    "<": "<=",
-    "<=": "<",
-    ">": ">=",
-    ">=": ">",
-    "==": "!=",
-    "!=": "==",
-    "+": "-",
-    "-": "+",
-    "*": "/",
-    "/": "*",
-    "&&": "||",
-    "||": "&&",
-    "+=": "-=",
-    "-=": "+=",
-    "*=": "/=",
-    "/=": "*=",
-}
 OPERATOR = re.compile(r"(?<= )(<=|>=|==|!=|&&|\|\||[-+*/]=|[-+*/<>])(?= )")
-INTEGER = re.compile(r"(?<![\w.])\d+(?![\w.])")
 DECIMAL = re.compile(r"(?<![\w.])\d+\.\d*(?:e[-+]?\d+)?(?![\w.])")
 CONDITION = re.compile(r"\bif \((.*)\) \{$")
 STATEMENT = re.compile(r"^\s+(?!return|case|break|continue|const|static|goto|do\b|else)\S+ .*;$")
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """One line of one file, otherwise."""
-
-    file: str
-    line: int
-    before: str
-    after: str
 
 
 def mutants() -> list[Mutant]:
@@ -109,20 +88,17 @@ def mutants() -> list[Mutant]:
             if not code.strip() or code.lstrip().startswith("#"):
                 continue
             rest = line[len(code) :]
-            found += [Mutant(path.name, number, line, new + rest) for new in changed(code)]
+            found += [
+                Mutant(f"csrc/{path.name}", number, line, new + rest) for new in changed(code)
+            ]
     return found
 
 
 def changed(code: str) -> list[str]:
     """Find all mutants of a line of code."""
-    new = []
-    for match in OPERATOR.finditer(code):
-        new.append(code[: match.start()] + SWAPS[match.group()] + code[match.end() :])
-    for match in INTEGER.finditer(code):
-        new.append(code[: match.start()] + str(int(match.group()) + 1) + code[match.end() :])
-    for match in DECIMAL.finditer(code):
-        value = float(match.group()) * (1 + 1e-6)
-        new.append(code[: match.start()] + repr(value) + code[match.end() :])
+    new = replaced(code, OPERATOR, SWAPS.__getitem__)
+    new += replaced(code, INTEGER, next_integer)
+    new += replaced(code, DECIMAL, lambda number: repr(float(number) * (1 + 1e-6)))
     if condition := CONDITION.search(code):
         start, end = condition.span(1)
         new.append(f"{code[:start]}!({code[start:end]}){code[end:]}")
@@ -194,12 +170,10 @@ class Workshop:
 
     def judge(self, mutant: Mutant) -> str | None:
         """Name the test that notices; "" if none does, None if there is nothing to notice."""
-        path = self.source / mutant.file
+        path = self.folder / mutant.file
         original = path.read_text(encoding="utf-8")
-        lines = original.split("\n")
-        lines[mutant.line] = mutant.after
-        path.write_text("\n".join(lines), encoding="utf-8")
-        touched = [unit for unit in self.units if mutant.file in self.needs[unit]]
+        path.write_text(mutant.applied(original), encoding="utf-8")
+        touched = [unit for unit in self.units if path.name in self.needs[unit]]
         kept = {unit: (self.folder / f"{unit}.o").read_bytes() for unit in touched}
         try:
             for unit in touched:
@@ -220,55 +194,20 @@ class Workshop:
         return {Path(word).name for word in rule.split()}
 
 
-def judged() -> set[tuple[str, str, str]]:
-    """Read which survivors are known: file, before, after."""
-    known, file = set(), ""
-    for line in JUDGED.read_text(encoding="utf-8").splitlines():
-        if match := re.fullmatch(r"## csrc/(.*)", line):
-            file = match[1]
-        elif match := re.match(r"- `(.*)` → `(.*)`", line):
-            known.add((file, match[1], match[2]))
-    return known
-
-
 def main() -> int:
     """Draw and judge."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 300
-    seed = int(sys.argv[2]) if len(sys.argv) > 2 else time.time_ns() % 2**32
-    everything = mutants()
-    print(f"seed {seed}, {len(everything)} possible mutants", flush=True)
-    random.Random(seed).shuffle(everything)
-    limit = float(os.environ.get("MUTATE_SECONDS", "inf"))
-    known, start = judged(), time.monotonic()
-    count_of = dict.fromkeys(("judged", "golden", "known", "new"), 0)
+    count, seed = arguments()
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as sanitized:
-        workshop, careful = Workshop(Path(folder)), None
-        for mutant in everything:
-            if count_of["judged"] == count or time.monotonic() - start > limit:
-                break
+        workshop = Workshop(Path(folder))
+        careful = cache(lambda: Workshop(Path(sanitized), *SANITIZE))
+
+        def judge(mutant: Mutant) -> str | None:
             killer = workshop.judge(mutant)
-            if killer is None:
-                continue
-            if not killer:
-                careful = careful or Workshop(Path(sanitized), *SANITIZE)
-                killer = careful.judge(mutant)
-            count_of["judged"] += 1
-            count_of["golden"] += killer == GOLDEN
-            if not killer:
-                before, after = mutant.before.strip(), mutant.after.strip()
-                is_known = (mutant.file, before, after) in known
-                count_of["known" if is_known else "new"] += 1
-                print(f"csrc/{mutant.file}:{mutant.line + 1}{' (judged)' * is_known}")
-                print(f"  - {before}\n  + {after}", flush=True)
-    total = max(count_of["judged"], 1)
-    killed = total - count_of["known"] - count_of["new"]
-    print(f"{killed} of {total} mutants killed ({100 * killed / total:.1f} %), ", end="")
-    print(
-        f"{count_of['golden']} by the golden bits alone; {count_of['known']} that live are judged"
-    )
-    # a few mutants say little, since most of those that live are no mistakes; one or two, nothing
-    most = 0.05 * total if total >= 100 else 2 + total / 4
-    return 0 if count_of["new"] <= most else 1
+            return careful().judge(mutant) if killer == "" else killer
+
+        seen = draw(mutants(), [judge], count, seed)
+    print(f"{seen[GOLDEN]} noticed by the golden bits alone")
+    return told(seen)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,19 @@
 #!/bin/sh
 # Which lines of the Python package the tests run, also in processes that they start; fails below 98 %. Branches are told.
+#     python_coverage.sh [FOLDER]
+# In the folder stay, for mutate_python.py, the data, which say which test ran a line, and the seconds that each test took.
 set -eu
 cd "$(dirname "$0")/../.."
 python=${PYTHON:-.venv/bin/python}
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
+folder=${1:-$(mktemp -d)}
+[ $# -gt 0 ] || trap 'rm -rf "$folder"' EXIT
 COVERAGE_FILE=$folder/data
 COVERAGE_RCFILE=$PWD/pyproject.toml
-export COVERAGE_FILE COVERAGE_RCFILE
-"$python" -m coverage run -m pytest -q -p no:cacheprovider
+COVERAGE_CORE=ctrace # which knows contexts
+TESTS_LEARNED=$folder/seconds.json
+PYTHONPATH=$PWD/tests/trust${PYTHONPATH:+:$PYTHONPATH}
+export COVERAGE_FILE COVERAGE_RCFILE COVERAGE_CORE TESTS_LEARNED PYTHONPATH
+"$python" -m coverage run -m pytest -q -p no:cacheprovider -p tests_of_lines
 "$python" -m coverage combine -q
 "$python" -m coverage report
 "$python" -m coverage json -q -o "$folder/json"

@@ -71,7 +71,7 @@ CBP_INLINE cbp_real cbp_bounded(const cbp_fit *fit, size_t k, cbp_real param)
     return param < low ? low : param > high ? high : param;
 }
 
-/* A diagonal entry of a triangle above this share of its column leaves no doubt that the column says something new. */
+/* A diagonal entry of a triangle above this part of its column means that the column is independent of those before it. */
 #define CBP_CLEAR ((cbp_real)(sizeof(cbp_real) == sizeof(float) ? 1e-2 : 1e-5))
 
 /* Whether a bound holds a parameter that the loss, with this slope there, pushes beyond it. */
@@ -80,7 +80,7 @@ CBP_INLINE int cbp_is_held(const cbp_fit *fit, size_t k, cbp_real param, cbp_rea
     return (param <= cbp_low(fit, k) && slope >= 0) || (param >= cbp_high(fit, k) && slope <= 0);
 }
 
-/* A parameter says nothing if its change by itself, or by 1 if it is less, moves the outputs by less than this share of
+/* A parameter says nothing if its change by itself, or by 1 if it is less, moves the outputs by less than this part of
  * the targets. */
 #define CBP_WEAK ((cbp_real)(sizeof(cbp_real) == sizeof(float) ? 1e-4 : 1e-8))
 

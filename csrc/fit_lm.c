@@ -10,7 +10,7 @@
 /* Convergence at least so fast is taken to go on. */
 #define FAST ((cbp_real)0.5)
 
-/* A fit under way. What a pass finds is a node, which begins with the triangle. */
+/* A fit in progress. What a pass finds is a node, which begins with the triangle. */
 typedef struct search {
     const cbp_fit *fit; /* its examples are for the pass alone */
     cbp_fit_pass pass;
@@ -18,7 +18,7 @@ typedef struct search {
     cbp_fit_step at;      /* the point reached, its node, and the step from there */
     cbp_real weight;      /* of all examples */
     cbp_real target_size; /* sqrt of the fourth sum at params: what rounding is relative to */
-    cbp_real best_loss, best_way; /* at `best`: the loss, summed; |J step| */
+    cbp_real best_loss, best_change; /* at `best`: the loss, summed; |J step| */
     cbp_real *trial_node;
     cbp_real *last_step; /* an entry for each free parameter */
     cbp_real *params, *trial, *best, *start, *given; /* all parameters; where the attempt and the whole fit started */
@@ -133,7 +133,7 @@ static void measure(search *s)
 
 /* What rounding makes of the summed loss: of its own digits, and of the outputs', which are as large as the targets.
  * Steps that change it by less are taken unseen. */
-static cbp_real blur_of(const search *s, cbp_real loss)
+static cbp_real noise_level(const search *s, cbp_real loss)
 {
     return 8 * CBP_EPSILON * (8 * loss + cbp_root(loss) * s->target_size);
 }
@@ -141,7 +141,7 @@ static cbp_real blur_of(const search *s, cbp_real loss)
 /* Whether the free parameters, and the loss, what it is measured by and the whole Jacobian of the pass there are finite. */
 static int is_usable(const search *s, const cbp_real *params, const cbp_real *triangle, cbp_real loss)
 {
-    cbp_real sum = blur_of(s, loss) + loss / s->weight; /* the average may be infinite where the sum is not */
+    cbp_real sum = noise_level(s, loss) + loss / s->weight; /* the average may be infinite where the sum is not */
     for (size_t k = 0; k < 2 * s->fit->layers; k++) {
         sum += cbp_is_free(s->fit->frozen, k) ? params[k] - params[k] : 0;
     }
@@ -165,14 +165,14 @@ static cbp_real gradient_norm(const search *s)
     return cbp_root(sum);
 }
 
-/* How far s->params is from the best that the parabola there knows: |J step|, or with bounds, which hold what the step
- * would move, the gradient in the scaling. */
-static cbp_real way_from(const search *s)
+/* By how much the outputs at s->params differ from the best that the quadratic model there predicts: |J step|, or with
+ * bounds, which hold what the step would move, the gradient in the scaling. */
+static cbp_real remaining_change(const search *s)
 {
     const cbp_fit *fit = s->fit;
     cbp_real sum = 0;
     if (!fit->lower && !fit->upper) {
-        return cbp_fit_step_way(&s->at);
+        return cbp_fit_step_change(&s->at);
     }
     cbp_fit_step_gradient(&s->at, s->at.direction);
     for (size_t k = 0, j = 0; k < 2 * fit->layers; k++) {
@@ -190,25 +190,25 @@ static cbp_real way_from(const search *s)
 static void keep_best(search *s, cbp_real loss)
 {
     cbp_fit_info *info = s->fit->info;
-    const cbp_real fall = s->best_loss - loss, blur = blur_of(s, loss), way = way_from(s);
-    if (fall > blur || (fall >= -blur && way <= s->best_way)) {
+    const cbp_real fall = s->best_loss - loss, noise = noise_level(s, loss), change = remaining_change(s);
+    if (fall > noise || (fall >= -noise && change <= s->best_change)) {
         memcpy(s->best, s->params, 2 * s->fit->layers * sizeof *s->best);
         s->best_loss = loss;
-        s->best_way = way;
+        s->best_change = change;
         info->loss = loss / s->weight;
         info->gradient_norm = 2 * gradient_norm(s) / s->weight;
     }
 }
 
-/* What an attempt knows of its way. */
-typedef struct course {
-    cbp_real radius, damping; /* of the region of trust */
-    cbp_real share;           /* how far the last step went beside the residuals: |J step| / |residuals| */
-    int is_plain;             /* the last step was the undamped one, and was taken */
-} course;
+/* The region of trust of an attempt, and its last step. */
+typedef struct trust {
+    cbp_real radius, damping;
+    cbp_real relative_step; /* |J step| / |residuals| of the last step */
+    int is_plain;           /* the last step was undamped, and was taken */
+} trust;
 
 /* Learns from a step of the given length, which brought `ratio` of what was predicted. */
-static void adapt(course *c, cbp_real length, cbp_real ratio, int is_whole, int good_enough)
+static void adapt(trust *c, cbp_real length, cbp_real ratio, int is_whole, int good_enough)
 {
     if (!(ratio > (cbp_real)0.25) && !good_enough) {
         c->radius = length / 4 < c->radius / 2 ? length / 4 : c->radius / 2;
@@ -219,16 +219,16 @@ static void adapt(course *c, cbp_real length, cbp_real ratio, int is_whole, int 
     }
 }
 
-static void begin(search *s, course *c)
+static void begin(search *s, trust *c)
 {
     memset(s->at.held, 0, s->at.free * sizeof *s->at.held);
     memcpy(s->at.step, s->at.point, s->at.free * sizeof *s->at.step);
     const cbp_real radius = 100 * cbp_fit_step_length(&s->at);
-    *c = (course){radius > 0 ? radius : 100, 0, (cbp_real)INFINITY, 0};
+    *c = (trust){radius > 0 ? radius : 100, 0, (cbp_real)INFINITY, 0};
 }
 
 /* Near a minimum an undamped step is a fixed part of the one before it, since one direction converges more slowly than
- * the others. It is then made to go all the way (Aitken's extrapolation); whether it was. */
+ * the others. It is then replaced by the sum of that series (Aitken's extrapolation); whether it was. */
 static int extrapolate(search *s)
 {
     cbp_real both = 0, own = 0, last = 0;
@@ -248,13 +248,14 @@ static int extrapolate(search *s)
     return 1;
 }
 
-/* The step from s->at, and the way it makes: its length, predicted fall and share. */
+/* The step from s->at, with its length, predicted fall and relative step. */
 typedef struct plan {
-    cbp_real length, predicted, share, rest; /* rest: the share that will be left after it, as far as can be told */
+    cbp_real length, predicted, relative_step;
+    cbp_real rest;                  /* the relative step that will be left after it, as far as can be told */
     int is_whole, is_plain, is_cut;          /* trust is not what limits it; undamped, and as it came; cut at a bound */
 } plan;
 
-static plan make_plan(search *s, course *c)
+static plan make_plan(search *s, trust *c)
 {
     plan p;
     const int is_bounded = s->fit->lower || s->fit->upper;
@@ -264,9 +265,9 @@ static plan make_plan(search *s, course *c)
     p.is_plain = c->damping == 0 && !is_bounded;
     p.is_cut = is_bounded && cbp_fit_step_stop_at_bounds(&s->at, c->damping);
     p.predicted = cbp_fit_step_predicted_fall(&s->at);
-    p.share = cbp_root(p.predicted > 0 ? p.predicted / cbp_fit_step_squares(&s->at) : 0);
-    const cbp_real rate = p.is_plain && c->is_plain ? p.share / c->share : 1;
-    p.rest = rate < FAST ? p.share * rate / (1 - rate) : p.share;
+    p.relative_step = cbp_root(p.predicted > 0 ? p.predicted / cbp_fit_step_squares(&s->at) : 0);
+    const cbp_real rate = p.is_plain && c->is_plain ? p.relative_step / c->relative_step : 1;
+    p.rest = rate < FAST ? p.relative_step * rate / (1 - rate) : p.relative_step;
     if (p.is_plain && c->is_plain && rate < FAST) {
         p.is_plain = !extrapolate(s);
     }
@@ -278,7 +279,7 @@ static enum cbp_outcome attempt(search *s, int keep, size_t limit, cbp_real *rea
 {
     cbp_real loss = *reached;
     const cbp_fit *fit = s->fit;
-    course c;
+    trust c;
     measure(s);
     for (size_t iteration = 0; iteration < limit; iteration++) {
         gather(s, s->params, 0, s->at.point);
@@ -297,9 +298,9 @@ static enum cbp_outcome attempt(search *s, int keep, size_t limit, cbp_real *rea
         if (evaluate(s, s->trial, s->trial_node, &trial_loss)) {
             return CBP_STOPPED;
         }
-        const cbp_real fall = loss - trial_loss, blur = blur_of(s, loss), rounding = 4 * CBP_EPSILON * s->target_size;
-        const int unseen = p.predicted <= blur;
-        const int better = is_usable(s, s->trial, s->trial_node, trial_loss) && (fall > 0 || (unseen && -fall <= blur));
+        const cbp_real fall = loss - trial_loss, noise = noise_level(s, loss), rounding = 4 * CBP_EPSILON * s->target_size;
+        const int unseen = p.predicted <= noise;
+        const int better = is_usable(s, s->trial, s->trial_node, trial_loss) && (fall > 0 || (unseen && -fall <= noise));
         c.radius = iteration == 0 && p.length < c.radius ? p.length : c.radius;
         adapt(&c, p.length, fall / p.predicted, p.is_whole, unseen && better);
         if (better) {
@@ -315,11 +316,11 @@ static enum cbp_outcome attempt(search *s, int keep, size_t limit, cbp_real *rea
         if (cbp_fit_progress(fit)) { /* also if this attempt is at its end: another might follow */
             return CBP_STOPPED;
         }
-        const int settled = p.rest <= fit->options->tolerance || (unseen && (!better || p.share > c.share));
+        const int settled = p.rest <= fit->options->tolerance || (unseen && (!better || p.relative_step > c.relative_step));
         if (!p.is_cut && (still || p.predicted <= rounding * rounding || (p.is_whole && settled))) {
             return CBP_CONVERGED;
         }
-        c.share = p.share;
+        c.relative_step = p.relative_step;
         c.is_plain = p.is_plain && better;
     }
     return CBP_EXHAUSTED;
@@ -328,7 +329,7 @@ static enum cbp_outcome attempt(search *s, int keep, size_t limit, cbp_real *rea
 /* ---- the fit ----------------------------------------------------------------------------------------------------- */
 
 /* Whether the last pass leaves a parameter undetermined, or nearly. */
-static int is_doubtful(const search *s)
+static int needs_second_attempt(const search *s)
 {
     gather(s, s->params, 0, s->at.point);
     for (size_t j = 0; j < s->at.free; j++) {
@@ -389,13 +390,14 @@ static int solve_last_layer(search *s)
     return 0;
 }
 
-/* From s->params, which is s->start; if that leaves doubt, once more in the other scaling and with the last layer solved for first. */
+/* From s->params, which is s->start. If that does not converge or leaves a parameter undetermined, once more in the other
+ * scaling and with the last layer solved for first. */
 static enum cbp_outcome search_from(search *s, cbp_real loss)
 {
     const size_t limit = s->fit->options->max_iterations, used = s->fit->info->iterations;
     const enum cbp_outcome first = attempt(s, 1, limit >= PATIENT ? limit / 2 : limit, &loss);
     const size_t left = limit - (s->fit->info->iterations - used);
-    if (first == CBP_STOPPED || (first == CBP_CONVERGED && !is_doubtful(s)) || left == 0) {
+    if (first == CBP_STOPPED || (first == CBP_CONVERGED && !needs_second_attempt(s)) || left == 0) {
         return first;
     }
     const cbp_real best_before = s->best_loss;
@@ -408,7 +410,7 @@ static enum cbp_outcome search_from(search *s, cbp_real loss)
     }
     keep_best(s, loss);
     const enum cbp_outcome second = attempt(s, 0, left, &loss);
-    const int as_good = second == CBP_CONVERGED && loss - s->best_loss <= blur_of(s, loss);
+    const int as_good = second == CBP_CONVERGED && loss - s->best_loss <= noise_level(s, loss);
     return second == CBP_STOPPED || as_good || s->best_loss < best_before ? second : first;
 }
 

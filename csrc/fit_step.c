@@ -237,9 +237,9 @@ int cbp_fit_step_stop_at_bounds(const cbp_fit_step *s, cbp_real damping)
         for (size_t j = 0; j < s->free; j++) {
             const cbp_real to = s->point[j] + s->step[j];
             if (s->held[j] == 0 && (to < s->low[j] || to > s->high[j])) {
-                const cbp_real way = (to < s->low[j] ? s->low[j] : s->high[j]) - s->point[j];
-                first = way / s->step[j] < part ? j : first;
-                part = way / s->step[j] < part ? way / s->step[j] : part;
+                const cbp_real room = (to < s->low[j] ? s->low[j] : s->high[j]) - s->point[j];
+                first = room / s->step[j] < part ? j : first;
+                part = room / s->step[j] < part ? room / s->step[j] : part;
             }
         }
         if (first == s->free) {
@@ -279,11 +279,11 @@ cbp_real cbp_fit_step_predicted_fall(const cbp_fit_step *s)
 /* The sum of squares that the parabola starts from. */
 cbp_real cbp_fit_step_squares(const cbp_fit_step *s)
 {
-    const cbp_real left = s->triangle[s->free * s->width + s->free], way = cbp_fit_step_way(s);
-    return left * left + way * way;
+    const cbp_real left = s->triangle[s->free * s->width + s->free], change = cbp_fit_step_change(s);
+    return left * left + change * change;
 }
 
-cbp_real cbp_fit_step_way(const cbp_fit_step *s)
+cbp_real cbp_fit_step_change(const cbp_fit_step *s)
 {
     cbp_real sum = 0;
     for (size_t i = 0; i < s->free; i++) {

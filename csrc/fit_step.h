@@ -21,8 +21,8 @@ cbp_real cbp_fit_step_column_norm(const cbp_fit_step *s, size_t j);
 /* Holds what stands at a bound and is pushed beyond it; whether anything is left to move. */
 int cbp_fit_step_hold_at_bounds(const cbp_fit_step *s);
 
-/* The step of about the radius' length of what is not held, and not dependent on the columns before it, and the damping that makes it so; the undamped step if that is no longer, and
- * then 1. */
+/* The step of about the radius' length of what is not held, and not dependent on the columns before it, and the damping
+ * that makes it so; the undamped step if that is no longer, and then 1. */
 int cbp_fit_step_within(const cbp_fit_step *s, cbp_real radius, cbp_real *damping);
 
 /* Length of what is not held, in the scaling. */
@@ -36,8 +36,8 @@ int cbp_fit_step_stop_at_bounds(const cbp_fit_step *s, cbp_real damping);
 cbp_real cbp_fit_step_predicted_fall(const cbp_fit_step *s);
 cbp_real cbp_fit_step_squares(const cbp_fit_step *s);
 
-/* |J step| of the undamped step: how far the outputs are from the best that the parabola knows. */
-cbp_real cbp_fit_step_way(const cbp_fit_step *s);
+/* |J step| of the undamped step: by how much the outputs differ from the best that the quadratic model predicts. */
+cbp_real cbp_fit_step_change(const cbp_fit_step *s);
 
 /* Half the gradient of the summed loss: J' of the residuals. */
 void cbp_fit_step_gradient(const cbp_fit_step *s, cbp_real *gradient);

@@ -132,6 +132,7 @@ MANY = np.linspace(-1, 1, 1_000_000)
 LONG = cbp.Chain.random(12, "tanh", rng=0)
 FOREVER: dict[str, tuple[cbp.Chain, int, dict[str, Any]]] = {
     "lm": (LONG, 10**6, {}),
+    "lm bounds": (LONG, 10**6, {"bounds": {"w1": (None, 9.0)}, "callback": lambda _: False}),
     "lm restarts": (LONG, 50, {"max_iterations": 10**9, "restarts": 10**6, "rng": 0}),
     "sgd": (LONG, 10**6, {"method": "sgd"}),
     "sgd one": (LONG, 1, {"method": "sgd", "max_iterations": 10**9}),

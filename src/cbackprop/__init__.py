@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from .c_core import get_include, get_source, low_level_callable
     from .c_export import export_c
     from .chain_array import ChainArray
-    from .curve import Curve
-    from .curve_fit import CurveFit
+    from .curves import Curve, CurveFit
     from .fitting import FitProgress, FitResult, Objective, fit
     from .many import FitManyResult, fit_many
     from .model_file import load
@@ -31,8 +30,8 @@ else:
     # Imported when first asked for, since they take longer to import than all the rest.
     _MODULE_OF = {
         "ChainArray": "chain_array",
-        "Curve": "curve",
-        "CurveFit": "curve_fit",
+        "Curve": "curves",
+        "CurveFit": "curves",
         "FitManyResult": "many",
         "FitProgress": "fitting",
         "FitResult": "fitting",

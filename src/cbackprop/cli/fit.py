@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
-from ..curve_fit import CurveFit
-from ..curves import CURVES
+from ..curves import CURVES, CurveFit
 from ..errors import ParameterError
 from ..fitting import FitResult
 from ..model_file import check_outputs, load, write_whole

@@ -22,7 +22,7 @@ from .data import Data, counted, note
 from .model import Found, curve_of, fitted_by, fixed_of, names_fitted, start_of
 
 if TYPE_CHECKING:
-    from ..curve_many import CurveFits
+    from ..curves.many import CurveFits
 
 __all__ = ["fit_groups"]
 

@@ -11,9 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._core import Chain, no_such_name
-from ..curve import Curve
-from ..curve_fit import CurveFit
-from ..curves import CURVES
+from ..curves import CURVES, Curve, CurveFit
 from ..errors import ParameterError
 from ..fitting import FitResult
 from ..fitting import fit as fit_chain

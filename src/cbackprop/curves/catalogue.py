@@ -19,14 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .curve import Curve, Form, Mirror
-from .curve_fit import CurveFit, Inverse, Prediction
 
 __all__ = [
     "CURVES",
-    "Curve",
-    "CurveFit",
-    "Inverse",
-    "Prediction",
     "arrhenius",
     "asymptotic",
     "exponential",

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._core import Chain, no_such_name
-from .curve_fit import CurveFit
-from .curve_search import Search
+from .._core import Chain, no_such_name
+from ..errors import InputTypeError, ParameterError, ShapeError
+from ..fitting import as_float, ends_of, examples_of
 from .dual import Dual
-from .errors import InputTypeError, ParameterError, ShapeError
-from .fitting import as_float, ends_of, examples_of
+from .result import CurveFit
+from .search import Search
 
 if TYPE_CHECKING:
-    from ._core import _Loss, _Number
-    from .curve_many import CurveFits
+    from .._core import _Loss, _Number
+    from .many import CurveFits
 
 __all__ = ["Curve", "Form", "Mirror"]
 
@@ -280,7 +280,7 @@ class Curve:
             If x, y or weights are not real numbers.
         """
         with np.errstate(all="ignore"):
-            from .curve_many import ManySearch  # noqa: PLC0415 of no use to single fits
+            from .many import ManySearch  # noqa: PLC0415 of no use to single fits
 
             options = {"fixed": fixed, "bounds": bounds, "loss": loss, "loss_scale": loss_scale}
             search = self._search(_NO_DATA, fixed, bounds, loss, loss_scale, "gauss-newton")

@@ -25,10 +25,10 @@ from ..many import (
     status_names,
 )
 from .dual import Dual, Values
+from .search import Search
 
 if TYPE_CHECKING:
     from .curve import Curve
-    from .search import Search
 
 __all__ = ["CurveFits"]
 

@@ -15,11 +15,12 @@ from .._core import Chain
 from ..errors import ParameterError
 from ..fitting import FitResult, ends_of, fit
 from .dual import Dual
+from .form import Form
 from .result import CurveFit
 
 if TYPE_CHECKING:
     from .._core import _Loss
-    from .curve import Curve, Form
+    from .curve import Curve
 
 __all__ = ["Search"]
 

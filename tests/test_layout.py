@@ -1,0 +1,162 @@
+"""Circles of imports, and layers that reach upwards: each module imports what stands before it."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import cbackprop
+
+PACKAGE = Path(cbackprop.__file__).parent
+SOURCE = Path(__file__).parents[1] / "src" / "cbackprop"  # what is compiled is not installed
+
+# Each module, and after its modules each package: it may import what stands to its left.
+ORDER = """
+    errors reference _core threads trace chain_array model_file c_core c_export plot
+    fits fits.arguments fits.result fits.one fits.many fits.shards
+    dask
+    curves.student curves.dual curves.form curves.starts curves.dose_response curves.catalogue
+    curves.result curves.search curves.many curves.curve curves.plot curves
+    cli.arguments cli.table cli.data cli.model cli.groups cli.fit cli.main cli
+    cbackprop __main__
+""".split()
+
+# In functions: what most programs do not need.
+LATE = {("curves.result", "curves.plot")}
+# For types alone: what a method returns or keeps, but does not make.
+UPWARDS_FOR_TYPES = {
+    ("_core", "trace"),
+    ("_core", "fits.one"),
+    ("_core", "fits.many"),
+    ("curves.result", "curves.curve"),
+    ("curves.search", "curves.curve"),
+    ("curves.many", "curves.curve"),
+}
+# In _core.pyx: what the methods of a chain call, which the package does not load before.
+LATE_IN_CORE = {"threads", "trace", "model_file", "fits.one"}
+
+
+def module_of(path: Path, root: Path = PACKAGE) -> str:
+    """Name a file's module from the package on; the package itself is "cbackprop"."""
+    parts = path.relative_to(root).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__") or "cbackprop"
+
+
+PYTHON = {module_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+FILES = PYTHON | {"_core": PACKAGE / "_core.pyi"}
+
+
+def target_of(package: list[str], level: int, name: str | None) -> list[str]:
+    """Find what is named relative to a package, from `cbackprop` on."""
+    return package[: len(package) - level + 1] + (name.split(".") if name else [])
+
+
+def imports_of(module: str, text: str) -> Iterator[tuple[str, str]]:
+    """Yield each own module that the text of a module imports: "first", "late" or "types"."""
+    own = [] if module == "cbackprop" else module.split(".")
+    package = own if FILES.get(module, Path()).name == "__init__.py" else own[:-1]
+
+    def walk(node: ast.AST, kind: str) -> Iterator[tuple[str, str]]:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            kind = "late"
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            for part in node.body:
+                yield from walk(part, "types")
+            for part in node.orelse:
+                yield from walk(part, kind)
+            return
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.partition(".")[0] == "cbackprop":
+                    yield kind, alias.name.partition(".")[2] or "cbackprop"
+        if isinstance(node, ast.ImportFrom):
+            given = node.module
+            if node.level:
+                base = target_of(package, node.level, given)
+            elif given and given.partition(".")[0] == "cbackprop":
+                base = given.split(".")[1:]
+            else:
+                return
+            for alias in node.names:
+                inner = ".".join([*base, alias.name])
+                yield kind, inner if inner in FILES else ".".join(base) or "cbackprop"
+        for child in ast.iter_child_nodes(node):
+            yield from walk(child, kind)
+
+    everything = "types" if module == "_core" else "first"  # a stub is never run
+    yield from walk(ast.parse(text), everything)
+
+
+IMPORTS = {
+    (kind, module, imported)
+    for module, path in FILES.items()
+    for kind, imported in imports_of(module, path.read_text(encoding="utf-8"))
+}
+
+
+def goes_upwards(module: str, imported: str) -> bool:
+    return ORDER.index(imported) >= ORDER.index(module)
+
+
+def test_every_module_has_one_place() -> None:
+    assert sorted(ORDER) == sorted(FILES)
+
+
+def test_a_module_imports_only_what_stands_to_its_left() -> None:
+    first = {(module, imported) for kind, module, imported in IMPORTS if kind == "first"}
+    assert len(first) > 60  # the imports are found
+    assert not [pair for pair in sorted(first) if goes_upwards(*pair)]
+
+
+def test_late_imports_are_few() -> None:
+    assert {(module, imported) for kind, module, imported in IMPORTS if kind == "late"} == LATE
+
+
+def test_types_that_stand_to_the_right_are_few() -> None:
+    types = {(module, imported) for kind, module, imported in IMPORTS if kind == "types"}
+    # the package gives its users' tools the types of all that it loads when asked
+    upwards = {pair for pair in types if pair[0] != "cbackprop" and goes_upwards(*pair)}
+    assert upwards == UPWARDS_FOR_TYPES
+
+
+@pytest.mark.skipif(not SOURCE.exists(), reason="needs the sources")
+def test_what_the_core_imports() -> None:
+    text = "".join(path.read_text(encoding="utf-8") for path in sorted(SOURCE.glob("*.p[xy][xi]")))
+    found = re.findall(r"^( *)from \.([\w.]+) import", text, re.M)
+    at_once = {name for indent, name in found if not indent}
+    assert at_once == {"errors"}
+    assert not any(goes_upwards("_core", name) for name in at_once)
+    assert {name for indent, name in found if indent} == LATE_IN_CORE
+
+
+def test_imports_are_told_apart() -> None:
+    text = """
+import math, cbackprop.errors
+from typing import TYPE_CHECKING
+from .. import _core
+from ..fits.one import fit
+if TYPE_CHECKING:
+    from .main import main
+else:
+    from . import groups
+def draw():
+    from ..plot import trace
+"""
+    assert sorted(imports_of("cli.data", text)) == [
+        ("first", "_core"),
+        ("first", "cli.groups"),
+        ("first", "errors"),
+        ("first", "fits.one"),
+        ("late", "plot"),
+        ("types", "cli.main"),
+    ]
+
+
+def test_files_are_short_and_say_what_they_are() -> None:
+    for module, path in PYTHON.items():
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 500, module
+        assert not {"utils", "helpers", "common"} & set(module.split(".")), module

@@ -15,15 +15,47 @@ PACKAGE = Path(cbackprop.__file__).parent
 SOURCE = Path(__file__).parents[1] / "src" / "cbackprop"  # what is compiled is not installed
 
 # Each module, and after its modules each package: it may import what stands to its left.
-ORDER = """
-    errors reference _core threads trace chain_array model_file c_core c_export plot
-    fits fits.arguments fits.result fits.one fits.many fits.shards
-    dask
-    curves.student curves.dual curves.form curves.starts curves.dose_response curves.catalogue
-    curves.result curves.search curves.many curves.curve curves.plot curves
-    cli.arguments cli.table cli.data cli.model cli.groups cli.fit cli.main cli
-    cbackprop __main__
-""".split()
+ORDER = [
+    "errors",
+    "reference",
+    "_core",
+    "threads",
+    "trace",
+    "chain_array",
+    "model_file",
+    "c_core",
+    "c_export",
+    "plot",
+    "fits",
+    "fits.arguments",
+    "fits.result",
+    "fits.one",
+    "fits.many",
+    "fits.shards",
+    "dask",
+    "curves.student",
+    "curves.dual",
+    "curves.form",
+    "curves.starts",
+    "curves.dose_response",
+    "curves.catalogue",
+    "curves.result",
+    "curves.search",
+    "curves.many",
+    "curves.curve",
+    "curves.plot",
+    "curves",
+    "cli.arguments",
+    "cli.table",
+    "cli.data",
+    "cli.model",
+    "cli.groups",
+    "cli.fit",
+    "cli.main",
+    "cli",
+    "cbackprop",
+    "__main__",
+]
 
 # In functions: what most programs do not need.
 LATE = {("curves.result", "curves.plot")}

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from .c_export import export_c
     from .chain_array import ChainArray
     from .curves import Curve, CurveFit
-    from .fitting import FitProgress, FitResult, Objective, fit
-    from .many import FitManyResult, fit_many
+    from .fits.many import FitManyResult, fit_many
+    from .fits.one import FitProgress, FitResult, Objective, fit
     from .model_file import load
     from .trace import Trace
 else:
@@ -32,15 +32,15 @@ else:
         "ChainArray": "chain_array",
         "Curve": "curves",
         "CurveFit": "curves",
-        "FitManyResult": "many",
-        "FitProgress": "fitting",
-        "FitResult": "fitting",
-        "Objective": "fitting",
+        "FitManyResult": "fits.many",
+        "FitProgress": "fits.one",
+        "FitResult": "fits.one",
+        "Objective": "fits.one",
         "Trace": "trace",
         "curves": "curves",
         "export_c": "c_export",
-        "fit": "fitting",
-        "fit_many": "many",
+        "fit": "fits.one",
+        "fit_many": "fits.many",
         "get_include": "c_core",
         "get_source": "c_core",
         "load": "model_file",

@@ -25,7 +25,9 @@ from numpy.typing import ArrayLike, NDArray
 from . import _core
 from ._core import LOSSES, Chain
 from .errors import InputTypeError, ModelFileError, ParameterError, ShapeError
-from .fitting import (
+from .fits.many import FitManyResult, Job
+from .fits.many import fit_many as fit_chunk
+from .fits.one import (
     Bounds,
     FitProgress,
     FitResult,
@@ -35,10 +37,8 @@ from .fitting import (
     fit_over,
     number_of,
 )
-from .many import FitManyResult, Job
-from .many import fit_many as fit_chunk
+from .fits.shards import ShardedPass
 from .model_file import write_whole
-from .shards import ShardedPass
 
 if TYPE_CHECKING:
     from ._core import _Loss

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import CBackpropError
-from ..fitting import OUTCOMES
-from ..many import CONVERGED, FitManyResult, fit_many
+from ..fits.many import CONVERGED, FitManyResult, fit_many
+from ..fits.one import OUTCOMES
 from .arguments import loss_options
 from .data import Data, counted, note
 from .model import Found, curve_of, fitted_by, fixed_of, names_fitted, start_of

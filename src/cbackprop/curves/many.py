@@ -13,8 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _core
 from ..chain_array import ChainArray
 from ..errors import CBackpropError
-from ..fitting import ends_of
-from ..many import (
+from ..fits.many import (
     CONVERGED,
     NOT_IDENTIFIED,
     Found,
@@ -24,6 +23,7 @@ from ..many import (
     run_blocks,
     status_names,
 )
+from ..fits.one import ends_of
 from .dual import Dual, Values
 from .search import Search
 
@@ -54,7 +54,7 @@ class CurveFits:
     rss, residual_sd, df : ndarray, shape (m,)
         As in `CurveFit`.
     codes : ndarray of int, shape (m,)
-        Statuses as numbers: keys of `many.STATUSES`.
+        Statuses as numbers: keys of `fits.many.STATUSES`.
     converged : ndarray of bool, shape (m,)
         Whether a minimum has been reached.
     n_iterations : ndarray of int, shape (m,)

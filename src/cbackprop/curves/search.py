@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .. import _core
 from .._core import Chain
 from ..errors import ParameterError
-from ..fitting import FitResult, ends_of, fit
+from ..fits.one import FitResult, ends_of, fit
 from .dual import Dual
 from .form import Form
 from .result import CurveFit

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, TypeAlia
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _core
-from ._core import LOSSES, Chain, no_such_name, real_array
-from .errors import InputTypeError, ParameterError, ShapeError, from_status
+from .. import _core
+from .._core import LOSSES, Chain, no_such_name, real_array
+from ..errors import InputTypeError, ParameterError, ShapeError, from_status
 
 if TYPE_CHECKING:
-    from ._core import _Loss
+    from .._core import _Loss
 
 __all__ = ["FitProgress", "FitResult", "Objective", "fit"]
 

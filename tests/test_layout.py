@@ -12,50 +12,20 @@ import pytest
 import cbackprop
 
 PACKAGE = Path(cbackprop.__file__).parent
-SOURCE = Path(__file__).parents[1] / "src" / "cbackprop"  # what is compiled is not installed
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "cbackprop"  # what is compiled is not installed
 
 # Each module, and after its modules each package: it may import what stands to its left.
-ORDER = [
-    "errors",
-    "reference",
-    "_core",
-    "threads",
-    "trace",
-    "chain_array",
-    "model_file",
-    "c_core",
-    "c_export",
-    "plot",
-    "fits",
-    "fits.arguments",
-    "fits.result",
-    "fits.one",
-    "fits.many",
-    "fits.shards",
-    "dask",
-    "curves.student",
-    "curves.dual",
-    "curves.form",
-    "curves.starts",
-    "curves.dose_response",
-    "curves.catalogue",
-    "curves.result",
-    "curves.search",
-    "curves.many",
-    "curves.curve",
-    "curves.plot",
-    "curves",
-    "cli.arguments",
-    "cli.table",
-    "cli.data",
-    "cli.model",
-    "cli.groups",
-    "cli.fit",
-    "cli.main",
-    "cli",
-    "cbackprop",
-    "__main__",
-]
+LEFT_TO_RIGHT = """
+    errors reference _core threads trace chain_array model_file c_core c_export plot
+    fits fits.arguments fits.result fits.one fits.many fits.shards
+    dask
+    curves.student curves.dual curves.form curves.starts curves.dose_response curves.catalogue
+    curves.result curves.search curves.many curves.curve curves.plot curves
+    cli.arguments cli.table cli.data cli.model cli.groups cli.fit cli.main cli
+    cbackprop __main__
+"""
+ORDER = LEFT_TO_RIGHT.split()
 
 # In functions: what most programs do not need.
 LATE = {("curves.result", "curves.plot")}
@@ -82,45 +52,39 @@ PYTHON = {module_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 FILES = PYTHON | {"_core": PACKAGE / "_core.pyi"}
 
 
-def target_of(package: list[str], level: int, name: str | None) -> list[str]:
-    """Find what is named relative to a package, from `cbackprop` on."""
-    return package[: len(package) - level + 1] + (name.split(".") if name else [])
+def named_in(node: ast.Import | ast.ImportFrom, package: list[str]) -> Iterator[str]:
+    """Yield each own module that a statement in a module of this package imports."""
+    if isinstance(node, ast.Import):
+        names = [alias.name.split(".") for alias in node.names]
+        yield from (".".join(name[1:]) or name[0] for name in names if name[0] == "cbackprop")
+        return
+    given = node.module.split(".") if node.module else []
+    if not node.level and given[0] != "cbackprop":
+        return
+    base = package[: len(package) - node.level + 1] + given if node.level else given[1:]
+    for alias in node.names:
+        inner = ".".join([*base, alias.name])
+        yield inner if inner in FILES else ".".join(base) or "cbackprop"
 
 
 def imports_of(module: str, text: str) -> Iterator[tuple[str, str]]:
     """Yield each own module that the text of a module imports: "first", "late" or "types"."""
     own = [] if module == "cbackprop" else module.split(".")
-    package = own if FILES.get(module, Path()).name == "__init__.py" else own[:-1]
+    package = own if FILES[module].name == "__init__.py" else own[:-1]
 
     def walk(node: ast.AST, kind: str) -> Iterator[tuple[str, str]]:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             kind = "late"
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            for part in node.body:
-                yield from walk(part, "types")
-            for part in node.orelse:
-                yield from walk(part, kind)
-            return
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                if alias.name.partition(".")[0] == "cbackprop":
-                    yield kind, alias.name.partition(".")[2] or "cbackprop"
-        if isinstance(node, ast.ImportFrom):
-            given = node.module
-            if node.level:
-                base = target_of(package, node.level, given)
-            elif given and given.partition(".")[0] == "cbackprop":
-                base = given.split(".")[1:]
-            else:
-                return
-            for alias in node.names:
-                inner = ".".join([*base, alias.name])
-                yield kind, inner if inner in FILES else ".".join(base) or "cbackprop"
-        for child in ast.iter_child_nodes(node):
-            yield from walk(child, kind)
+        is_for_types = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield from ((kind, name) for name in named_in(node, package))
+        for field, parts in ast.iter_fields(node):
+            for part in parts if isinstance(parts, list) else [parts]:
+                if isinstance(part, ast.AST):
+                    yield from walk(part, "types" if is_for_types and field == "body" else kind)
 
-    everything = "types" if module == "_core" else "first"  # a stub is never run
-    yield from walk(ast.parse(text), everything)
+    # a stub is never run
+    yield from walk(ast.parse(text), "types" if module == "_core" else "first")
 
 
 IMPORTS = {
@@ -157,7 +121,8 @@ def test_types_that_stand_to_the_right_are_few() -> None:
 
 @pytest.mark.skipif(not SOURCE.exists(), reason="needs the sources")
 def test_what_the_core_imports() -> None:
-    text = "".join(path.read_text(encoding="utf-8") for path in sorted(SOURCE.glob("*.p[xy][xi]")))
+    files = [*SOURCE.glob("*.pyx"), *SOURCE.glob("*.pxi")]
+    text = "".join(path.read_text(encoding="utf-8") for path in files)
     found = re.findall(r"^( *)from \.([\w.]+) import", text, re.M)
     at_once = {name for indent, name in found if not indent}
     assert at_once == {"errors"}
@@ -192,3 +157,15 @@ def test_files_are_short_and_say_what_they_are() -> None:
     for module, path in PYTHON.items():
         assert len(path.read_text(encoding="utf-8").splitlines()) <= 500, module
         assert not {"utils", "helpers", "common"} & set(module.split(".")), module
+
+
+@pytest.mark.skipif(not SOURCE.exists(), reason="needs the sources")
+def test_the_page_on_development_names_files_that_are_there() -> None:
+    page = (ROOT / "docs" / "development.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([\w.]+(?:/[\w.]+)*/?)`", page))
+    paths = {name for name in named if "/" in name or name.endswith(".py")}
+    assert len(paths) > 40  # they are found
+    assert not [path for path in sorted(paths) if not (ROOT / path).exists()]
+    modules = {str(path.relative_to(PACKAGE).as_posix()) for path in PYTHON.values()}
+    folders = {f"src/cbackprop/{name}" for name in modules if "/" in name and "__" not in name}
+    assert not folders - paths  # of those each has its line, but the arguments of the command

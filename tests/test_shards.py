@@ -18,7 +18,7 @@ import cbackprop as cbp
 from cbackprop import threads
 from cbackprop._core import LEAF, code_of_loss, gradient_sums, mean_of_sums, merge_sums
 from cbackprop.fits import one
-from cbackprop.fits.one import bound_arrays
+from cbackprop.fits.arguments import bound_arrays
 from cbackprop.fits.shards import ShardedPass
 
 Floats = npt.NDArray[np.float64]

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from .chain_array import ChainArray
     from .curves import Curve, CurveFit
     from .fits.many import FitManyResult, fit_many
-    from .fits.one import FitProgress, FitResult, Objective, fit
+    from .fits.one import Objective, fit
+    from .fits.result import FitProgress, FitResult
     from .model_file import load
     from .trace import Trace
 else:
@@ -33,8 +34,8 @@ else:
         "Curve": "curves",
         "CurveFit": "curves",
         "FitManyResult": "fits.many",
-        "FitProgress": "fits.one",
-        "FitResult": "fits.one",
+        "FitProgress": "fits.result",
+        "FitResult": "fits.result",
         "Objective": "fits.one",
         "Trace": "trace",
         "curves": "curves",

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..curves import CURVES, CurveFit
 from ..errors import ParameterError
-from ..fits.one import FitResult
+from ..fits.result import FitResult
 from ..model_file import check_outputs, load, write_whole
 from ..plot import VERBATIM, import_matplotlib
 from .arguments import add_loss, finites, number

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..errors import CBackpropError
 from ..fits.many import CONVERGED, FitManyResult, fit_many
-from ..fits.one import OUTCOMES
+from ..fits.result import OUTCOMES
 from .arguments import loss_options
 from .data import Data, counted, note
 from .model import Found, curve_of, fitted_by, fixed_of, names_fitted, start_of

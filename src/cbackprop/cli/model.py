@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from .._core import Chain, no_such_name
 from ..curves import CURVES, Curve, CurveFit
 from ..errors import ParameterError
-from ..fits.one import FitResult
 from ..fits.one import fit as fit_chain
+from ..fits.result import FitResult
 from .arguments import finite, loss_options
 
 __all__ = [

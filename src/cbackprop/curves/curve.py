@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._core import Chain, no_such_name
 from ..errors import InputTypeError, ParameterError, ShapeError
-from ..fits.one import as_float, ends_of, examples_of
+from ..fits.arguments import as_float, ends_of, examples_of
 from .form import Declaration
 from .many import CurveFits, ManySearch
 from .result import CurveFit

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _core
 from ..chain_array import ChainArray
 from ..errors import CBackpropError
+from ..fits.arguments import ends_of
 from ..fits.many import (
     CONVERGED,
     NOT_IDENTIFIED,
@@ -23,7 +24,6 @@ from ..fits.many import (
     run_blocks,
     status_names,
 )
-from ..fits.one import ends_of
 from .dual import Dual, Values
 from .search import Search
 

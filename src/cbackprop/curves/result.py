@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._core import real_array
 from ..errors import ParameterError
-from ..fits.one import FitResult
+from ..fits.result import FitResult
 from .student import t_quantile
 
 if TYPE_CHECKING:

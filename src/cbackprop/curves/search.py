@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from .. import _core
 from .._core import Chain
 from ..errors import ParameterError
-from ..fits.one import FitResult, ends_of, fit
+from ..fits.arguments import ends_of
+from ..fits.one import fit
+from ..fits.result import FitResult
 from .dual import Dual
 from .form import Form
 from .result import CurveFit

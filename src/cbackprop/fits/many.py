@@ -16,7 +16,8 @@ from .._core import LOSSES, Chain, real_array
 from ..chain_array import ChainArray, data_of
 from ..errors import InputTypeError, ShapeError, from_status
 from ..threads import run, usable_cores
-from .one import UNDETERMINED, Bounds, bound_arrays, count_of, number_of
+from .arguments import Bounds, bound_arrays, count_of, number_of
+from .result import UNDETERMINED
 
 if TYPE_CHECKING:
     from .._core import _Loss

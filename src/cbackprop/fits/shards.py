@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _core
 from .._core import LEAF, Chain
 from ..errors import ParameterError, ShapeError
-from .one import examples_of
+from .arguments import examples_of
 
 if TYPE_CHECKING:
     from .._core import _Loss

@@ -31,7 +31,7 @@ from test_reference import EXACT, exact_loss
 import cbackprop as cbp
 from cbackprop import _core, reference
 from cbackprop.cli import main as command
-from cbackprop.table import TableError, read_table
+from cbackprop.cli.table import TableError, read_table
 
 Floats = npt.NDArray[np.float64]
 COUNT = int(os.environ.get("PROPERTY_EXAMPLES", "25"))

@@ -21,27 +21,27 @@ if TYPE_CHECKING:
     from .c_core import get_include, get_source, low_level_callable
     from .c_export import export_c
     from .chain_array import ChainArray
-    from .curve import Curve
-    from .curve_fit import CurveFit
-    from .fitting import FitProgress, FitResult, Objective, fit
-    from .many import FitManyResult, fit_many
+    from .curves import Curve, CurveFit
+    from .fits.many import FitManyResult, fit_many
+    from .fits.one import Objective, fit
+    from .fits.result import FitProgress, FitResult
     from .model_file import load
     from .trace import Trace
 else:
     # Imported when first asked for, since they take longer to import than all the rest.
     _MODULE_OF = {
         "ChainArray": "chain_array",
-        "Curve": "curve",
-        "CurveFit": "curve_fit",
-        "FitManyResult": "many",
-        "FitProgress": "fitting",
-        "FitResult": "fitting",
-        "Objective": "fitting",
+        "Curve": "curves",
+        "CurveFit": "curves",
+        "FitManyResult": "fits.many",
+        "FitProgress": "fits.result",
+        "FitResult": "fits.result",
+        "Objective": "fits.one",
         "Trace": "trace",
         "curves": "curves",
         "export_c": "c_export",
-        "fit": "fitting",
-        "fit_many": "many",
+        "fit": "fits.one",
+        "fit_many": "fits.many",
         "get_include": "c_core",
         "get_source": "c_core",
         "load": "model_file",

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import disjoint_base
 
-from .fitting import Objective
-from .many import Found
+from .fits.many import Found
+from .fits.one import Objective
 from .trace import Trace
 
 _Loss: TypeAlias = Literal["squared", "log", "huber", "soft_l1", "cauchy"]

@@ -1153,7 +1153,7 @@ cdef class Chain:
         ShapeError, ParameterError, ActivationError
             As for `loss`.
         """
-        from .fitting import Objective
+        from .fits.one import Objective
 
         return Objective(self, x, y, loss=loss, loss_scale=loss_scale, sample_weight=sample_weight)
 

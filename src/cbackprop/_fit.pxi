@@ -88,7 +88,7 @@ def check_status(int status, y, sample_weight):
 def fit_chain(Chain net not None, run_pass, lower, upper, int method, int loss, double scale,
               size_t max_iterations, double tolerance, double learning_rate, double momentum,
               size_t batch_size, size_t restarts, unsigned long long seed, callback, history):
-    """Fits a copy of a chain; called by `fitting.fit_over`, which says what the arguments are.
+    """Fits a copy of a chain; called by `fits.one.fit_over`, which says what the arguments are.
 
     `run_pass` is a MemoryPass or, for Levenberg-Marquardt, any function of a chain, a loss' code
     and its scale that returns the node of all examples. `method` is -1 for Levenberg-Marquardt,

@@ -154,7 +154,7 @@ def fit_block(Chain kind not None, x, y, weight, lower, upper, int loss, double 
     """Fit the chains of a block; called by `many.fit_many`.
 
     y is (m, n), x and weight (n,) or (m, n), weight or None: float64, contiguous. `stop` is a
-    bytearray whose first byte ends the fits once it is not 0. `fits` is a `many.Found`.
+    bytearray whose first byte ends the fits once it is not 0. `fits` is a `fits.many.Found`.
     """
     cdef size_t layers = kind.size, m = y.shape[0], n = y.shape[1]
     cdef size_t free = 2 * layers - len(kind.frozen), weight_step = n

@@ -25,20 +25,13 @@ from numpy.typing import ArrayLike, NDArray
 from . import _core
 from ._core import LOSSES, Chain
 from .errors import InputTypeError, ModelFileError, ParameterError, ShapeError
-from .fitting import (
-    Bounds,
-    FitProgress,
-    FitResult,
-    bound_arrays,
-    check_callback,
-    count_of,
-    fit_over,
-    number_of,
-)
-from .many import FitManyResult, Job
-from .many import fit_many as fit_chunk
+from .fits.arguments import Bounds, bound_arrays, check_callback, count_of, number_of
+from .fits.many import FitManyResult, Job
+from .fits.many import fit_many as fit_chunk
+from .fits.one import fit_over
+from .fits.result import FitProgress, FitResult
+from .fits.shards import ShardedPass
 from .model_file import write_whole
-from .shards import ShardedPass
 
 if TYPE_CHECKING:
     from ._core import _Loss

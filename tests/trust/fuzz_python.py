@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import io
 import random
 import sys
@@ -21,8 +22,10 @@ from pathlib import Path
 import numpy as np
 
 import cbackprop as cbp
-from cbackprop import cli
-from cbackprop.table import read_table
+from cbackprop.cli.table import read_table
+
+# the module, whose name the function of the package hides
+cli = importlib.import_module("cbackprop.cli.main")
 
 MODEL = (
     b'{\n"format": "cbackprop-chain",\n"version": 1,\n"activations": ["log", "sigmoid"],\n'

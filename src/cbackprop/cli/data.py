@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import CBackpropError, ParameterError
+from ..errors import CBackpropError, ParameterError
 from .table import Table, read_table
 
 __all__ = ["Data", "columns_of", "data_of", "note", "printable", "read"]

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _core
-from ._core import LOSSES, Chain, real_array
-from .chain_array import ChainArray, data_of
-from .errors import InputTypeError, ShapeError, from_status
-from .fitting import UNDETERMINED, Bounds, bound_arrays, count_of, number_of
-from .threads import run, usable_cores
+from .. import _core
+from .._core import LOSSES, Chain, real_array
+from ..chain_array import ChainArray, data_of
+from ..errors import InputTypeError, ShapeError, from_status
+from ..threads import run, usable_cores
+from .arguments import Bounds, bound_arrays, count_of, number_of
+from .result import UNDETERMINED
 
 if TYPE_CHECKING:
-    from ._core import _Loss
+    from .._core import _Loss
 
 __all__ = ["FitManyResult", "fit_many"]
 

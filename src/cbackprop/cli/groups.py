@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .cli_arguments import loss_options
-from .cli_data import Data, counted, note
-from .cli_model import Found, curve_of, fitted_by, fixed_of, names_fitted, start_of
-from .errors import CBackpropError
-from .fitting import OUTCOMES
-from .many import CONVERGED, FitManyResult, fit_many
+from ..errors import CBackpropError
+from ..fits.many import CONVERGED, FitManyResult, fit_many
+from ..fits.result import OUTCOMES
+from .arguments import loss_options
+from .data import Data, counted, note
+from .model import Found, curve_of, fitted_by, fixed_of, names_fitted, start_of
 
 if TYPE_CHECKING:
-    from .curve_many import CurveFits
+    from ..curves.many import CurveFits
 
 __all__ = ["fit_groups"]
 

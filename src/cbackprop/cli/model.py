@@ -10,14 +10,12 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ._core import Chain, no_such_name
-from .cli_arguments import finite, loss_options
-from .curve import Curve
-from .curve_fit import CurveFit
-from .curves import CURVES
-from .errors import ParameterError
-from .fitting import FitResult
-from .fitting import fit as fit_chain
+from .._core import Chain, no_such_name
+from ..curves import CURVES, Curve, CurveFit
+from ..errors import ParameterError
+from ..fits.one import fit as fit_chain
+from ..fits.result import FitResult
+from .arguments import finite, loss_options
 
 __all__ = [
     "Found",

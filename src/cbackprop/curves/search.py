@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core
-from ._core import Chain
-from .curve_fit import CurveFit
+from .. import _core
+from .._core import Chain
+from ..errors import ParameterError
+from ..fits.arguments import ends_of
+from ..fits.one import fit
+from ..fits.result import FitResult
 from .dual import Dual
-from .errors import ParameterError
-from .fitting import FitResult, ends_of, fit
+from .form import Form
+from .result import CurveFit
 
 if TYPE_CHECKING:
-    from ._core import _Loss
-    from .curve import Curve, Form
+    from .._core import _Loss
+    from .curve import Curve
 
 __all__ = ["Search"]
 

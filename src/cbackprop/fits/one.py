@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _core
-from ._core import LOSSES, Chain, no_such_name, real_array
-from .errors import InputTypeError, ParameterError, ShapeError, from_status
+from .. import _core
+from .._core import LOSSES, Chain, no_such_name, real_array
+from ..errors import ParameterError, ShapeError, from_status
+from .arguments import Bounds, bound_arrays, check_callback, count_of, examples_of, number_of
+from .result import AT_BOUND, OUTCOMES, UNDETERMINED, FitProgress, FitResult
 
 if TYPE_CHECKING:
-    from ._core import _Loss
+    from .._core import _Loss
 
-__all__ = ["FitProgress", "FitResult", "Objective", "fit"]
+__all__ = ["Objective", "fit", "fit_over"]
 
 Vector: TypeAlias = NDArray[np.float64]
-Bounds: TypeAlias = Mapping[str, tuple[float | None, float | None]]
 
 LM: Final = -1
 _SQUARED: Final = 0
@@ -32,17 +32,6 @@ _METHODS: Final = MappingProxyType(
 )
 _CURVATURES: Final = MappingProxyType({"gauss-newton": 0, "hessian": 1})
 _NAN_POLICIES: Final = MappingProxyType({"raise": 0, "omit": 1})
-_MOST: Final = 2**31  # of iterations, restarts and examples in a batch
-# enum cbp_outcome: how a fit ended, as `FitResult.status` and in words.
-OUTCOMES: Final = MappingProxyType(
-    {
-        1: ("converged", "converged"),
-        2: ("max_iterations", "not converged: max_iterations were not enough"),
-        3: ("stopped", "stopped by the callback"),
-        4: ("diverged", "diverged: the loss ceased to be finite; a smaller learning rate may help"),
-    }
-)
-_AT_BOUND, UNDETERMINED = 2, 3  # of enum cbp_determined
 _ERROR_START, _ERROR_START_LOSS, _ERROR_DATA = -18, -19, -20  # of cbp_status
 _ERROR_FEW_EXAMPLES: Final = -16
 _HISTORY_MOST: Final = 1_000_000
@@ -61,122 +50,6 @@ class RunPass(Protocol):
 
     def __call__(self, chain: Chain, loss: int, scale: float, /) -> Vector:
         """Compute the node of all (csrc/cbackprop.h) for a loss' code and scale."""
-
-
-class FitProgress(NamedTuple):
-    """Where a fit has got to; what a callback is given."""
-
-    n_iterations: int
-    n_evaluations: int
-    loss: float
-    gradient_norm: float
-    params: Vector
-
-
-@dataclass(eq=False, repr=False, slots=True)
-class FitResult:
-    """What a fit has found.
-
-    Attributes
-    ----------
-    chain : Chain
-        The fitted chain, with the activations and frozen parameters of the start.
-    loss : float
-        The averaged loss.
-    rss : float
-        sum(weight * (output - target)^2), whatever the loss.
-    residual_sd : float
-        sqrt(rss / df) for the squared loss, with the weights of the last reweighting for the robust
-        ones; df is the number of examples less that of fitted parameters. NaN if df is 0, and for
-        the log loss.
-    df : int
-        Degrees of freedom left over.
-    stderr : ndarray, shape (2L,)
-        Standard errors: 0 for frozen parameters and those held at a bound, infinite for those that
-        the data do not identify. NaN without `covariance`.
-    free_covariance : ndarray, shape (k, k)
-        Covariance matrix of the k parameters that are not frozen; NaN after a descent that did not
-        converge.
-    converged : bool
-        Whether a minimum has been reached; it may not be the only one, and need not identify every
-        parameter.
-    status : str
-        "converged", "not_identified" (converged, but some parameters are arbitrary),
-        "max_iterations", "stopped" or "diverged".
-    message : str
-        The status in words, with the parameters concerned.
-    identified : ndarray of bool, shape (2L,)
-        False for parameters that the data do not fix.
-    n_iterations, n_evaluations : int
-        Iterations, and passes over the examples.
-    gradient_norm : float
-        Euclidean norm of the averaged loss' gradient by the free parameters.
-    history : ndarray
-        The loss at the start and after each iteration.
-    """
-
-    chain: Chain
-    loss: float
-    rss: float
-    residual_sd: float
-    df: int
-    stderr: Vector
-    free_covariance: Vector
-    converged: bool
-    status: str
-    message: str
-    identified: NDArray[np.bool_]
-    n_iterations: int
-    n_evaluations: int
-    gradient_norm: float
-    history: Vector
-
-    @property
-    def params(self) -> Vector:
-        """The fitted parameters, [w1, b1, ..., wL, bL]: those of `chain`."""
-        return self.chain.params
-
-    @property
-    def covariance(self) -> Vector:
-        """The covariance matrix of all parameters, shape (2L, 2L), made anew each time.
-
-        As `free_covariance`, and 0 for frozen parameters, or NaN as their standard errors.
-        """
-        free = self.chain.free
-        matrix = np.zeros((free.size, free.size))
-        unknown = ~free & np.isnan(self.stderr)
-        matrix[unknown] = matrix[:, unknown] = math.nan
-        matrix[np.ix_(free, free)] = self.free_covariance
-        return matrix
-
-    def __repr__(self) -> str:
-        """Name the status and the loss."""
-        return f"<FitResult: {self.message}; loss={self.loss!r}>"
-
-    def __str__(self) -> str:
-        """Print a short table."""
-        rows = [("", "estimate", "std. error")]
-        for name, value, error, free in zip(
-            self.chain.param_names, self.params, self.stderr, self.chain.free, strict=True
-        ):
-            rows.append((name, f"{value:.8g}", f"{error:.5g}" if free else "frozen"))
-        widths = [max(len(row[k]) for row in rows) for k in range(3)]
-        lines = [
-            "  ".join(
-                cell.ljust(width) if k == 0 else cell.rjust(width)
-                for k, (cell, width) in enumerate(zip(row, widths, strict=True))
-            )
-            for row in rows
-        ]
-        iterations = f"{self.n_iterations} iteration{'' if self.n_iterations == 1 else 's'}"
-        spread = f", residual sd {self.residual_sd:.6g} on {self.df} degrees of freedom"
-        return "\n".join(
-            [
-                *lines,
-                f"loss {self.loss:.8g}{spread if math.isfinite(self.residual_sd) else ''}",
-                f"{self.message}; {iterations}",
-            ]
-        )
 
 
 class Objective:
@@ -432,13 +305,13 @@ def fit_over(
             )
         variance, matrix, kinds = _core.fit_covariance(chain, node, *limits, loss, hessian)
         stderr = _stderr_of(chain, matrix)
-        at_bound, unknown = kinds.count(_AT_BOUND), kinds.count(UNDETERMINED)
+        at_bound, unknown = kinds.count(AT_BOUND), kinds.count(UNDETERMINED)
         fitted -= at_bound
         if unknown:
             status = "not_identified" if status == "converged" else status
             message += f"; not identified by the data: {_names_of(chain, kinds, UNDETERMINED)}"
         if at_bound:
-            message += f"; at a bound: {_names_of(chain, kinds, _AT_BOUND)}"
+            message += f"; at a bound: {_names_of(chain, kinds, AT_BOUND)}"
     else:
         variance, kinds = math.nan, bytes(width)
         # a view of one number: a descent may have thousands of free parameters
@@ -485,11 +358,6 @@ def _code(argument: str, name: object, codes: Mapping[str, int]) -> int:
     return code
 
 
-def check_callback(callback: Callable[..., object] | None) -> None:
-    if callback is not None and not callable(callback):
-        raise InputTypeError(f"callback: expected a function, got {callback!r}")
-
-
 _USERS: Final = MappingProxyType(
     {
         "learning_rate": ("gradient_descent", "sgd", "momentum", "adam"),
@@ -498,91 +366,6 @@ _USERS: Final = MappingProxyType(
         "restarts": ("lm",),
     }
 )
-
-
-def count_of(argument: str, value: int | None, default: int, least: int = 1) -> int:
-    if value is None:
-        return default
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ParameterError(f"{argument}: {value!r}; expected an integer of {least} or more")
-    if value > _MOST:
-        raise ParameterError(f"{argument}: expected an integer of {_MOST} at most")
-    return int(value)
-
-
-def number_of(argument: str, value: float, low: float, high: float) -> float:
-    if not isinstance(value, int | float | np.integer | np.floating):
-        raise InputTypeError(f"{argument}: expected a number, got {value!r}")
-    value = as_float(argument, value)
-    if not low <= value < high or (argument == "learning_rate" and value == 0):
-        first = "above" if argument == "learning_rate" else "from"
-        raise ParameterError(f"{argument}: {value!r}; expected {first} {low:g}, below {high:g}")
-    return float(value)
-
-
-def as_float(argument: str, number: float | np.integer | np.floating) -> float:
-    """Make a float of a real number."""
-    try:
-        return float(number)
-    except OverflowError:
-        raise ParameterError(f"{argument}: an integer beyond the largest float") from None
-
-
-def bound_arrays(net: Chain, bounds: Bounds) -> tuple[Vector, Vector]:
-    """Lower and upper bounds of all parameters; infinite where there is none."""
-    lower, upper = np.full(2 * net.layers, -math.inf), np.full(2 * net.layers, math.inf)
-    places = {name: k for k, name in enumerate(net.param_names)}
-    if not isinstance(bounds, Mapping):
-        raise InputTypeError(f"bounds: expected a mapping of names to (low, high), got {bounds!r}")
-    for name, pair in bounds.items():
-        if name not in places:
-            raise ParameterError(
-                f"bounds: {name!r} is not a parameter; "
-                f"{no_such_name(name, tuple(places)) if len(places) < 100 else 'see param_names'}"
-            )
-        if name in net.frozen:
-            raise ParameterError(f"bounds: {name!r} is frozen and cannot have bounds")
-        lower[places[name]], upper[places[name]] = ends_of(name, pair)
-    return lower, upper
-
-
-def ends_of(name: str, pair: tuple[float | None, float | None]) -> tuple[float, float]:
-    """Give both ends of a bound, infinite where there is none."""
-    try:
-        low, high = pair
-    except (TypeError, ValueError):
-        raise ParameterError(
-            f"bounds[{name!r}]: {pair!r}; expected (low, high), None for no bound"
-        ) from None
-    for end, value in (("low", low), ("high", high)):
-        if not isinstance(value, int | float | np.integer | np.floating | None):
-            raise InputTypeError(f"bounds[{name!r}]: {end} is {value!r}; expected a number")
-    where = f"bounds[{name!r}]"
-    low = -math.inf if low is None else as_float(where, low)
-    high = math.inf if high is None else as_float(where, high)
-    if not low <= high:
-        raise ParameterError(f"{where}: low {low!r} is above high {high!r}")
-    if low == math.inf or high == -math.inf:
-        raise ParameterError(f"{where}: no finite number is between {low!r} and {high!r}")
-    return low, high
-
-
-def examples_of(
-    x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
-) -> tuple[Vector, Vector, Vector | None, NDArray[np.bool_]]:
-    """Make arrays of one shape, and say which examples have finite numbers alone."""
-    inputs, targets = real_array(x, "x"), real_array(y, "y")
-    if inputs.shape != targets.shape:
-        raise ShapeError(f"y: shape {targets.shape}, expected the shape {inputs.shape} of x")
-    finite = np.isfinite(inputs) & np.isfinite(targets)
-    if sample_weight is None:
-        return inputs, targets, None, finite
-    weights = real_array(sample_weight, "sample_weight")
-    if weights.shape != inputs.shape:
-        raise ShapeError(
-            f"sample_weight: shape {weights.shape}, expected the shape {inputs.shape} of x"
-        )
-    return inputs, targets, weights, finite & np.isfinite(weights)
 
 
 def _refusal(

@@ -20,7 +20,8 @@ import pytest
 from scipy.optimize import curve_fit
 
 import cbackprop as cbp
-from cbackprop import _core, many
+from cbackprop import _core
+from cbackprop.fits import many
 
 Floats = npt.NDArray[np.float64]
 NAN, INF = math.nan, math.inf

@@ -26,7 +26,7 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import CBackpropError, ParameterError
+from ..errors import CBackpropError, ParameterError
 
 __all__ = ["DECIMALS", "THOUSANDS", "Table", "TableError", "read_table"]
 

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _core
-from .chain_array import ChainArray
-from .dual import Dual, Values
-from .errors import CBackpropError
-from .fitting import ends_of
-from .many import (
+from .. import _core
+from ..chain_array import ChainArray
+from ..errors import CBackpropError
+from ..fits.arguments import ends_of
+from ..fits.many import (
     CONVERGED,
     NOT_IDENTIFIED,
     Found,
@@ -25,10 +24,11 @@ from .many import (
     run_blocks,
     status_names,
 )
+from .dual import Dual, Values
+from .search import Search
 
 if TYPE_CHECKING:
     from .curve import Curve
-    from .curve_search import Search
 
 __all__ = ["CurveFits"]
 
@@ -54,7 +54,7 @@ class CurveFits:
     rss, residual_sd, df : ndarray, shape (m,)
         As in `CurveFit`.
     codes : ndarray of int, shape (m,)
-        Statuses as numbers: keys of `many.STATUSES`.
+        Statuses as numbers: keys of `fits.many.STATUSES`.
     converged : ndarray of bool, shape (m,)
         Whether a minimum has been reached.
     n_iterations : ndarray of int, shape (m,)

@@ -15,9 +15,11 @@ import pytest
 from scipy.optimize import least_squares
 
 import cbackprop as cbp
-from cbackprop import fitting, threads
+from cbackprop import threads
 from cbackprop._core import LEAF, code_of_loss, gradient_sums, mean_of_sums, merge_sums
-from cbackprop.shards import ShardedPass
+from cbackprop.fits import one
+from cbackprop.fits.arguments import bound_arrays
+from cbackprop.fits.shards import ShardedPass
 
 Floats = npt.NDArray[np.float64]
 HILL = cbp.Chain(
@@ -59,12 +61,12 @@ def sharded(
 
     loss, scale = options.pop("loss", "squared"), options.pop("loss_scale", 1.0)
     bounds = options.pop("bounds", None)
-    return fitting.fit_over(
+    return one.fit_over(
         net,
         ShardedPass(ask, len(parts), net, loss=loss, loss_scale=scale),
         loss=code_of_loss(loss, scale),
         loss_scale=scale,
-        limits=(None, None) if bounds is None else fitting.bound_arrays(net, bounds),
+        limits=(None, None) if bounds is None else bound_arrays(net, bounds),
         **DEFAULTS | options,
     )
 
@@ -122,7 +124,7 @@ def test_a_shard_without_weights_among_others() -> None:
 
     run_pass = ShardedPass(ask, 2, HILL, loss="squared", loss_scale=1.0)
     expected = cbp.fit(HILL, x, y, sample_weight=weight)
-    assert_same(fitting.fit_over(HILL, run_pass, **SQUARED), expected)
+    assert_same(one.fit_over(HILL, run_pass, **SQUARED), expected)
 
 
 @pytest.mark.parametrize("n", [99_999, 100_000])
@@ -295,7 +297,7 @@ def test_what_a_pass_raises_comes_through() -> None:
 
     run_pass = ShardedPass(ask, 1, HILL, loss="squared", loss_scale=1.0)
     with pytest.raises(LookupError) as caught:
-        fitting.fit_over(HILL, run_pass, **SQUARED)
+        one.fit_over(HILL, run_pass, **SQUARED)
     assert caught.value is raised
     assert len(calls) == 5
 

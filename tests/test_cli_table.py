@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import cbackprop as cbp
-from cbackprop.table import Table, TableError, read_table
+from cbackprop.cli.table import Table, TableError, read_table
 
 
 def table_of(

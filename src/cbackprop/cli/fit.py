@@ -13,16 +13,15 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
-from .cli_arguments import add_loss, finites, number
-from .cli_data import Data, counted, data_of, note, read
-from .cli_groups import fit_groups
-from .cli_model import Found, assigned, check_model, fitted_by, names_fitted, plain
-from .curve_fit import CurveFit
-from .curves import CURVES
-from .errors import ParameterError
-from .fitting import FitResult
-from .model_file import check_outputs, load, write_whole
-from .plot import VERBATIM, import_matplotlib
+from ..curves import CURVES, CurveFit
+from ..errors import ParameterError
+from ..fits.result import FitResult
+from ..model_file import check_outputs, load, write_whole
+from ..plot import VERBATIM, import_matplotlib
+from .arguments import add_loss, finites, number
+from .data import Data, counted, data_of, note, read
+from .groups import fit_groups
+from .model import Found, assigned, check_model, fitted_by, names_fitted, plain
 from .table import DECIMALS, THOUSANDS
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import ParameterError
-from .plot import VERBATIM, import_matplotlib
+from ..errors import ParameterError
+from ..plot import VERBATIM, import_matplotlib
 
 if TYPE_CHECKING:
-    from .curve_fit import CurveFit
+    from .result import CurveFit
 
 __all__ = ["draw"]
 

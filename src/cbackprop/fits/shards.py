@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _core
-from ._core import LEAF, Chain
-from .errors import ParameterError, ShapeError
-from .fitting import examples_of
+from .. import _core
+from .._core import LEAF, Chain
+from ..errors import ParameterError, ShapeError
+from .arguments import examples_of
 
 if TYPE_CHECKING:
-    from ._core import _Loss
+    from .._core import _Loss
 
 __all__ = ["ShardedPass"]
 

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Final, NoReturn
 
-from ._core import LOSSES, code_of_loss
-from .errors import ParameterError
+from .._core import LOSSES, code_of_loss
+from ..errors import ParameterError
 
 __all__ = ["Parser", "add_loss", "finite", "finites", "joined", "loss_options", "number"]
 

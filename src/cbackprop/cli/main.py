@@ -21,14 +21,16 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
-from . import __version__, _core, cli_fit
-from .c_core import get_include
-from .c_export import export_c
-from .cli_arguments import Parser, add_loss, finite, finites, joined, loss_options, number
-from .cli_data import printable
-from .errors import CBackpropError, ParameterError
-from .model_file import check_outputs, load, write_whole
-from .reference import ACTIVATIONS
+from .. import _core
+from .._core import __version__
+from ..c_core import get_include
+from ..c_export import export_c
+from ..errors import CBackpropError, ParameterError
+from ..model_file import check_outputs, load, write_whole
+from ..reference import ACTIVATIONS
+from . import fit
+from .arguments import Parser, add_loss, finite, finites, joined, loss_options, number
+from .data import printable
 
 if TYPE_CHECKING:
     # the class is generic in type stubs alone
@@ -122,7 +124,7 @@ def _run_export(given: argparse.Namespace) -> None:
 
 
 VERBS: Final[tuple[Callable[[_Verbs], None], ...]] = (
-    *cli_fit.VERBS,
+    *fit.VERBS,
     trace,
     export,
     info,

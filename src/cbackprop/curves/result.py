@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, ov
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._core import real_array
-from .errors import ParameterError
-from .fitting import FitResult
+from .._core import real_array
+from ..errors import ParameterError
+from ..fits.result import FitResult
 from .student import t_quantile
 
 if TYPE_CHECKING:
-    from ._core import _Number
+    from .._core import _Number
     from .curve import Curve
 
 __all__ = ["CurveFit", "Inverse", "Prediction"]
@@ -317,7 +317,7 @@ class CurveFit:
         ParameterError
             If there are to be residuals, and `ax` are inset axes, which cannot be divided.
         """
-        from .curve_plot import draw  # noqa: PLC0415 matplotlib is optional
+        from .plot import draw  # noqa: PLC0415 matplotlib is optional
 
         return draw(self, ax, residuals=residuals)
 

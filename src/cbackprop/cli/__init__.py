@@ -1,0 +1,5 @@
+"""The command ``cbackprop``."""
+
+from .main import main
+
+__all__ = ["main"]

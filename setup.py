@@ -1,7 +1,9 @@
 """Builds the extension module: the Cython wrapper and the C core, whose header has the version.
 
 The header also says which functions there are, for the capsules by which other code finds them; and
-the package gets the core as one file, for code that compiles it in.
+the package gets the core as one file, for code that compiles it in. What is made on the way goes to
+a folder of its own, so that the sources may be read-only; but an editable install, which is used
+where the sources are, has the package's files there.
 """
 
 import json
@@ -9,15 +11,16 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import Cython
-from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
 HEADER = (ROOT / "csrc" / "cbackprop.h").read_text(encoding="utf-8")
@@ -47,10 +50,26 @@ def compile_each(compile_all, sources, **options):
         return [name for names in each for name in names]
 
 
+class BuildPy(build_py):
+    """Adds the core as one file, and what exported chains begin with."""
+
+    def run(self):
+        super().run()
+        package = PACKAGE if self.editable_mode else Path(self.build_lib) / "cbackprop"
+        subprocess.run([sys.executable, ROOT / "csrc" / "single_file.py", package], check=True)
+
+
 class BuildExt(build_ext):
-    """Adds the flags of the compiler that turns out to be in use."""
+    """Adds what Cython includes, and the flags of the compiler that turns out to be in use."""
+
+    def finalize_options(self):
+        super().finalize_options()
+        self.cython_c_in_temp = True
+        self.cython_include_dirs.append(self.build_temp)
 
     def build_extensions(self):
+        Path(self.build_temp).mkdir(parents=True, exist_ok=True)
+        (Path(self.build_temp) / "_capsules.pxi").write_text(capsules(), encoding="utf-8")
         msvc = self.compiler.compiler_type == "msvc"
         flags = MSVC_FLAGS if msvc else UNIX_FLAGS
         if msvc and "clang-cl" in os.environ.get("CC", ""):  # it builds the vector kernels too
@@ -118,15 +137,6 @@ def capsules():
     return "__pyx_capi__ = {\n" + "".join(lines) + "}\n"
 
 
-def write_changed(path, text):
-    """Write a file unless that is its text: an unchanged file is not compiled again."""
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        path.write_text(text, encoding="utf-8")
-
-
-write_changed(PACKAGE / "_capsules.pxi", capsules())
-subprocess.run([sys.executable, ROOT / "csrc" / "single_file.py", PACKAGE / "include"], check=True)
-
 core = Extension(
     "cbackprop._core",
     sources=["src/cbackprop/_core.pyx", *sorted(str(path) for path in Path("csrc").glob("*.c"))],
@@ -139,9 +149,13 @@ core = Extension(
     py_limited_api=ABI3,
 )
 
-setup(
-    version=VERSION,
-    ext_modules=cythonize([core], compiler_directives={"language_level": 3}),
-    cmdclass={"build_ext": BuildExt, "bdist_wheel": BdistWheel},
-    options={"bdist_wheel": {"py_limited_api": "cp313"}} if ABI3 else {},
-)
+with tempfile.TemporaryDirectory(prefix="cbackprop-") as folder:
+    options = {"bdist_wheel": {"py_limited_api": "cp313"}} if ABI3 else {}
+    if {"bdist_wheel", "dist_info", "egg_info"} & set(sys.argv):
+        options |= {"build": {"build_base": folder}, "egg_info": {"egg_base": folder}}
+    setup(
+        version=VERSION,
+        ext_modules=[core],
+        cmdclass={"build_py": BuildPy, "build_ext": BuildExt, "bdist_wheel": BdistWheel},
+        options=options,
+    )

@@ -325,8 +325,8 @@ enum cbp_determined {
     CBP_DETERMINED_END
 };
 
-/* At fitted parameters: determined[2L], each of enum cbp_determined, and covariance[2L][2L]. Rows of parameters that
- * are frozen or at a bound are 0, the variance of an undetermined one is infinite and its covariances NaN. The
+/* At fitted parameters: determined[2L], each of enum cbp_determined, and covariance[free][free] of those that are not
+ * frozen. Rows of parameters at a bound are 0, the variance of an undetermined one is infinite and its covariances NaN. The
  * covariance is s^2 times the inverse curvature with s^2 = *variance = sum(weight r^2) / (examples - parameters), NaN if
  * nothing is left over; for robust losses the weights are those of the last reweighting; for the log loss s^2 = 1. The
  * curvature is the Gauss-Newton approximation (as R's nls and SciPy have it) if `hessian` is null, else what stands there:
@@ -414,7 +414,7 @@ typedef int (*cbp_fit_pass)(void *user, const cbp_real *params, const unsigned c
 CBP_API int cbp_fit_over(cbp_fit_pass pass, void *user, const cbp_fit_chain *chain, const cbp_fit_options *options,
                          cbp_real *work, cbp_real *params, cbp_fit_info *info);
 
-/* What cbp_fit_covariance finds: *variance, covariance[2L][2L], determined[2L]. */
+/* What cbp_fit_covariance finds: *variance, covariance[free][free], determined[2L]. */
 typedef struct cbp_fit_spread {
     cbp_real *variance, *covariance;
     unsigned char *determined;
@@ -426,7 +426,7 @@ CBP_API int cbp_fit_node_covariance(const cbp_fit_chain *chain, const cbp_real *
 
 /* ---- many chains ----------------------------------------------------------------------------------------------- */
 /* m chains of one kind, params[m][2L], each with n inputs of its own, x[m][n], or with the same ones, x[n], if `shares_x`
- * is not 0. Results are those of the single calls, bit by bit. */
+ * is not 0; m may be 0. Results are those of the single calls, bit by bit. */
 
 /* out[m][n] = a_L. Fail as cbp_forward and its like. */
 CBP_API int cbp_forward_many(const cbp_real *params, const unsigned char *activations, const cbp_real *x, size_t layers,
@@ -436,12 +436,13 @@ CBP_API int cbp_forward_many(const cbp_real *params, const unsigned char *activa
 CBP_API int cbp_slope_many(const cbp_real *params, const unsigned char *activations, const cbp_real *x, size_t layers,
                            size_t n, size_t m, int shares_x, cbp_real *out);
 
-/* out[m][n] = the inputs of given outputs; NaN throughout for a chain in which some weight is 0. */
+/* out[m][n] = the inputs of given outputs; NaN throughout for a chain in which some weight is 0. Fails with
+ * CBP_ERROR_NOT_INVERTIBLE where an activation is not one-to-one. */
 CBP_API int cbp_inverse_many(const cbp_real *params, const unsigned char *activations, const cbp_real *y, size_t layers,
                              size_t n, size_t m, int shares_y, cbp_real *out);
 
 /* mean[m] = the losses; gradient[m][2L] = the averaged gradients, unless null. y[m][n]; weight[n], of all chains, or null.
- * `work` as for cbp_gradient. Fails as cbp_gradient, at the first chain that fails; those before it are done. */
+ * `work` as for cbp_gradient. Fails as cbp_gradient. */
 CBP_API int cbp_gradient_many(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
                               const cbp_real *y, const cbp_real *weight, size_t layers, size_t n, size_t m,
                               int shares_x, int loss, cbp_real scale, cbp_real *work, cbp_real *mean,

@@ -4,10 +4,22 @@
 typedef int (*mapping)(const cbp_real *params, const unsigned char *activations, const cbp_real *in, size_t layers,
                        size_t n, cbp_real *out);
 
+/* What all chains have in common is checked before the first is written, and also where there is none. */
+static const cbp_real none;
+
+static cbp_chain kind_of(const cbp_real *params, const unsigned char *activations, size_t layers, size_t m)
+{
+    return (cbp_chain){m > 0 ? params : &none, activations, layers};
+}
+
 static int map_all(mapping map, const cbp_real *params, const unsigned char *activations, const cbp_real *in,
                    size_t layers, size_t n, size_t m, int shares_in, cbp_real *out)
 {
-    int status = m > 0 && (!params || !in || !out) ? CBP_ERROR_NULL : CBP_OK;
+    const cbp_chain kind = kind_of(params, activations, layers, m);
+    int status = cbp_check_chain(&kind);
+    if (n > 0 && m > 0 && (!in || !out)) {
+        status = CBP_ERROR_NULL;
+    }
     for (size_t i = 0; status == CBP_OK && i < m; i++) {
         status = map(params + i * 2 * layers, activations, shares_in ? in : in + i * n, layers, n, out + i * n);
     }
@@ -44,6 +56,14 @@ static int inverse_or_nan(const cbp_real *params, const unsigned char *activatio
 int cbp_inverse_many(const cbp_real *params, const unsigned char *activations, const cbp_real *y, size_t layers,
                      size_t n, size_t m, int shares_y, cbp_real *out)
 {
+    const cbp_chain kind = kind_of(params, activations, layers, m);
+    const int status = cbp_check_chain(&kind);
+    for (size_t l = 0; status == CBP_OK && l < layers; l++) {
+        cbp_activation_facts facts;
+        if (cbp_activation_describe(activations[l], &facts) != CBP_OK || !facts.one_to_one) {
+            return CBP_ERROR_NOT_INVERTIBLE;
+        }
+    }
     return map_all(inverse_or_nan, params, activations, y, layers, n, m, shares_y, out);
 }
 
@@ -51,7 +71,13 @@ int cbp_gradient_many(const cbp_real *params, const unsigned char *activations, 
                       const cbp_real *weight, size_t layers, size_t n, size_t m, int shares_x, int loss, cbp_real scale,
                       cbp_real *work, cbp_real *mean, cbp_real *gradient)
 {
-    int status = m > 0 && (!params || !x || !y || !mean) ? CBP_ERROR_NULL : CBP_OK;
+    const cbp_chain kind = kind_of(params, activations, layers, m);
+    const cbp_criterion criterion = {loss, scale};
+    int status = m > 0 ? cbp_check_average(&kind, criterion, x, y, weight, n, mean)
+                       : cbp_check_average(&kind, criterion, &none, &none, NULL, 1, &none);
+    for (size_t i = 1; status == CBP_OK && loss == CBP_LOG_LOSS && i < m; i++) { /* the targets are each chain's own */
+        status = cbp_check_average(&kind, criterion, x, y + i * n, NULL, n, mean);
+    }
     for (size_t i = 0; status == CBP_OK && i < m; i++) {
         const cbp_real *own_params = params + i * 2 * layers, *own_x = shares_x ? x : x + i * n, *own_y = y + i * n;
         status = gradient ? cbp_gradient(own_params, activations, own_x, own_y, weight, layers, n, loss, scale, work,

@@ -190,33 +190,38 @@ static size_t count_of(const unsigned char *determined, size_t all, enum cbp_det
     return count;
 }
 
-/* The determined parameters' covariance among zeros; undetermined ones have infinite variance. */
-static void spread(const cbp_real *inverse, const cbp_real *undetermined, size_t open, size_t all,
+/* The determined parameters' covariance among zeros; undetermined ones have infinite variance. `row` and `column` are
+ * the places of k and m among the free. */
+static void spread(const cbp_real *inverse, const cbp_real *undetermined, size_t open, size_t all, size_t free,
                    unsigned char *determined, cbp_real *covariance)
 {
-    memset(covariance, 0, all * all * sizeof *covariance);
-    for (size_t k = 0, i = 0; k < all; k++) {
-        if (determined[k] != CBP_DETERMINED) {
-            continue;
-        }
-        for (size_t m = 0, j = 0; m <= k; m++) { /* symmetric to the last bit */
-            if (determined[m] == CBP_DETERMINED) {
-                covariance[k * all + m] = covariance[m * all + k] = inverse[i * open + j++];
+    memset(covariance, 0, free * free * sizeof *covariance);
+    for (size_t k = 0, i = 0, row = 0; k < all; k++) {
+        if (determined[k] == CBP_DETERMINED) {
+            for (size_t m = 0, j = 0, column = 0; m <= k; m++) { /* symmetric to the last bit */
+                if (determined[m] == CBP_DETERMINED) {
+                    covariance[row * free + column] = covariance[column * free + row] = inverse[i * open + j++];
+                }
+                column += determined[m] != CBP_FROZEN;
             }
+            i++;
         }
-        i++;
+        row += determined[k] != CBP_FROZEN;
     }
     for (size_t k = 0, i = 0; k < all; k++) {
         if (determined[k] == CBP_DETERMINED && undetermined[i++] != 0) {
             determined[k] = CBP_UNDETERMINED;
         }
     }
-    for (size_t k = 0; k < all; k++) {
-        for (size_t m = 0; m < all && determined[k] == CBP_UNDETERMINED; m++) {
-            const int moves = determined[m] == CBP_DETERMINED || determined[m] == CBP_UNDETERMINED;
-            covariance[k * all + m] = covariance[m * all + k] =
-                k == m ? (cbp_real)INFINITY : moves ? (cbp_real)NAN : 0;
+    for (size_t k = 0, row = 0; k < all; k++) {
+        for (size_t m = 0, column = 0; m < all && determined[k] == CBP_UNDETERMINED; m++) {
+            if (determined[m] != CBP_FROZEN) {
+                covariance[row * free + column] = covariance[column * free + row] =
+                    k == m ? (cbp_real)INFINITY : determined[m] == CBP_AT_BOUND ? 0 : (cbp_real)NAN;
+                column++;
+            }
         }
+        row += determined[k] != CBP_FROZEN;
     }
 }
 
@@ -260,7 +265,7 @@ static int conclude(const cbp_fit *fit, const cbp_real *params, const cbp_real *
     if (rows != open || !invert_triangle(matrix, open, factor, right, inverse)) {
         invert_square(matrix, rows, open, factor, right, lengths, inverse, undetermined);
     }
-    spread(inverse, undetermined, open, all, determined, covariance);
+    spread(inverse, undetermined, open, all, free, determined, covariance);
     return CBP_OK;
 }
 

@@ -22,6 +22,14 @@
 #error "cbackprop needs arithmetic without excess precision: compile for SSE2 (-msse2 -mfpmath=sse) on 32-bit x86"
 #endif
 
+#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__ != 0) || defined(_M_FP_FAST) ||     \
+    defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) || defined(__NO_SIGNED_ZEROS__)
+#error "cbackprop needs IEEE arithmetic: compile without -ffast-math, -Ofast, -funsafe-math-optimizations, /fp:fast and their parts"
+#endif
+
+/* Not so with -fsingle-precision-constant, which no macro tells of. */
+typedef char cbp_constants_are_double[sizeof 1.0 == sizeof(double) ? 1 : -1];
+
 #if defined(_MSC_VER) && !defined(__clang__)
 #define CBP_RESTRICT __restrict
 #define CBP_INLINE static __forceinline

@@ -32,7 +32,7 @@ typedef struct many {
     size_t waiting;
     int has_ones[CBP_LANES]; /* the lane's weights are all 1, and its inputs those of all */
     cbp_real *inputs, *one_x, *one_y, *one_weight; /* of one chain, [n] */
-    cbp_real *covariance, *careful;                /* [2L][2L], and what the fit of one chain needs */
+    cbp_real *covariance, *careful;                /* [free][free], and what the fit of one chain needs */
 } many;
 
 /* ---- memory ---------------------------------------------------------------------------------------------------- */
@@ -61,7 +61,8 @@ static size_t places_len(size_t free)
 size_t cbp_fit_many_work_len(size_t layers, size_t free, size_t n)
 {
     const size_t lanes = n < MOST_IN_LANES ? lanes_len(layers, free, n) : 0;
-    return CBP_ALIGNED + lanes + 4 * n + 4 * layers * layers + cbp_fit_work_len(layers, free, n) + 2 * free + places_len(free);
+    return CBP_ALIGNED + lanes + 4 * n + free * free + cbp_fit_work_len(layers, free, n) + 2 * free +
+           places_len(free);
 }
 
 static void place_lanes(cbp_lanes *g, size_t layers, cbp_real **work)
@@ -168,18 +169,17 @@ static void fit_one(many *s, size_t chain)
     s->fits->iterations[chain] = info.iterations;
     s->fits->loss[chain] = info.loss;
     s->fits->weight[chain] = total;
-    for (size_t k = 0; k < all; k++) {
+    for (size_t k = 0, row = 0; k < all; k++) {
+        const int is_free = cbp_is_free(one.frozen, k);
         count -= determined[k] == CBP_DETERMINED || determined[k] == CBP_UNDETERMINED;
-        s->fits->errors[chain * all + k] = cbp_root(s->covariance[k * all + k]);
+        s->fits->errors[chain * all + k] = is_free ? cbp_root(s->covariance[row * s->free + row]) : 0;
+        row += (size_t)is_free;
     }
     s->fits->left_over[chain] = count;
     cbp_real *covariance = s->fits->covariance ? s->fits->covariance + chain * triangle_len(s->free) : NULL;
-    for (size_t row = 0; covariance && row < all; row++) {
-        for (size_t column = 0; cbp_is_free(one.frozen, row) && column <= row; column++) {
-            if (cbp_is_free(one.frozen, column)) {
-                *covariance++ = s->covariance[row * all + column];
-            }
-        }
+    for (size_t row = 0; covariance && row < s->free; row++) {
+        memcpy(covariance, s->covariance + row * s->free, (row + 1) * sizeof *covariance);
+        covariance += row + 1;
     }
 }
 
@@ -498,7 +498,7 @@ int cbp_fit_many(const unsigned char *activations, const unsigned char *frozen, 
     s.one_x = cbp_taken(&work, n);
     s.one_y = cbp_taken(&work, n);
     s.one_weight = cbp_taken(&work, n);
-    s.covariance = cbp_taken(&work, 4 * layers * layers);
+    s.covariance = cbp_taken(&work, s.free * s.free);
     cbp_real *low = cbp_taken(&work, s.free), *high = cbp_taken(&work, s.free);
     s.careful = work;
     status = check(&s);

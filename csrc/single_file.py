@@ -1,12 +1,12 @@
-"""Writes cbackprop.c, cbackprop.h, cbackprop_inline.h: ``python csrc/single_file.py DIRECTORY``.
+"""Writes the core as few files: ``python csrc/single_file.py DIRECTORY``.
 
-The first is the whole core, compiled beside the second; the third has the activations alone, for
-who compiles single chains (``cbackprop export``).
+``include/cbackprop.c`` is the whole core, compiled beside ``include/cbackprop.h``; ``exported.h``
+has the activations alone: ``cbackprop export`` begins every header with it.
 
-The sources stand in it one after the other, below the headers that they share. What a source keeps
-to itself (static functions, types, macros) gets its file's name added, by macros that end with it:
-two sources may have a name in common, and the kernels' template is there once for each target. A
-header without a guard is such a template; so is what it alone includes.
+The sources stand in ``cbackprop.c`` one after the other, below the headers that they share. What a
+source keeps to itself (static functions, types, macros) gets its file's name added, by macros that
+end with it: two sources may have a name in common, and the kernels' template is there once for each
+target. A header without a guard is such a template; so is what it alone includes.
 """
 
 from __future__ import annotations
@@ -131,8 +131,8 @@ def single_file() -> str:
     shared = {PUBLIC, *headers}
     parts = [
         f"/* cbackprop in one file, made of its sources by {Path(__file__).name}: compile it with\n"
-        f" * any flags, beside {PUBLIC}.\n *\n",
-        re.sub("(?m)^", " * ", (HERE.parent / "LICENSE").read_text(encoding="utf-8").strip()),
+        f" * any level of optimization, beside {PUBLIC}.\n *\n",
+        licence(),
         f'\n */\n#include "{PUBLIC}"\n',
         *(f"\n/* ==== {header} ==== */\n{INCLUDE.sub('', text_of(header))}" for header in headers),
         *(f"\n{section(source, shared)}" for source in sources),
@@ -141,25 +141,36 @@ def single_file() -> str:
 
 
 def inline_header() -> str:
-    """Return the activations as a header."""
+    """Return the activations as a header, which may come again and beside the public one."""
     found = re.search(r"#if [^\n]*__FMA__.*?#endif\n", text_of("kernels_generic.c"), re.DOTALL)
     if found is None:
         raise ValueError("kernels_generic.c does not say what is fused")
+    major, minor, patch = re.findall(r"#define CBP_VERSION_[A-Z]+ (\d+)", text_of(PUBLIC))
     return (
-        "/* The activations of cbackprop, inline, for single chains: see cbackprop export. */\n"
-        "#ifndef CBACKPROP_INLINE_H\n#define CBACKPROP_INLINE_H\n\n"
-        f'#include "{PUBLIC}"\n\n'
-        f"{found[0]}\n{expanded('activation.h', {PUBLIC})}\n#endif\n"
+        f"/* The activations of cbackprop, inline.\n *\n{licence()}\n */\n"
+        f"{text_of(PUBLIC)}\n"
+        f"#if CBP_VERSION_MAJOR != {major} || CBP_VERSION_MINOR != {minor} || "
+        f"CBP_VERSION_PATCH != {patch}\n"
+        '#error "headers of another version of cbackprop came before: export them by one version"\n'
+        "#endif\n\n"
+        "#ifndef CBP_EXPORTED\n#define CBP_EXPORTED\n\n"
+        f"{found[0]}\n{expanded('activation.h', {PUBLIC})}\n#endif /* CBP_EXPORTED */\n"
     )
 
 
+def licence() -> str:
+    """Return the licence's lines inside a comment."""
+    text = (HERE.parent / "LICENSE").read_text(encoding="utf-8").strip()
+    return re.sub("[ \t]+\n", "\n", re.sub("(?m)^", " * ", text))
+
+
 def write(directory: Path) -> None:
-    """Write all three."""
-    directory.mkdir(parents=True, exist_ok=True)
+    """Write the core and its header to `include`, and beside it what exported chains begin with."""
+    (directory / "include").mkdir(parents=True, exist_ok=True)
     texts = {
-        "cbackprop.c": single_file(),
-        "cbackprop_inline.h": inline_header(),
-        PUBLIC: text_of(PUBLIC),
+        "include/cbackprop.c": single_file(),
+        f"include/{PUBLIC}": text_of(PUBLIC),
+        "exported.h": inline_header(),
     }
     for name, text in texts.items():
         target = directory / name

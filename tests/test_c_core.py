@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import os
 import re
 import shlex
 import shutil
@@ -72,7 +73,7 @@ def test_the_command_prints_flags(
 def test_the_single_file_is_that_of_the_sources(tmp_path: Path) -> None:
     run(sys.executable, str(ROOT / "csrc" / "single_file.py"), str(tmp_path), cwd=ROOT)
     for name in ("cbackprop.c", "cbackprop.h"):
-        made = (tmp_path / name).read_text(encoding="utf-8")
+        made = (tmp_path / "include" / name).read_text(encoding="utf-8")
         assert made == Path(cbp.get_include(), name).read_text(encoding="utf-8")
     text = Path(cbp.get_source()).read_text(encoding="utf-8")
     assert re.findall(r'#include "(.*)"', text) == ["cbackprop.h"]
@@ -92,6 +93,15 @@ def test_cython_compiles_against_the_package(
     assert (
         extended.gradient(NET.params, CODES, 0.5, 1.0).tolist() == NET.gradient(0.5, 1.0).tolist()
     )
+
+
+@NEEDS_CC
+@pytest.mark.parametrize("flag", ["-ffast-math", "-Ofast", "-ffinite-math-only"])
+def test_flags_that_change_numbers_are_refused(flag: str) -> None:
+    command = ["cc", flag, "-E", cbp.get_source(), "-o", os.devnull]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
+    assert done.returncode != 0
+    assert "cbackprop needs IEEE arithmetic" in done.stderr
 
 
 # ---- capsules ------------------------------------------------------------------------------------

@@ -56,7 +56,7 @@ def computed(net: cbp.Chain, folder: Path, *, inverse: bool) -> list[list[float]
     (folder / "model.h").write_text(cbp.export_c(net))
     (folder / "program.c").write_text(PROGRAM)
     define = "-DINVERSE=model_inverse" if inverse else "-DINVERSE(params, y)=y"
-    command = ["cc", *FLAGS, define, f"-I{cbp.get_include()}", "program.c", "-lm", "-o", "program"]
+    command = ["cc", *FLAGS, define, "program.c", "-lm", "-o", "program"]
     subprocess.run(command, cwd=folder, check=True)
     text = "".join(f"{x!r} {y!r}\n" for x, y in EXAMPLES)
     done = subprocess.run(
@@ -105,6 +105,85 @@ def test_a_chain_without_inverse_has_none() -> None:
 def test_a_name_that_is_none_in_c(name: str) -> None:
     with pytest.raises(cbp.ParameterError, match="name: "):
         cbp.export_c(cbp.Chain([1.0], [0.0]), name)
+
+
+TAKEN = ("cbp", "cbp_sigmoid", "CBP_model", "Cbp_", "cbackprop", "CBackProp", "math", "String")
+
+
+@pytest.mark.parametrize("name", [*TAKEN, "stdint", "stddef", "float"])
+def test_a_name_that_is_taken(name: str, tmp_path: Path) -> None:
+    net = cbp.Chain([1.0], [0.0])
+    with pytest.raises(cbp.ParameterError, match=f"name: '{name}'"):
+        cbp.export_c(net, name)
+    net.save(tmp_path / "net.json")
+    assert main(["export", str(tmp_path / "net.json"), "--c", str(tmp_path / f"{name}.h")]) == 2
+    assert not (tmp_path / f"{name}.h").exists()
+
+
+# All of these may be in one program, however they are ordered and cased; keywords of C too.
+TOGETHER = ("model", "Model", "MODEL", "int", "main", "cbpx", "model_h")
+
+
+@NEEDS_CC
+@pytest.mark.parametrize("core", [("cbackprop.h",), ()], ids=["with the core's header", "alone"])
+@pytest.mark.parametrize("last", [False, True], ids=["core first", "core last"])
+def test_headers_go_together(core: tuple[str, ...], last: bool, tmp_path: Path) -> None:
+    net = cbp.Chain([2.0, 1.0], [0.5, 0.25], ["tanh", "exp"])
+    for name in TOGETHER:
+        (tmp_path / f"{name}_.h").write_text(cbp.export_c(net, name))
+        net.params[:] += 0.125
+    own = [f"{name}_.h" for name in TOGETHER]
+    lines = [f'#include "{name}"' for name in ([*own, *core] if last else [*core, *own])]
+    lines += ["#include <stdio.h>", "int main(void)", "{"]
+    lines += [f'printf("%a\\n", {name}_forward({name}_params, 0.5));' for name in TOGETHER]
+    lines += ["return 0;", "}"]
+    (tmp_path / "program.c").write_text("\n".join(lines))
+    include = [f"-I{cbp.get_include()}"] * len(core)
+    command = ["cc", *FLAGS, "-Wpedantic", *include, "program.c", "-lm", "-o", "program"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    program = [str(tmp_path / "program")]
+    printed = subprocess.run(program, capture_output=True, text=True, check=True)
+    net.params[:] -= 0.125 * len(TOGETHER)
+    expected = []
+    for _ in TOGETHER:
+        expected.append(net(0.5))
+        net.params[:] += 0.125
+    assert list(map(float.fromhex, printed.stdout.split())) == expected
+
+
+@NEEDS_CC
+def test_a_header_of_another_version_is_refused(tmp_path: Path) -> None:
+    text = cbp.export_c(cbp.Chain([1.0], [0.0]), "older")
+    older = text.replace("#define CBP_VERSION_MINOR ", "#define CBP_VERSION_MINOR 9")
+    assert older != text
+    (tmp_path / "older.h").write_text(older)
+    (tmp_path / "model.h").write_text(cbp.export_c(cbp.Chain([1.0], [0.0])))
+    (tmp_path / "program.c").write_text('#include "older.h"\n#include "model.h"\n')
+    done = subprocess.run(
+        ["cc", "-E", "program.c"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert "another version" in done.stderr
+
+
+@NEEDS_CC
+@pytest.mark.parametrize("flag", ["-ffast-math", "-ffinite-math-only"])
+def test_flags_that_change_numbers_are_refused(flag: str, tmp_path: Path) -> None:
+    (tmp_path / "model.h").write_text(cbp.export_c(cbp.Chain([1.0], [0.0])))
+    command = ["cc", flag, "-E", "-x", "c", "model.h"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "IEEE arithmetic" in done.stderr
+
+
+def test_nothing_else_is_needed() -> None:
+    text = cbp.export_c(cbp.Chain([1.0], [0.0]))
+    assert '#include "' not in text
+    assert "Permission is hereby granted" in text  # the licence goes where the code goes
+    assert sorted(path.name for path in Path(cbp.get_include()).iterdir()) == [
+        "cbackprop.c",
+        "cbackprop.h",
+    ]
 
 
 def test_a_parameter_that_is_not_finite() -> None:

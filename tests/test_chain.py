@@ -294,7 +294,7 @@ def test_step_is_one_subtraction(net: cbp.Chain, x: Any, y: Any, learning_rate: 
     expected = np.where(net.free, net.params - learning_rate * gradient, net.params)
     params = net.params
     assert net.step(x, y, learning_rate) == loss
-    assert net.params is params
+    assert np.shares_memory(net.params, params)
     assert params.tolist() == expected.tolist()
 
 
@@ -402,5 +402,5 @@ def test_parts_change_in_place() -> None:
     own = net.params
     net.params += 1.0  # type: ignore[misc]
     net.biases *= 2.0  # type: ignore[misc]
-    assert net.params is own
+    assert np.shares_memory(net.params, own)
     assert own.tolist() == [2.0, 8.0, 3.0, 10.0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import pickle
@@ -14,6 +15,7 @@ import numpy.typing as npt
 import pytest
 
 import cbackprop as cbp
+from cbackprop import _core
 
 Floats = npt.NDArray[np.float64]
 NAN, INF = math.nan, math.inf
@@ -323,3 +325,95 @@ def test_examples_that_are_refused() -> None:
     for function in (neurons.loss, neurons.gradient):
         refused(partial(function, x, targets, loss="log"), P, "y[", "1.5", "between 0 and 1")
     assert bits(chains.params) == before
+
+
+# ---- what is done to the arrays that are handed out ----------------------------------------------
+
+
+def tamper(array: Floats) -> None:
+    """Change everything about an array that NumPy lets one change in place."""
+    for change in (
+        lambda: setattr(array, "shape", (array.size, 1)),
+        lambda: setattr(array, "strides", (0,) * array.ndim),
+        lambda: setattr(array, "dtype", np.int64),
+        lambda: array.resize(1),
+        lambda: array.resize(1, refcheck=False),
+        lambda: array.setflags(write=False),
+    ):
+        with contextlib.suppress(ValueError):
+            change()
+
+
+@pytest.mark.filterwarnings("ignore:Setting the:DeprecationWarning")
+def test_another_shape_of_params_is_the_view_s_alone() -> None:
+    chains = cbp.ChainArray(np.ones((40_000, 2)), "identity")
+    chains.params.shape = (80_000, 1)
+    assert chains.params.shape == (40_000, 2)
+    # E = (0.5 - 1)^2: dE/dw = 2 (1.5 - 1) 0.5, dE/db = 2 (1.5 - 1)
+    assert np.all(chains.gradient([0.5] * 3, np.ones((40_000, 3))) == [0.5, 1.0])
+    refused(
+        lambda: chains.gradient([0.5] * 3, np.ones((80_000, 3))), cbp.ShapeError, "y: ", "40000"
+    )
+    chains.params[:, 0] = 2.0
+    assert np.all(chains(1.0) == 3.0)
+
+
+@pytest.mark.filterwarnings("ignore:Setting the:DeprecationWarning")
+def test_arrays_changed_in_place_change_no_result() -> None:
+    line, y = cbp.Chain([1.0], [0.5], "identity"), [[0.5, 1.5, 2.5]]
+    fits = cbp.fit_many(line, [0.0, 1.0, 2.0], y)
+    curves = cbp.curves.linear.fit_many([0.0, 1.0, 2.0], y)
+    fit = cbp.fit(line, [0.0, 1.0, 2.0], y[0])
+    for array in (
+        line.params, line.weights, line.biases, fit.params, fit.chain.weights, fits.params,
+        fits.chains.params, curves.chains.params,
+    ):  # fmt: skip
+        tamper(array)
+    assert line.params.tolist() == [1.0, 0.5]
+    assert (line.weights.tolist(), line.biases.tolist()) == ([1.0], [0.5])
+    line.params[:] = 2.0, 1.0
+    assert line([0.0, 1.0]).tolist() == [1.0, 3.0]
+    assert line.step([0.0], [1.0], 0.5) == 0.0
+    assert fit.chain(3.0) == pytest.approx(3.5)
+    for chains in (fits.chains, curves.chains):
+        assert chains.forward([3.0]) == pytest.approx(np.array([[3.5]]))
+        assert chains.loss([3.0], [[4.5]]) == pytest.approx([1.0])
+        chains.params[:] = 1.0
+        assert chains.slope([3.0]).tolist() == [[1.0]]
+
+
+@pytest.mark.filterwarnings("ignore:Setting the:DeprecationWarning")
+@pytest.mark.parametrize("params", [np.ones((80, 1)), np.ones(80), np.ones((40, 2), "f4"), [1.0]])
+def test_the_core_checks_what_it_is_given(params: Any) -> None:
+    kind, y = cbp.Chain([1.0], [1.0], "identity"), np.ones((len(params), 3))
+    given = np.asarray(params)
+    for call in (
+        lambda: _core.forward_many(given, kind, [0.5]),
+        lambda: _core.inverse_many(given, kind, [0.5]),
+        lambda: _core.gradient_many(given, kind, y[0], y, None, 0, 1.0, None),
+        lambda: _core.gradient_many(np.ones((len(y), 2)), kind, y[0], y, None, 0, 1.0, given),
+        lambda: _core.choose_starts(kind, y[0], y, None, None, None, given, 0, y),
+    ):
+        refused(call, cbp.ShapeError, "expected")
+
+
+def test_chains_that_travelled_as_raw_memory() -> None:
+    chains, buffers = chains_of("4PL"), list[pickle.PickleBuffer]()
+    data = pickle.dumps(chains, 5, buffer_callback=buffers.append)
+    moved = [memoryview(b"x" + buffer.raw())[1:] for buffer in buffers]
+    assert moved
+    there = pickle.loads(data, buffers=moved)
+    x = np.linspace(0.1, 2, 7)
+    assert bits(there(x)) == bits(chains(x))
+    assert bits(there.gradient(x, x)) == bits(chains.gradient(x, x))
+    there.params[:] = 1.0
+    # log x, sigma(log x + 1) = 1 / (1 + 1 / (e x)), and 1 more
+    there.params[:, 1] = 0.0
+    np.testing.assert_allclose(there(x)[2], 2 - 1 / (1 + math.e * x), rtol=1e-14)
+
+
+def test_sums_that_travelled_as_raw_memory() -> None:
+    sums = np.arange(8.0).reshape(2, 4)
+    raw = np.frombuffer(b"x" + sums.tobytes(), np.uint8)[1:].view(np.float64).reshape(2, 4)
+    total = _core.merge_sums([raw, raw])
+    assert (total[0] + total[1]).tolist() == (2 * (sums[0] + sums[1])).tolist()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -406,3 +409,48 @@ def test_scipy_least_squares_finds_the_same_place(net: cbp.Chain) -> None:
     )
     np.testing.assert_allclose(found.x, best.params, rtol=1e-8)
     np.testing.assert_allclose(2 * found.cost, best.rss, rtol=1e-13)
+
+
+def test_memory_is_that_of_the_free_parameters() -> None:
+    # 10 000 layers, of which the last is a line: its fit is the straight line through the points
+    layers = 10_000
+    names = cbp.Chain(np.ones(layers), np.zeros(layers), "identity").param_names
+    net = cbp.Chain(np.ones(layers), np.zeros(layers), "identity", names[:-2])
+    x, y = [0.0, 1.0, 2.0, 3.0], [1.0, 3.0, 5.0, 6.0]
+    run: Callable[[], Any]
+    for run, most in (
+        (lambda: cbp.fit(net, x, y), 60e6),
+        (lambda: cbp.fit(net, x, y, method="gradient_descent", max_iterations=1), 60e6),
+        (lambda: cbp.fit_many(net, x, [y], covariance=True), 160e6),  # of sixteen chains, by layers
+    ):
+        tracemalloc.start()
+        found = run()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < most, peak
+        if isinstance(found, cbp.FitManyResult):
+            found_block = found.triangles[0, [0, 1, 1, 2]].reshape(2, 2)
+        elif found.converged:
+            assert found.free_covariance.shape == (2, 2)
+            found_block = found.free_covariance
+        else:
+            assert np.isnan(found.free_covariance).all()
+            continue
+        # s^2 (X'X)^-1 with X'X = [14 6; 6 4] and s^2 = 0.3 / 2
+        np.testing.assert_allclose(found_block, 0.15 * np.array([[0.2, -0.3], [-0.3, 0.7]]))
+        assert found.stderr.shape[-1] == 2 * layers
+
+
+def test_the_whole_covariance_is_made_of_the_free_block() -> None:
+    net = cbp.Chain([1.0, 1.0], [0.0, 0.5], "identity", frozen=("b1", "w2"))
+    x, y = [0.0, 1.0, 2.0, 3.0], [1.0, 3.0, 5.0, 6.0]
+    found = cbp.fit(net, x, y)
+    expected = np.zeros((4, 4))
+    expected[np.ix_([0, 3], [0, 3])] = found.free_covariance
+    assert found.covariance.tolist() == expected.tolist()
+    assert found.stderr.tolist() == np.sqrt(expected.diagonal()).tolist()
+    assert copy.deepcopy(found).covariance.tolist() == expected.tolist()
+    assert pickle.loads(pickle.dumps(found)).covariance.tolist() == expected.tolist()
+    stopped = cbp.fit(net, x, y, method="gradient_descent", max_iterations=1)
+    assert np.isnan(stopped.covariance).all()
+    assert np.isnan(pickle.loads(pickle.dumps(stopped)).covariance).all()

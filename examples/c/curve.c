@@ -21,7 +21,7 @@ int main(void)
     const unsigned char activations[LAYERS] = {CBP_LOG, CBP_SIGMOID, CBP_IDENTITY};
     const unsigned char frozen[2 * LAYERS] = {1, 1, 1, 0, 0, 1}; /* all but b2 and w3 */
     double params[2 * LAYERS] = {1, 0, 1, 3, 200, 0};            /* the start */
-    double work[WORK], variance, covariance[4 * LAYERS * LAYERS];
+    double work[WORK], variance, covariance[FREE * FREE];
     unsigned char determined[2 * LAYERS];
     int stop = 0; /* another thread, or a signal handler, may set it */
     cbp_fit_options options;
@@ -46,7 +46,7 @@ int main(void)
         fprintf(stderr, "not converged\n");
         return 1;
     }
-    printf("vmax %.5f +- %.4f, km %.6f\n", params[4], sqrt(covariance[4 * 2 * LAYERS + 4]), exp(-params[3]));
+    printf("vmax %.5f +- %.4f, km %.6f\n", params[4], sqrt(covariance[FREE + 1]), exp(-params[3]));
 
     const double half = params[4] / 2;
     double at;

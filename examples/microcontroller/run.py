@@ -102,7 +102,7 @@ def link(board: Board, sources: list[str], to: Path, *flags: str) -> Path:
     shims = f"-I{HERE.parent / 'freestanding'}"
     alone = ("-ffreestanding", "-nostdlib")
     alone += ("-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections")
-    include = (shims, f"-I{cbp.get_include()}", "-I.")
+    include = (shims, "-I.")
     run(
         *("arm-none-eabi-gcc", *FLAGS, *board.flags, "-Os", "-mthumb", *alone, "-fstack-usage"),
         *(*flags, *include, *(HERE / source for source in sources), "-lgcc", "-o", "board.elf"),
@@ -148,14 +148,7 @@ def main() -> int:
             printed = run(
                 "qemu-system-arm", "-M", board.machine, *QEMU, "-kernel", "board.elf", cwd=to
             )
-            host = (
-                *FLAGS,
-                *board.fused,
-                f"-I{cbp.get_include()}",
-                "-I.",
-                HERE / "main.c",
-                HERE / "host.c",
-            )
+            host = (*FLAGS, *board.fused, "-I.", HERE / "main.c", HERE / "host.c")
             run("cc", "-O2", *host, "-lm", "-o", "host", cwd=to)
             expected = run("./host", cwd=to)
             learned = struct.unpack(">f", bytes.fromhex(printed.split()[-1]))[0]

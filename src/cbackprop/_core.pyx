@@ -10,6 +10,7 @@ from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS,
     PyBUF_FORMAT,
     PyBUF_ND,
+    PyBUF_STRIDES,
     PyBUF_WRITABLE,
     PyBuffer_Release,
     PyObject_GetBuffer,
@@ -18,7 +19,7 @@ from cpython.exc cimport PyErr_CheckSignals
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_Check
 from cpython.long cimport PyLong_Check
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
-from cpython.object cimport PyObject, PyTypeObject
+from cpython.object cimport PyObject, PyObject_GenericSetAttr, PyTypeObject
 from cpython.pycapsule cimport (
     PyCapsule_GetContext,
     PyCapsule_GetPointer,
@@ -29,7 +30,7 @@ from cpython.pycapsule cimport (
 from cpython.ref cimport Py_DECREF, Py_INCREF
 
 from libc.math cimport INFINITY
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memcmp, memcpy, memset, strchr
 
 from .c_api cimport *
 
@@ -270,12 +271,29 @@ cdef double *new_numbers(size_t count) except? NULL:
     return memory
 
 
-cdef double *memory_of(object array) except? NULL:
-    """Where an array of our own keeps its numbers."""
+cdef double *memory_of(object array, size_t count) except? NULL:
+    """Where an array keeps its numbers, for writing: so many, for the core does not ask again."""
+    return <double *> items_of(array, count, b"d", sizeof(double), PyBUF_WRITABLE)
+
+
+cdef const double *memory_of_const(object array, size_t count) except? NULL:
+    """As memory_of, for reading."""
+    return <const double *> items_of(array, count, b"d", sizeof(double), 0)
+
+
+cdef void *items_of(object array, size_t count, const char *kinds, size_t size,
+                    int flags) except? NULL:
+    """Where a contiguous array keeps its items: so many, of such a size and one of such kinds."""
     cdef Py_buffer view
-    PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
+    PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | flags)
+    cdef bint fits = (<size_t> view.itemsize == size and <size_t> view.len == count * size
+                      and strchr(kinds, view.format[0]) != NULL and view.format[1] == 0)
     PyBuffer_Release(&view)
-    return <double *> view.buf
+    if not fits:
+        raise ShapeError(
+            f"expected {count} numbers of {size} bytes, got shape {array.shape} of {array.dtype}"
+        )
+    return view.buf
 
 
 # Examples are passed to C in stretches of about 10 ms, between which Ctrl-C is looked for. They
@@ -324,7 +342,7 @@ def activation_values(activation, z):
     cdef double *out
     try:
         answer = empty((3, *shape_of(&points.view)))
-        out = memory_of(answer)
+        out = memory_of(answer, 3 * n)
         with nogil:
             cbp_activation_values(code, points.at, n, out, out + n, out + 2 * n)
     finally:
@@ -382,7 +400,9 @@ cdef PyObject *call_chain(PyObject *self, PyObject *const *args, size_t count,
                           PyObject *names) except NULL:
     cdef double number, result
     count = PyVectorcall_NARGS(count)
-    if count == 1 and names == NULL and PyFloat_Check(<object> args[0]):
+    # from CPython 3.12 on subclasses come here too, and may have a `forward` of their own
+    if (count == 1 and names == NULL and type(<object> self) is Chain
+            and PyFloat_Check(<object> args[0])):
         number = PyFloat_AS_DOUBLE(<object> args[0])
         cbp_forward((<Chain> self).values, (<Chain> self).codes, &number, (<Chain> self).size, 1,
                     &result)
@@ -403,6 +423,25 @@ cdef PyObject *call_generally(object chain, PyObject *const *args, size_t count,
 
 # In the place of weights it makes a chain the copy of what comes next: it has been checked before.
 cdef object COPY_OF = object()
+
+
+cdef Chain copy_of(Chain chain):
+    """A copy of the same class, made without that class's constructor, which may ask for anything."""
+    cdef Chain copied = Chain.__new__(type(chain), COPY_OF, chain)
+    if type(chain) is not Chain:
+        state = object.__getstate__(chain)  # None, a dict, or that and the slots
+        for attributes in state if type(state) is tuple else (state,):
+            for name, value in (attributes or {}).items():
+                PyObject_GenericSetAttr(copied, name, value)
+    return copied
+
+
+cdef tuple names_of(size_t layers):
+    return tuple(f"{kind}{l + 1}" for l in range(layers) for kind in "wb")
+
+
+cdef object held_of(Chain chain):
+    return frombuffer(chain.held_bytes, dtype=np.bool_)
 
 
 cdef class Chain:
@@ -441,12 +480,7 @@ cdef class Chain:
     cdef const unsigned char *codes
     cdef const unsigned char *held
     cdef size_t size
-    cdef readonly object params
-    """The chain's own memory, [w1, b1, w2, b2, ...]: a writable float64 array of shape (2L,)."""
-    cdef readonly object weights
-    """Writable view of params: w1 to wL, shape (L,)."""
-    cdef readonly object biases
-    """Writable view of params: b1 to bL, shape (L,)."""
+    cdef object memory
     cdef readonly tuple activations
     """Names of the activations, first layer to last."""
     cdef readonly tuple frozen
@@ -457,7 +491,7 @@ cdef class Chain:
     def __cinit__(self, weights, biases, activations="sigmoid", frozen=()):
         self.call = call_chain
         if weights is COPY_OF:
-            self.take_after(biases)
+            self.take_after(<Chain?> biases)
             return
         weights = real_array(weights, "weights")
         biases = real_array(biases, "biases")
@@ -497,18 +531,16 @@ cdef class Chain:
             held[self.position(name)] = 1
         self.held_bytes = bytes(held)
         self.held = self.held_bytes
-        self.frozen = tuple(name for name, h in zip(self.param_names, held) if h)
+        self.frozen = tuple(name for name, h in zip(names_of(self.size), held) if h)
 
         self.make_params()
-        self.weights[:] = weights
-        self.biases[:] = biases
+        self.memory[0::2] = weights
+        self.memory[1::2] = biases
 
     cdef int make_params(self) except -1:
         # A bytearray cannot be resized while arrays look into it, as an array of its own could.
-        self.params = frombuffer(bytearray(16 * self.size))
-        self.weights = self.params[0::2]
-        self.biases = self.params[1::2]
-        self.values = memory_of(self.params)
+        self.memory = frombuffer(bytearray(16 * self.size))
+        self.values = memory_of(self.memory, 2 * self.size)
         return 0
 
     cdef int take_after(self, Chain other) except -1:
@@ -562,6 +594,23 @@ cdef class Chain:
         weights, biases = np.random.default_rng(rng).standard_normal((2, layers))
         return Chain(weights, biases, activations)
 
+    # Each time a view of its own, so that what is done to its shape or type ends with it.
+
+    @property
+    def params(self):
+        """The chain's own memory, [w1, b1, w2, b2, ...]: a writable float64 array of shape (2L,)."""
+        return self.memory.view()
+
+    @property
+    def weights(self):
+        """Writable view of params: w1 to wL, shape (L,)."""
+        return self.memory[0::2]
+
+    @property
+    def biases(self):
+        """Writable view of params: b1 to bL, shape (L,)."""
+        return self.memory[1::2]
+
     @property
     def layers(self):
         """Number of layers L."""
@@ -570,12 +619,12 @@ cdef class Chain:
     @property
     def param_names(self):
         """Names of the parameters in the order of params: ("w1", "b1", "w2", ...)."""
-        return tuple(f"{kind}{l + 1}" for l in range(self.size) for kind in "wb")
+        return names_of(self.size)
 
     @property
     def free(self):
         """Which parameters are not frozen: a new bool array of shape (2L,)."""
-        return np.frombuffer(self.held_bytes, dtype=np.uint8) == 0
+        return ~held_of(self)
 
     # ---- one value for each example ----
 
@@ -592,7 +641,7 @@ cdef class Chain:
         open_numbers(values, argument, &x)
         try:
             answer = empty(shape_of(&x.view))
-            out = memory_of(answer)
+            out = memory_of(answer, x.count)
             for start in range(0, x.count, count):
                 with nogil:
                     status = function(self.values, self.codes, x.at + start, self.size,
@@ -668,7 +717,7 @@ cdef class Chain:
         InputTypeError
             If y is not real.
         """
-        for l, (name, w) in enumerate(zip(self.activations, self.weights)):
+        for l, (name, w) in enumerate(zip(self.activations, self.memory[0::2])):
             if w == 0 or not facts_of(self.codes[l]).one_to_one:
                 reason = f"w{l + 1} is 0" if w == 0 else f"{name} is not one-to-one"
                 raise ParameterError(f"layer {l + 1} cannot be inverted: {reason}")
@@ -682,7 +731,7 @@ cdef class Chain:
         cdef size_t count = stretch_of(self.size)
         cdef int status = CBP_OK
         answer = empty((n, width))
-        cdef double *out = memory_of(answer)
+        cdef double *out = memory_of(answer, n * width)
         cdef double *work = new_numbers(cbp_work_len(self.size, n))
         try:
             for start in range(0, n, count):
@@ -1007,7 +1056,7 @@ cdef class Chain:
         cdef double *sums
         cdef Examples examples
         answer = empty((width, width))
-        cdef double *out = memory_of(answer)
+        cdef double *out = memory_of(answer, width * width)
         open_examples(x, y, sample_weight, &examples)
         try:
             n = examples.x.count
@@ -1051,7 +1100,7 @@ cdef class Chain:
         ShapeError, ParameterError, ActivationError
             As for `loss`; also if every parameter is frozen.
         """
-        free = np.flatnonzero(self.free)
+        free = np.flatnonzero(~held_of(self))
         if free.size == 0:
             check(CBP_ERROR_NO_FREE)
         hessian = self.hessian(x, y, loss=loss, loss_scale=loss_scale, sample_weight=sample_weight)
@@ -1156,12 +1205,13 @@ cdef class Chain:
     @cython.critical_section
     cdef double step_on_arrays(self, object x, object y, double rate) except? -1:
         gradient = empty(2 * self.size)
-        cdef double value = self.means(x, y, CBP_SQUARED, 1.0, None, memory_of(gradient))
+        cdef double value = self.means(x, y, CBP_SQUARED, 1.0, None,
+                                       memory_of(gradient, 2 * self.size))
         with np.errstate(over="ignore", invalid="ignore"):
-            moved = np.where(self.free, self.params - rate * gradient, self.params)
+            moved = np.where(held_of(self), self.memory, self.memory - rate * gradient)
         if not np.isfinite(moved).all():
             check(CBP_ERROR_NOT_FINITE)
-        self.params[:] = moved
+        self.memory[:] = moved
         return value
 
     def trace(self, x, y, *, loss="squared", loss_scale=1.0):
@@ -1202,7 +1252,7 @@ cdef class Chain:
 
         columns = np.asarray(layer)
         return Trace(x=a, y=b, loss_name=loss, activations=self.activations,
-                     params=self.params.copy(), z=columns[0], a=columns[1], slope=columns[2],
+                     params=self.memory.copy(), z=columns[0], a=columns[1], slope=columns[2],
                      delta=columns[3], gradient=np.asarray(gradient), loss=value,
                      loss_scale=scale)
 
@@ -1210,29 +1260,51 @@ cdef class Chain:
 
     def copy(self):
         """A chain of its own with the same parameters."""
-        return type(self)(COPY_OF, self)
+        return copy_of(self)
 
     def __setattr__(self, name, value):
-        # `net.params += step` ends with an assignment of what `net.params` is already.
-        if name not in ("params", "weights", "biases"):
+        if name in ("params", "weights", "biases"):
+            # `net.params += step` ends with an assignment of what `net.params` is already
+            if not self.is_own(value, name):
+                raise AttributeError(
+                    f"{name!r} of a Chain is not replaced; set its entries, {name}[:]"
+                )
+        elif type(self) is Chain or hasattr(Chain, name):
             raise AttributeError(f"{name!r} of a Chain cannot be set")
-        if value is not getattr(self, name):
-            raise AttributeError(f"{name!r} of a Chain is not replaced; set its entries, {name}[:]")
+        else:
+            PyObject_GenericSetAttr(self, name, value)
+
+    cdef bint is_own(self, object value, str name) except -1:
+        """Whether an array is what the attribute of that name is."""
+        cdef Py_buffer view
+        cdef bint whole = name == "params"
+        cdef double *first = self.values + (1 if name == "biases" else 0)
+        cdef size_t count = 2 * self.size if whole else self.size
+        cdef Py_ssize_t step = sizeof(double) if whole else 2 * sizeof(double)
+        if not isinstance(value, ndarray):
+            return False
+        PyObject_GetBuffer(value, &view, PyBUF_STRIDES | PyBUF_FORMAT)
+        is_own = (view.buf == <void *> first and view.ndim == 1
+                  and <size_t> view.shape[0] == count and view.strides[0] == step
+                  and is_float64(&view))
+        PyBuffer_Release(&view)
+        return is_own
 
     def __reduce__(self):
-        return rebuild, (type(self), self.params.copy(), self.activations, self.frozen)
+        parts = type(self), self.memory.copy(), self.activations, self.frozen
+        return rebuild, parts, self.__getstate__()
 
     def __eq__(self, other):
         if not isinstance(other, Chain):
             return NotImplemented
         return (self.activations == other.activations and self.frozen == other.frozen
-                and np.array_equal(self.params, other.params))
+                and np.array_equal(self.memory, (<Chain> other).memory))
 
     def __repr__(self):
         same = len(set(self.activations)) == 1
         activations = self.activations[0] if same else list(self.activations)
         frozen = f", frozen={self.frozen!r}" if self.frozen else ""
-        return (f"Chain({self.weights.tolist()!r}, {self.biases.tolist()!r}, "
+        return (f"Chain({self.memory[0::2].tolist()!r}, {self.memory[1::2].tolist()!r}, "
                 f"{activations!r}{frozen})")
 
     def to_dict(self):
@@ -1276,13 +1348,14 @@ cbp_call_by_vector(<PyTypeObject *> Chain,
 
 def rebuild(cls, params, activations, frozen):
     """A chain from its parts, for copies and pickles; here the parameters may be anything."""
-    chain = cls(np.zeros(len(activations)), np.zeros(len(activations)), activations, frozen)
-    chain.params[:] = params
+    cdef Chain chain = Chain.__new__(cls, np.zeros(len(activations)), np.zeros(len(activations)),
+                                     activations, frozen)
+    chain.memory[:] = params
     return chain
 
 
-
 @cython.auto_pickle(False)
+@cython.internal
 cdef class _Shards:
     """The sums of a large job's shards under way."""
 

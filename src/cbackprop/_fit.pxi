@@ -66,7 +66,8 @@ cdef int call_pass(Watch *w, const double *params, const unsigned char *frozen,
             w.status = memory.run(net, w.loss, w.scale, node)
             return w.status != CBP_OK
         answer = run_pass(net, w.loss, w.scale)
-        memcpy(node, memory_of_const(answer), cbp_fit_node_len(free) * sizeof(double))
+        memcpy(node, memory_of_const(answer, cbp_fit_node_len(free)),
+               cbp_fit_node_len(free) * sizeof(double))
         return False
     except BaseException as error:
         Py_INCREF(error)
@@ -106,7 +107,7 @@ def fit_chain(Chain net not None, run_pass, lower, upper, int method, int loss, 
     cdef size_t layers = net.size, free = 2 * layers - len(net.frozen)
     cdef int status
     memset(&w, 0, sizeof(Watch))
-    cdef Chain fitted = net.copy()
+    cdef Chain fitted = copy_of(net)
     chain = chain_of(net, lower, upper)
     cbp_fit_defaults(&options)
     options.loss = loss
@@ -120,7 +121,7 @@ def fit_chain(Chain net not None, run_pass, lower, upper, int method, int loss, 
     options.seed = seed
     options.progress = watch
     options.user = &w
-    options.history = memory_of(history)
+    options.history = memory_of(history, len(history))
     options.history_len = len(history)
     w.cost = 8 * layers * examples.x.count if examples != NULL else PATIENCE
     w.params_len = 2 * layers
@@ -169,19 +170,21 @@ def fit_covariance(Chain net not None, node, lower, upper, int loss, hessian):
     `node` is that of all examples; `hessian` is the exact Hessian of the averaged loss, or None for
     Gauss-Newton.
     """
-    cdef size_t width = 2 * net.size
+    cdef size_t width = 2 * net.size, free = width - len(net.frozen)
     cdef cbp_fit_chain chain = chain_of(net, lower, upper)
     cdef cbp_fit_spread spread
-    cdef const double *found = memory_of_const(node)
-    cdef const double *exact = memory_of_const(hessian) if hessian is not None else NULL
+    cdef const double *found = memory_of_const(node, cbp_fit_node_len(free))
+    cdef const double *exact = NULL
+    if hessian is not None:
+        exact = memory_of_const(hessian, width * width)
     cdef double variance
     cdef int status
-    answer = empty((width, width))
+    answer = empty((free, free))
     determined = bytearray(width)
     spread.variance = &variance
-    spread.covariance = memory_of(answer)
+    spread.covariance = memory_of(answer, free * free)
     spread.determined = determined
-    cdef double *work = new_numbers(cbp_fit_work_len(net.size, width - len(net.frozen), 0))
+    cdef double *work = new_numbers(cbp_fit_work_len(net.size, free, 0))
     with nogil:
         status = cbp_fit_node_covariance(&chain, net.values, loss, found, exact, work, &spread)
     PyMem_RawFree(work)
@@ -191,7 +194,7 @@ def fit_covariance(Chain net not None, node, lower, upper, int loss, hessian):
 
 def node_sums(node):
     """The summed loss of a node, and how many of its examples have a weight above 0."""
-    cdef const double *sums = memory_of_const(node) + (len(node) - 8)
+    cdef const double *sums = memory_of_const(node, len(node)) + (len(node) - 8)
     return sums[1] + sums[5], sums[2] + sums[6]
 
 
@@ -199,8 +202,8 @@ cdef cbp_fit_chain chain_of(Chain net, lower, upper) except *:
     cdef cbp_fit_chain chain
     chain.activations = net.codes
     chain.frozen = net.held
-    chain.lower = memory_of_const(lower) if lower is not None else NULL
-    chain.upper = memory_of_const(upper) if upper is not None else NULL
+    chain.lower = memory_of_const(lower, 2 * net.size) if lower is not None else NULL
+    chain.upper = memory_of_const(upper, 2 * net.size) if upper is not None else NULL
     chain.layers = net.size
     return chain
 
@@ -296,7 +299,7 @@ cdef class MemoryPass:
         """The node of all examples."""
         node = empty(cbp_fit_node_len(2 * net.size - len(net.frozen)))
         _, y, weight = self.examples
-        check_examples(self.run(net, loss, scale, memory_of(node)), y, weight)
+        check_examples(self.run(net, loss, scale, memory_of(node, len(node))), y, weight)
         return node
 
     cdef bint is_shared(self, size_t layers) noexcept:
@@ -393,25 +396,25 @@ def leaf_nodes(Chain net not None, x, y, sample_weight, int loss, double scale, 
         close_examples(&examples)
     count, len = nodes.nodes.count, cbp_fit_node_len(nodes.nodes.free)
     places, values = empty((count, 2), np.uintp), empty((count, len))
-    memcpy(<void *> place_of(places), nodes.nodes.places, count * sizeof(cbp_fit_place))
-    memcpy(memory_of(values), nodes.nodes.values, count * len * sizeof(double))
+    memcpy(<void *> place_of(places, count), nodes.nodes.places, count * sizeof(cbp_fit_place))
+    memcpy(memory_of(values, count * len), nodes.nodes.values, count * len * sizeof(double))
     return places, values
 
 
-cdef const cbp_fit_place *place_of(places) except NULL:
-    cdef Py_buffer view
-    PyObject_GetBuffer(places, &view, PyBUF_C_CONTIGUOUS)
-    PyBuffer_Release(&view)
-    return <const cbp_fit_place *> view.buf
+cdef const cbp_fit_place *place_of(places, size_t count) except? NULL:
+    return <const cbp_fit_place *> items_of(places, 2 * count, b"LQI", sizeof(size_t), 0)
 
 
 def merge_nodes(Chain net not None, size_t leaves, parts):
     """The node of all examples, from what leaf_nodes returned for each part, in their order."""
     cdef _Nodes nodes = _Nodes(net, leaves)
     node = empty(cbp_fit_node_len(nodes.nodes.free))
-    for places, values in parts:
-        nodes.push(place_of(places), memory_of_const(values), len(places))
-    nodes.merge(memory_of(node))
+    for places, values in parts:  # what has travelled may not be aligned
+        places = np.require(places, np.uintp, ["C", "A"])
+        values = real_array(values, "nodes")
+        nodes.push(place_of(places, len(places)), memory_of_const(values, len(places) * len(node)),
+                   len(places))
+    nodes.merge(memory_of(node, len(node)))
     return node
 
 
@@ -426,10 +429,10 @@ def gradient_sums(Chain net not None, x, y, sample_weight, loss, loss_scale):
     """
     cdef double scale
     cdef int code = loss_code(loss, loss_scale, &scale)
-    cdef size_t len = 2 * net.size + 2
+    cdef size_t len = 2 * net.size + 2, needed = 2 * len + cbp_work_len(net.size, 2)
     cdef Examples examples
-    answer = np.zeros(2 * len + cbp_work_len(net.size, 2))
-    cdef double *sums = memory_of(answer)
+    answer = np.zeros(needed)
+    cdef double *sums = memory_of(answer, needed)
     open_examples(x, y, sample_weight, &examples)
     try:
         if examples.x.count > 0:
@@ -442,12 +445,13 @@ def gradient_sums(Chain net not None, x, y, sample_weight, loss, loss_scale):
 
 def merge_sums(shards):
     """Add up the sums of several places, each (2, len), in the order given."""
+    shards = [real_array(shard, "shards") for shard in shards]  # what has travelled is not aligned
     total = np.zeros_like(shards[0])
     cdef size_t len = total.shape[1]
-    cdef double *sums = memory_of(total)
+    cdef double *sums = memory_of(total, 2 * len)
     cdef const double *of_shard
     for shard in shards:
-        of_shard = memory_of_const(shard)
+        of_shard = memory_of_const(shard, 2 * len)
         cbp_sums_merge(of_shard, of_shard + len, len, sums, sums + len)
     return total
 
@@ -455,7 +459,7 @@ def merge_sums(shards):
 def mean_of_sums(sums):
     """The averages of merged sums (2, len): those after the first over the first."""
     cdef size_t len = sums.shape[1]
-    cdef const double *total = memory_of_const(sums)
+    cdef const double *total = memory_of_const(sums, 2 * len)
     mean = empty(len - 1)
-    check(cbp_sums_mean(total, total + len, len, memory_of(mean)))
+    check(cbp_sums_mean(total, total + len, len, memory_of(mean, len - 1)))
     return mean

@@ -9,7 +9,7 @@ cdef object map_many(mapping_of_many map_chains, params, Chain kind, inputs, str
     """(m, n) outputs of m chains, for n inputs that they share or (m, n) of their own."""
     cdef Numbers points
     cdef size_t layers = kind.size, m = len(params), n, start = 0, chains, step
-    cdef const double *own = memory_of_const(params)
+    cdef const double *own = memory_of_const(params, 2 * layers * m)
     cdef double *out
     cdef int status = CBP_OK, shares
     open_numbers(inputs, argument, &points)
@@ -21,7 +21,7 @@ cdef object map_many(mapping_of_many map_chains, params, Chain kind, inputs, str
                 f"{argument}: shape {shape_of(&points.view)}, expected (n,) or ({m}, n)"
             )
         answer = empty(m) if points.view.ndim == 0 else empty((m, n))
-        out = memory_of(answer)
+        out = memory_of(answer, m * n)
         step = 0 if shares else n
         while start < m and status == CBP_OK:
             chains = min(stretch_of(layers) // (n + 1) + 1, m - start)
@@ -34,14 +34,6 @@ cdef object map_many(mapping_of_many map_chains, params, Chain kind, inputs, str
     finally:
         close_numbers(&points)
     return answer
-
-
-cdef const double *memory_of_const(object array) except? NULL:
-    """Where an array keeps its numbers, for reading."""
-    cdef Py_buffer view
-    PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS)
-    PyBuffer_Release(&view)
-    return <const double *> view.buf
 
 
 def forward_many(params, Chain kind not None, x):
@@ -70,13 +62,13 @@ def gradient_many(params, Chain kind not None, x, y, weight, int loss, double sc
     cdef Numbers inputs, targets, weights
     cdef size_t layers = kind.size, m = len(params), n = y.shape[1], start = 0, chains
     cdef int shares = x.ndim < 2, status = CBP_OK
-    cdef const double *own = memory_of_const(params)
-    cdef const double *xs = memory_of_const(x)
-    cdef const double *ys = memory_of_const(y)
-    cdef const double *ws = memory_of_const(weight) if weight is not None else NULL
-    cdef double *to = memory_of(gradient) if gradient is not None else NULL
+    cdef const double *own = memory_of_const(params, 2 * layers * m)
+    cdef const double *xs = memory_of_const(x, n if shares else m * n)
+    cdef const double *ys = memory_of_const(y, m * n)
+    cdef const double *ws = memory_of_const(weight, n) if weight is not None else NULL
+    cdef double *to = memory_of(gradient, 2 * layers * m) if gradient is not None else NULL
     losses = empty(m)
-    cdef double *means = memory_of(losses)
+    cdef double *means = memory_of(losses, m)
     cdef double *work = new_numbers(cbp_work_len(layers, n))
     try:
         while start < m and status == CBP_OK:
@@ -135,20 +127,20 @@ def choose_starts(Chain kind not None, x, y, weight, lower, upper, candidates, s
     """
     cdef size_t layers = kind.size, m = y.shape[0], n = y.shape[1], count = len(candidates)
     cdef size_t x_step = 0 if x.ndim == 1 else n, weight_step = n
-    cdef const double *xs = memory_of_const(x)
-    cdef const double *ys = memory_of_const(y)
+    cdef const double *xs = memory_of_const(x, m * n if x_step > 0 else n)
+    cdef const double *ys = memory_of_const(y, m * n)
     cdef const double *ws = NULL
     cdef const double *low = NULL
     cdef const double *high = NULL
-    cdef const double *given = memory_of_const(candidates)
-    cdef double *to = memory_of(params)
+    cdef const double *given = memory_of_const(candidates, 2 * layers * count)
+    cdef double *to = memory_of(params, 2 * layers * m)
     cdef int status
     if weight is not None:
-        ws = memory_of_const(weight)
         weight_step = 0 if weight.ndim == 1 else n
+        ws = memory_of_const(weight, m * n if weight_step > 0 else n)
     if lower is not None:
-        low = memory_of(lower)
-        high = memory_of(upper)
+        low = memory_of_const(lower, 2 * layers)
+        high = memory_of_const(upper, 2 * layers)
     cdef double *work = new_numbers(cbp_choose_starts_work_len(layers, n, count))
     with nogil:
         status = cbp_choose_starts(kind.codes, kind.held, low, high, xs, ys, ws, layers, n, m, x_step,
@@ -166,32 +158,34 @@ def fit_block(Chain kind not None, x, y, weight, lower, upper, int loss, double 
     """
     cdef size_t layers = kind.size, m = y.shape[0], n = y.shape[1]
     cdef size_t free = 2 * layers - len(kind.frozen), weight_step = n
-    cdef const double *xs = memory_of_const(x)
-    cdef const double *ys = memory_of_const(y)
+    cdef size_t x_step = 0 if x.ndim == 1 else n, packed = free * (free + 1) // 2
+    cdef const double *xs = memory_of_const(x, m * n if x_step > 0 else n)
+    cdef const double *ys = memory_of_const(y, m * n)
     cdef const double *ws = NULL
     cdef const double *low = NULL
     cdef const double *high = NULL
-    cdef size_t x_step = 0 if x.ndim == 1 else n
     cdef cbp_fit_options options
     cdef cbp_fits found
     cdef Listener listener
     cdef int status
     if weight is not None:
-        ws = memory_of_const(weight)
         weight_step = 0 if weight.ndim == 1 else n
+        ws = memory_of_const(weight, m * n if weight_step > 0 else n)
     if lower is not None:
-        low = memory_of(lower)
-        high = memory_of(upper)
-    found.params = memory_of(fits.params)
-    found.status = <int *> memory_of(fits.codes)
-    found.iterations = <size_t *> memory_of(fits.iterations)
-    found.loss = memory_of(fits.loss)
-    found.weight = memory_of(fits.weight)
-    found.variance = memory_of(fits.variance)
-    found.left_over = memory_of(fits.df)
-    found.errors = memory_of(fits.stderr)
-    found.covariance = memory_of(fits.triangles) if fits.triangles.size > 0 else NULL
-    found.determined = <unsigned char *> memory_of(fits.determined)
+        low = memory_of_const(lower, 2 * layers)
+        high = memory_of_const(upper, 2 * layers)
+    found.params = memory_of(fits.params, 2 * layers * m)
+    found.status = <int *> items_of(fits.codes, m, b"il", sizeof(int), PyBUF_WRITABLE)
+    found.iterations = <size_t *> items_of(fits.iterations, m, b"LQI", sizeof(size_t),
+                                           PyBUF_WRITABLE)
+    found.loss = memory_of(fits.loss, m)
+    found.weight = memory_of(fits.weight, m)
+    found.variance = memory_of(fits.variance, m)
+    found.left_over = memory_of(fits.df, m)
+    found.errors = memory_of(fits.stderr, 2 * layers * m)
+    found.covariance = memory_of(fits.triangles, packed * m) if fits.triangles.size > 0 else NULL
+    found.determined = <unsigned char *> items_of(fits.determined, 2 * layers * m, b"B", 1,
+                                                  PyBUF_WRITABLE)
     cbp_fit_defaults(&options)
     options.loss = loss
     options.scale = scale

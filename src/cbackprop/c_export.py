@@ -1,13 +1,14 @@
 """A chain as a C header, for machines too small for the whole library.
 
-The header calls the inline functions of the core, of which a compiler then sees only those that the
-chain is made of: no memory but the parameters, no other library.
+The header begins with the inline functions of the core, of which a compiler then takes only those
+that the chain is made of: no memory but the parameters, no other file or library.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 from ._core import Chain, __version__
@@ -17,6 +18,9 @@ from .model_file import to_dict
 __all__ = ["export_c"]
 
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_OWN: Final = re.compile(r"cbp|cbp_.*|cbackprop")
+# what every header begins with, written by csrc/single_file.py
+_EXPORTED: Final = Path(__file__).parent / "exported.h"
 
 
 def export_c(chain: Chain, name: str = "model") -> str:
@@ -32,25 +36,32 @@ def export_c(chain: Chain, name: str = "model") -> str:
     chain : Chain
         With finite parameters.
     name : str, default "model"
-        What the names begin with: letters, digits and underscores.
+        What the names begin with: letters, digits and underscores. Not ``cbp``, ``cbackprop``, or
+        the name of a header of C's that it includes, such as ``math``.
 
     Returns
     -------
     str
-        C99; it includes ``cbackprop_inline.h`` from `get_include`.
+        C99; it needs no other file. Headers of several chains may be included together, and with
+        ``cbackprop.h``, if they are of one version of cbackprop.
 
     Raises
     ------
     ParameterError
-        If `name` is not the beginning of a name in C.
+        If `name` is not the beginning of a name in C, or taken.
     ModelFileError
         If a parameter is not finite, or the chain is too long for a model file.
     """
     if not _NAME.fullmatch(name):
         raise ParameterError(f"name: {name!r}; expected a letter, then letters, digits and _")
+    exported = _EXPORTED.read_text(encoding="ascii")
+    if _OWN.fullmatch(name.lower()):
+        raise ParameterError(f"name: {name!r} is of the library itself; expected another")
+    if name.lower() in re.findall(r"#include <(\w+)\.h>", exported):
+        raise ParameterError(f"name: {name!r} is a header of the C library; expected another")
     params = to_dict(chain)["params"]
     assert isinstance(params, list)
-    guard, shape = f"{name.upper()}_H", f"{' -> '.join(chain.activations)}"
+    guard, shape = f"CBP_EXPORTED_{name}", f"{' -> '.join(chain.activations)}"
     frozen = f"; frozen: {', '.join(chain.frozen)}" if chain.frozen else ""
     values = "".join(
         f"    (cbp_real){number.hex()}, /* {label} = {number!r} */\n"
@@ -58,7 +69,7 @@ def export_c(chain: Chain, name: str = "model") -> str:
     )
     parts = [
         f"/* {shape}{frozen}\n * Written by cbackprop {__version__}. */\n"
-        f"#ifndef {guard}\n#define {guard}\n\n#include <cbackprop_inline.h>\n\n"
+        f"#ifndef {guard}\n#define {guard}\n\n{exported}\n/* ==== {name} ==== */\n\n"
         f"static const cbp_real {name}_params[{2 * chain.layers}] = {{\n{values}}};\n",
         _function("The output for the input x.", f"{name}_forward", "x", _forward(chain)),
     ]

@@ -64,10 +64,15 @@ class ChainArray:
         layers = self._params.shape[1] // 2
         self._kind = Chain(np.ones(layers), np.zeros(layers), activations, frozen)
 
+    def __setstate__(self, state: dict[str, object]) -> None:
+        """Take over what was pickled; an array of another process may be read-only or unaligned."""
+        self.__dict__.update(state)
+        self._params = self._params.copy()
+
     @property
     def params(self) -> Vector:
-        """The chains' own memory, shape (m, 2L), writable."""
-        return self._params
+        """The chains' own memory, shape (m, 2L), writable: each time a view of its own."""
+        return self._params.view()
 
     @property
     def layers(self) -> int:

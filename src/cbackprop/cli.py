@@ -104,8 +104,7 @@ def export(verbs: _Verbs) -> None:
         "export",
         help="write a model file's chain as a C header",
         description="Write a chain as a C header with its forward pass, inverse, gradient and "
-        "training step, which needs no memory and no library: compile it with the flags that "
-        "cbackprop --cflags prints.",
+        "training step. It needs no memory, no library and no other file.",
         epilog="example: cbackprop export model.json --c model.h",
     )
     parser.add_argument("model", metavar="MODEL", help="a model file")

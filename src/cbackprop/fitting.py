@@ -94,8 +94,9 @@ class FitResult:
     stderr : ndarray, shape (2L,)
         Standard errors: 0 for frozen parameters and those held at a bound, infinite for those that
         the data do not identify. NaN without `covariance`.
-    covariance : ndarray, shape (2L, 2L)
-        NaN after a descent that did not converge.
+    free_covariance : ndarray, shape (k, k)
+        Covariance matrix of the k parameters that are not frozen; NaN after a descent that did not
+        converge.
     converged : bool
         Whether a minimum has been reached; it may not be the only one, and need not identify every
         parameter.
@@ -120,7 +121,7 @@ class FitResult:
     residual_sd: float
     df: int
     stderr: Vector
-    covariance: Vector
+    free_covariance: Vector
     converged: bool
     status: str
     message: str
@@ -134,6 +135,19 @@ class FitResult:
     def params(self) -> Vector:
         """The fitted parameters, [w1, b1, ..., wL, bL]: those of `chain`."""
         return self.chain.params
+
+    @property
+    def covariance(self) -> Vector:
+        """The covariance matrix of all parameters, shape (2L, 2L), made anew each time.
+
+        As `free_covariance`, and 0 for frozen parameters, or NaN as their standard errors.
+        """
+        free = self.chain.free
+        matrix = np.zeros((free.size, free.size))
+        unknown = ~free & np.isnan(self.stderr)
+        matrix[unknown] = matrix[:, unknown] = math.nan
+        matrix[np.ix_(free, free)] = self.free_covariance
+        return matrix
 
     def __repr__(self) -> str:
         """Name the status and the loss."""
@@ -181,7 +195,7 @@ class Objective:
         loss_scale: float,
         sample_weight: ArrayLike | None,
     ) -> None:
-        self._net = net.copy()
+        self._net = Chain.copy(net)
         self._free = np.flatnonzero(net.free)
         self._evaluate = partial(
             self._net.loss_and_gradient,
@@ -213,7 +227,7 @@ class Objective:
 
     def chain(self, free_params: ArrayLike) -> Chain:
         """Make a chain of these free parameters and the frozen ones."""
-        net = self._net.copy()
+        net = Chain.copy(self._net)
         self._put(net, free_params)
         return net
 
@@ -417,7 +431,7 @@ def fit_over(
                 x, y, loss=LOSSES[loss], loss_scale=loss_scale, sample_weight=weight
             )
         variance, matrix, kinds = _core.fit_covariance(chain, node, *limits, loss, hessian)
-        stderr = np.sqrt(matrix.diagonal())
+        stderr = _stderr_of(chain, matrix)
         at_bound, unknown = kinds.count(_AT_BOUND), kinds.count(UNDETERMINED)
         fitted -= at_bound
         if unknown:
@@ -427,7 +441,9 @@ def fit_over(
             message += f"; at a bound: {_names_of(chain, kinds, _AT_BOUND)}"
     else:
         variance, kinds = math.nan, bytes(width)
-        matrix, stderr = np.full((width, width), math.nan), np.full(width, math.nan)
+        # a view of one number: a descent may have thousands of free parameters
+        matrix = np.broadcast_to(np.float64(math.nan), (fitted, fitted))
+        stderr = np.full(width, math.nan)
     return FitResult(
         chain=chain,
         loss=value,
@@ -435,7 +451,7 @@ def fit_over(
         residual_sd=math.nan if LOSSES[loss] == "log" else math.sqrt(variance),
         df=int(examples) - fitted,
         stderr=stderr,
-        covariance=matrix,
+        free_covariance=matrix,
         converged=outcome == 1,
         status=status,
         message=message,
@@ -445,6 +461,13 @@ def fit_over(
         gradient_norm=gradient_norm,
         history=history[: n_iterations + 1].copy(),
     )
+
+
+def _stderr_of(chain: Chain, free_covariance: Vector) -> Vector:
+    """Make standard errors of all parameters: 0 for the frozen."""
+    stderr = np.zeros(2 * chain.layers)
+    stderr[chain.free] = np.sqrt(free_covariance.diagonal())
+    return stderr
 
 
 def _names_of(chain: Chain, kinds: bytes, kind: int) -> str:

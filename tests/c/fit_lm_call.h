@@ -49,6 +49,30 @@ static inline int is_untouched_spread(const spread *s)
 /* The two curvatures that covariances are taken from. */
 enum curvature { GAUSS_NEWTON, OBSERVED, CURVATURES };
 
+/* Memory of exactly the length that a covariance needs, of fives. */
+static inline cbp_real *untouched_block(const call *c)
+{
+    const spread untouched = untouched_spread();
+    return exactly(untouched.covariance, free_of(c) * free_of(c));
+}
+
+/* What was found of the free parameters, among zeros; of a call that failed, nothing. */
+static inline void widen(const call *c, int status, cbp_real *block, spread *s)
+{
+    const size_t all = 2 * c->layers, open = free_of(c);
+    CHECK(status == CBP_OK || same_all(block, s->covariance, open * open));
+    for (size_t k = 0, i = 0; status == CBP_OK && k < all; k++) {
+        const int is_row = !c->frozen || !c->frozen[k];
+        for (size_t m = 0, j = 0; m < all; m++) {
+            const int is_both = is_row && (!c->frozen || !c->frozen[m]);
+            s->covariance[k * all + m] = is_both ? block[i * open + j] : 0;
+            j += (size_t)is_both;
+        }
+        i += (size_t)is_row;
+    }
+    free(block);
+}
+
 static inline int covariance_by(const call *c, const cbp_real *params, const cbp_real *hessian, spread *s)
 {
     const size_t all = 2 * c->layers;
@@ -58,10 +82,12 @@ static inline int covariance_by(const call *c, const cbp_real *params, const cbp
         exit(1);
     }
     *s = untouched_spread();
+    cbp_real *block = untouched_block(c);
     memcpy(determined, s->determined, all);
     const int status = cbp_fit_covariance(params, c->activations, c->frozen, c->lower, c->upper, c->x, c->y, c->weight,
                                           c->layers, c->n, c->options.loss, c->options.scale, exact, work, &s->variance,
-                                          s->covariance, determined);
+                                          block, determined);
+    widen(c, status, block, s);
     memcpy(s->determined, determined, all);
     free(determined);
     free(exact);
@@ -116,9 +142,11 @@ static inline int covariance_by_node(const call *c, const cbp_real *params, cons
     cbp_real *work = spoilt(cbp_fit_work_len(c->layers, open, 0)), *node = spoilt(cbp_fit_node_len(open));
     CHECK(add_nodes(c, params, 0, c->n, &nodes) == CBP_OK && cbp_fit_nodes_merge(&nodes, work, node) == CBP_OK);
     *s = untouched_spread();
+    cbp_real *block = untouched_block(c);
     const cbp_fit_chain chain = chain_of(c);
-    const cbp_fit_spread out = {&s->variance, s->covariance, s->determined};
+    const cbp_fit_spread out = {&s->variance, block, s->determined};
     const int status = cbp_fit_node_covariance(&chain, params, c->options.loss, node, hessian, work, &out);
+    widen(c, status, block, s);
     free_nodes(&nodes);
     free(node);
     free(work);

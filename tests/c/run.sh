@@ -123,6 +123,11 @@ same_bits_generic() {
     test -s "$1.generic" && diff "$1.avx2" "$1.generic"
 }
 
+# refuses FLAG: with what would change the numbers without a word, the core does not compile.
+refuses() {
+    ! $cc "$1" -fsyntax-only csrc/chains.c 2>"$build/refused" && grep -q 'IEEE arithmetic\|constants_are_double' "$build/refused"
+}
+
 compilers=
 for candidate in ${CC:+"$CC"} $([ -n "${CC:-}" ] || echo gcc clang); do
     if command -v "${candidate%% *}" >/dev/null 2>&1; then
@@ -138,7 +143,7 @@ fi
 
 # The core as one file, which must be quiet, keep its names, and give the reference's bits.
 single_file() {
-    $cc -std=c99 "$@" -c "$build/single/cbackprop.c" -o "$build/single/cbackprop.o" &&
+    $cc -std=c99 "$@" -c "$build/single/include/cbackprop.c" -o "$build/single/cbackprop.o" &&
         same_bits "$build/single.bits" "$build/single" && only_own_names "$build/single"
 }
 
@@ -168,6 +173,14 @@ for cc in ${CC:+"$CC"} $([ -n "${CC:-}" ] || echo "$compilers"); do
     else
         skip "$cxx: header, C++11: not installed"
     fi
+
+    unsafe='-ffast-math -ffinite-math-only'
+    case $cc in
+    gcc*) unsafe="$unsafe -fno-signed-zeros -freciprocal-math -funsafe-math-optimizations -fsingle-precision-constant" ;;
+    esac
+    for flag in $unsafe; do
+        check "$cc: refuses $flag" refuses "$flag"
+    done
 
     if [ -z "$reference" ]; then
         reference=$tag.bits

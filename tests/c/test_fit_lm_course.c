@@ -387,10 +387,10 @@ static int is_guarded(const cbp_real *guard)
 static void test_memory_of(size_t layers, size_t free_count, size_t n, int loss)
 {
     const unsigned char inner[] = {CBP_TANH, CBP_SOFTPLUS, CBP_SIN, CBP_SOFTSIGN};
-    const size_t all = 2 * layers, len = cbp_fit_work_len(layers, free_count, n);
+    const size_t all = 2 * layers, len = cbp_fit_work_len(layers, free_count, n), square = free_count * free_count;
     unsigned char *activations = malloc(layers), *frozen = malloc(all), *determined = malloc(all + 1);
     cbp_real *work = numbers(len + GUARD), *params = numbers(all + GUARD);
-    cbp_real *covariance = numbers(all * all + GUARD), variance[1 + GUARD];
+    cbp_real *covariance = numbers(square + GUARD), variance[1 + GUARD];
     cbp_real *lower = numbers(all), *upper = numbers(all), *targets = numbers(n);
     cbp_real *hessian = numbers(all * all), *hessian_work = numbers(cbp_hessian_work_len(layers));
     if (!activations || !frozen || !determined) {
@@ -424,13 +424,13 @@ static void test_memory_of(size_t layers, size_t free_count, size_t n, int loss)
     CHECK(cbp_hessian(params, activations, many_x, targets, NULL, layers, n, loss, 1, hessian_work, hessian) == CBP_OK);
     for (int curvature = 0; curvature < CURVATURES; curvature++) {
         set_guard(work + len);
-        set_guard(covariance + all * all);
+        set_guard(covariance + square);
         set_guard(variance + 1);
         determined[all] = 55;
         CHECK(cbp_fit_covariance(params, activations, frozen, lower, upper, many_x, targets, NULL, layers, n, loss, 1,
                                  curvature == OBSERVED ? hessian : NULL, work, variance, covariance,
                                  determined) == CBP_OK);
-        CHECK(is_guarded(work + len) && is_guarded(covariance + all * all) && is_guarded(variance + 1));
+        CHECK(is_guarded(work + len) && is_guarded(covariance + square) && is_guarded(variance + 1));
         CHECK(determined[all] == 55);
         for (size_t k = 0; k < all; k++) {
             CHECK((determined[k] == CBP_FROZEN) == (k < all - free_count) && determined[k] < CBP_DETERMINED_END);

@@ -219,7 +219,8 @@ static void compare(const call *c, size_t i, const found *f)
     const call one = alone(c, i);
     const size_t all = 2 * c->layers, len = cbp_fit_work_len(c->layers, free_of(c), c->n);
     cbp_real *x = numbers(c->n), *y = numbers(c->n), *weight = numbers(c->n), *work = filled(len, NAN);
-    cbp_real *params = numbers(all), *covariance = numbers(all * all), variance;
+    const size_t open = free_of(c);
+    cbp_real *params = numbers(all), *covariance = numbers(open * open), variance;
     unsigned char *determined = bytes(all);
     cbp_fit_info info;
     size_t n = 0;
@@ -253,21 +254,21 @@ static void compare(const call *c, size_t i, const found *f)
     const double share = sqrt((double)c->options.tolerance) / 10 + sqrt((double)n * blur);
     CHECK(near((double)f->fits.loss[i], (double)info.loss, 0, 64 + 16 * beside * beside));
     const cbp_real *own = f->fits.covariance + i * f->triangle;
-    for (size_t k = 0; k < all; k++) {
-        const double error = sqrt((double)covariance[k * all + k]), found_error = (double)f->fits.errors[i * all + k];
+    for (size_t k = 0, row = 0; k < all; k++) {
+        const int is_free = determined[k] != CBP_FROZEN;
+        const double error = is_free ? sqrt((double)covariance[row * open + row]) : 0;
+        const double found_error = (double)f->fits.errors[i * all + k];
         const double moved = fabs((double)f->fits.params[i * all + k] - (double)params[k]);
         CHECK(moved <= share * error);
         left_over -= determined[k] == CBP_DETERMINED || determined[k] == CBP_UNDETERMINED;
         /* errors are of the point before the last step, which is less than 1e-3 of the residuals (single: 0.03) */
         CHECK(fabs(found_error - error) <= (sizeof(cbp_real) == 4 ? 1e-1 : 1e-5) * error);
-        for (size_t j = 0; j <= k; j++) {
-            if (determined[k] != CBP_FROZEN && determined[j] != CBP_FROZEN) {
-                const double size = error * sqrt((double)covariance[j * all + j]);
-                CHECK(j < k || near(found_error, sqrt((double)*own), 0, 4));
-                CHECK(fabs((double)(*own++ - covariance[k * all + j])) <=
-                      (sizeof(cbp_real) == 4 ? 2e-1 : 2e-5) * size);
-            }
+        for (size_t j = 0; is_free && j <= row; j++) {
+            const double size = error * sqrt((double)covariance[j * open + j]);
+            CHECK(j < row || near(found_error, sqrt((double)*own), 0, 4));
+            CHECK(fabs((double)(*own++ - covariance[row * open + j])) <= (sizeof(cbp_real) == 4 ? 2e-1 : 2e-5) * size);
         }
+        row += (size_t)is_free;
     }
     CHECK(own == f->fits.covariance + (i + 1) * f->triangle);
     CHECK((double)f->fits.left_over[i] == left_over);
@@ -433,7 +434,7 @@ static void test_one_by_one(void)
         c.options.restarts = 2;
         found f = fit(&c);
         for (size_t i = 0; i < c.m; i++) {
-            cbp_real params[6], *work = filled(cbp_fit_work_len(3, 4, 0), NAN), variance, covariance[36];
+            cbp_real params[6], *work = filled(cbp_fit_work_len(3, 4, 0), NAN), variance, covariance[16];
             unsigned char determined[6];
             cbp_fit_info info;
             memcpy(params, logistic_start, sizeof params);
@@ -445,10 +446,10 @@ static void test_one_by_one(void)
             CHECK(f.fits.iterations[i] == info.iterations && same(f.fits.loss[i], info.loss));
             CHECK(same(f.fits.variance[i], variance) && memcmp(f.fits.determined + i * 6, determined, 6) == 0);
             const cbp_real *own = f.fits.covariance + i * f.triangle;
-            for (size_t k = 2; k < 6; k++) {
-                CHECK(same(f.fits.errors[i * 6 + k], R(sqrt((double)covariance[k * 6 + k]))));
-                for (size_t j = 2; j <= k; j++) {
-                    CHECK(same(*own++, covariance[k * 6 + j]));
+            for (size_t k = 0; k < 4; k++) {
+                CHECK(same(f.fits.errors[i * 6 + 2 + k], R(sqrt((double)covariance[k * 4 + k]))));
+                for (size_t j = 0; j <= k; j++) {
+                    CHECK(same(*own++, covariance[k * 4 + j]));
                 }
             }
             free(work);
@@ -1420,7 +1421,7 @@ static void test_maps(void)
                 CHECK(same_all(out + i * N, expected, N));
             }
             CHECK(all[f](params, logistic, c.x, 3, 0, M, shares, out) == CBP_OK);
-            CHECK(all[f](NULL, NULL, NULL, 3, N, 0, shares, NULL) == CBP_OK);
+            CHECK(all[f](NULL, logistic, NULL, 3, N, 0, shares, NULL) == CBP_OK);
         }
         out[0] = 5;
         CHECK(all[f](NULL, logistic, c.x, 3, N, M, 0, out) == CBP_ERROR_NULL);
@@ -1430,6 +1431,23 @@ static void test_maps(void)
         CHECK(all[f](params, logistic, c.x, 0, N, M, 0, out) == CBP_ERROR_LAYERS);
         CHECK(all[f](params, unknown, c.x, 3, N, M, 0, out) == CBP_ERROR_ACTIVATION && out[0] == 5);
     }
+
+    /* What is wrong with all chains is found before the first is written, with a weight of 0 and without any chain. */
+    const unsigned char kinked[] = {CBP_LOG, CBP_RELU, CBP_IDENTITY};
+    params[4] = 0;
+    for (size_t m = 0; m <= M; m += M) {
+        for (size_t f = 0; f < 3; f++) {
+            CHECK(all[f](params, NULL, c.x, 3, N, m, 0, out) == CBP_ERROR_NULL);
+            CHECK(all[f](params, unknown, c.x, 3, N, m, 0, out) == CBP_ERROR_ACTIVATION);
+            CHECK(all[f](params, logistic, c.x, 0, N, m, 0, out) == CBP_ERROR_LAYERS);
+            CHECK(all[f](params, logistic, c.x, SIZE_MAX, N, m, 0, out) == CBP_ERROR_LAYERS);
+            CHECK(all[f](params, logistic, c.x, SIZE_MAX / 2 + 1, N, m, 1, out) == CBP_ERROR_LAYERS);
+            CHECK(all[f](NULL, logistic, c.x, 3, N, m, 0, out) == (m > 0 ? CBP_ERROR_NULL : CBP_OK));
+            CHECK(all[f](params, logistic, NULL, 3, 0, m, 0, NULL) == CBP_OK);
+        }
+        CHECK(cbp_inverse_many(params, kinked, c.x, 3, N, m, 0, out) == CBP_ERROR_NOT_INVERTIBLE && out[0] == 5);
+    }
+    params[4] = 1;
 
     /* A weight of 0 is its chain's misfortune. */
     params[3 * 6] = 0;
@@ -1481,6 +1499,63 @@ static void test_gradients(void)
           CBP_ERROR_NO_SIGMOID);
     CHECK(mean[0] == 5 && gradient[0] == 5);
     CHECK(cbp_gradient_many(params, logistic, c.x, c.y, NULL, 3, N, 0, 0, CBP_SQUARED, 1, work, mean, NULL) == CBP_OK);
+    CHECK(cbp_gradient_many(NULL, logistic, NULL, NULL, NULL, 3, N, 0, 0, CBP_SQUARED, 1, NULL, NULL, NULL) == CBP_OK);
+
+    /* What is wrong with a later chain, or with all, is found before the first is written, and without any chain. */
+#define ASK(activations, weight, layers, m, loss, scale, work)                                                        \
+    cbp_gradient_many(params, activations, c.x, y, weight, layers, N, m, 0, loss, scale, work, mean, gradient)
+    const unsigned char unknown[] = {CBP_LOG, CBP_ACTIVATION_END, CBP_SIGMOID}, certain[] = {CBP_LOG, CBP_TANH, CBP_SIGMOID};
+    cbp_real y[M * N] = {0}, weight[N] = {1};
+    for (size_t m = 0; m <= M; m += M) {
+        y[M * N - 1] = 0;
+        weight[1] = 0;
+        CHECK(ASK(NULL, NULL, 3, m, CBP_SQUARED, 1, work) == CBP_ERROR_NULL);
+        CHECK(ASK(unknown, NULL, 3, m, CBP_SQUARED, 1, work) == CBP_ERROR_ACTIVATION);
+        CHECK(ASK(logistic, NULL, 0, m, CBP_SQUARED, 1, work) == CBP_ERROR_LAYERS);
+        CHECK(ASK(logistic, NULL, SIZE_MAX, m, CBP_SQUARED, 1, work) == CBP_ERROR_LAYERS);
+        CHECK(ASK(logistic, NULL, 3, m, CBP_LOSS_END, 1, work) == CBP_ERROR_LOSS);
+        CHECK(ASK(logistic, NULL, 3, m, CBP_HUBER, 0, work) == CBP_ERROR_SCALE);
+        CHECK(ASK(logistic, NULL, 3, m, CBP_LOG_LOSS, 1, work) == CBP_ERROR_NO_SIGMOID);
+        weight[1] = -1;
+        CHECK(ASK(certain, weight, 3, m, CBP_LOG_LOSS, 1, work) == (m > 0 ? CBP_ERROR_WEIGHT : CBP_OK));
+        weight[0] = weight[1] = 0;
+        CHECK(ASK(certain, weight, 3, m, CBP_LOG_LOSS, 1, work) == (m > 0 ? CBP_ERROR_WEIGHT : CBP_OK));
+        weight[0] = 1;
+        CHECK(ASK(certain, NULL, 3, m, CBP_SQUARED, 1, NULL) == (m > 0 ? CBP_ERROR_NULL : CBP_OK));
+        y[M * N - 1] = 2;
+        CHECK(ASK(certain, weight, 3, m, CBP_LOG_LOSS, 1, work) == (m > 0 ? CBP_ERROR_TARGET : CBP_OK));
+        CHECK(mean[0] == 5 && gradient[0] == 5);
+    }
+#undef ASK
+    free(work);
+}
+
+/* Fits and their starts, too, look at what all have in common first, and without any chain. */
+static void test_kind_of_fit(void)
+{
+    const unsigned char unknown[] = {CBP_LOG, CBP_ACTIVATION_END, CBP_IDENTITY};
+    const call c = problem_of(LOGISTICS, 21, 2);
+    cbp_real *work = filled(cbp_fit_many_work_len(3, 6, 21) + cbp_choose_starts_work_len(3, 21, 1), NAN);
+    for (size_t m = 0; m <= 2; m += 2) {
+        found f = room_for(&c);
+        cbp_real start[12] = {5};
+        f.fits.params[0] = 5;
+#define ASK(activations, layers)                                                                                      \
+    CHECK(cbp_fit_many(activations, NULL, NULL, NULL, c.x, c.y, NULL, layers, c.n, m, c.n, 0, &c.options, work,       \
+                       &f.fits) == status);                                                                           \
+    CHECK(cbp_choose_starts(activations, NULL, NULL, NULL, c.x, c.y, NULL, layers, c.n, m, c.n, 0, c.start, 1, 0,     \
+                            work, start) == status)
+        int status = CBP_ERROR_NULL;
+        ASK(NULL, 3);
+        status = CBP_ERROR_ACTIVATION;
+        ASK(unknown, 3);
+        status = CBP_ERROR_LAYERS;
+        ASK(logistic, 0);
+        ASK(logistic, SIZE_MAX);
+#undef ASK
+        CHECK(f.fits.params[0] == 5 && start[0] == 5);
+        release(&f);
+    }
     free(work);
 }
 
@@ -1515,5 +1590,6 @@ int main(void)
     test_refused_starts();
     test_maps();
     test_gradients();
+    test_kind_of_fit();
     return check_done("test_many");
 }

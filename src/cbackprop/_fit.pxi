@@ -165,9 +165,10 @@ def fit_chain(Chain net not None, run_pass, lower, upper, int method, int loss, 
 
 
 def fit_covariance(Chain net not None, node, lower, upper, int loss, hessian):
-    """The variance s^2, the covariance (2L, 2L), and 2L bytes of enum cbp_determined.
+    """The variance s^2, the covariance, standard errors, and bytes of enum cbp_determined.
 
-    `node` is that of all examples; `hessian` is the exact Hessian of the averaged loss, or None for
+    The covariance is of the free parameters, the rest of all; a frozen one's error is 0. `node` is
+    that of all examples; `hessian` is the exact Hessian of the averaged loss, or None for
     Gauss-Newton.
     """
     cdef size_t width = 2 * net.size, free = width - len(net.frozen)
@@ -189,7 +190,15 @@ def fit_covariance(Chain net not None, node, lower, upper, int loss, hessian):
         status = cbp_fit_node_covariance(&chain, net.values, loss, found, exact, work, &spread)
     PyMem_RawFree(work)
     check(status)
-    return variance, answer, bytes(determined)
+    errors = empty(width)
+    cdef double *stderr = memory_of(errors, width)
+    cdef size_t k, row = 0
+    for k in range(width):
+        stderr[k] = 0
+        if not net.held[k]:
+            stderr[k] = sqrt(spread.covariance[row * free + row])
+            row += 1
+    return variance, answer, errors, bytes(determined)
 
 
 def node_sums(node):

@@ -303,8 +303,7 @@ def fit_over(
             hessian = chain.hessian(
                 x, y, loss=LOSSES[loss], loss_scale=loss_scale, sample_weight=weight
             )
-        variance, matrix, kinds = _core.fit_covariance(chain, node, *limits, loss, hessian)
-        stderr = _stderr_of(chain, matrix)
+        variance, matrix, stderr, kinds = _core.fit_covariance(chain, node, *limits, loss, hessian)
         at_bound, unknown = kinds.count(AT_BOUND), kinds.count(UNDETERMINED)
         fitted -= at_bound
         if unknown:
@@ -334,13 +333,6 @@ def fit_over(
         gradient_norm=gradient_norm,
         history=history[: n_iterations + 1].copy(),
     )
-
-
-def _stderr_of(chain: Chain, free_covariance: Vector) -> Vector:
-    """Make standard errors of all parameters: 0 for the frozen."""
-    stderr = np.zeros(2 * chain.layers)
-    stderr[chain.free] = np.sqrt(free_covariance.diagonal())
-    return stderr
 
 
 def _names_of(chain: Chain, kinds: bytes, kind: int) -> str:

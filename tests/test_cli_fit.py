@@ -1229,3 +1229,9 @@ def test_a_group_that_spoils_the_company_is_the_only_one_that_fails(
     _, first, second = grouped_by(capsys, said, *arguments, code=1)
     assert first[-1] == "converged"
     assert second[-1].startswith("failed: y")
+
+
+def test_one_incomplete_row_is_one(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = table(tmp_path, "x,y\n1,2\n2,NA\n3,6.5\n4,8\n")
+    assert main(["fit", path, *LINEAR]) == 0
+    assert capsys.readouterr().err == "cbackprop: 1 incomplete row is left out\n"

@@ -36,6 +36,7 @@ DEFAULTS: dict[str, Any] = {
     "nan_policy": "raise",
     "out": None,
     "path": None,
+    "positive": (),
     "replicates": None,
     "residuals": False,
     "restarts": 0,

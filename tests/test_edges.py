@@ -189,3 +189,23 @@ def test_a_very_long_chain_is_copied_and_compared() -> None:
     assert net.copy() == net
     assert net.param_names[-1] == "b100000"
     assert len(net.trace(0.5, 0.5).z) == 100_000
+
+
+def test_more_examples_of_a_long_chain_than_one_call_into_c_takes() -> None:
+    # a stretch is at least one block of 2048 examples; all numbers are exact
+    layers, n = 2100, 2100
+    net = cbp.Chain(np.ones(layers), np.zeros(layers), "identity")
+    x = np.arange(n) / 4096
+    assert np.array_equal(net(x), x)
+    assert np.array_equal(net.slope(x), np.ones(n))
+    assert np.array_equal(net.inverse(x), x)
+    rows = net.jacobian(x)
+    assert np.array_equal(rows[:, 0::2], np.broadcast_to(x[:, None], (n, layers)))
+    assert np.all(rows[:, 1::2] == 1.0)
+    rows = net.gradients(x, x - 0.5)  # of which each residual is 1/2, and twice that 1
+    assert np.array_equal(rows[:, 0::2], np.broadcast_to(x[:, None], (n, layers)))
+    assert np.all(rows[:, 1::2] == 1.0)
+    assert net.loss(x, x - 0.5) == 0.25
+    value, gradient = net.loss_and_gradient(x, x - 0.5)
+    assert value == 0.25
+    assert np.array_equal(gradient, np.tile([x.mean(), 1.0], layers))

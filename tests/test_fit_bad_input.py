@@ -121,7 +121,9 @@ def test_examples_that_are_refused(net: cbp.Chain, name: str) -> None:
 def test_options_that_are_refused(name: str, value: Any, error: Any, words: list[str]) -> None:
     start = cbp.Chain([1.0, 1.0], [0.0, 0.0], ["tanh", "identity"], frozen=["b2"])
     before, options = start.copy(), READER.get(name, {}) | {name: value}
-    refused(lambda: cbp.fit(start, X, Y, **options), error, name, *words)
+    refused(lambda: cbp.fit(start, X, Y, **options), error, *words)
+    with pytest.raises(error, match=rf"^{name}\b"):
+        cbp.fit(start, X, Y, **options)
     assert start == before
 
 

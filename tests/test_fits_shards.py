@@ -434,3 +434,15 @@ def test_a_line_through_very_many_points(is_weighted: bool) -> None:
     assert found.df == np.count_nonzero(root) - 2
     covariance = rss / found.df * np.linalg.inv(columns.T @ columns)
     np.testing.assert_allclose(found.covariance, covariance, rtol=1e-8)
+
+
+def test_very_many_points_with_other_options() -> None:
+    x = np.linspace(-1.0, 3.0, 100_001)
+    y, start = 2.0 * x - 0.5, cbp.Chain([1.0], [0.0], "identity")
+    seen: list[cbp.FitProgress] = []
+    found = cbp.fit(start, x, y, callback=seen.append)
+    assert len(seen) == found.n_iterations > 0
+    bounded = cbp.fit(start, x, y, bounds={"w1": (None, 1.5)})
+    # the best shift of a line of slope 1.5 is the mean of y - 1.5 x, and x is 1 on average
+    np.testing.assert_allclose(bounded.params, [1.5, 0.0], rtol=1e-9, atol=1e-9)
+    assert bounded.message == "converged; at a bound: w1"

@@ -390,3 +390,28 @@ def test_arrows_of_a_trace_lead_from_one_shape_to_the_next(layers: int) -> None:
     np.testing.assert_allclose(
         back, [(start, end) for start, (_, end) in zip(starts, boxes, strict=True)], atol=1e-9
     )
+
+
+def test_texts_of_a_trace_stand_at_what_they_belong_to() -> None:
+    ax = plot.trace(network_1(), 0.5, 1.0)
+    start, first, second, end = (p.center[0] for p in ax.patches if type(p).__name__ == "Circle")
+    places = {text.get_text(): text.get_position() for text in ax.texts}
+    expected = {
+        "a0 = x = 0.5": start,
+        "w1 = 1.5\nb1 = 0.1": (start + first) / 2,
+        "layer 1": first,
+        "z1 = 0.85\na1 = 0.7006": first,
+        "Δ1 = 0.04659": first,
+        "∂w1 = 0.0233\n∂b1 = 0.04659": first,
+        "× w2 act'(z1)": (first + second) / 2,
+        "w2 = -0.8\nb2 = 0.3": (first + second) / 2,
+        "layer 2": second,
+        "2(a2 − y) act'(z2)": (second + end) / 2,
+        "target y = 1": end,
+        "E = 0.3189": end,
+    }
+    assert {text: places[text][0] for text in expected} == pytest.approx(expected)
+    back = places["Δ1 = 0.04659"][1]
+    assert places["∂w1 = 0.0233\n∂b1 = 0.04659"][1] < back < places["× w2 act'(z1)"][1]
+    assert places["× w2 act'(z1)"][1] < places["z1 = 0.85\na1 = 0.7006"][1] < 0
+    assert 0 < places["w1 = 1.5\nb1 = 0.1"][1] < places["layer 1"][1]

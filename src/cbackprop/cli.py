@@ -24,7 +24,16 @@ import numpy as np
 from . import __version__, _core, cli_fit
 from .c_core import get_include
 from .c_export import export_c
-from .cli_arguments import Parser, add_loss, finite, finites, joined, loss_options, number
+from .cli_arguments import (
+    Parser,
+    add_loss,
+    file_name,
+    finite,
+    finites,
+    joined,
+    loss_options,
+    number,
+)
 from .cli_data import printable
 from .errors import CBackpropError, ParameterError
 from .model_file import check_outputs, load, write_whole
@@ -108,7 +117,7 @@ def export(verbs: _Verbs) -> None:
         "cbackprop --cflags prints.",
         epilog="example: cbackprop export model.json --c model.h",
     )
-    parser.add_argument("model", metavar="MODEL", help="a model file")
+    parser.add_argument("model", type=file_name, metavar="MODEL", help="a model file")
     parser.add_argument("--c", metavar="FILE", required=True, help="the header to write")
     parser.add_argument(
         "--name", metavar="NAME", help="what its names begin with (default: the file's name)"

@@ -125,6 +125,11 @@ class Table:
             values[i] = number
         return values
 
+    def first(self, name: str) -> tuple[int, str] | None:
+        """Give a column's first field that is not missing, with its line before it."""
+        fields = zip(self._lines, self.texts(name), strict=True)
+        return next(((line, text) for line, text in fields if not _is_missing(text)), None)
+
     def is_numeric(self, name: str) -> bool:
         """Whether a column is one of numbers, as its first field shows that is not missing."""
         return _are_numbers(self.texts(name))

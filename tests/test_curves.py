@@ -455,7 +455,60 @@ FALLEN = curves.logistic4.fit(DOSE, 1 + 3 / (1 + DOSE**2) + 0.01 * np.cos(7 * DO
             "nan_policy: 'drop'",
         ),
         (lambda: curves.linear.fit(DOSE, DOSE).inverse(1.0, replicates=0), "ParameterError", "0"),
+        *(
+            (lambda k=k: FALLEN.inverse(1.0, replicates=k), "ParameterError", f"replicates: {k!r}")
+            for k in (1.5, math.nan, math.inf, np.float64(2.0), True, "2", [1, 2])
+        ),
+        (lambda: FALLEN.inverse(1.0, replicates=10**400), "ParameterError", "beyond the largest"),
+        *(
+            (
+                lambda w=w: FALLEN.inverse([1.0, 2.0], replicates=2, sample_weight=w),
+                "ParameterError",
+                f"sample_weight: {bad}; expected finite weights of 0 or more",
+            )
+            for w, bad in ((-1, -1.0), ([1, math.nan], math.nan), ([math.inf, 1], math.inf))
+        ),
+        (
+            lambda: FALLEN.inverse([1.0, 2.0], replicates=2, sample_weight=[1, 2, 3]),
+            "ShapeError",
+            "sample_weight: shape (3,), expected one weight or the shape (2,) of y",
+        ),
+        (
+            lambda: FALLEN.inverse(1.0, sample_weight=3.0),
+            "ParameterError",
+            "sample_weight: only with replicates",
+        ),
         (lambda: FALLEN.effective_dose(100), "ParameterError", "percent: 100"),
+        *(
+            (lambda p=p: FALLEN.effective_dose(p), "InputTypeError", f"percent: {p!r}; expected a")
+            for p in ("50", None, [50], True, 50j)
+        ),
+        *(
+            (call, "InputTypeError", "level: '0.9'; expected a number")
+            for call in (
+                lambda: FALLEN.predict(1.0, "prediction", "0.9"),  # type: ignore[arg-type]
+                lambda: FALLEN.confidence_interval("0.9"),  # type: ignore[arg-type]
+            )
+        ),
+        (
+            lambda: FALLEN.predict(1.0, level=0.9),
+            "ParameterError",
+            "level: 0.9; expected an interval too",
+        ),
+        *(
+            (lambda fit=fit, y=y: fit(DOSE, y, loss=""), "ParameterError", "loss: ''")
+            for fit, y in ((curves.linear.fit, DOSE), (curves.linear.fit_many, [DOSE]))
+        ),
+        *(
+            (
+                lambda fit=fit, y=y, name=name, given=given: fit(DOSE, y, **{name: given}),
+                "InputTypeError",
+                f"{name}: expected a mapping",
+            )
+            for fit, y in ((curves.linear.fit, DOSE), (curves.linear.fit_many, [DOSE]))
+            for name in ("fixed", "bounds")
+            for given in (["slope"], "slope", 0, [], {"slope"})
+        ),
         (lambda: FALLEN.predict(1.0, "confidence", level=1.0), "ParameterError", "level: 1.0"),
     ],
 )

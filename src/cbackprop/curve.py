@@ -296,6 +296,9 @@ class Curve:
         covariance: Literal["gauss-newton", "hessian"],
     ) -> Search:
         """Choose the form that holds what is fixed, and most of what is bounded."""
+        for argument, named in (("fixed", fixed), ("bounds", bounds)):
+            if not isinstance(named, Mapping | None):
+                raise InputTypeError(f"{argument}: expected a mapping of names, got {named!r}")
         fixed, bounds = dict(fixed or {}), dict(bounds or {})
         self.check_names("fixed", fixed)
         self.check_names("bounds", bounds)
@@ -311,7 +314,8 @@ class Curve:
         if not able:
             raise ParameterError(f"fixed: {self.name} cannot hold {', '.join(fixed)} together")
         form = max(able, key=lambda form: sum(name in form.alone for name in bounds))
-        return Search(self, form, *data, fixed, bounds, loss or self.loss, loss_scale, covariance)
+        loss = self.loss if loss is None else loss
+        return Search(self, form, *data, fixed, bounds, loss, loss_scale, covariance)
 
     # ---- arguments ----
 

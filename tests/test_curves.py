@@ -699,3 +699,21 @@ def test_a_fit_with_a_number_that_is_not_finite_has_not_converged() -> None:
     fits = curves.hill.fit_many(x, [y])
     assert not fits.converged[0]
     assert fits.status[0] == "not_identified"
+
+
+def test_statistics_are_those_of_the_loss_that_was_asked_for() -> None:
+    stats = pytest.importorskip("scipy.stats")
+    rng = np.random.default_rng(93)
+    x = np.linspace(-4.0, 4.0, 12)
+    y = np.clip(exact("platt", x, {"slope": 1.2, "intercept": 0.3}) + rng.normal(0, 0.05, 12), 0, 1)
+    fitted = curves.platt.fit(x, y, loss="squared")
+    rss = float(np.sum((y - exact("platt", x, fitted.params)) ** 2))
+    # of least squares: normal errors with a variance that is estimated, and Student's t
+    log_likelihood = -6.0 * (math.log(2.0 * math.pi * rss / 12.0) + 1.0)
+    assert fitted.log_likelihood == pytest.approx(log_likelihood, rel=1e-12)
+    assert fitted.aic == pytest.approx(6.0 - 2.0 * log_likelihood, rel=1e-12)
+    assert fitted.bic == pytest.approx(3.0 * math.log(12.0) - 2.0 * log_likelihood, rel=1e-12)
+    reach = float(stats.t.ppf(0.975, 10)) * fitted.stderr["slope"]
+    assert fitted.confidence_interval()["slope"] == pytest.approx(
+        (fitted.params["slope"] - reach, fitted.params["slope"] + reach), rel=1e-9
+    )

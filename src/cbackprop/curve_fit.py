@@ -74,6 +74,7 @@ class CurveFit:
         self,
         curve: Curve,
         result: FitResult,
+        loss: str,
         message: str,
         natural: Vector,
         covariance: Vector,
@@ -82,7 +83,7 @@ class CurveFit:
         start: int,
         n_parameters: int,
     ) -> None:
-        self.start, self.n_parameters = start, n_parameters
+        self.start, self.n_parameters, self._is_log = start, n_parameters, loss == "log"
         x, y, weights = data
         self.curve, self.result, self.chain = curve, result, result.chain
         self.covariance = covariance
@@ -99,7 +100,7 @@ class CurveFit:
         mean = float(weight @ y) / total
         spread = float(weight @ (y - mean) ** 2)
         self.r2 = 1.0 - self.rss / spread if spread > 0 else math.nan
-        if curve.loss == "log":
+        if self._is_log:
             self.log_likelihood = -result.loss * total
         else:
             scale = float(np.log(weight[counted]).sum())
@@ -120,7 +121,7 @@ class CurveFit:
         return self._criterion(math.log(self._counted))
 
     def _criterion(self, penalty: float) -> float:
-        estimated = self.n_parameters + (self.curve.loss != "log")
+        estimated = self.n_parameters + (not self._is_log)
         return penalty * estimated - 2.0 * self.log_likelihood
 
     @overload
@@ -342,7 +343,7 @@ class CurveFit:
 
     def _quantile(self, level: float) -> float:
         _check_between("level", level, 1)
-        if self.curve.loss == "log":
+        if self._is_log:
             return t_quantile(0.5 + level / 2.0, math.inf)
         return t_quantile(0.5 + level / 2.0, self.df) if self.df > 0 else math.nan
 

@@ -270,6 +270,7 @@ class Search:
         return CurveFit(
             self.curve,
             found,
+            self.loss,
             message,
             natural,
             matrix,

@@ -1206,6 +1206,8 @@ def test_a_chain_is_drawn_over_points_or_a_range(
         (["--range", "1"], "argument --range: '1'; expected FROM,TO"),
         (["--range", "2,2"], "argument --range: '2,2'; expected FROM,TO"),
         (["--range", "nan,2"], "argument --range: 'nan' is not a number"),
+        (["--range", "-1e308,1e308"], "x from -1e+308 to 1e+308: too far apart to be drawn"),
+        (["far.csv"], "x from -1.5e+308 to 1e+308: too far apart to be drawn"),
         (["--range", "1,inf"], "argument --range: 'inf' is not a finite number"),
         (["--range", "1_0,20"], "argument --range: '1_0' is not a number"),
         (["--range", "1,2", "--range", "1,2"], "argument --range: given twice"),
@@ -1227,8 +1229,9 @@ def test_a_range_that_is_none_draws_nothing(
     model = model_of(tmp_path)
     Path("one.csv").write_text("x,y\n2,1\n2,3\n", encoding="utf-8")
     Path("none.csv").write_text("x,y\n2,NA\nNA,3\n", encoding="utf-8")
+    Path("far.csv").write_text("x,y\n-1.5e308,1\n1e308,3\n", encoding="utf-8")
     assert error_of(capsys, "plot", model, *how, "--out", "picture.png").startswith(said)
-    assert names_in(tmp_path) == ["model.json", "none.csv", "one.csv"]
+    assert names_in(tmp_path) == ["far.csv", "model.json", "none.csv", "one.csv"]
 
 
 def test_a_picture_of_an_unknown_kind_is_not_drawn(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import math
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -526,6 +528,24 @@ def test_points_that_are_not_finite_can_be_left_out() -> None:
 
 def test_curves_print_as_they_are_imported() -> None:
     assert repr(curves.logistic4) == "curves.logistic4"
+
+
+@pytest.mark.parametrize("name", curves.CURVES)
+def test_curves_and_their_fits_go_to_other_processes(name: str) -> None:
+    curve = curves.CURVES[name]
+    assert pickle.loads(pickle.dumps(curve)) is curve
+    x, y, _ = noisy(name, np.random.default_rng(77))
+    single, many = curve.fit(x, y), curve.fit_many(x, [y, y])
+    for fitted in (single, many):
+        other = pickle.loads(pickle.dumps(fitted))
+        assert other.curve is curve
+        np.testing.assert_equal(other.params, fitted.params)
+        np.testing.assert_array_equal(other(x), fitted(x))
+    band = pickle.loads(pickle.dumps(single)).predict(x, "confidence")
+    np.testing.assert_array_equal(band, single.predict(x, "confidence"))
+    # one that is not in the list does not become one that is
+    with pytest.raises(AttributeError, match="pickle"):
+        pickle.dumps(dataclasses.replace(curve, formula="another"))
 
 
 def test_a_large_table_is_ranked_on_some_of_its_points() -> None:

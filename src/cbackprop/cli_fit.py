@@ -6,6 +6,7 @@ import argparse
 import csv
 import io
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -292,6 +293,9 @@ def _run_plot(given: argparse.Namespace) -> int:
         low, high = points[0].min(), points[0].max()
     else:
         raise ParameterError(f"{given.data}: no two different x; expected them, or --range")
+    low, high = float(low), float(high)
+    if math.isinf(high - low):
+        raise ParameterError(f"x from {low} to {high}: too far apart to be drawn")
     pyplot = _pyplot()
     figure, ax = pyplot.subplots(figsize=(6.4, 4.4), layout="constrained")
     x = np.linspace(low, high, 400)

@@ -439,6 +439,17 @@ def test_groups_that_are_all_fitted_end_with_0(
     assert float(first[1]) == pytest.approx(slope, rel=1e-12)
 
 
+def test_blanks_around_a_field_do_not_make_another_group(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    content = "x, y, run\n1, 2, A\n2, 4, A \n3, 7,A\n4, 9,  A\n"
+    said = "x = x, y = y, group = run; 4 rows, 1 group"
+    rows = grouped_by(capsys, said, table(tmp_path, content), *LINEAR, "--group", "run")
+    assert rows[1][0] == "A"
+    slope, intercept = np.polyfit([1, 2, 3, 4], [2, 4, 7, 9], 1)
+    assert [float(text) for text in rows[1][1:3]] == pytest.approx([slope, intercept], rel=1e-12)
+
+
 def test_groups_with_weights_and_numbers_for_names(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -718,7 +729,11 @@ def test_negative_numbers_are_numbers(
         ("a,b\n1,2\n", ["--data", "DATA"], "--column could be any of 'a', 'b'"),
         ("a,b\n1,2\n", ["--data", "DATA", "--column", "c"], "no column 'c'; there are 'a', 'b'"),
         ("a\n1\ntwo\n", ["--data", "DATA", "--column", "a"], "line 3, column 'a': 'two'"),
-        ("a\nx\n", ["--data", "DATA"], "no column of numbers"),
+        (
+            "a\nx\n",
+            ["--data", "DATA"],
+            "--column: expected 1 column of numbers, found none; 'a' begins with 'x' in line 2",
+        ),
         ("", ["--data", "DATA"], "no data in it"),
     ],
 )
@@ -735,6 +750,18 @@ def test_predict_and_invert_say_what_is_wrong(
     path = table(tmp_path, content)
     given = [path if argument == "DATA" else argument for argument in arguments]
     assert message in error_of(capsys, verb, model, *given)
+
+
+def test_files_may_have_names_like_numbers(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("-1.csv", "-infusion", "-.5x", "-nano.csv", "-5"):
+        Path(name).write_text(LINE)
+        assert "5 rows" in printed_by(capsys, "fit", name, *LINEAR)
+        assert "5 rows" in printed_by(capsys, "fit", *LINEAR, "--out", f"{name}.json", "--", name)
+        for arguments in (["--", f"{name}.json", "-1"], [f"{name}.json", "-1"]):
+            assert rows_of(printed_by(capsys, "predict", *arguments))[1][0] == "-1.0"
 
 
 def test_a_model_that_is_none_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -1082,7 +1109,21 @@ def test_standard_output_may_be_a_file_too(tmp_path: Path) -> None:
         ("x,y\n1,2\n2,3,4\n", LINEAR, "data.csv, line 3: 3 fields, expected 2"),
         ("a,b,y\n1,2,3\n2,3,4\n3,4,5\n", [*LINEAR, "--y", "y"], "--x could be any of 'a', 'b'"),
         ("a,b,c\n1,2,3\n2,3,4\n3,4,5\n", LINEAR, "--x and --y could be any of 'a', 'b', 'c'"),
-        ("who,what\na,b\n", LINEAR, "no column of numbers"),
+        (
+            "dose,resp\nmg,AU\n1,2\n2,3\n",
+            LINEAR,
+            "--x and --y: expected 2 columns of numbers, found none; 'dose' begins with 'mg' in "
+            "line 2",
+        ),
+        (
+            "x,note,y\n1,,\n2,,<3\n4,,5\n",
+            LINEAR,
+            "--x and --y: expected 2 columns of numbers, found 'x'; 'y' begins with '<3' in line 3",
+        ),
+        ("x,y\n1,\n2,NA\n", LINEAR, "--x and --y: expected 2 columns of numbers, found 'x'"),
+        ("x,y\n1,<2\n2,3\n", [*LINEAR, "--x", "x"], "--y: expected 1 column of numbers, found"),
+        (LINE, [*LINEAR, "--out", "-"], "--out: '-'; expected a file; one of that name is ./-"),
+        (LINE, [*LINEAR, "--plot", "-"], "--plot: '-'; expected a file; one of that name is ./-"),
         ("x,y\n1,2\n-2,3\n3,1\n4,1\n", LOGISTIC4, "logistic4 is defined from 0 to inf"),
         ("x,y,w\n1,2,1\n2,3,-1\n3,1,1\n", [*LINEAR, "--weight", "w"], "sample_weight"),
     ],
@@ -1165,6 +1206,8 @@ def test_a_chain_is_drawn_over_points_or_a_range(
         (["--range", "1"], "argument --range: '1'; expected FROM,TO"),
         (["--range", "2,2"], "argument --range: '2,2'; expected FROM,TO"),
         (["--range", "nan,2"], "argument --range: 'nan' is not a number"),
+        (["--range", "-1e308,1e308"], "x from -1e+308 to 1e+308: too far apart to be drawn"),
+        (["far.csv"], "x from -1.5e+308 to 1e+308: too far apart to be drawn"),
         (["--range", "1,inf"], "argument --range: 'inf' is not a finite number"),
         (["--range", "1_0,20"], "argument --range: '1_0' is not a number"),
         (["--range", "1,2", "--range", "1,2"], "argument --range: given twice"),
@@ -1186,8 +1229,9 @@ def test_a_range_that_is_none_draws_nothing(
     model = model_of(tmp_path)
     Path("one.csv").write_text("x,y\n2,1\n2,3\n", encoding="utf-8")
     Path("none.csv").write_text("x,y\n2,NA\nNA,3\n", encoding="utf-8")
+    Path("far.csv").write_text("x,y\n-1.5e308,1\n1e308,3\n", encoding="utf-8")
     assert error_of(capsys, "plot", model, *how, "--out", "picture.png").startswith(said)
-    assert names_in(tmp_path) == ["model.json", "none.csv", "one.csv"]
+    assert names_in(tmp_path) == ["far.csv", "model.json", "none.csv", "one.csv"]
 
 
 def test_a_picture_of_an_unknown_kind_is_not_drawn(

@@ -505,3 +505,57 @@ def test_a_file_that_cannot_be_read_is_an_os_error(tmp_path: Path) -> None:
 def test_a_number_of_python_alone_is_none(tmp_path: Path) -> None:
     with pytest.raises(TableError, match=r"line 3, column 'x': '1_000' is not a number"):
         table_of(tmp_path, "x,y\n1,2\n1_000,3\n").numbers("x")
+
+
+def test_groups_of_digits_elsewhere_say_that_points_stand_between_thousands(
+    tmp_path: Path,
+) -> None:
+    # 55.431.406 is 55431406, so that 1.774 beside it is hardly 1.774
+    content = "count,dose,well\n55.431.406,1.774,A\n47.771.819,1.375,B\n"
+    for name in ("count", "dose"):
+        with pytest.raises(TableError, match=r"line 2.* in one way only; say --decimal"):
+            table_of(tmp_path, content).numbers(name)
+    said = table_of(tmp_path, content, thousands=".")
+    assert said.numbers("count").tolist() == [55431406.0, 47771819.0]
+    assert said.numbers("dose").tolist() == [1774.0, 1375.0]
+    # what is no number, as a date or a version, says nothing
+    dated = table_of(tmp_path, "date,dose\n10.100.200,1.774\nv1.100.200,1.375\n")
+    assert dated.numbers("dose").tolist() == [1.774, 1.375]
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_the_minus_of_typesetters_is_a_minus(tmp_path: Path, mark: str) -> None:
+    rows = [["\u22125", "1"], ["3", "\u22120.25"], ["\u22121e\u22122", "4"]]
+    table = table_of(tmp_path, "\n".join(mark.join(row) for row in rows))
+    assert table.names == ("1", "2")
+    assert table.numbers("1").tolist() == [-5.0, 3.0, -0.01]
+    assert table.numbers("2").tolist() == [1.0, -0.25, 4.0]
+    grouped = table_of(tmp_path, "x;y\n\u22121.234,5;2\n", ",", ".")
+    assert grouped.numbers("x").tolist() == [-1234.5]
+
+
+@pytest.mark.parametrize("field", ["<0.01", "> 100", "~5", "5 %", "(5)", "2026-11-28", "5*"])
+def test_a_first_row_of_something_like_numbers_is_no_header(tmp_path: Path, field: str) -> None:
+    message = refused(tmp_path, f"{field},0.5\n1,2\n3,4\n")
+    assert message.startswith(f", line 1, column 1: {field!r} may be the column's name or a number")
+    assert table_of(tmp_path, f"dose,{field}\n1,2\n").names == ("dose", field)
+    assert table_of(tmp_path, f"%,{field}\n1,2\n").names == ("%", field)
+
+
+def test_quotes_that_do_not_match_are_refused_with_their_line(tmp_path: Path) -> None:
+    assert refused(tmp_path, '# a\nx,y\n"1",2\n\n"3" ,4\n').startswith(", line 5: ")
+    assert refused(tmp_path, 'x,y\n1,"2\n').startswith(", line 2: ")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "ascii"])
+def test_standard_input_is_in_utf_8_as_files_are(
+    monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    content = "\ufeffdose µM,y\n1,2\n".encode()
+    stream = io.TextIOWrapper(io.BytesIO(content), encoding, errors="surrogateescape")
+    monkeypatch.setattr(sys, "stdin", stream)
+    assert read_table("-").names == ("dose µM", "y")
+    stream = io.TextIOWrapper(io.BytesIO(b"caf\xe9,y\n1,2\n"), encoding, errors="surrogateescape")
+    monkeypatch.setattr(sys, "stdin", stream)
+    with pytest.raises(TableError, match="standard input: not a text file in UTF-8"):
+        read_table("-")

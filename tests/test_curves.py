@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import math
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -455,7 +457,60 @@ FALLEN = curves.logistic4.fit(DOSE, 1 + 3 / (1 + DOSE**2) + 0.01 * np.cos(7 * DO
             "nan_policy: 'drop'",
         ),
         (lambda: curves.linear.fit(DOSE, DOSE).inverse(1.0, replicates=0), "ParameterError", "0"),
+        *(
+            (lambda k=k: FALLEN.inverse(1.0, replicates=k), "ParameterError", f"replicates: {k!r}")
+            for k in (1.5, math.nan, math.inf, np.float64(2.0), True, "2", [1, 2])
+        ),
+        (lambda: FALLEN.inverse(1.0, replicates=10**400), "ParameterError", "beyond the largest"),
+        *(
+            (
+                lambda w=w: FALLEN.inverse([1.0, 2.0], replicates=2, sample_weight=w),
+                "ParameterError",
+                f"sample_weight: {bad}; expected finite weights of 0 or more",
+            )
+            for w, bad in ((-1, -1.0), ([1, math.nan], math.nan), ([math.inf, 1], math.inf))
+        ),
+        (
+            lambda: FALLEN.inverse([1.0, 2.0], replicates=2, sample_weight=[1, 2, 3]),
+            "ShapeError",
+            "sample_weight: shape (3,), expected one weight or the shape (2,) of y",
+        ),
+        (
+            lambda: FALLEN.inverse(1.0, sample_weight=3.0),
+            "ParameterError",
+            "sample_weight: only with replicates",
+        ),
         (lambda: FALLEN.effective_dose(100), "ParameterError", "percent: 100"),
+        *(
+            (lambda p=p: FALLEN.effective_dose(p), "InputTypeError", f"percent: {p!r}; expected a")
+            for p in ("50", None, [50], True, 50j)
+        ),
+        *(
+            (call, "InputTypeError", "level: '0.9'; expected a number")
+            for call in (
+                lambda: FALLEN.predict(1.0, "prediction", "0.9"),  # type: ignore[arg-type]
+                lambda: FALLEN.confidence_interval("0.9"),  # type: ignore[arg-type]
+            )
+        ),
+        (
+            lambda: FALLEN.predict(1.0, level=0.9),
+            "ParameterError",
+            "level: 0.9; expected an interval too",
+        ),
+        *(
+            (lambda fit=fit, y=y: fit(DOSE, y, loss=""), "ParameterError", "loss: ''")
+            for fit, y in ((curves.linear.fit, DOSE), (curves.linear.fit_many, [DOSE]))
+        ),
+        *(
+            (
+                lambda fit=fit, y=y, name=name, given=given: fit(DOSE, y, **{name: given}),
+                "InputTypeError",
+                f"{name}: expected a mapping",
+            )
+            for fit, y in ((curves.linear.fit, DOSE), (curves.linear.fit_many, [DOSE]))
+            for name in ("fixed", "bounds")
+            for given in (["slope"], "slope", 0, [], {"slope"})
+        ),
         (lambda: FALLEN.predict(1.0, "confidence", level=1.0), "ParameterError", "level: 1.0"),
     ],
 )
@@ -473,6 +528,24 @@ def test_points_that_are_not_finite_can_be_left_out() -> None:
 
 def test_curves_print_as_they_are_imported() -> None:
     assert repr(curves.logistic4) == "curves.logistic4"
+
+
+@pytest.mark.parametrize("name", curves.CURVES)
+def test_curves_and_their_fits_go_to_other_processes(name: str) -> None:
+    curve = curves.CURVES[name]
+    assert pickle.loads(pickle.dumps(curve)) is curve
+    x, y, _ = noisy(name, np.random.default_rng(77))
+    single, many = curve.fit(x, y), curve.fit_many(x, [y, y])
+    for fitted in (single, many):
+        other = pickle.loads(pickle.dumps(fitted))
+        assert other.curve is curve
+        np.testing.assert_equal(other.params, fitted.params)
+        np.testing.assert_array_equal(other(x), fitted(x))
+    band = pickle.loads(pickle.dumps(single)).predict(x, "confidence")
+    np.testing.assert_array_equal(band, single.predict(x, "confidence"))
+    # one that is not in the list does not become one that is
+    with pytest.raises(AttributeError, match="pickle"):
+        pickle.dumps(dataclasses.replace(curve, formula="another"))
 
 
 def test_a_large_table_is_ranked_on_some_of_its_points() -> None:
@@ -665,3 +738,21 @@ def test_a_bound_that_the_chain_cannot_have_holds_with_every_option() -> None:
     assert fitted.stderr == pytest.approx(fixed.stderr, rel=1e-6)
     squared = curves.logistic4.fit(DOSE, y, fixed={"bottom": 0.6, "top": 3.8})
     assert fitted.params["ec50"] != pytest.approx(squared.params["ec50"], rel=1e-4)
+
+
+def test_statistics_are_those_of_the_loss_that_was_asked_for() -> None:
+    stats = pytest.importorskip("scipy.stats")
+    rng = np.random.default_rng(93)
+    x = np.linspace(-4.0, 4.0, 12)
+    y = np.clip(exact("platt", x, {"slope": 1.2, "intercept": 0.3}) + rng.normal(0, 0.05, 12), 0, 1)
+    fitted = curves.platt.fit(x, y, loss="squared")
+    rss = float(np.sum((y - exact("platt", x, fitted.params)) ** 2))
+    # of least squares: normal errors with a variance that is estimated, and Student's t
+    log_likelihood = -6.0 * (math.log(2.0 * math.pi * rss / 12.0) + 1.0)
+    assert fitted.log_likelihood == pytest.approx(log_likelihood, rel=1e-12)
+    assert fitted.aic == pytest.approx(6.0 - 2.0 * log_likelihood, rel=1e-12)
+    assert fitted.bic == pytest.approx(3.0 * math.log(12.0) - 2.0 * log_likelihood, rel=1e-12)
+    reach = float(stats.t.ppf(0.975, 10)) * fitted.stderr["slope"]
+    assert fitted.confidence_interval()["slope"] == pytest.approx(
+        (fitted.params["slope"] - reach, fitted.params["slope"] + reach), rel=1e-9
+    )

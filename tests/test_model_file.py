@@ -233,6 +233,17 @@ def test_missing_folder_is_named_as_the_caller_did(tmp_path: Path) -> None:
     assert caught.value.filename == str(tmp_path / "no" / "a.json")
 
 
+@pytest.mark.parametrize("name", ["a.json/", "a.json//", "a.json/.", "no/.."])
+def test_a_path_that_can_only_be_a_folder_s_names_no_file(tmp_path: Path, name: str) -> None:
+    path = f"{tmp_path}/{name}"
+    with pytest.raises(OSError, match=r"directory"), open(path, "wb"):
+        pass
+    with pytest.raises(ModelFileError, match="expected an ordinary file") as ours:
+        model_file.save(a_chain(), path)
+    assert path in str(ours.value)
+    assert os.listdir(tmp_path) == []
+
+
 def test_folder_or_device_is_not_replaced(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="expected an ordinary file"):
         model_file.save(a_chain(), tmp_path)

@@ -431,7 +431,7 @@ def test_the_command_ends_in_a_line(words: list[str], has_file: bool) -> None:
         path = Path(folder, "table.csv")
         path.write_text("dose,response\n1,2\n2,3.5\n4,4\n8,4.25\n16,4.5\n", encoding="utf-8")
         patch.chdir(folder)
-        patch.setattr("sys.stdin", io.StringIO("1,2\n2,3\n"))
+        patch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"1,2\n2,3\n")))
         given_words = [*words[:1], "table.csv", *words[1:]] if has_file else words
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:

@@ -176,8 +176,9 @@ def write_whole(path: Path, content: bytes) -> None:
     """Write a file, whole or not at all; see `save`, which says what is raised."""
     target = os.path.realpath(path)
     exists = os.path.exists(target)
-    if exists and not os.path.isfile(target):
-        # a device or a folder must not be replaced by a file
+    is_folder = os.path.basename(path) in ("", ".", "..")
+    if is_folder or (exists and not os.path.isfile(target)):
+        # a device or a folder must not be replaced by a file, nor its name be cut to a file's
         raise ModelFileError(f"{os.fspath(path)}: not saved: expected an ordinary file")
     folder = os.path.dirname(target)
     temporary = os.path.join(folder, f".cbackprop-{secrets.token_hex(8)}.tmp")
@@ -238,7 +239,7 @@ def _keep_owner_and_mode(path: str, new: str) -> None:
 def check_outputs(inputs: Mapping[str, Path | None], outputs: Mapping[str, Path | None]) -> None:
     """Refuse an output that is an input or another output, by whatever name.
 
-    Standard output is one more output where it is a file.
+    Standard output is one more output where it is a file; it has no name "-" as standard input has.
 
     Parameters
     ----------
@@ -248,7 +249,7 @@ def check_outputs(inputs: Mapping[str, Path | None], outputs: Mapping[str, Path 
     Raises
     ------
     ParameterError
-        If two are one file: both are named.
+        If two are one file: both are named. If an output is "-".
     """
     files: list[tuple[str, Path | int | None]] = [
         (name, _descriptor(sys.stdin) if path == "-" else path) for name, path in inputs.items()
@@ -258,6 +259,8 @@ def check_outputs(inputs: Mapping[str, Path | None], outputs: Mapping[str, Path 
     if printed is not None and stat.S_ISREG(os.fstat(printed).st_mode):
         written.append(("standard output", printed))
     for name, path in written:
+        if path == "-":
+            raise ParameterError(f"{name}: '-'; expected a file; one of that name is ./-")
         for other, used in files:
             if path is not None and used is not None and _are_one_file(used, path):
                 shown = next((p for p in (path, used) if not isinstance(p, int)), "-")

@@ -12,7 +12,16 @@ from typing import Any, Final, NoReturn
 from .._core import LOSSES, code_of_loss
 from ..errors import ParameterError
 
-__all__ = ["Parser", "add_loss", "finite", "finites", "joined", "loss_options", "number"]
+__all__ = [
+    "Parser",
+    "add_loss",
+    "file_name",
+    "finite",
+    "finites",
+    "joined",
+    "loss_options",
+    "number",
+]
 
 _SCALED: Final = ("huber", "soft_l1", "cauchy")
 _NEGATIVE: Final = re.compile(r"-(\.?\d|inf|nan)", re.IGNORECASE)
@@ -97,15 +106,22 @@ def joined(arguments: Sequence[str]) -> list[str]:
     Argparse takes "-1.5,2" for an option; no option of ours begins like a negative number.
     """
     words: list[str] = []
-    for argument in arguments:
+    for place, argument in enumerate(arguments):
         before = words[-1] if words else ""
+        if argument == "--":
+            return [*words, *arguments[place:]]
         if not _NEGATIVE.match(argument):
             words.append(argument)
-        elif before.startswith("--") and before != "--" and "=" not in before:
+        elif before.startswith("--") and "=" not in before:
             words[-1] = f"{before}={argument}"
         else:
             words.append(f" {argument}")  # with a blank before it, no option to argparse
     return words
+
+
+def file_name(text: str) -> str:
+    """Take off the blank that `joined` puts before what begins like a negative number."""
+    return text[1:] if text[:1] == " " and _NEGATIVE.match(text[1:]) else text
 
 
 # ---- the loss ------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..errors import CBackpropError, ParameterError
 from .table import Table, read_table
 
-__all__ = ["Data", "columns_of", "data_of", "note", "printable", "read"]
+__all__ = ["Data", "columns_of", "data_of", "note", "numeric_columns", "printable", "read"]
 
 Vector: TypeAlias = NDArray[np.float64]
 
@@ -70,7 +70,9 @@ def data_of(table: Table, given: argparse.Namespace) -> Data:
     weight = table.numbers(columns["weight"]) if "weight" in columns else None
     if weight is not None:
         complete &= np.isfinite(weight)
-    groups = table.texts(columns["group"]) if "group" in columns else None
+    groups = None
+    if "group" in columns:
+        groups = [text.strip() for text in table.texts(columns["group"])]
     return Data(columns, x, y, weight, groups, complete)
 
 
@@ -92,15 +94,27 @@ def columns_of(table: Table, given: argparse.Namespace) -> dict[str, str]:
             )
         used[name] = option
         chosen[option] = name
-    left = [name for name in table.names if name not in used and table.is_numeric(name)]
-    wanted = [option for option, name in chosen.items() if name is None]
-    if len(left) < len(wanted) or (len(left) > len(wanted) and wanted):
-        raise ParameterError(
-            f"{table.source}: {' and '.join(f'--{option}' for option in wanted)} could be any of "
-            f"{', '.join(map(repr, left)) or 'no column of numbers'}; say which"
-        )
-    rest = iter(left)
+    wanted = [f"--{option}" for option, name in chosen.items() if name is None]
+    left = [name for name in table.names if name not in used]
+    rest = iter(numeric_columns(table, wanted, left) if wanted else ())
     return {option: next(rest) if name is None else name for option, name in chosen.items()}
+
+
+def numeric_columns(table: Table, options: Sequence[str], names: Sequence[str]) -> Sequence[str]:
+    """Choose the columns of numbers, if there are as many as options that want one."""
+    found = [name for name in names if table.is_numeric(name)]
+    listed, wanted = ", ".join(map(repr, found)), " and ".join(options)
+    if len(found) > len(options):
+        raise ParameterError(f"{table.source}: {wanted} could be any of {listed}; say which")
+    if len(found) < len(options):
+        message = f"expected {counted(len(options), 'column')} of numbers, found {listed or 'none'}"
+        for name in names:
+            first = table.first(name)
+            if name not in found and first is not None:
+                message += f"; {name!r} begins with {first[1]!r} in line {first[0]}"
+                break
+        raise ParameterError(f"{table.source}: {wanted}: {message}")
+    return found
 
 
 def counted(count: int, noun: str) -> str:

@@ -6,6 +6,7 @@ import argparse
 import csv
 import io
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,8 +19,8 @@ from ..errors import ParameterError
 from ..fits.result import FitResult
 from ..model_file import check_outputs, load, write_whole
 from ..plot import VERBATIM, import_matplotlib
-from .arguments import add_loss, finites, number
-from .data import Data, counted, data_of, note, read
+from .arguments import add_loss, file_name, finites, number
+from .data import Data, counted, data_of, note, numeric_columns, read
 from .groups import fit_groups
 from .model import Found, assigned, check_model, fitted_by, names_fitted, plain
 from .table import DECIMALS, THOUSANDS
@@ -41,7 +42,12 @@ def fit(verbs: _Verbs) -> None:
         "for curves. Ends with 0 if all was fitted, 1 if a fit did not converge, 2 after an error.",
         epilog="example: cbackprop fit doses.csv --curve logistic4 --plot fit.png",
     )
-    parser.add_argument("data", metavar="DATA", help="a CSV or TSV file, or - for standard input")
+    parser.add_argument(
+        "data",
+        type=file_name,
+        metavar="DATA",
+        help="a CSV or TSV file, or - for standard input",
+    )
     parser.add_argument("--curve", metavar="NAME", help="see: cbackprop curves")
     parser.add_argument(
         "--activations",
@@ -201,7 +207,9 @@ def _add_map(verbs: _Verbs, name: str, text: str, value: str) -> None:
         description=f"Print the {text}.",
         epilog=f"example: cbackprop {name} model.json 0.5 1 2",
     )
-    parser.add_argument("model", metavar="MODEL", help="a model file, as fit --out writes it")
+    parser.add_argument(
+        "model", type=file_name, metavar="MODEL", help="a model file, as fit --out writes it"
+    )
     parser.add_argument("values", metavar=value, nargs="*", type=number, help="numbers")
     parser.add_argument("--data", metavar="DATA", help="take the numbers from a table, or - ")
     parser.add_argument("--column", metavar="COLUMN", help="its column, by name or number")
@@ -220,13 +228,7 @@ def _run_map(given: argparse.Namespace) -> int:
     title = "x"
     if given.data is not None:
         table = read(given.data, given)
-        numeric = [name for name in table.names if table.is_numeric(name)]
-        if given.column is None and len(numeric) != 1:
-            raise ParameterError(
-                f"{table.source}: --column could be any of "
-                f"{', '.join(map(repr, numeric)) or 'no column of numbers'}; say which"
-            )
-        title = given.column or numeric[0]
+        title = given.column or numeric_columns(table, ["--column"], table.names)[0]
         values = table.numbers(title)
     else:
         values = np.array(given.values)
@@ -248,8 +250,12 @@ def plot(verbs: _Verbs) -> None:
         description="Draw the curve of a model file: over the points of a table, or a range of x.",
         epilog="example: cbackprop plot model.json doses.csv --out picture.png",
     )
-    parser.add_argument("model", metavar="MODEL", help="a model file, as fit --out writes it")
-    parser.add_argument("data", metavar="DATA", nargs="?", help="a CSV or TSV file, or -")
+    parser.add_argument(
+        "model", type=file_name, metavar="MODEL", help="a model file, as fit --out writes it"
+    )
+    parser.add_argument(
+        "data", type=file_name, metavar="DATA", nargs="?", help="a CSV or TSV file, or -"
+    )
     _add_columns(parser)
     _add_marks(parser)
     parser.add_argument(
@@ -286,6 +292,9 @@ def _run_plot(given: argparse.Namespace) -> int:
         low, high = points[0].min(), points[0].max()
     else:
         raise ParameterError(f"{given.data}: no two different x; expected them, or --range")
+    low, high = float(low), float(high)
+    if math.isinf(high - low):
+        raise ParameterError(f"x from {low} to {high}: too far apart to be drawn")
     pyplot = _pyplot()
     figure, ax = pyplot.subplots(figsize=(6.4, 4.4), layout="constrained")
     x = np.linspace(low, high, 400)

@@ -29,7 +29,16 @@ from ..errors import CBackpropError, ParameterError
 from ..model_file import check_outputs, load, write_whole
 from ..reference import ACTIVATIONS
 from . import fit
-from .arguments import Parser, add_loss, finite, finites, joined, loss_options, number
+from .arguments import (
+    Parser,
+    add_loss,
+    file_name,
+    finite,
+    finites,
+    joined,
+    loss_options,
+    number,
+)
 from .data import printable
 
 if TYPE_CHECKING:
@@ -109,7 +118,7 @@ def export(verbs: _Verbs) -> None:
         "training step. It needs no memory, no library and no other file.",
         epilog="example: cbackprop export model.json --c model.h",
     )
-    parser.add_argument("model", metavar="MODEL", help="a model file")
+    parser.add_argument("model", type=file_name, metavar="MODEL", help="a model file")
     parser.add_argument("--c", metavar="FILE", required=True, help="the header to write")
     parser.add_argument(
         "--name", metavar="NAME", help="what its names begin with (default: the file's name)"

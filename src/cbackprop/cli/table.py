@@ -3,7 +3,7 @@
 Comma, semicolon or tab between fields, taken from the first line; quoted fields; lines that begin
 with # and empty ones are skipped, and so are empty columns at the end. A first row with words in it
 is a header, unless all its words stand in columns of words and its numbers in columns of numbers,
-as in any other row: that is refused.
+as in any other row: that is refused, and so is one whose words are like numbers, as <0.01.
 
 The decimal mark of a table is one. It is a point, or with semicolons a comma, as its numbers show.
 A mark between thousands is never guessed: "1.000" is 1 or 1000, and refused wherever the other
@@ -36,9 +36,10 @@ THOUSANDS: Final = (".", ",", " ", "'")
 
 _MISSING: Final = frozenset(("", "na", "nan", "n/a", "null", "."))
 _OTHER: Final = {".": ",", ",": "."}
-# a blank or an apostrophe between thousands, as spreadsheets and typesetters write them
-_PLAIN_MARKS: Final = str.maketrans("\u00a0\u202f\u2009\u2019", "   '")
+# a blank or an apostrophe between thousands and a minus, as spreadsheets and typesetters write them
+_PLAIN_MARKS: Final = str.maketrans("\u00a0\u202f\u2009\u2019\u2212", "   '-")
 _QUOTED: Final = re.compile(r'(^|[\t;,])[ ]*"(?:[^"]|"")*"')
+_POINTS_BETWEEN: Final = re.compile(r"\.\d{3}\.")
 _GROUPED: Final = re.compile(r"[+-]?[1-9]\d{0,2}([.,' ])\d{3}(?:\1\d{3})*(?:([.,])\d*)?")
 _PLAIN: Final = re.compile(
     r"[+-]?(?:(?:\d+(?:([.,])\d*)?|([.,])\d+)(?:e[+-]?\d+)?|inf(?:inity)?)", re.IGNORECASE
@@ -124,6 +125,11 @@ class Table:
             values[i] = number
         return values
 
+    def first(self, name: str) -> tuple[int, str] | None:
+        """Give a column's first field that is not missing, with its line before it."""
+        fields = zip(self._lines, self.texts(name), strict=True)
+        return next(((line, text) for line, text in fields if not _is_missing(text)), None)
+
     def is_numeric(self, name: str) -> bool:
         """Whether a column is one of numbers, as its first field shows that is not missing."""
         return _are_numbers(self.texts(name))
@@ -143,9 +149,13 @@ class Table:
     def _decimal(self) -> str | None:
         """The decimal mark; None if the numbers leave a doubt, or contradict each other."""
         said = self._said or _OTHER.get(self._thousands or "")
-        in_fields = any("," in "".join(column) for column in self._columns)
-        if said is not None or (self._delimiter == "," and not in_fields):
-            return said or "."
+        if said is not None:
+            return said
+        joined = ["\n".join(column) for column in self._columns]
+        if self._delimiter == "," and not any(
+            "," in column or _POINTS_BETWEEN.search(column) for column in joined
+        ):
+            return "."
         sure, unsure, beside_unmarked = set[str](), set[str](), False
         for column in self._columns:
             found = {_mark_of(text) for text in set(column) if not _is_missing(text)}
@@ -193,8 +203,9 @@ def read_table(path: str, *, decimal: str | None = None, thousands: str | None =
     _check_marks(decimal, thousands)
     source = "standard input" if path == "-" else path
     try:
-        text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8-sig")
-        text = text.removeprefix("\ufeff")
+        # the locale's encoding would be another one than a file's
+        data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise TableError(f"{source}: not a text file in UTF-8 ({error.reason})") from None
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
@@ -255,10 +266,12 @@ def _columns(
         return columns
     rows = [line.split(delimiter) for line in lines]
     if is_quoted:
+        reader = csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True)
         try:
-            rows = list(csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True))
+            rows = list(reader)
         except csv.Error as error:
-            raise TableError(f"{source}: {error}") from None
+            line = numbers[reader.line_num - 1]
+            raise TableError(f"{source}, line {line}: {error}") from None
         if len(rows) != len(lines):
             raise TableError(f"{source}: a quoted field goes over several lines")
     filled = [_filled(row) for row in rows]
@@ -283,7 +296,7 @@ def _check_header(names: Sequence[str], columns: Sequence[Sequence[str]], where:
     doubtful = 0
     for k, (name, column) in enumerate(zip(names, columns, strict=True), 1):
         if _are_numbers(column):
-            if _is_word(name):
+            if _is_name(name):
                 return
             doubtful = doubtful or k
     if doubtful:
@@ -307,17 +320,22 @@ def _is_word(text: str) -> bool:
     return not _is_missing(text) and _mark_of(text) is None
 
 
+def _is_name(text: str) -> bool:
+    """Whether a word is hardly a number with something beside it, as <0.01 is, or 5 %."""
+    return _is_word(text) and (any(map(str.isalpha, text)) or not any(map(str.isdigit, text)))
+
+
 def _mark_of(text: str) -> tuple[str, bool] | None:
     """Give a number's decimal mark ("": no mark), and whether it is sure; None if it is none.
 
     Not sure is the mark of 1.000 and 1,000, which could stand between thousands.
     """
-    text = text.strip()
+    text = text.strip().translate(_PLAIN_MARKS)
     plain = _PLAIN.fullmatch(text)
     if plain is not None:
         mark = plain[1] or plain[2] or ""
         return mark, not (mark and text[-4:-3] == mark and _GROUPED.fullmatch(text))
-    grouped = _GROUPED.fullmatch(text.translate(_PLAIN_MARKS))
+    grouped = _GROUPED.fullmatch(text)
     if grouped is None:
         return None
     between, decimal = grouped.groups()
@@ -330,18 +348,16 @@ def _mark_of(text: str) -> tuple[str, bool] | None:
 
 def _number(text: str, decimal: str | None, thousands: str | None) -> float | None:
     """Read a number; NaN if it is missing, None if it is none."""
-    text = text.strip()
+    text = text.strip().translate(_PLAIN_MARKS)
     if text.lower() in _MISSING:
         return math.nan
     if "_" in text:
         return None  # a number to Python, not to others
-    if thousands is not None:
-        text = text.translate(_PLAIN_MARKS)
-        if thousands in text:
-            grouped = _GROUPED.fullmatch(text)
-            if grouped is None or grouped[1] != thousands or grouped[2] == thousands:
-                return None
-            text = text.replace(thousands, "")
+    if thousands is not None and thousands in text:
+        grouped = _GROUPED.fullmatch(text)
+        if grouped is None or grouped[1] != thousands or grouped[2] == thousands:
+            return None
+        text = text.replace(thousands, "")
     if decimal != "." and "." in text:
         return None
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -48,6 +48,12 @@ class Curve(Declaration):
     def __repr__(self) -> str:
         """Name the curve as it is imported."""
         return f"curves.{self.name}"
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """Pickle and copy by name: its functions have none."""
+        from . import CURVES  # noqa: PLC0415 they are made of this class
+
+        return (_named, (self.name,)) if CURVES.get(self.name) is self else super().__reduce__()
 
     def chain(self, **natural: float) -> Chain:
         """Make the chain of given natural parameters.
@@ -220,6 +226,9 @@ class Curve(Declaration):
         covariance: Literal["gauss-newton", "hessian"],
     ) -> Search:
         """Choose the form that holds what is fixed, and most of what is bounded."""
+        for argument, named in (("fixed", fixed), ("bounds", bounds)):
+            if not isinstance(named, Mapping | None):
+                raise InputTypeError(f"{argument}: expected a mapping of names, got {named!r}")
         fixed, bounds = dict(fixed or {}), dict(bounds or {})
         self.check_names("fixed", fixed)
         self.check_names("bounds", bounds)
@@ -235,7 +244,8 @@ class Curve(Declaration):
         if not able:
             raise ParameterError(f"fixed: {self.name} cannot hold {', '.join(fixed)} together")
         form = max(able, key=lambda form: sum(name in form.alone for name in bounds))
-        return Search(self, form, *data, fixed, bounds, loss or self.loss, loss_scale, covariance)
+        loss = self.loss if loss is None else loss
+        return Search(self, form, *data, fixed, bounds, loss, loss_scale, covariance)
 
     # ---- arguments ----
 
@@ -270,6 +280,13 @@ class Curve(Declaration):
                 f"x[{wrong[0]}]: {float(x[wrong[0]])!r}; "
                 f"{self.name} is defined from {low:g} to {high:g}"
             )
+
+
+def _named(name: str) -> Curve:
+    """Find a curve by name, for copies and pickles."""
+    from . import CURVES  # noqa: PLC0415 they are made of this module's classes
+
+    return CURVES[name]
 
 
 def _data(

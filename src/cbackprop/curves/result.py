@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._core import real_array
-from ..errors import ParameterError
+from ..errors import InputTypeError, ParameterError, ShapeError
+from ..fits.arguments import as_float
 from ..fits.result import FitResult
 from .student import t_quantile
 
@@ -74,6 +75,7 @@ class CurveFit:
         self,
         curve: Curve,
         result: FitResult,
+        loss: str,
         message: str,
         natural: Vector,
         covariance: Vector,
@@ -82,7 +84,7 @@ class CurveFit:
         start: int,
         n_parameters: int,
     ) -> None:
-        self.start, self.n_parameters = start, n_parameters
+        self.start, self.n_parameters, self._is_log = start, n_parameters, loss == "log"
         x, y, weights = data
         self.curve, self.result, self.chain = curve, result, result.chain
         self.covariance = covariance
@@ -99,7 +101,7 @@ class CurveFit:
         mean = float(weight @ y) / total
         spread = float(weight @ (y - mean) ** 2)
         self.r2 = 1.0 - self.rss / spread if spread > 0 else math.nan
-        if curve.loss == "log":
+        if self._is_log:
             self.log_likelihood = -result.loss * total
         else:
             scale = float(np.log(weight[counted]).sum())
@@ -120,7 +122,7 @@ class CurveFit:
         return self._criterion(math.log(self._counted))
 
     def _criterion(self, penalty: float) -> float:
-        estimated = self.n_parameters + (self.curve.loss != "log")
+        estimated = self.n_parameters + (not self._is_log)
         return penalty * estimated - 2.0 * self.log_likelihood
 
     @overload
@@ -185,10 +187,12 @@ class CurveFit:
         Raises
         ------
         ParameterError
-            If `interval` is unknown or `level` not between 0 and 1.
+            If `interval` is unknown, or `level` not between 0 and 1 or of no interval.
         """
         with np.errstate(all="ignore"):
             if interval is None:
+                if level != 0.95:
+                    raise ParameterError(f"level: {level!r}; expected an interval too")
                 return self.chain.forward(x)
             if interval not in ("confidence", "prediction"):
                 raise ParameterError(
@@ -203,7 +207,11 @@ class CurveFit:
             return Prediction(value[()], (value - reach)[()], (value + reach)[()])
 
     def inverse(
-        self, y: ArrayLike, *, replicates: int | None = None, sample_weight: ArrayLike = 1.0
+        self,
+        y: ArrayLike,
+        *,
+        replicates: int | None = None,
+        sample_weight: ArrayLike | None = None,
     ) -> Inverse:
         """Find the inputs of given outputs: back-calculation.
 
@@ -214,8 +222,8 @@ class CurveFit:
         replicates : int, optional
             Of how many observations each y is the mean: their scatter then counts too. Without it
             the standard error is that of the curve alone.
-        sample_weight : float or array_like, default 1.0
-            The weight that one such observation would have had in the fit.
+        sample_weight : float or array_like, optional
+            The weight that one such observation would have had in the fit; by default 1.
 
         Returns
         -------
@@ -225,18 +233,19 @@ class CurveFit:
         Raises
         ------
         ParameterError
-            If the curve is not one-to-one, or `replicates` is not a positive integer.
+            If the curve is not one-to-one, `replicates` is not a positive integer, or weights are
+            below 0, not finite, or given without it.
+        ShapeError
+            If there are several weights, but not one for each y.
         """
         with np.errstate(all="ignore"):
-            if replicates is not None and (isinstance(replicates, bool) or replicates < 1):
-                raise ParameterError(f"replicates: {replicates!r}; expected a positive integer")
             outputs = real_array(y, "y")
+            readings = _readings(replicates, sample_weight, outputs.shape)
             value = np.asarray(self.chain.inverse(outputs))
             flat = value.reshape(-1)
             variance = self._variance(flat)
-            if replicates is not None:
-                weight = np.broadcast_to(real_array(sample_weight, "sample_weight"), value.shape)
-                variance = variance + self.residual_sd**2 / (replicates * weight.reshape(-1))
+            if readings is not None:
+                variance = variance + self.residual_sd**2 / readings.reshape(-1)
             stderr = np.sqrt(variance) / np.abs(np.asarray(self.chain.slope(flat)))
             return Inverse(value[()], stderr.reshape(value.shape)[()])
 
@@ -259,8 +268,7 @@ class CurveFit:
             names = self.curve.parameters
             if "ec50" not in names:
                 raise ParameterError(f"{self.curve.name} has no effective dose")
-            if not 0 < percent < 100:
-                raise ParameterError(f"percent: {percent!r}; expected between 0 and 100")
+            _check_between("percent", percent, 100)
             share = percent / 100.0 if self.params["slope"] > 0 else 1.0 - percent / 100.0
             at: dict[str, complex] = dict(self.params)
             slopes = np.array(
@@ -335,11 +343,41 @@ class CurveFit:
         return np.asarray(variance)
 
     def _quantile(self, level: float) -> float:
-        if not 0 < level < 1:
-            raise ParameterError(f"level: {level!r}; expected between 0 and 1")
-        if self.curve.loss == "log":
+        _check_between("level", level, 1)
+        if self._is_log:
             return t_quantile(0.5 + level / 2.0, math.inf)
         return t_quantile(0.5 + level / 2.0, self.df) if self.df > 0 else math.nan
+
+
+def _check_between(argument: str, value: object, high: int) -> None:
+    if not isinstance(value, int | float | np.integer | np.floating) or isinstance(value, bool):
+        raise InputTypeError(f"{argument}: {value!r}; expected a number between 0 and {high}")
+    if not 0 < value < high:
+        raise ParameterError(f"{argument}: {value!r}; expected between 0 and {high}")
+
+
+def _readings(
+    replicates: int | None, sample_weight: ArrayLike | None, shape: tuple[int, ...]
+) -> Vector | None:
+    """Give the weight of all observations of each y; None if their scatter does not count."""
+    if replicates is None:
+        if sample_weight is not None:
+            raise ParameterError("sample_weight: only with replicates, of which it is the weight")
+        return None
+    is_count = isinstance(replicates, int | np.integer) and not isinstance(replicates, bool)
+    if not is_count or replicates < 1:
+        raise ParameterError(f"replicates: {replicates!r}; expected a positive integer")
+    weight = real_array(1.0 if sample_weight is None else sample_weight, "sample_weight")
+    if weight.shape not in ((), shape):
+        raise ShapeError(
+            f"sample_weight: shape {weight.shape}, expected one weight or the shape {shape} of y"
+        )
+    bad = weight[~((weight >= 0) & (weight < math.inf))]
+    if bad.size:
+        raise ParameterError(
+            f"sample_weight: {float(bad[0])!r}; expected finite weights of 0 or more"
+        )
+    return np.broadcast_to(as_float("replicates", replicates) * weight, shape)
 
 
 def _dose_at(natural: Mapping[str, complex], share: float) -> complex:

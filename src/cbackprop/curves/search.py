@@ -273,6 +273,7 @@ class Search:
         return CurveFit(
             self.curve,
             found,
+            self.loss,
             message,
             natural,
             matrix,

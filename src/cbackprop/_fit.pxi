@@ -167,7 +167,8 @@ def fit_chain(Chain net not None, run_pass, lower, upper, int method, int loss, 
 def fit_covariance(Chain net not None, node, lower, upper, int loss, hessian):
     """The variance s^2, the covariance, standard errors, and bytes of enum cbp_determined.
 
-    The covariance is of the free parameters, the rest of all; a frozen one's error is 0. `node` is that of all examples; `hessian` is the exact Hessian of the averaged loss, or None for
+    The covariance is of the free parameters, the rest of all; a frozen one's error is 0. `node` is
+    that of all examples; `hessian` is the exact Hessian of the averaged loss, or None for
     Gauss-Newton.
     """
     cdef size_t width = 2 * net.size, free = width - len(net.frozen)

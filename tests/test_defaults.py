@@ -52,7 +52,6 @@ ELSEWHERE: dict[tuple[str, str], Any] = {
     ("Curve.fit", "loss"): None,  # the curve's own
     ("Curve.fit_many", "loss"): None,
     ("fit_many", "covariance"): False,  # whether to keep the matrices
-    ("CurveFit.inverse", "sample_weight"): 1.0,
 }
 
 

@@ -1,8 +1,9 @@
 """The classical one-dimensional models: `fit` them to data, no starting values needed."""
 
+import copyreg
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from .catalogue import DECLARATIONS
 from .curve import Curve
@@ -57,3 +58,17 @@ richards: Final = CURVES["richards"]
 gaussian_peak: Final = CURVES["gaussian_peak"]
 arrhenius: Final = CURVES["arrhenius"]
 platt: Final = CURVES["platt"]
+
+
+def _named(name: str) -> Curve:
+    return CURVES[name]
+
+
+def _reduced(curve: Curve) -> str | tuple[Any, ...]:
+    """Pickle and copy a curve of the list by its name: its functions have none."""
+    if CURVES.get(curve.name) is curve:
+        return _named, (curve.name,)
+    return curve.__reduce_ex__(2)
+
+
+copyreg.pickle(Curve, _reduced)

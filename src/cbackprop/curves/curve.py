@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, overload
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -48,12 +48,6 @@ class Curve(Declaration):
     def __repr__(self) -> str:
         """Name the curve as it is imported."""
         return f"curves.{self.name}"
-
-    def __reduce__(self) -> str | tuple[Any, ...]:
-        """Pickle and copy by name: its functions have none."""
-        from . import CURVES  # noqa: PLC0415 they are made of this class
-
-        return (_named, (self.name,)) if CURVES.get(self.name) is self else super().__reduce__()
 
     def chain(self, **natural: float) -> Chain:
         """Make the chain of given natural parameters.
@@ -280,13 +274,6 @@ class Curve(Declaration):
                 f"x[{wrong[0]}]: {float(x[wrong[0]])!r}; "
                 f"{self.name} is defined from {low:g} to {high:g}"
             )
-
-
-def _named(name: str) -> Curve:
-    """Find a curve by name, for copies and pickles."""
-    from . import CURVES  # noqa: PLC0415 they are made of this module's classes
-
-    return CURVES[name]
 
 
 def _data(

@@ -120,6 +120,7 @@ typedef struct cbp_activation_facts {
     cbp_real domain_low, domain_high;
     cbp_real range_low, range_high;
     int one_to_one; /* 1 if cbp_inverse can pass through it */
+    int has_kink;   /* 1 if its slope jumps somewhere */
 } cbp_activation_facts;
 
 /* Facts of one activation. Fails with CBP_ERROR_ACTIVATION, CBP_ERROR_NULL. */
@@ -130,6 +131,23 @@ CBP_API int cbp_activation_describe(int activation, cbp_activation_facts *facts)
  * Fails with CBP_ERROR_ACTIVATION, CBP_ERROR_NULL. */
 CBP_API int cbp_activation_values(int activation, const cbp_real *z, size_t n, cbp_real *value, cbp_real *slope,
                                   cbp_real *second);
+
+/* ---- losses ---------------------------------------------------------------------------------------------------- */
+
+/* What a loss takes, and what a fit with it means. */
+typedef struct cbp_loss_facts {
+    const char *name;
+    cbp_real target_low, target_high; /* a target beyond them is CBP_ERROR_TARGET */
+    cbp_real dispersion; /* 0: the variance of the errors is estimated. Else the distribution tells it: E is 2 dispersion
+                          * times the negative log-likelihood, but for what the target alone gives, and the covariance is
+                          * dispersion over half the curvature of the summed loss */
+    int has_scale;       /* 1 if it reads the scale */
+    int is_robust;       /* 1 if it hardly sees how far off an outlier is */
+    int needs_sigmoid;   /* 1 if it is a loss of z of a final sigmoid */
+} cbp_loss_facts;
+
+/* Facts of one loss. Fails with CBP_ERROR_LOSS, CBP_ERROR_NULL. */
+CBP_API int cbp_loss_describe(int loss, cbp_loss_facts *facts);
 
 /* ---- one value for each example ------------------------------------------------------------------------------- */
 /* Shapes: x[n] and out[n]; n may be 0; out may be x itself.

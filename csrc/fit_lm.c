@@ -133,7 +133,7 @@ static void swap(cbp_real **a, cbp_real **b)
 /* The losses that are not robust measure alike everywhere. */
 static void measure(search *s)
 {
-    if (cbp_is_robust(s->fit->criterion.loss)) {
+    if (cbp_loss_table[s->fit->criterion.loss].is_robust) {
         s->target_size = cbp_root(cbp_fit_squares(s->fit, s->params));
     }
 }

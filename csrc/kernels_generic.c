@@ -13,3 +13,35 @@
 #define CBP_TARGET generic
 #define CBP_TARGET_NAME "generic"
 #include "kernels.h"
+
+/* ---- what does not depend on the target ----------------------------------------------------------------------- */
+
+const cbp_activation_facts cbp_activation_table[] = {
+#define FACTS(code, name, domain_low, domain_high, range_low, range_high, one_to_one, has_kink)                      \
+    [code] = {#name, (cbp_real)(domain_low), (cbp_real)(domain_high), (cbp_real)(range_low), (cbp_real)(range_high), \
+              one_to_one, has_kink},
+    CBP_ACTIVATIONS(FACTS)
+#undef FACTS
+};
+
+const cbp_loss_facts cbp_loss_table[] = {
+#define FACTS(code, name, target_low, target_high, dispersion, has_scale, is_robust, of_z, has_excess)              \
+    [code] = {#name, (cbp_real)(target_low), (cbp_real)(target_high), (cbp_real)(dispersion), has_scale, is_robust, \
+              of_z},
+    CBP_LOSSES(FACTS)
+#undef FACTS
+};
+
+cbp_real cbp_loss_size(cbp_criterion criterion, cbp_real a, cbp_real y)
+{
+    const cbp_ending end = {a, 0, y, criterion.scale};
+    switch (criterion.loss) {
+#define CASE(code, name, ...) \
+    case code: \
+        return cbp_##name##_loss_size(end);
+        CBP_LOSSES(CASE)
+#undef CASE
+    default:
+        return CBP_NAN;
+    }
+}

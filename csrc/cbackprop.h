@@ -70,14 +70,14 @@ enum cbp_activation {
     CBP_ACTIVATION_END
 };
 
-/* The loss E of one example, with r = a_L - y and a scale s > 0 (read by the last three alone). The last three
- * tend to r^2 for |r| << s. */
+/* The loss E of one example, with r = a_L - y and a scale s > 0 (read by the robust ones alone,
+ * which tend to r^2 for |r| << s). */
 enum cbp_loss {
     CBP_SQUARED = 0, /* r^2 */
     CBP_LOG_LOSS,    /* -y log a - (1 - y) log(1 - a), from z of a final sigmoid; 0 <= y <= 1 */
-    CBP_HUBER,       /* r^2 while |r| <= s, then 2 s |r| - s^2 */
-    CBP_SOFT_L1,     /* 2 s^2 (sqrt(1 + (r/s)^2) - 1) */
-    CBP_CAUCHY,      /* s^2 log(1 + (r/s)^2) */
+    CBP_HUBER,       /* robust: r^2 while |r| <= s, then 2 s |r| - s^2 */
+    CBP_SOFT_L1,     /* robust: 2 s^2 (sqrt(1 + (r/s)^2) - 1) */
+    CBP_CAUCHY,      /* robust: s^2 log(1 + (r/s)^2) */
     CBP_LOSS_END
 };
 
@@ -89,8 +89,8 @@ enum cbp_status {
     CBP_ERROR_EMPTY = -4,          /* an average over no example */
     CBP_ERROR_LOSS = -5,           /* a code outside enum cbp_loss */
     CBP_ERROR_SCALE = -6,          /* a loss scale that is not positive and finite */
-    CBP_ERROR_NO_SIGMOID = -7,     /* the log loss on a chain that does not end in a sigmoid */
-    CBP_ERROR_TARGET = -8,         /* the log loss with a target outside [0, 1] */
+    CBP_ERROR_NO_SIGMOID = -7,     /* a loss of a final sigmoid, on another chain */
+    CBP_ERROR_TARGET = -8,         /* a target that the loss does not take */
     CBP_ERROR_WEIGHT = -9,         /* an example weight that is negative or NaN, or weights of no sum to divide by */
     CBP_ERROR_NOT_INVERTIBLE = -10, /* a layer with w = 0 or an activation that is not one-to-one */
     CBP_ERROR_LEARNING_RATE = -11, /* a learning rate that is not finite */
@@ -307,7 +307,7 @@ CBP_API int cbp_fit_defaults(cbp_fit_options *options);
 CBP_API size_t cbp_fit_work_len(size_t layers, size_t free);
 
 /* Levenberg-Marquardt: Gauss-Newton steps held to a region of trust, from the exact Jacobian by orthogonal
- * transformations (Householder). The three robust losses are met by reweighting, the log loss in its Fisher form.
+ * transformations (Householder). Robust losses are met by reweighting, those whose variance is known in their Fisher form.
  * If the fit does not converge in half of the iterations (if they are 200 or more), or leaves a parameter undetermined,
  * it is tried again in another scaling and with a last identity layer solved for first; so it is from `restarts` other
  * starts, each with its own max_iterations. The best of all is kept.
@@ -345,7 +345,8 @@ enum cbp_determined {
 /* At fitted parameters: determined[2L], each of enum cbp_determined, and covariance[2L][2L]. Rows of parameters that
  * are frozen or at a bound are 0, the variance of an undetermined one is infinite and its covariances NaN. The
  * covariance is s^2 times the inverse curvature with s^2 = *variance = sum(weight r^2) / (examples - parameters), NaN if
- * nothing is left over; for robust losses the weights are those of the last reweighting; for the log loss s^2 = 1. The
+ * nothing is left over; for robust losses the weights are those of the last reweighting; a loss with a dispersion
+ * (cbp_loss_describe) has *variance = 1, and that dispersion for s^2. The
  * curvature is the Gauss-Newton approximation (as R's nls and SciPy have it) if `hessian` is null, else what stands there:
  * the exact one of cbp_hessian (as R's drc). If that is not positive definite, all are undetermined.
  * `work` holds cbp_fit_work_len(layers, free) numbers. */
@@ -359,7 +360,8 @@ CBP_API int cbp_fit_covariance(const cbp_real *params, const unsigned char *acti
  * upper triangle[free + 1][free + 1] the rows [J residual] of these
  * examples: its transpose times itself grows by theirs. J has a column for each parameter that is not frozen, and rows are
  * weighted as cbp_fit_lm does. Adds to sums[4] the vector [sum weight, sum weight E, examples of positive weight,
- * sum weight y^2 (log loss: sum weight; robust losses: less of what is off by more than their scale)], and to lost[4] as
+ * sum weight y^2 (robust losses: less of what is off by more than their scale; losses with a dispersion: the same in
+ * their rows' units, such as sum weight)], and to lost[4] as
  * cbp_gradient_sums. Start all at 0. `work` holds cbp_fit_work_len(layers, free) numbers. Fails as cbp_gradient_sums. */
 CBP_API int cbp_fit_shard(const cbp_real *params, const unsigned char *activations, const unsigned char *frozen,
                           const cbp_real *x, const cbp_real *y, const cbp_real *weight, size_t layers, size_t n,

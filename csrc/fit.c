@@ -49,16 +49,16 @@ cbp_real cbp_fit_squares(const cbp_fit *fit, const cbp_real *params)
 {
     const cbp_chain chain = {params, fit->activations, fit->layers};
     const int is_robust = cbp_loss_table[fit->criterion.loss].is_robust;
-    cbp_real outputs[CBP_FIT_TILE], squares = 0;
+    cbp_real outputs[CBP_FIT_TILE], sizes[CBP_FIT_TILE], squares = 0;
     for (size_t start = 0; start < fit->n; start += CBP_FIT_TILE) {
         const size_t left = fit->n - start, count = left < CBP_FIT_TILE ? left : CBP_FIT_TILE;
         if (is_robust) {
             cbp_kernels_now()->forward(&chain, fit->x + start, count, outputs);
         }
+        cbp_loss_sizes(fit->criterion, is_robust ? outputs : fit->y + start, fit->y + start, count, sizes);
         for (size_t i = 0; i < count; i++) {
-            const cbp_real weight = fit->weight ? fit->weight[start + i] : 1, y = fit->y[start + i];
-            const cbp_real size = cbp_loss_size(fit->criterion, is_robust ? outputs[i] : y, y);
-            squares += weight > 0 ? weight * size : 0; /* 0 times infinity is 0 */
+            const cbp_real weight = fit->weight ? fit->weight[start + i] : 1;
+            squares += weight > 0 ? weight * sizes[i] : 0; /* 0 times infinity is 0 */
         }
     }
     return squares;

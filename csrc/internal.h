@@ -206,8 +206,8 @@ CBP_INLINE const cbp_kernels *cbp_kernels_now(void)
 extern const cbp_activation_facts cbp_activation_table[];
 extern const cbp_loss_facts cbp_loss_table[];
 
-/* The square of what an output near a amounts to, in the units of the residuals of a least-squares step. */
-cbp_real cbp_loss_size(cbp_criterion criterion, cbp_real a, cbp_real y);
+/* sizes[n]: the square of what each output near a amounts to, in the units of the residuals of a least-squares step. */
+void cbp_loss_sizes(cbp_criterion criterion, const cbp_real *a, const cbp_real *y, size_t n, cbp_real *sizes);
 
 /* Whether a chain has layers, parameters and known activations. */
 int cbp_check_chain(const cbp_chain *chain);

@@ -32,16 +32,19 @@ const cbp_loss_facts cbp_loss_table[] = {
 #undef FACTS
 };
 
-cbp_real cbp_loss_size(cbp_criterion criterion, cbp_real a, cbp_real y)
+void cbp_loss_sizes(cbp_criterion criterion, const cbp_real *CBP_RESTRICT a, const cbp_real *CBP_RESTRICT y, size_t n,
+                    cbp_real *CBP_RESTRICT sizes)
 {
-    const cbp_ending end = {a, 0, y, criterion.scale};
     switch (criterion.loss) {
 #define CASE(code, name, ...) \
     case code: \
-        return cbp_##name##_loss_size(end);
+        for (size_t i = 0; i < n; i++) { \
+            sizes[i] = cbp_##name##_loss_size((cbp_ending){a[i], 0, y[i], criterion.scale}); \
+        } \
+        break;
         CBP_LOSSES(CASE)
 #undef CASE
     default:
-        return CBP_NAN;
+        break;
     }
 }

@@ -225,10 +225,12 @@ static totals load_examples(const many *s, cbp_lanes *g, size_t lane, size_t cha
     for (size_t i = 0, at = lane; i < s->n; i++, at += CBP_LANES) {
         const int is_missing = y[i] != y[i];
         const cbp_real factor = is_missing ? 0 : weight ? weight[i] : 1, target = is_missing ? 0 : y[i];
+        cbp_real size;
         t.doubt += is_missing ? 0 : (x[i] - x[i]) + (target - target) + (factor - factor);
         t.doubt += factor < 0 || target < facts->target_low || target > facts->target_high ? 1 : 0;
         t.weight += factor;
-        t.squares += factor * cbp_loss_size(criterion, target, target);
+        cbp_loss_sizes(criterion, &target, &target, 1, &size);
+        t.squares += factor * size;
         t.count += factor > 0;
         g->y[at] = target;
         g->weight[at] = factor;

@@ -1,6 +1,6 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
-from typing import Any, ClassVar, Final, Literal, Self, TypeAlias, TypeVar, overload
+from typing import Any, ClassVar, Final, Literal, NamedTuple, Self, TypeAlias, TypeVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,8 +19,17 @@ _C = TypeVar("_C", bound="Chain")
 
 __version__: Final[str]
 ACTIVATIONS: Final[tuple[str, ...]]
-LOSSES: Final[tuple[_Loss, ...]]
+LOSSES: Final[dict[str, LossFacts]]
 __pyx_capi__: Final[dict[str, object]]
+
+class LossFacts(NamedTuple):
+    code: int
+    target_low: float
+    target_high: float
+    dispersion: float
+    has_scale: bool
+    is_robust: bool
+    needs_sigmoid: bool
 
 def no_such_name(name: object, names: Sequence[str]) -> str: ...
 def activation_code(name: object, argument: str = "activation") -> int: ...
@@ -198,7 +207,7 @@ def rebuild(
 ) -> _C: ...
 def code_of_loss(loss: str, loss_scale: float) -> int: ...
 def status_text(status: int) -> str: ...
-def check_status(status: int, y: ArrayLike, sample_weight: ArrayLike | None) -> None: ...
+def check_status(status: int, y: ArrayLike, sample_weight: ArrayLike | None, loss: int) -> None: ...
 def fit_chain(
     net: Chain,
     x: ArrayLike,

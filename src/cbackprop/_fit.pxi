@@ -43,9 +43,9 @@ def status_text(int status):
     return cbp_status_string(status).decode()
 
 
-def check_status(int status, y, sample_weight):
+def check_status(int status, y, sample_weight, int loss):
     """Raise what a status stands for, and name the example at fault if there is one."""
-    check_examples(status, y, sample_weight)
+    check_examples(status, y, sample_weight, loss)
 
 
 def fit_chain(Chain net not None, x, y, sample_weight, lower, upper, int method, int loss, double scale,
@@ -159,7 +159,7 @@ def fit_covariance(Chain net not None, x, y, sample_weight, lower, upper, int lo
         triangle = work + needed
         memset(triangle, 0, (width * width + 8) * sizeof(double))
         check_examples(add_rows(net, &examples, loss, scale, work, triangle,
-                                triangle + width * width), y, sample_weight)
+                                triangle + width * width), y, sample_weight, loss)
         return covariance_of(net, lower, upper, loss, triangle, triangle + width * width, hessian,
                              work)
     finally:
@@ -219,7 +219,7 @@ def gradient_sums(Chain net not None, x, y, sample_weight, loss, loss_scale):
     open_examples(x, y, sample_weight, &examples)
     try:
         check_examples(net.add_up(&examples, 0, examples.x.count, code, scale, sums + 2 * len, sums,
-                                  len, NULL), y, sample_weight)
+                                  len, NULL), y, sample_weight, code)
     finally:
         close_examples(&examples)
     return answer[:2 * len].reshape(2, len).copy()
@@ -241,7 +241,7 @@ def fit_shard(Chain net not None, x, y, sample_weight, loss, loss_scale):
     try:
         work = new_numbers(cbp_fit_work_len(net.size, free))
         check_examples(add_rows(net, &examples, code, scale, work, memory_of(triangle),
-                                memory_of(sums)), y, sample_weight)
+                                memory_of(sums)), y, sample_weight, code)
     finally:
         PyMem_RawFree(work)
         close_examples(&examples)

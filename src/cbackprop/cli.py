@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 import numpy as np
 
 from . import __version__, _core, cli_fit
+from ._core import ACTIVATIONS, LOSSES
 from .c_core import get_include
 from .c_export import export_c
 from .errors import CBackpropError, ParameterError
 from .model_file import load, write_whole
-from .reference import ACTIVATIONS, LOSSES
 
 if TYPE_CHECKING:
     # the class is generic in type stubs alone
@@ -70,7 +70,8 @@ def trace(verbs: _Verbs) -> None:
         type=_number,
         default=1.0,
         metavar="S",
-        help="scale of huber, soft_l1 and cauchy (default: 1)",
+        help=f"scale of {', '.join(name for name, facts in LOSSES.items() if facts.has_scale)} "
+        "(default: 1)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON, every digit")
     parser.set_defaults(run=_run_trace)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ._core import code_of_loss
+from ._core import LOSSES, code_of_loss
 from .cli_groups import fit_groups
 from .cli_model import assigned, curve_of, fitted_by, start_of, values_of
 from .curve_fit import CurveFit
@@ -69,7 +69,7 @@ def fit(verbs: _Verbs) -> None:
         default=[],
         help="a parameter of the curve that is known; may be repeated",
     )
-    parser.add_argument("--loss", metavar="NAME", help="squared, log, huber, soft_l1 or cauchy")
+    parser.add_argument("--loss", metavar="NAME", help=", ".join(LOSSES))
     parser.add_argument("--loss-scale", type=float, default=1.0, metavar="S", help="(default: 1)")
     parser.add_argument(
         "--covariance",

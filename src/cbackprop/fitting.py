@@ -74,7 +74,7 @@ class FitResult:
     residual_sd : float
         sqrt(rss / df) for the squared loss, with the weights of the last reweighting for the robust
         ones; df is the number of examples less that of fitted parameters. NaN if df is 0, and for
-        the log loss.
+        losses whose variance is known, as the log loss.
     df : int
         Degrees of freedom left over.
     stderr : ndarray, shape (2L,)
@@ -245,10 +245,10 @@ def fit(
     method : {"lm", "gradient_descent", "sgd", "momentum", "adam"}, default "lm"
         Levenberg-Marquardt, or a descent: on all examples at once, or ("sgd", and the last two with
         a `batch_size`) on batches in shuffled order.
-    loss : {"squared", "log", "huber", "soft_l1", "cauchy"}, default "squared"
+    loss : str, default "squared"
         As for `Chain.loss`.
     loss_scale : float, default 1.0
-        Residual at which the last three losses begin to grow more slowly.
+        Residual at which a robust loss begins to grow more slowly; others do not read it.
     sample_weight : array_like, optional
         A weight of 0 or more for every example.
     bounds : mapping of str to (low, high), optional
@@ -288,7 +288,7 @@ def fit(
     ParameterError
         If an option is out of its range or not for this method, everything is frozen, bounds are
         crossed or do not hold the start, an example is not finite, a weight is negative, a target
-        of the log loss is outside [0, 1], or the loss at the start is not finite.
+        is outside what the loss takes, or the loss at the start is not finite.
     ActivationError
         If the loss is "log" and the last activation not a sigmoid.
     InputTypeError
@@ -369,13 +369,13 @@ def fit(
         history,
     )
     if found is None:
-        raise _refusal(status, net, x, y, sample_weight, lower, upper)
+        raise _refusal(status, net, x, y, sample_weight, lower, upper, loss_code)
     chain, outcome, n_iterations, n_evaluations, value, gradient_norm = found
     return _result(
         chain,
         (x, y, sample_weight),
         (lower, upper),
-        loss=loss_code,
+        loss=loss,
         loss_scale=loss_scale,
         exact=covariance == "hessian",
         outcome=outcome,
@@ -393,7 +393,7 @@ def _result(
     examples: tuple[ArrayLike, ArrayLike, ArrayLike | None],
     bounds: tuple[Vector | None, Vector | None],
     *,
-    loss: int,
+    loss: _Loss,
     loss_scale: float,
     exact: bool,
     outcome: int,
@@ -406,6 +406,7 @@ def _result(
 ) -> FitResult:
     """Add to what the search found what can be said of it."""
     x, y, sample_weight = examples
+    facts = LOSSES[loss]
     width, fitted = 2 * chain.layers, 2 * chain.layers - len(chain.frozen)
     n = np.size(y)
     weight, counted = float(n), n
@@ -417,10 +418,10 @@ def _result(
         hessian = None
         if exact:
             hessian = chain.hessian(
-                x, y, loss=LOSSES[loss], loss_scale=loss_scale, sample_weight=sample_weight
+                x, y, loss=loss, loss_scale=loss_scale, sample_weight=sample_weight
             )
         variance, matrix, kinds = _core.fit_covariance(
-            chain, x, y, sample_weight, *bounds, loss, loss_scale, hessian
+            chain, x, y, sample_weight, *bounds, facts.code, loss_scale, hessian
         )
         stderr = np.sqrt(matrix.diagonal())
         at_bound, unknown = kinds.count(_AT_BOUND), kinds.count(UNDETERMINED)
@@ -433,12 +434,12 @@ def _result(
     else:
         variance, kinds = math.nan, bytes(width)
         matrix, stderr = np.full((width, width), math.nan), np.full(width, math.nan)
-    squared = value if loss == 0 else chain.loss(x, y, sample_weight=sample_weight)
+    squared = value if loss == "squared" else chain.loss(x, y, sample_weight=sample_weight)
     return FitResult(
         chain=chain,
         loss=value,
         rss=squared * weight,
-        residual_sd=math.nan if LOSSES[loss] == "log" else math.sqrt(variance),
+        residual_sd=math.nan if facts.dispersion > 0 else math.sqrt(variance),
         df=counted - fitted,
         stderr=stderr,
         covariance=matrix,
@@ -571,6 +572,7 @@ def _refusal(
     sample_weight: ArrayLike | None,
     lower: Vector | None,
     upper: Vector | None,
+    loss: int,
 ) -> Exception:
     """Say which number the core has refused."""
     text = _core.status_text(status)
@@ -604,5 +606,5 @@ def _refusal(
         if wrong.size:
             text += f"; {net.param_names[wrong[0]]} = {float(net.params[wrong[0]])!r}"
     else:
-        _core.check_status(status, y, sample_weight)
+        _core.check_status(status, y, sample_weight, loss)
     return from_status(status, text)

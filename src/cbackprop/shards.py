@@ -328,7 +328,7 @@ def _result(here: _Point, search: _Search, outcome: int) -> FitResult:
         chain=here.chain,
         loss=here.loss / here.weight,
         rss=squares,
-        residual_sd=math.nan if loss == "log" else math.sqrt(variance),
+        residual_sd=math.nan if _core.LOSSES[loss].dispersion > 0 else math.sqrt(variance),
         df=df,
         stderr=np.sqrt(covariance.diagonal()),
         covariance=covariance,

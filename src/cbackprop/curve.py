@@ -101,7 +101,8 @@ class Curve:
         Names of the natural parameters.
     forms : tuple of Form
         The first is used unless what is fixed or bounded needs another.
-    loss : {"squared", "log"}
+    loss : str
+        What a fit minimises unless it is told otherwise.
     log_axis : bool
         Whether the curve lives on a logarithmic x axis.
     domain : tuple of float
@@ -114,7 +115,7 @@ class Curve:
     formula: str
     parameters: tuple[str, ...]
     forms: tuple[Form, ...]
-    loss: Literal["squared", "log"] = "squared"
+    loss: _Loss = "squared"
     log_axis: bool = False
     domain: tuple[float, float] = (-math.inf, math.inf)
     positive: tuple[str, ...] = ()

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, ov
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._core import real_array
+from ._core import LOSSES, real_array
 from .errors import ParameterError
 from .fitting import FitResult
 from .student import t_quantile
 
 if TYPE_CHECKING:
-    from ._core import _Number
+    from ._core import _Loss, _Number
     from .curve import Curve
 
 __all__ = ["CurveFit", "Inverse", "Prediction"]
@@ -64,10 +64,13 @@ class CurveFit:
         As in `FitResult`; without a minimum the status is "not_identified" and nothing converged.
     r2 : float
         1 - rss / sum(weight (y - mean)^2).
+    loss : str
+        What was minimised.
     n_parameters : int
         How many natural parameters were fitted, those at a bound included.
     log_likelihood : float
-        Of normal errors with the estimated variance, as R has it; for the log loss of the labels.
+        Of the distribution that the loss stands for: of the labels for the log loss, else of normal
+        errors with the estimated variance, as R has it.
     """
 
     def __init__(
@@ -81,8 +84,9 @@ class CurveFit:
         data: tuple[Vector, Vector, Vector | None],
         start: int,
         n_parameters: int,
+        loss: _Loss,
     ) -> None:
-        self.start, self.n_parameters = start, n_parameters
+        self.start, self.n_parameters, self.loss = start, n_parameters, loss
         x, y, weights = data
         self.curve, self.result, self.chain = curve, result, result.chain
         self.covariance = covariance
@@ -99,8 +103,9 @@ class CurveFit:
         mean = float(weight @ y) / total
         spread = float(weight @ (y - mean) ** 2)
         self.r2 = 1.0 - self.rss / spread if spread > 0 else math.nan
-        if curve.loss == "log":
-            self.log_likelihood = -result.loss * total
+        dispersion = LOSSES[loss].dispersion
+        if dispersion > 0:
+            self.log_likelihood = -result.loss * total / (2.0 * dispersion)
         else:
             scale = float(np.log(weight[counted]).sum())
             ratio = self.rss / n
@@ -119,8 +124,12 @@ class CurveFit:
         """Bayesian information criterion; it counts as `aic` does."""
         return self._criterion(math.log(self._counted))
 
+    @property
+    def _has_known_variance(self) -> bool:
+        return LOSSES[self.loss].dispersion > 0
+
     def _criterion(self, penalty: float) -> float:
-        estimated = self.n_parameters + (self.curve.loss != "log")
+        estimated = self.n_parameters + (not self._has_known_variance)
         return penalty * estimated - 2.0 * self.log_likelihood
 
     @overload
@@ -133,6 +142,8 @@ class CurveFit:
 
     def confidence_interval(self, level: float = 0.95) -> dict[str, tuple[float, float]]:
         """Give the interval of each natural parameter, by Student's t.
+
+        Where the loss tells the variance ("log"), by the normal distribution.
 
         Raises
         ------
@@ -170,7 +181,8 @@ class CurveFit:
         x : array_like
             Inputs.
         interval : {None, "confidence", "prediction"}
-            No band, that of the curve, or that of a new observation of weight 1.
+            No band, that of the curve, or that of a new observation of weight 1, which is NaN for
+            a loss that tells the variance ("log").
         level : float, default 0.95
 
         Returns
@@ -331,7 +343,7 @@ class CurveFit:
     def _quantile(self, level: float) -> float:
         if not 0 < level < 1:
             raise ParameterError(f"level: {level!r}; expected between 0 and 1")
-        if self.curve.loss == "log":
+        if self._has_known_variance:
             return t_quantile(0.5 + level / 2.0, math.inf)
         return t_quantile(0.5 + level / 2.0, self.df) if self.df > 0 else math.nan
 

@@ -186,7 +186,12 @@ class Search:
         return Chain(params[::2], params[1::2], self.form.activations, frozen)
 
     def starts(self) -> list[Chain]:
-        """Make the best candidates by loss, best first."""
+        """Make the best candidates, best first.
+
+        By the squares for losses that come from them, which robust ones do; else by the loss.
+        """
+        own = _core.LOSSES[self.loss].dispersion > 0
+        loss: _Loss = self.loss if own else "squared"
         layers = len(self.form.activations)
         chain = self.chain_of(np.zeros(2 * layers), self.frozen)
         places = {name: k for k, name in enumerate(chain.param_names)}
@@ -200,7 +205,7 @@ class Search:
                 value = chain.params[places[name]]
                 value = value if low is None else max(value, low)
                 chain.params[places[name]] = value if high is None else min(value, high)
-            value = chain.loss(x, y, loss=self.curve.loss, sample_weight=weights)
+            value = chain.loss(x, y, loss=loss, sample_weight=weights)
             if math.isfinite(value):
                 ranked.append((value, number, chain.params.copy()))
         ranked.sort(key=lambda entry: entry[:2])
@@ -273,6 +278,7 @@ class Search:
             (self.x, self.y, self.weights),
             self.start,
             len(names) - len(self.fixed),
+            self.loss,
         )
 
     def covariance_root(self, found: FitResult) -> tuple[Vector, float]:
@@ -298,7 +304,8 @@ class Search:
         columns = triangle[:, :-1][:, moving[found.chain.free]]
         lengths = np.linalg.norm(columns, axis=0)
         inverse = np.linalg.inv(np.linalg.qr(columns / lengths, mode="r")) / lengths[:, None]
-        root[moving] = inverse * (math.sqrt(0.5) if self.loss == "log" else found.residual_sd)
+        dispersion = _core.LOSSES[self.loss].dispersion
+        root[moving] = inverse * (math.sqrt(dispersion) if dispersion > 0 else found.residual_sd)
         return root, _EPSILON
 
 

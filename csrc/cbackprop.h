@@ -78,6 +78,7 @@ enum cbp_loss {
     CBP_HUBER,       /* robust: r^2 while |r| <= s, then 2 s |r| - s^2 */
     CBP_SOFT_L1,     /* robust: 2 s^2 (sqrt(1 + (r/s)^2) - 1) */
     CBP_CAUCHY,      /* robust: s^2 log(1 + (r/s)^2) */
+    CBP_POISSON,     /* the deviance 2 (y log(y/a) - (y - a)) of a count, NaN unless a > 0; y >= 0, finite */
     CBP_LOSS_END
 };
 

@@ -160,6 +160,35 @@ CBP_INLINE cbp_real cbp_cauchy_loss_size(cbp_ending end)
     return part * part;
 }
 
+/* ---- Poisson ---------------------------------------------------------------------------------------------------- */
+
+/* The deviance 2 (y log(y/a) - (y - a)), where y log y is 0 at y = 0; NaN unless a > 0. By t = |a - y| over the lesser of
+ * the two, so that log1p(t) is the logarithm of their ratio and keeps its digits where they are near. Where t is infinite
+ * the logarithm counts for nothing beside a, or makes the deviance as infinite as its slope. */
+CBP_INLINE cbp_jet cbp_poisson_loss_jet(cbp_ending end)
+{
+    const cbp_real a = end.a > 0 ? end.a : CBP_NAN, y = end.y;
+    const cbp_real residual = a - y, size = cbp_abs(residual);
+    const cbp_real t = size / (residual < 0 ? a : y);
+    const cbp_real ratio = cbp_log1p(t), seen = t < CBP_INFINITY ? ratio : 0;
+    const cbp_real half = residual < 0 ? CBP_FMA(y, ratio, -size) : CBP_FMA(-y, seen, size);
+    return (cbp_jet){2 * half, 2 * (residual / a), 2 * (y / a / a)};
+}
+
+/* Fisher's scoring: E'' by what it is expected to be, 2/a. */
+CBP_INLINE cbp_bend cbp_poisson_loss_bend(cbp_ending end)
+{
+    const cbp_jet loss = cbp_poisson_loss_jet(end);
+    const cbp_real residual = end.a - end.y;
+    return (cbp_bend){loss.value, residual, 1 / end.a, -CBP_HALF * loss.slope};
+}
+
+/* Of an output near its target: its square over the variance. */
+CBP_INLINE cbp_real cbp_poisson_loss_size(cbp_ending end)
+{
+    return end.y;
+}
+
 /* ---- the list --------------------------------------------------------------------------------------------------- */
 
 /* Every loss: code, name; the least and the greatest target; `dispersion`, 0 where the variance is estimated (the facts of
@@ -170,6 +199,7 @@ CBP_INLINE cbp_real cbp_cauchy_loss_size(cbp_ending end)
     X(CBP_LOG_LOSS, log, 0, 1, 0.5, 0, 0, 1, 0)                           \
     X(CBP_HUBER, huber, -INFINITY, INFINITY, 0, 1, 1, 0, 1)               \
     X(CBP_SOFT_L1, soft_l1, -INFINITY, INFINITY, 0, 1, 1, 0, 1)           \
-    X(CBP_CAUCHY, cauchy, -INFINITY, INFINITY, 0, 1, 1, 0, 1)
+    X(CBP_CAUCHY, cauchy, -INFINITY, INFINITY, 0, 1, 1, 0, 1)             \
+    X(CBP_POISSON, poisson, 0, CBP_PICK(DBL_MAX, FLT_MAX), 1, 0, 0, 0, 1)
 
 #endif

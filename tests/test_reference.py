@@ -55,6 +55,8 @@ def exact_loss(loss: str, a: mp.mpf, y: mp.mpf, s: mp.mpf) -> mp.mpf:
         return (a - y) ** 2 if abs(u) <= 1 else 2 * s * abs(a - y) - s**2
     if loss == "soft_l1":
         return 2 * s**2 * (mp.sqrt(1 + u**2) - 1)
+    if loss == "poisson":
+        return 2 * (y * mp.log(y / a) - y + a)
     return s**2 * mp.log(1 + u**2)
 
 
@@ -207,7 +209,7 @@ def test_gradient_against_differences(loss: str, layers: int) -> None:
     rng = random.Random(f"{SEED} {loss} {layers}")
     for _ in range(5):
         names = [rng.choice(["sigmoid", "tanh", "softplus", "gelu"]) for _ in range(layers)]
-        names[-1] = "sigmoid" if loss == "log" else "identity"
+        names[-1] = {"log": "sigmoid", "poisson": "softplus"}.get(loss, "identity")
         params = [rng.gauss(0, 1) for _ in range(2 * layers)]
         x, y, scale = rng.gauss(0, 1), rng.random(), 0.5
         loss_exact, gradient_exact = exact_gradient(params, names, x, y, loss=loss, scale=scale)

@@ -10,7 +10,7 @@ from .fitting import Objective
 from .many import Found
 from .trace import Trace
 
-_Loss: TypeAlias = Literal["squared", "log", "huber", "soft_l1", "cauchy"]
+_Loss: TypeAlias = Literal["squared", "log", "huber", "soft_l1", "cauchy", "poisson"]
 _Kernel: TypeAlias = Literal["generic", "avx2", "avx512"]
 _Number: TypeAlias = float | np.floating[Any] | np.integer[Any] | np.bool_
 _Vector: TypeAlias = NDArray[np.float64]

@@ -739,7 +739,8 @@ cdef class Chain:
         x, y : array_like
             Inputs and targets of one shape, n numbers each.
         loss : str, default "squared"
-            The loss of one example: "squared", "log", "huber", "soft_l1" or "cauchy".
+            The loss of one example: "squared", "log", "huber", "soft_l1", "cauchy"
+            or "poisson".
         loss_scale : float, default 1.0
             Residual at which a robust loss begins to grow more slowly; others do not read it.
 
@@ -884,7 +885,8 @@ cdef class Chain:
         x, y : array_like
             Inputs and targets of one shape, at least one of each.
         loss : str, default "squared"
-            The loss of one example: "squared", "log", "huber", "soft_l1" or "cauchy".
+            The loss of one example: "squared", "log", "huber", "soft_l1", "cauchy"
+            or "poisson".
         loss_scale : float, default 1.0
             Residual at which a robust loss begins to grow more slowly; others do not read it.
         sample_weight : array_like, optional

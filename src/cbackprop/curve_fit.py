@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from ._core import LOSSES, real_array
 from .errors import ParameterError
 from .fitting import FitResult
+from .reference import LOSSES as FORMULAS
 from .student import t_quantile
 
 if TYPE_CHECKING:
@@ -69,8 +70,8 @@ class CurveFit:
     n_parameters : int
         How many natural parameters were fitted, those at a bound included.
     log_likelihood : float
-        Of the distribution that the loss stands for: of the labels for the log loss, else of normal
-        errors with the estimated variance, as R has it.
+        Of the distribution that the loss stands for: of labels for the log loss, of counts for the
+        Poisson loss, else of normal errors with the estimated variance, as R has it.
     """
 
     def __init__(
@@ -105,7 +106,8 @@ class CurveFit:
         self.r2 = 1.0 - self.rss / spread if spread > 0 else math.nan
         dispersion = LOSSES[loss].dispersion
         if dispersion > 0:
-            self.log_likelihood = -result.loss * total / (2.0 * dispersion)
+            best = float(weight @ np.array([FORMULAS[loss].best(target) for target in y.tolist()]))
+            self.log_likelihood = best - result.loss * total / (2.0 * dispersion)
         else:
             scale = float(np.log(weight[counted]).sum())
             ratio = self.rss / n
@@ -143,7 +145,7 @@ class CurveFit:
     def confidence_interval(self, level: float = 0.95) -> dict[str, tuple[float, float]]:
         """Give the interval of each natural parameter, by Student's t.
 
-        Where the loss tells the variance ("log"), by the normal distribution.
+        Where the loss tells the variance ("log", "poisson"), by the normal distribution.
 
         Raises
         ------
@@ -182,7 +184,7 @@ class CurveFit:
             Inputs.
         interval : {None, "confidence", "prediction"}
             No band, that of the curve, or that of a new observation of weight 1, which is NaN for
-            a loss that tells the variance ("log").
+            a loss that tells the variance ("log", "poisson").
         level : float, default 0.95
 
         Returns

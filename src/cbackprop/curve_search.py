@@ -192,6 +192,8 @@ class Search:
         """
         own = _core.LOSSES[self.loss].dispersion > 0
         loss: _Loss = self.loss if own else "squared"
+        # nearer to the mean where a candidate leaves the domain of the loss
+        parts = (1.0, 0.5, 0.25, 0.125) if own else (1.0,)
         layers = len(self.form.activations)
         chain = self.chain_of(np.zeros(2 * layers), self.frozen)
         places = {name: k for k, name in enumerate(chain.param_names)}
@@ -199,15 +201,17 @@ class Search:
         last_layer = _LastLayer(chain, x, y, weights)
         ranked: list[tuple[float, int, Vector]] = []
         for number, params in enumerate(self.candidates(x)):
-            chain.params[:] = params
-            last_layer.solve()
-            for name, (low, high) in self.limits.items():
-                value = chain.params[places[name]]
-                value = value if low is None else max(value, low)
-                chain.params[places[name]] = value if high is None else min(value, high)
-            value = chain.loss(x, y, loss=loss, sample_weight=weights)
-            if math.isfinite(value):
-                ranked.append((value, number, chain.params.copy()))
+            for part in parts:
+                chain.params[:] = params
+                last_layer.solve(part)
+                for name, (low, high) in self.limits.items():
+                    value = chain.params[places[name]]
+                    value = value if low is None else max(value, low)
+                    chain.params[places[name]] = value if high is None else min(value, high)
+                value = chain.loss(x, y, loss=loss, sample_weight=weights)
+                if math.isfinite(value):
+                    ranked.append((value, number, chain.params.copy()))
+                    break
         ranked.sort(key=lambda entry: entry[:2])
         return [self.chain_of(params, self.frozen) for _, _, params in ranked[:_CANDIDATES]]
 
@@ -326,8 +330,11 @@ class _LastLayer:
         if last > 1:
             self.before = Chain(np.zeros(last - 1), np.zeros(last - 1), chain.activations[:-1])
 
-    def solve(self) -> None:
-        """Put them in their place, where the data determine them."""
+    def solve(self, part: float = 1.0) -> None:
+        """Put them in their place, where the data determine them, or a part of the way to it.
+
+        The way starts where all outputs are the mean of the targets.
+        """
         if not self.is_linear:
             return
         chain, y, weights, feature = self.chain, self.y, self.weights, self.x
@@ -338,7 +345,7 @@ class _LastLayer:
             total = weights.sum()
             mean_f, mean_y = weights @ feature / total, weights @ y / total
             apart = feature - mean_f
-            slope = weights @ (apart * (y - mean_y)) / (weights @ (apart * apart))
+            slope = part * (weights @ (apart * (y - mean_y)) / (weights @ (apart * apart)))
             found = (slope, mean_y - slope * mean_f)
         elif self.free_w:
             bias = chain.params[-1]

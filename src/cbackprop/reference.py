@@ -301,13 +301,36 @@ def _cauchy(a: float, y: float, scale: float) -> tuple[float, float]:
     return scale * scale * 2.0 * math.log(math.hypot(1.0, u)), 2.0 * scale / (u + 1.0 / u)
 
 
+def _nothing(y: float) -> float:
+    return 0.0
+
+
+def _poisson_best(y: float) -> float:
+    return (y * math.log(y) if y else 0.0) - y - math.lgamma(y + 1.0)
+
+
+def _poisson(a: float, y: float, scale: float) -> tuple[float, float]:
+    if not a > 0:
+        return math.nan, math.nan
+    if abs(a - y) <= 0.5 * y:  # without the cancellation for small a - y
+        t = (a - y) / y
+        deviance = 2.0 * y * (t - math.log1p(t))
+    else:
+        deviance = 2.0 * ((y * (math.log(y) - math.log(a)) if y else 0.0) - (y - a))
+    return deviance, 2.0 * ((a - y) / a)
+
+
 class Loss(NamedTuple):
-    """What a loss is; `error_and_slope` of (a, y, scale) gives E and dE/da, None: read off z."""
+    """What a loss is; `error_and_slope` of (a, y, scale) gives E and dE/da, None: read off z.
+
+    `best` is the log-likelihood of a target y where E is 0, for losses that stand for one.
+    """
 
     error_and_slope: Callable[[float, float, float], tuple[float, float]] | None
     formula: str
     has_scale: bool = False
     targets: tuple[float, float] = (-math.inf, math.inf)
+    best: Function = _nothing
 
 
 LOSSES: Mapping[str, Loss] = MappingProxyType(
@@ -318,6 +341,12 @@ LOSSES: Mapping[str, Loss] = MappingProxyType(
         "huber": Loss(_huber, "2s·|a - y| - s²", has_scale=True),
         "soft_l1": Loss(_soft_l1, "2s²(√(1 + (a - y)²/s²) - 1)", has_scale=True),
         "cauchy": Loss(_cauchy, "s²·log(1 + (a - y)²/s²)", has_scale=True),
+        "poisson": Loss(
+            _poisson,
+            "2(y·log(y/a) - (y - a))",
+            targets=(0.0, sys.float_info.max),
+            best=_poisson_best,
+        ),
     }
 )
 """Name -> what it is, in the order of the C core's codes."""
@@ -502,7 +531,7 @@ def _check_chain(params: Sequence[float], activations: Sequence[str]) -> None:
 def _check_loss(activations: Sequence[str], loss: str, scale: float, y: float) -> None:
     if loss not in LOSSES:
         raise ParameterError(f"loss: {loss!r} is not a loss; expected one of " + ", ".join(LOSSES))
-    error_and_slope, _, has_scale, (low, high) = LOSSES[loss]
+    error_and_slope, _, has_scale, (low, high), _ = LOSSES[loss]
     if has_scale and not 0 < scale < math.inf:
         raise ParameterError(f"scale: {scale!r} is not positive and finite")
     if error_and_slope is None and activations[-1] != "sigmoid":

@@ -1,4 +1,4 @@
-/* The 22 activations of internal.h's list: value, slope, second derivative, inverse. One short block each.
+/* The activations: value, slope, second derivative, inverse. One short block each, and a row in the list at the end.
  *
  * Slopes and second derivatives are computed from z, never from the value: 1 - a has lost what the slope is made of.
  * A jet that is read only in part is computed only in part: every function here is inlined.
@@ -357,5 +357,32 @@ CBP_NO_INVERSE(square)
 CBP_NO_INVERSE(gaussian)
 CBP_NO_INVERSE(sin)
 #undef CBP_NO_INVERSE
+
+/* ---- the list -------------------------------------------------------------------------------------------------- */
+
+/* Every activation: code, name, domain, range, whether it is one-to-one, whether its slope jumps somewhere. */
+#define CBP_ACTIVATIONS(X)                                                                    \
+    X(CBP_IDENTITY, identity, -INFINITY, INFINITY, -INFINITY, INFINITY, 1, 0)                 \
+    X(CBP_SIGMOID, sigmoid, -INFINITY, INFINITY, 0, 1, 1, 0)                                  \
+    X(CBP_TANH, tanh, -INFINITY, INFINITY, -1, 1, 1, 0)                                       \
+    X(CBP_RELU, relu, -INFINITY, INFINITY, 0, INFINITY, 0, 1)                                 \
+    X(CBP_LEAKY_RELU, leaky_relu, -INFINITY, INFINITY, -INFINITY, INFINITY, 1, 1)             \
+    X(CBP_ELU, elu, -INFINITY, INFINITY, -1, INFINITY, 1, 0)                                  \
+    X(CBP_SOFTPLUS, softplus, -INFINITY, INFINITY, 0, INFINITY, 1, 0)                         \
+    X(CBP_SILU, silu, -INFINITY, INFINITY, -0.27846454276107380, INFINITY, 0, 0)              \
+    X(CBP_GELU, gelu, -INFINITY, INFINITY, -0.16997120747990370, INFINITY, 0, 0)              \
+    X(CBP_SOFTSIGN, softsign, -INFINITY, INFINITY, -1, 1, 1, 0)                               \
+    X(CBP_ARCTAN, arctan, -INFINITY, INFINITY, -1.5707963267948966, 1.5707963267948966, 1, 0) \
+    X(CBP_EXP, exp, -INFINITY, INFINITY, 0, INFINITY, 1, 0)                                   \
+    X(CBP_EXPM1, expm1, -INFINITY, INFINITY, -1, INFINITY, 1, 0)                              \
+    X(CBP_LOG, log, 0, INFINITY, -INFINITY, INFINITY, 1, 0)                                   \
+    X(CBP_LOG1P, log1p, -1, INFINITY, -INFINITY, INFINITY, 1, 0)                              \
+    X(CBP_RECIPROCAL, reciprocal, -INFINITY, INFINITY, -INFINITY, INFINITY, 1, 0)             \
+    X(CBP_SQUARE, square, -INFINITY, INFINITY, 0, INFINITY, 0, 0)                             \
+    X(CBP_SQRT, sqrt, 0, INFINITY, 0, INFINITY, 1, 0)                                         \
+    X(CBP_GAUSSIAN, gaussian, -INFINITY, INFINITY, 0, 1, 0, 0)                                \
+    X(CBP_LOG_SIGMOID, log_sigmoid, -INFINITY, INFINITY, -INFINITY, 0, 1, 0)                  \
+    X(CBP_NORMAL_CDF, normal_cdf, -INFINITY, INFINITY, 0, 1, 1, 0)                            \
+    X(CBP_SIN, sin, -INFINITY, INFINITY, -1, 1, 0, 0)
 
 #endif

@@ -70,14 +70,15 @@ enum cbp_activation {
     CBP_ACTIVATION_END
 };
 
-/* The loss E of one example, with r = a_L - y and a scale s > 0 (read by the last three alone). The last three
- * tend to r^2 for |r| << s. */
+/* The loss E of one example, with r = a_L - y and a scale s > 0 (read by the robust ones alone,
+ * which tend to r^2 for |r| << s). */
 enum cbp_loss {
     CBP_SQUARED = 0, /* r^2 */
     CBP_LOG_LOSS,    /* -y log a - (1 - y) log(1 - a), from z of a final sigmoid; 0 <= y <= 1 */
-    CBP_HUBER,       /* r^2 while |r| <= s, then 2 s |r| - s^2 */
-    CBP_SOFT_L1,     /* 2 s^2 (sqrt(1 + (r/s)^2) - 1) */
-    CBP_CAUCHY,      /* s^2 log(1 + (r/s)^2) */
+    CBP_HUBER,       /* robust: r^2 while |r| <= s, then 2 s |r| - s^2 */
+    CBP_SOFT_L1,     /* robust: 2 s^2 (sqrt(1 + (r/s)^2) - 1) */
+    CBP_CAUCHY,      /* robust: s^2 log(1 + (r/s)^2) */
+    CBP_POISSON,     /* the deviance 2 (y log(y/a) - (y - a)) of a count, NaN unless a > 0; y >= 0, finite */
     CBP_LOSS_END
 };
 
@@ -89,8 +90,8 @@ enum cbp_status {
     CBP_ERROR_EMPTY = -4,          /* an average over no example */
     CBP_ERROR_LOSS = -5,           /* a code outside enum cbp_loss */
     CBP_ERROR_SCALE = -6,          /* a loss scale that is not positive and finite */
-    CBP_ERROR_NO_SIGMOID = -7,     /* the log loss on a chain that does not end in a sigmoid */
-    CBP_ERROR_TARGET = -8,         /* the log loss with a target outside [0, 1] */
+    CBP_ERROR_NO_SIGMOID = -7,     /* a loss of a final sigmoid, on another chain */
+    CBP_ERROR_TARGET = -8,         /* a target that the loss does not take */
     CBP_ERROR_WEIGHT = -9,         /* an example weight that is negative or NaN, or weights of no sum to divide by */
     CBP_ERROR_NOT_INVERTIBLE = -10, /* a layer with w = 0 or an activation that is not one-to-one */
     CBP_ERROR_LEARNING_RATE = -11, /* a learning rate that is not finite */
@@ -121,6 +122,7 @@ typedef struct cbp_activation_facts {
     cbp_real domain_low, domain_high;
     cbp_real range_low, range_high;
     int one_to_one; /* 1 if cbp_inverse can pass through it */
+    int has_kink;   /* 1 if its slope jumps somewhere */
 } cbp_activation_facts;
 
 /* Facts of one activation. Fails with CBP_ERROR_ACTIVATION, CBP_ERROR_NULL. */
@@ -131,6 +133,23 @@ CBP_API int cbp_activation_describe(int activation, cbp_activation_facts *facts)
  * Fails with CBP_ERROR_ACTIVATION, CBP_ERROR_NULL. */
 CBP_API int cbp_activation_values(int activation, const cbp_real *z, size_t n, cbp_real *value, cbp_real *slope,
                                   cbp_real *second);
+
+/* ---- losses ---------------------------------------------------------------------------------------------------- */
+
+/* What a loss takes, and what a fit with it means. */
+typedef struct cbp_loss_facts {
+    const char *name;
+    cbp_real target_low, target_high; /* a target beyond them is CBP_ERROR_TARGET */
+    cbp_real dispersion; /* 0: the variance of the errors is estimated. Else the distribution tells it: E is 2 dispersion
+                          * times the negative log-likelihood, but for what the target alone gives, and the covariance is
+                          * dispersion over half the curvature of the summed loss */
+    int has_scale;       /* 1 if it reads the scale */
+    int is_robust;       /* 1 if it hardly sees how far off an outlier is */
+    int needs_sigmoid;   /* 1 if it is a loss of z of a final sigmoid */
+} cbp_loss_facts;
+
+/* Facts of one loss. Fails with CBP_ERROR_LOSS, CBP_ERROR_NULL. */
+CBP_API int cbp_loss_describe(int loss, cbp_loss_facts *facts);
 
 /* ---- one value for each example ------------------------------------------------------------------------------- */
 /* Shapes: x[n] and out[n]; n may be 0; out may be x itself.
@@ -290,7 +309,7 @@ CBP_API int cbp_fit_defaults(cbp_fit_options *options);
 CBP_API size_t cbp_fit_work_len(size_t layers, size_t free, size_t n);
 
 /* Levenberg-Marquardt: Gauss-Newton steps held to a region of trust, from the exact Jacobian by orthogonal
- * transformations (Householder). The three robust losses are met by reweighting, the log loss in its Fisher form.
+ * transformations (Householder). Robust losses are met by reweighting, those whose variance is known in their Fisher form.
  * If the fit does not converge in half of the iterations (if they are 200 or more), or leaves a parameter undetermined,
  * it is tried again in another scaling and with a last identity layer solved for first; so it is from `restarts` other
  * starts, each with its own max_iterations. The best of all is kept.
@@ -328,7 +347,8 @@ enum cbp_determined {
 /* At fitted parameters: determined[2L], each of enum cbp_determined, and covariance[free][free] of those that are not
  * frozen. Rows of parameters at a bound are 0, the variance of an undetermined one is infinite and its covariances NaN. The
  * covariance is s^2 times the inverse curvature with s^2 = *variance = sum(weight r^2) / (examples - parameters), NaN if
- * nothing is left over; for robust losses the weights are those of the last reweighting; for the log loss s^2 = 1. The
+ * nothing is left over; for robust losses the weights are those of the last reweighting; a loss with a dispersion
+ * (cbp_loss_describe) has *variance = 1, and that dispersion for s^2. The
  * curvature is the Gauss-Newton approximation (as R's nls and SciPy have it) if `hessian` is null, else what stands there:
  * the exact one of cbp_hessian (as R's drc). If that is not positive definite, all are undetermined.
  * `work` holds cbp_fit_work_len(layers, free, n) numbers. */
@@ -370,8 +390,9 @@ typedef struct cbp_fit_chain {
 /* How many numbers a node has. They are
  *   - the triangle R[free + 1][free + 1], row by row, 0 below the diagonal: R'R = [J r]'[J r], where J has a column for each
  *     parameter that is not frozen, r are the residuals, and rows are weighted as cbp_fit_lm does;
- *   - four sums: of weights, of weight * E, of examples of positive weight, and of weight * y^2 (log loss: of weights;
- *     robust losses: less of what is off by more than their scale);
+ *   - four sums: of weights, of weight * E, of examples of positive weight, and of weight * y^2 (robust
+ *     losses: less of what is off by more than their scale; losses with a dispersion: the same in their rows' units, such
+ *     as the sum of weights);
  *   - the compensation of each: what rounding has taken from it. */
 CBP_API size_t cbp_fit_node_len(size_t free);
 

@@ -3,14 +3,6 @@
 
 /* ---- activations ---------------------------------------------------------------------------------------------- */
 
-static const cbp_activation_facts facts_of[] = {
-#define FACTS(code, name, domain_low, domain_high, range_low, range_high, one_to_one)                               \
-    {#name,                (cbp_real)(domain_low), (cbp_real)(domain_high), (cbp_real)(range_low),                   \
-     (cbp_real)(range_high), one_to_one},
-    CBP_ACTIVATIONS(FACTS)
-#undef FACTS
-};
-
 int cbp_activation_describe(int activation, cbp_activation_facts *facts)
 {
     if (!facts) {
@@ -19,7 +11,7 @@ int cbp_activation_describe(int activation, cbp_activation_facts *facts)
     if (activation < 0 || activation >= CBP_ACTIVATION_END) {
         return CBP_ERROR_ACTIVATION;
     }
-    *facts = facts_of[activation];
+    *facts = cbp_activation_table[activation];
     return CBP_OK;
 }
 
@@ -33,6 +25,20 @@ int cbp_activation_values(int activation, const cbp_real *z, size_t n, cbp_real 
         return CBP_ERROR_NULL;
     }
     cbp_kernels_now()->activation(activation, z, n, value, slope, second);
+    return CBP_OK;
+}
+
+/* ---- losses ---------------------------------------------------------------------------------------------------- */
+
+int cbp_loss_describe(int loss, cbp_loss_facts *facts)
+{
+    if (!facts) {
+        return CBP_ERROR_NULL;
+    }
+    if (loss < 0 || loss >= CBP_LOSS_END) {
+        return CBP_ERROR_LOSS;
+    }
+    *facts = cbp_loss_table[loss];
     return CBP_OK;
 }
 
@@ -69,15 +75,16 @@ int cbp_check_criterion(const cbp_chain *chain, cbp_criterion criterion, const c
     if (criterion.loss < 0 || criterion.loss >= CBP_LOSS_END) {
         return CBP_ERROR_LOSS;
     }
-    if (criterion.loss >= CBP_HUBER && !(criterion.scale > 0 && criterion.scale - criterion.scale == 0)) {
+    const cbp_loss_facts *facts = &cbp_loss_table[criterion.loss];
+    if (facts->has_scale && !(criterion.scale > 0 && criterion.scale - criterion.scale == 0)) {
         return CBP_ERROR_SCALE;
     }
-    if (criterion.loss == CBP_LOG_LOSS) {
-        if (chain->activations[chain->layers - 1] != CBP_SIGMOID) {
-            return CBP_ERROR_NO_SIGMOID;
-        }
+    if (facts->needs_sigmoid && chain->activations[chain->layers - 1] != CBP_SIGMOID) {
+        return CBP_ERROR_NO_SIGMOID;
+    }
+    if (facts->target_low > (cbp_real)-INFINITY || facts->target_high < (cbp_real)INFINITY) {
         for (size_t i = 0; i < n; i++) {
-            if (y[i] < 0 || y[i] > 1) {
+            if (y[i] < facts->target_low || y[i] > facts->target_high) {
                 return CBP_ERROR_TARGET;
             }
         }
@@ -159,7 +166,7 @@ int cbp_inverse(const cbp_real *params, const unsigned char *activations, const 
         return status;
     }
     for (size_t l = 0; l < layers; l++) {
-        if (!facts_of[activations[l]].one_to_one || params[2 * l] == 0) {
+        if (!cbp_activation_table[activations[l]].one_to_one || params[2 * l] == 0) {
             return CBP_ERROR_NOT_INVERTIBLE;
         }
     }

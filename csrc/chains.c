@@ -75,7 +75,7 @@ int cbp_gradient_many(const cbp_real *params, const unsigned char *activations, 
     const cbp_criterion criterion = {loss, scale};
     int status = m > 0 ? cbp_check_average(&kind, criterion, x, y, weight, n, mean)
                        : cbp_check_average(&kind, criterion, &none, &none, NULL, 1, &none);
-    for (size_t i = 1; status == CBP_OK && loss == CBP_LOG_LOSS && i < m; i++) { /* the targets are each chain's own */
+    for (size_t i = 1; status == CBP_OK && i < m; i++) { /* the targets are each chain's own */
         status = cbp_check_average(&kind, criterion, x, y + i * n, NULL, n, mean);
     }
     for (size_t i = 0; status == CBP_OK && i < m; i++) {

@@ -238,7 +238,7 @@ static int conclude(const cbp_fit *fit, const cbp_real *params, const cbp_real *
     if (!cbp_is_total(sums[0])) {
         return CBP_ERROR_WEIGHT;
     }
-    const int is_log_loss = fit->criterion.loss == CBP_LOG_LOSS;
+    const cbp_real dispersion = cbp_loss_table[fit->criterion.loss].dispersion;
     cbp_real *matrix = work, *right = matrix + free * free, *inverse = right + free * free;
     cbp_real *lengths = inverse + free * free, *undetermined = lengths + 2 * free;
     set_aside(fit, params, triangle, free, cbp_root(sums[3]), determined);
@@ -246,7 +246,7 @@ static int conclude(const cbp_fit *fit, const cbp_real *params, const cbp_real *
     size_t open = count_of(determined, all, CBP_DETERMINED), rows = free;
     const cbp_real left_over = sums[2] - (cbp_real)(open + count_of(determined, all, CBP_UNDETERMINED));
     const cbp_real squares = column_square(triangle, free + 1, free + 1, free);
-    *variance = is_log_loss ? 1 : left_over > 0 ? squares / left_over : (cbp_real)NAN;
+    *variance = dispersion > 0 ? 1 : left_over > 0 ? squares / left_over : (cbp_real)NAN;
     if (!hessian) {
         pick(triangle, free, free + 1, fit->frozen, determined, all, 0, 1, matrix);
     } else {
@@ -259,8 +259,8 @@ static int conclude(const cbp_fit *fit, const cbp_real *params, const cbp_real *
             open = 0;
         }
     }
-    /* the loss is the sum of squares whose curvature is twice its matrix' matrix; the log loss is no sum of squares */
-    const cbp_real factor = is_log_loss ? (cbp_real)0.5 : *variance;
+    /* the loss is the sum of squares whose curvature is twice its matrix' matrix */
+    const cbp_real factor = dispersion > 0 ? dispersion : *variance;
     memset(undetermined, 0, open * sizeof *undetermined);
     if (rows != open || !invert_triangle(matrix, open, factor, right, inverse)) {
         invert_square(matrix, rows, open, factor, right, lengths, inverse, undetermined);

@@ -50,19 +50,17 @@ cbp_fit_totals cbp_fit_totals_of(const cbp_fit *fit)
 cbp_real cbp_fit_squares(const cbp_fit *fit, const cbp_real *params)
 {
     const cbp_chain chain = {params, fit->activations, fit->layers};
-    const int loss = fit->criterion.loss, is_robust = cbp_is_robust(loss);
-    const cbp_real scale = is_robust ? fit->criterion.scale : 0;
-    cbp_real outputs[CBP_FIT_TILE], squares = 0;
+    const int is_robust = cbp_loss_table[fit->criterion.loss].is_robust;
+    cbp_real outputs[CBP_FIT_TILE], sizes[CBP_FIT_TILE], squares = 0;
     for (size_t start = 0; start < fit->n; start += CBP_FIT_TILE) {
         const size_t left = fit->n - start, count = left < CBP_FIT_TILE ? left : CBP_FIT_TILE;
         if (is_robust) {
             cbp_kernels_now()->forward(&chain, fit->x + start, count, outputs);
         }
+        cbp_loss_sizes(fit->criterion, is_robust ? outputs : fit->y + start, fit->y + start, count, sizes);
         for (size_t i = 0; i < count; i++) {
-            const cbp_real weight = fit->weight ? fit->weight[start + i] : 1, y = fit->y[start + i];
-            const cbp_real far = is_robust ? cbp_magnitude(outputs[i] - y) : 0, part = far > scale ? scale / far * y : y;
-            const cbp_real square = loss == CBP_LOG_LOSS ? 1 : part * (loss == CBP_CAUCHY ? part : y);
-            squares += weight > 0 ? weight * square : 0; /* 0 times infinity is 0 */
+            const cbp_real weight = fit->weight ? fit->weight[start + i] : 1;
+            squares += weight > 0 ? weight * sizes[i] : 0; /* 0 times infinity is 0 */
         }
     }
     return squares;

@@ -197,7 +197,7 @@ static int pass_over_leaf(cbp_fit_memory *memory, const cbp_real *params, const 
                           cbp_real *node)
 {
     size_t passed = 0;
-    if (!memory->has_sums || cbp_is_robust(memory->fit->criterion.loss)) {
+    if (!memory->has_sums || cbp_loss_table[memory->fit->criterion.loss].is_robust) {
         compute_sums(memory->fit, params, memory->sums);
         memory->has_sums = 1;
     }

@@ -74,31 +74,6 @@ typedef cbp_real cbp_row[CBP_LANES];
 /* Chains of at most this many layers need no work memory for one example. */
 #define CBP_STACK_LAYERS 32
 
-/* Every activation: code, name, domain, range, whether it is one-to-one. */
-#define CBP_ACTIVATIONS(X)                                                                 \
-    X(CBP_IDENTITY, identity, -INFINITY, INFINITY, -INFINITY, INFINITY, 1)                 \
-    X(CBP_SIGMOID, sigmoid, -INFINITY, INFINITY, 0, 1, 1)                                  \
-    X(CBP_TANH, tanh, -INFINITY, INFINITY, -1, 1, 1)                                       \
-    X(CBP_RELU, relu, -INFINITY, INFINITY, 0, INFINITY, 0)                                 \
-    X(CBP_LEAKY_RELU, leaky_relu, -INFINITY, INFINITY, -INFINITY, INFINITY, 1)             \
-    X(CBP_ELU, elu, -INFINITY, INFINITY, -1, INFINITY, 1)                                  \
-    X(CBP_SOFTPLUS, softplus, -INFINITY, INFINITY, 0, INFINITY, 1)                         \
-    X(CBP_SILU, silu, -INFINITY, INFINITY, -0.27846454276107380, INFINITY, 0)              \
-    X(CBP_GELU, gelu, -INFINITY, INFINITY, -0.16997120747990370, INFINITY, 0)              \
-    X(CBP_SOFTSIGN, softsign, -INFINITY, INFINITY, -1, 1, 1)                               \
-    X(CBP_ARCTAN, arctan, -INFINITY, INFINITY, -1.5707963267948966, 1.5707963267948966, 1) \
-    X(CBP_EXP, exp, -INFINITY, INFINITY, 0, INFINITY, 1)                                   \
-    X(CBP_EXPM1, expm1, -INFINITY, INFINITY, -1, INFINITY, 1)                              \
-    X(CBP_LOG, log, 0, INFINITY, -INFINITY, INFINITY, 1)                                   \
-    X(CBP_LOG1P, log1p, -1, INFINITY, -INFINITY, INFINITY, 1)                              \
-    X(CBP_RECIPROCAL, reciprocal, -INFINITY, INFINITY, -INFINITY, INFINITY, 1)             \
-    X(CBP_SQUARE, square, -INFINITY, INFINITY, 0, INFINITY, 0)                             \
-    X(CBP_SQRT, sqrt, 0, INFINITY, 0, INFINITY, 1)                                         \
-    X(CBP_GAUSSIAN, gaussian, -INFINITY, INFINITY, 0, 1, 0)                                \
-    X(CBP_LOG_SIGMOID, log_sigmoid, -INFINITY, INFINITY, -INFINITY, 0, 1)                  \
-    X(CBP_NORMAL_CDF, normal_cdf, -INFINITY, INFINITY, 0, 1, 1)                            \
-    X(CBP_SIN, sin, -INFINITY, INFINITY, -1, 1, 0)
-
 /* A chain as the kernels take it. */
 typedef struct cbp_chain {
     const cbp_real *params;
@@ -113,12 +88,6 @@ typedef struct cbp_chain {
 CBP_INLINE int cbp_is_total(cbp_real weight)
 {
     return weight >= CBP_LEAST_WEIGHT && weight - weight == 0;
-}
-
-/* Whether a loss hardly sees how far off an outlier is. */
-CBP_INLINE int cbp_is_robust(int loss)
-{
-    return loss == CBP_HUBER || loss == CBP_SOFT_L1 || loss == CBP_CAUCHY;
 }
 
 /* Where one example's numbers go: each of `layers` numbers, gradient of 2 * layers. */
@@ -235,6 +204,13 @@ CBP_INLINE const cbp_kernels *cbp_kernels_now(void)
     const cbp_kernels *table = CBP_LOAD_CHOSEN();
     return CBP_LIKELY(table != NULL) ? table : cbp_kernels_find();
 }
+
+/* The lists of activation.h and loss.h as tables, by code. */
+extern const cbp_activation_facts cbp_activation_table[];
+extern const cbp_loss_facts cbp_loss_table[];
+
+/* sizes[n]: the square of what each output near a amounts to, in the units of the residuals of a least-squares step. */
+void cbp_loss_sizes(cbp_criterion criterion, const cbp_real *a, const cbp_real *y, size_t n, cbp_real *sizes);
 
 /* Whether a chain has layers, parameters and known activations. */
 int cbp_check_chain(const cbp_chain *chain);

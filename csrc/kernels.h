@@ -5,7 +5,7 @@
  * layer; a short last tile is padded to a multiple of CBP_LANES, which every vector width divides, so that no example
  * takes another path than its neighbours.
  */
-#include "activation.h"
+#include "loss.h"
 
 #define CBP_JOIN_(a, b) a##b
 #define CBP_JOIN(a, b) CBP_JOIN_(a, b)
@@ -233,102 +233,59 @@ static void layer_inverse(int activation, cbp_real w, cbp_real b, const cbp_real
 
 /* ---- the loss of one example ---------------------------------------------------------------------------------- */
 
-/* E and its derivatives with respect to a_L; for the log loss with respect to z_L. */
-CBP_INLINE cbp_jet output_jet(cbp_real a)
+/* Whether it is a loss of z_L, so that its derivatives are those with respect to z_L. */
+static int is_of_z(int loss)
 {
-    return (cbp_jet){a, 1, 0};
-}
-
-CBP_INLINE cbp_jet squared_jet(cbp_real residual)
-{
-    return (cbp_jet){residual * residual, 2 * residual, 2};
-}
-
-CBP_INLINE cbp_jet huber_jet(cbp_real residual, cbp_real scale)
-{
-    const int inside = cbp_abs(residual) <= scale;
-    const cbp_real outside = scale * (2 * cbp_abs(residual) - scale);
-    const cbp_real held = cbp_clamp(residual, -scale, scale);
-    return (cbp_jet){inside ? residual * residual : outside, 2 * held, inside ? 2 : 0};
-}
-
-/* With u = r/s: 2 r^2 / (1 + sqrt(1 + u^2)). Past u = 2^27 (single: 2^13) the root is |u| after rounding, its square
- * could overflow, and the loss is a straight line. */
-CBP_INLINE cbp_jet soft_l1_jet(cbp_real residual, cbp_real scale)
-{
-    const cbp_real size = cbp_abs(residual / scale);
-    const int far = size > CBP_PICK(0x1p27, 0x1p13f);
-    const cbp_real root = cbp_sqrt(CBP_FMA(size, size, 1));
-    const cbp_real near_value = 2 * residual * (residual / (1 + root));
-    const cbp_real far_value = 2 * scale * (cbp_abs(residual) - scale);
-    return (cbp_jet){far ? far_value : near_value, far ? cbp_with_sign(2 * scale, residual) : 2 * residual / root,
-                     2 / root / root / root};
-}
-
-/* With u = r/s: s^2 log(1 + u^2), by t = min(|u|, 1/|u|), whose square cannot overflow. */
-CBP_INLINE cbp_jet cauchy_jet(cbp_real residual, cbp_real scale)
-{
-    const cbp_real size = cbp_abs(residual / scale);
-    const int far = size > 1;
-    const cbp_real t = far ? 1 / size : size;
-    const cbp_real r = 1 / CBP_FMA(t, t, 1);
-    const cbp_real near_log = cbp_log1p(t * t);
-    const cbp_real growth = far ? CBP_FMA(2, cbp_log(size), near_log) : near_log;
-    const cbp_real bend = 2 * (1 - t) * (1 + t) * r * r;
-    return (cbp_jet){scale * scale * growth, cbp_with_sign(2 * scale * t * r, residual),
-                     far ? -bend * t * t : bend};
-}
-
-/* From z and the target: E = log(1 + exp(z)) - y z, dE/dz = sigma(z) - y, each written for z > 0 in 1 - y so that a
- * certain answer costs nothing and has a slope that is exact. */
-CBP_INLINE cbp_jet log_loss_jet(cbp_real z, cbp_real y)
-{
-    const cbp_power power = cbp_exp_falling(cbp_abs(z), 0);
-    const cbp_real e = cbp_power_value(power);
-    const cbp_real r = 1 / cbp_power_plus_one(power);
-    const cbp_real er = e * r;
-    const cbp_real other = z < 0 ? y : 1 - y; /* the part of the target on the side that z denies */
-    return (cbp_jet){cbp_times(other, cbp_abs(z)) + cbp_log1p(e), z < 0 ? er - y : other - er, er * r};
-}
-
-static cbp_jet loss_of(cbp_criterion criterion, cbp_real a, cbp_real z, cbp_real y)
-{
-    switch (criterion.loss) {
-    case CBP_OUTPUT:
-        return output_jet(a);
-    case CBP_LOG_LOSS:
-        return log_loss_jet(z, y);
-    case CBP_HUBER:
-        return huber_jet(a - y, criterion.scale);
-    case CBP_SOFT_L1:
-        return soft_l1_jet(a - y, criterion.scale);
-    case CBP_CAUCHY:
-        return cauchy_jet(a - y, criterion.scale);
+    switch (loss) {
+#define CASE(code, name, target_low, target_high, dispersion, has_scale, is_robust, of_z, has_excess) \
+    case code: \
+        return of_z;
+        CBP_LOSSES(CASE)
+#undef CASE
     default:
-        return squared_jet(a - y);
+        return 0;
     }
 }
 
-/* For a tile: error = E and push = dE/da_L, or dE/dz_L for the log loss. `in` is a_(L-1). */
+/* E and its derivatives with respect to a_L, or to z_L. */
+static cbp_jet loss_of(cbp_criterion criterion, cbp_real a, cbp_real z, cbp_real y)
+{
+    const cbp_ending end = {a, z, y, criterion.scale};
+    switch (criterion.loss) {
+    case CBP_OUTPUT:
+        return (cbp_jet){a, 1, 0};
+#define CASE(code, name, ...) \
+    case code: \
+        return cbp_##name##_loss_jet(end);
+        CBP_LOSSES(CASE)
+#undef CASE
+    default:
+        return (cbp_jet){CBP_NAN, CBP_NAN, CBP_NAN};
+    }
+}
+
+/* For a tile: error = E and push = dE/da_L, or dE/dz_L. `in` is a_(L-1). */
 static void tile_loss(cbp_criterion criterion, cbp_real w, cbp_real b, const cbp_real *CBP_RESTRICT in,
                       const cbp_real *CBP_RESTRICT a, const cbp_real *CBP_RESTRICT y, size_t count,
                       cbp_real *CBP_RESTRICT error, cbp_real *CBP_RESTRICT push)
 {
     switch (criterion.loss) {
-#define CASE(code, jet_of_example) \
+    case CBP_OUTPUT:
+        for (size_t j = 0; j < count; j++) {
+            error[j] = a[j];
+            push[j] = 1;
+        }
+        break;
+#define CASE(code, name, ...) \
     case code: \
         for (size_t j = 0; j < count; j++) { \
-            const cbp_jet jet = jet_of_example; \
+            const cbp_ending end = {a[j], CBP_FMA(w, in[j], b), y[j], criterion.scale}; \
+            const cbp_jet jet = cbp_##name##_loss_jet(end); \
             error[j] = jet.value; \
             push[j] = jet.slope; \
         } \
         break;
-        CASE(CBP_OUTPUT, output_jet(a[j]))
-        CASE(CBP_SQUARED, squared_jet(a[j] - y[j]))
-        CASE(CBP_LOG_LOSS, log_loss_jet(CBP_FMA(w, in[j], b), y[j]))
-        CASE(CBP_HUBER, huber_jet(a[j] - y[j], criterion.scale))
-        CASE(CBP_SOFT_L1, soft_l1_jet(a[j] - y[j], criterion.scale))
-        CASE(CBP_CAUCHY, cauchy_jet(a[j] - y[j], criterion.scale))
+        CBP_LOSSES(CASE)
 #undef CASE
     default:
         break;
@@ -398,7 +355,7 @@ static cbp_real gradient_one(const cbp_chain *chain, cbp_criterion criterion, cb
         record->a[l] = a;
     }
     const cbp_jet loss = loss_of(criterion, a, record->z[last], y);
-    cbp_real delta = criterion.loss == CBP_LOG_LOSS ? loss.slope : times_alone(loss.slope, record->slope[last]);
+    cbp_real delta = is_of_z(criterion.loss) ? loss.slope : times_alone(loss.slope, record->slope[last]);
     for (size_t l = last;; l--) {
         const cbp_real before = l ? record->a[l - 1] : x, push = times_alone(delta, params[2 * l]);
         record->delta[l] = delta;
@@ -505,16 +462,17 @@ static void backward_layer(cbp_real w, const cbp_real *CBP_RESTRICT slopes, size
     }
 }
 
-/* The loss of a tile: `error`, and `push` on a_L. The log loss starts at z_L: the last slopes become 1. */
+/* The loss of a tile: `error`, and `push` on a_L. A loss of z_L starts there: the last slopes become 1. */
 static void start_backward(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *input, const cbp_real *y,
                            size_t count, const cbp_real *a, cbp_real *slopes, cbp_real *error, cbp_real *push)
 {
     const size_t last = chain->layers - 1;
+    const int of_z = is_of_z(criterion.loss);
     const cbp_real *before = last ? a + last * CBP_TILE : input;
     cbp_real target[CBP_TILE];
     tile_loss(criterion, chain->params[2 * last], chain->params[2 * last + 1], before, a + chain->layers * CBP_TILE,
               tile_of(y, count, target), padded(count), error, push);
-    for (size_t j = 0; criterion.loss == CBP_LOG_LOSS && j < padded(count); j++) {
+    for (size_t j = 0; of_z && j < padded(count); j++) {
         slopes[last * CBP_TILE + j] = 1;
     }
 }
@@ -736,6 +694,7 @@ static void hessian_sums(const cbp_chain *chain, cbp_criterion criterion, const 
     const size_t layers = chain->layers, last = layers - 1, width = 2 * layers;
     cbp_real *a = work, *slopes = a + layers + 1, *seconds = slopes + layers, *delta = seconds + layers,
              *curve = delta + layers;
+    const int of_z = is_of_z(criterion.loss);
     for (size_t i = 0; i < n; i++) {
         const cbp_real factor = weight ? weight[i] : 1;
         cbp_real z = 0;
@@ -749,7 +708,7 @@ static void hessian_sums(const cbp_chain *chain, cbp_criterion criterion, const 
         }
         const cbp_jet loss = loss_of(criterion, a[layers], z, y[i]);
         const cbp_real s = slopes[last];
-        if (criterion.loss == CBP_LOG_LOSS) {
+        if (of_z) {
             delta[last] = factor * loss.slope;
             curve[last] = factor * loss.second;
         } else {

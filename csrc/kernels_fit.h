@@ -2,33 +2,6 @@
  * includes this under each target.
  */
 
-/* How a loss of one example bends: near the output a (log loss: near z_L) E is about
- *   stiff (da + lack)^2 + constant,   stiff = E''/2 and lack = E'/E'',
- * where a robust loss takes E'/r in the place of E'', which keeps it positive (iterative reweighting); `excess` is by
- * which share of it E'' is more. */
-typedef struct cbp_bend {
-    cbp_real error, lack, stiff, excess;
-} cbp_bend;
-
-CBP_INLINE cbp_bend squared_bend(cbp_real residual)
-{
-    return (cbp_bend){residual * residual, residual, 1, 0};
-}
-
-CBP_INLINE cbp_bend robust_bend(cbp_jet loss, cbp_real residual)
-{
-    const cbp_real stiff = residual == 0 ? 1 : CBP_HALF * (loss.slope / residual);
-    return (cbp_bend){loss.value, residual, stiff, CBP_HALF * loss.second / stiff - 1};
-}
-
-/* Where sigma' is all but 0, a floor under it keeps the quotient finite; the slope E' stays exact. */
-CBP_INLINE cbp_bend log_loss_bend(cbp_jet loss)
-{
-    const cbp_real floor = CBP_PICK(0x1p-120, 0x1p-60f);
-    const cbp_real second = loss.second < floor ? floor : loss.second;
-    return (cbp_bend){loss.value, loss.slope / second, CBP_HALF * second, 0};
-}
-
 /* For a tile, of examples with the weight `weight` whose root is `root`: error = weight * E, push = root * sqrt(stiff),
  * the lack and the excess. Lane k of the last layer has the weight w[k] and the bias b[k]. */
 static void tile_bend(cbp_criterion criterion, const cbp_real *CBP_RESTRICT w, const cbp_real *CBP_RESTRICT b,
@@ -38,24 +11,21 @@ static void tile_bend(cbp_criterion criterion, const cbp_real *CBP_RESTRICT w, c
                       cbp_real *CBP_RESTRICT excess)
 {
     switch (criterion.loss) {
-#define CASE(code, bend_of_example, root_of_stiff) \
+#define CASE(code, name, ...) \
     case code: \
         for (size_t start = 0; start < count; start += CBP_LANES) { \
             CBP_EACH_LANE { \
                 const size_t j = start + k; \
-                const cbp_bend bend = bend_of_example; \
+                const cbp_ending end = {a[j], CBP_FMA(w[k], in[j], b[k]), y[j], criterion.scale}; \
+                const cbp_bend bend = cbp_##name##_loss_bend(end); \
                 error[j] = weight[j] > 0 ? weight[j] * bend.error : 0; \
-                push[j] = root[j] * root_of_stiff; \
+                push[j] = root[j] * cbp_sqrt(bend.stiff); \
                 lack[j] = bend.lack; \
                 excess[j] = bend.excess; \
             } \
         } \
         break;
-        CASE(CBP_SQUARED, squared_bend(a[j] - y[j]), 1)
-        CASE(CBP_LOG_LOSS, log_loss_bend(log_loss_jet(CBP_FMA(w[k], in[j], b[k]), y[j])), cbp_sqrt(bend.stiff))
-        CASE(CBP_HUBER, robust_bend(huber_jet(a[j] - y[j], criterion.scale), a[j] - y[j]), cbp_sqrt(bend.stiff))
-        CASE(CBP_SOFT_L1, robust_bend(soft_l1_jet(a[j] - y[j], criterion.scale), a[j] - y[j]), cbp_sqrt(bend.stiff))
-        CASE(CBP_CAUCHY, robust_bend(cauchy_jet(a[j] - y[j], criterion.scale), a[j] - y[j]), cbp_sqrt(bend.stiff))
+        CBP_LOSSES(CASE)
 #undef CASE
     default:
         break;
@@ -133,7 +103,7 @@ CBP_INLINE int ends_linear(const cbp_tile *tile)
 CBP_INLINE void find_columns(int guarded, const cbp_tile *tile, cbp_real *work, cbp_real *columns, cbp_real *error)
 {
     const size_t layers = tile->layers, last = layers - 1, count = tile->count;
-    const int is_linear = ends_linear(tile);
+    const int is_linear = ends_linear(tile), of_z = is_of_z(tile->criterion.loss);
     cbp_real *a = work, *slopes = a + layers * CBP_FIT_TILE, *unwanted = slopes + layers * CBP_FIT_TILE;
     cbp_real *push = unwanted + CBP_FIT_TILE;
     size_t column = tile->free;
@@ -150,7 +120,7 @@ CBP_INLINE void find_columns(int guarded, const cbp_tile *tile, cbp_real *work, 
         tile_bend(tile->criterion, last_w, last_b, last_in, a + last * CBP_FIT_TILE, tile->y, tile->weight, tile->root,
                   count, error, push, residual, tile->seconds ? tile->seconds + layers * CBP_FIT_TILE : unwanted);
         multiply_column(guarded, push, count, residual);
-        for (size_t j = 0; tile->criterion.loss == CBP_LOG_LOSS && j < count; j++) {
+        for (size_t j = 0; of_z && j < count; j++) {
             slopes[last * CBP_FIT_TILE + j] = 1;
         }
     }

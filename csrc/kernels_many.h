@@ -138,6 +138,20 @@ CBP_INLINE void bend_layer(int is_first, size_t number, const cbp_real *CBP_REST
     }
 }
 
+/* Whether the curvature of a loss is another than what its least-squares step has in its place. */
+static int has_excess(int loss)
+{
+    switch (loss) {
+#define CASE(code, name, target_low, target_high, dispersion, has_scale, is_robust, of_z, excess) \
+    case code: \
+        return excess;
+        CBP_LOSSES(CASE)
+#undef CASE
+    default:
+        return 0;
+    }
+}
+
 /* Adds to trial_bend what the normal equations lack of the curvature: the sum of residual * d^2 a_L / dp dq. With p in
  * layer i and q in layer j >= i it is that of the products of their columns, each times what the layers from j on bend,
  *   sum over l >= j of  residual act''_l / (act'_l push_l),    push_l = the column of layer l's bias,
@@ -146,10 +160,10 @@ static void add_bend(const cbp_tile *tile, const cbp_real *columns, const cbp_re
 {
     const size_t layers = tile->layers, count = tile->count;
     const cbp_real *slopes = passes + layers * CBP_FIT_TILE, *residual = columns + tile->free * CBP_FIT_TILE;
-    const int is_log = tile->criterion.loss == CBP_LOG_LOSS;
+    const int of_z = is_of_z(tile->criterion.loss);
     cbp_real *bent = work, *left = work + CBP_FIT_TILE;
     size_t column = tile->free;
-    int bends = cbp_is_robust(tile->criterion.loss);
+    int bends = has_excess(tile->criterion.loss);
     if (bends) {
         memcpy(bent, tile->seconds + layers * CBP_FIT_TILE, count * sizeof *bent);
     }
@@ -159,7 +173,7 @@ static void add_bend(const cbp_tile *tile, const cbp_real *columns, const cbp_re
         const cbp_real *push = takes_b ? columns + (column - 1) * CBP_FIT_TILE : passes + l * CBP_FIT_TILE;
         const cbp_real *second = tile->seconds + l * CBP_FIT_TILE, *slope = slopes + l * CBP_FIT_TILE;
         column -= number;
-        if (!bends && (tile->activations[l] == CBP_IDENTITY || (is_log && l == layers - 1))) {
+        if (!bends && (tile->activations[l] == CBP_IDENTITY || (of_z && l == layers - 1))) {
             continue;
         }
         const cbp_real *own = columns + column * CBP_FIT_TILE;
@@ -501,7 +515,7 @@ static void plan_trial(cbp_lanes *g)
     const size_t free = g->free;
     const cbp_real *squares = g->normal + packed(free, free);
     const cbp_real tolerance = g->tolerance * g->tolerance;
-    const int is_robust = cbp_is_robust(g->criterion.loss);
+    const int is_robust = cbp_loss_table[g->criterion.loss].is_robust;
     cbp_row clear, part, along, length;
     if (g->low) {
         hold_pushed(g);

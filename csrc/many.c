@@ -191,7 +191,14 @@ typedef struct totals {
     size_t count;
 } totals;
 
-/* The targets alone, where nothing else is the chain's own and none is missing. */
+/* Whether a loss takes every target; what measures rounding is then the target. */
+static int takes_any_target(const many *s)
+{
+    const cbp_loss_facts *facts = &cbp_loss_table[s->kind.criterion.loss];
+    return facts->target_low == (cbp_real)-INFINITY && facts->target_high == (cbp_real)INFINITY;
+}
+
+/* The targets alone, where nothing else is the chain's own, none is missing and the loss takes them all. */
 static totals load_targets(const many *s, cbp_lanes *g, size_t lane, const cbp_real *y)
 {
     totals t = {0, (cbp_real)s->n, 0, s->n};
@@ -207,7 +214,8 @@ static totals load_examples(const many *s, cbp_lanes *g, size_t lane, size_t cha
 {
     const cbp_real *x = s->x + chain * s->x_step, *y = s->y + chain * s->n, *inputs = s->skipped > 0 ? s->inputs : x;
     const cbp_real *weight = s->weight ? s->weight + chain * s->weight_step : NULL;
-    const int is_log_loss = s->kind.criterion.loss == CBP_LOG_LOSS;
+    const cbp_criterion criterion = s->kind.criterion;
+    const cbp_loss_facts *facts = &cbp_loss_table[criterion.loss];
     totals t = {0, 0, 0, 0};
     if (s->skipped > 0 && !s->shares_x) {
         const cbp_chain leading = {params_of(s, chain), s->kind.activations, s->skipped};
@@ -217,10 +225,12 @@ static totals load_examples(const many *s, cbp_lanes *g, size_t lane, size_t cha
     for (size_t i = 0, at = lane; i < s->n; i++, at += CBP_LANES) {
         const int is_missing = y[i] != y[i];
         const cbp_real factor = is_missing ? 0 : weight ? weight[i] : 1, target = is_missing ? 0 : y[i];
+        cbp_real size;
         t.doubt += is_missing ? 0 : (x[i] - x[i]) + (target - target) + (factor - factor);
-        t.doubt += factor < 0 || (is_log_loss && (target < 0 || target > 1)) ? 1 : 0;
+        t.doubt += factor < 0 || target < facts->target_low || target > facts->target_high ? 1 : 0;
         t.weight += factor;
-        t.squares += is_log_loss ? factor : factor * (target * target);
+        cbp_loss_sizes(criterion, &target, &target, 1, &size);
+        t.squares += factor * size;
         t.count += factor > 0;
         g->y[at] = target;
         g->weight[at] = factor;
@@ -257,7 +267,7 @@ static int load_lane(many *s, cbp_lanes *g, size_t lane, size_t chain)
     }
     if (t.doubt != 0) {
         t = load_examples(s, g, lane, chain);
-        s->has_ones[lane] = s->shares_x && !s->weight && s->kind.criterion.loss != CBP_LOG_LOSS && t.count == s->n;
+        s->has_ones[lane] = s->shares_x && !s->weight && takes_any_target(s) && t.count == s->n;
     }
     t.doubt += load_start(s, g, lane, params_of(s, chain) + 2 * s->skipped);
     if (t.doubt != 0 || t.count < s->free) {
@@ -289,7 +299,7 @@ static void refill(many *s, cbp_lanes *g, size_t lane)
 static void store(const many *s, const cbp_lanes *g, size_t lane)
 {
     const size_t chain = s->done[lane].chain, all = 2 * s->kind.layers, free = s->free, first = 2 * s->skipped;
-    const int is_log_loss = s->kind.criterion.loss == CBP_LOG_LOSS;
+    const cbp_real dispersion = cbp_loss_table[s->kind.criterion.loss].dispersion;
     cbp_real *params = params_of(s, chain), *errors = s->fits->errors + chain * all;
     unsigned char *determined = s->fits->determined + chain * all;
     size_t moving = free;
@@ -305,8 +315,8 @@ static void store(const many *s, const cbp_lanes *g, size_t lane)
     const cbp_real squares = s->kind.criterion.loss == CBP_SQUARED
                                  ? g->loss[lane]
                                  : g->normal[packed_len(free) - CBP_LANES + lane];
-    const cbp_real variance = is_log_loss ? 1 : left_over > 0 ? squares / left_over : (cbp_real)NAN;
-    const cbp_real factor = is_log_loss ? (cbp_real)0.5 : variance;
+    const cbp_real variance = dispersion > 0 ? 1 : left_over > 0 ? squares / left_over : (cbp_real)NAN;
+    const cbp_real factor = dispersion > 0 ? dispersion : variance;
     s->fits->status[chain] = CBP_CONVERGED;
     s->fits->iterations[chain] = (size_t)g->iterations[lane];
     s->fits->loss[chain] = g->loss[lane] / s->done[lane].total;
@@ -375,7 +385,7 @@ static void set_aside(many *s, const cbp_lanes *g, size_t lane, cbp_lanes *done)
 static int has_kink(const unsigned char *activations, size_t layers)
 {
     for (size_t i = 0; i < layers; i++) {
-        if (activations[i] == CBP_RELU || activations[i] == CBP_LEAKY_RELU) {
+        if (cbp_activation_table[activations[i]].has_kink) {
             return 1;
         }
     }

@@ -26,7 +26,7 @@ const char *cbp_status_string(int status)
     case CBP_ERROR_NO_SIGMOID:
         return "the log loss needs a chain whose last activation is sigmoid";
     case CBP_ERROR_TARGET:
-        return "the log loss needs targets between 0 and 1";
+        return "a target is outside the range that the loss takes";
     case CBP_ERROR_WEIGHT:
         return "example weights must be finite and not negative, and their sum finite and at least CBP_LEAST_WEIGHT";
     case CBP_ERROR_NOT_INVERTIBLE:

@@ -269,6 +269,7 @@ def test_weights_loss_and_covariance_are_those_of_the_library(
         (["--weight", "w"], {"sample_weight": weight}),
         (["--weight", "3"], {"sample_weight": weight}),
         (["--y", "od", "--x", "conc", "--loss", "huber"], {"loss": "huber"}),
+        (["--y", "od", "--x", "conc", "--loss", "poisson"], {"loss": "poisson"}),
         (
             ["--y", "od", "--x", "conc", "--loss", "huber", "--loss-scale", "0.02"],
             {"loss": "huber", "loss_scale": 0.02},

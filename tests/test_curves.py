@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from curve_cases import FORMULAS, draw, exact, exact_covariance, exact_jacobian, noisy
+from scipy import stats
+from scipy.optimize import curve_fit
 
 import cbackprop as cbp
 from cbackprop import curves
@@ -756,3 +758,25 @@ def test_statistics_are_those_of_the_loss_that_was_asked_for() -> None:
     assert fitted.confidence_interval()["slope"] == pytest.approx(
         (fitted.params["slope"] - reach, fitted.params["slope"] + reach), rel=1e-9
     )
+
+
+# ---- another loss than the curve's own -----------------------------------------------------------
+
+
+def test_a_curve_of_labels_fitted_to_squares_is_judged_by_normal_errors() -> None:
+    x = np.linspace(-3, 3, 30)
+    y = 1 / (1 + np.exp(-(1.3 * x - 0.4))) + 0.1 * np.sin(7.0 * x)  # some outside of [0, 1]
+    fitted = curves.platt.fit(x, y, loss="squared")
+    expected, _ = curve_fit(lambda t, a, b: 1 / (1 + np.exp(-(a * t + b))), x, y)
+    a = 1 / (1 + np.exp(-(expected[0] * x + expected[1])))
+    residuals, jacobian = y - a, (a * (1 - a))[:, None] * np.column_stack([x, np.ones(30)])
+    covariance = np.linalg.inv(jacobian.T @ jacobian) * (residuals @ residuals) / 28
+    sd = math.sqrt(float(np.mean(residuals**2)))
+    likelihood = float(np.sum(stats.norm.logpdf(residuals, scale=sd)))
+    assert list(fitted.params.values()) == pytest.approx(expected, rel=1e-6)
+    assert fitted.log_likelihood == pytest.approx(likelihood, rel=1e-12)
+    assert fitted.aic == pytest.approx(2 * 3 - 2 * likelihood, rel=1e-12)
+    assert fitted.bic == pytest.approx(3 * math.log(30) - 2 * likelihood, rel=1e-12)
+    reach = float(stats.t.ppf(0.975, 28))
+    low, high = fitted.confidence_interval()["slope"]
+    assert high - low == pytest.approx(2 * reach * math.sqrt(covariance[0, 0]), rel=1e-6)

@@ -347,6 +347,22 @@ def test_a_callback_stops_a_fit(client: Any) -> None:
     assert caught.value is raised
 
 
+def test_counts_in_pieces_are_counts(client: Any) -> None:
+    net = cbp.Chain([0.05], [0.5], "exp")
+    x = np.random.default_rng(7).uniform(0, 40, 3 * 2048)
+    y = np.random.default_rng(8).poisson(net(x)).astype(float)
+    pieces = [(x[end : end + 2048], y[end : end + 2048]) for end in range(0, x.size, 2048)]
+    with client.as_current():
+        found = dask.gradient(net, pieces.__getitem__, range(3), loss="poisson")
+        fitted = dask.fit(net, pieces.__getitem__, range(3), loss="poisson")
+    assert found[0] == net.loss(x, y, loss="poisson")
+    assert found[1].tobytes() == net.gradient(x, y, loss="poisson").tobytes()
+    expected = cbp.fit(net, x, y, loss="poisson")
+    np.testing.assert_allclose(fitted.params, expected.params, rtol=1e-9)
+    np.testing.assert_allclose(fitted.covariance, expected.covariance, rtol=1e-9)
+    assert np.isnan(fitted.residual_sd)
+
+
 def test_chunks_are_fitted_as_by_themselves(client: Any, tmp_path: Path) -> None:
     options: dict[str, Any] = {"bounds": {"b3": (0.0, None)}, "loss": "soft_l1", "covariance": True}
     # keys that cannot be file names

@@ -16,7 +16,7 @@ from scipy.optimize import least_squares
 
 import cbackprop as cbp
 from cbackprop import threads
-from cbackprop._core import LEAF, code_of_loss, gradient_sums, mean_of_sums, merge_sums
+from cbackprop._core import LEAF, gradient_sums, mean_of_sums, merge_sums
 from cbackprop.fits import one
 from cbackprop.fits.arguments import bound_arrays
 from cbackprop.fits.shards import ShardedPass
@@ -46,7 +46,7 @@ DEFAULTS: dict[str, Any] = {
     "rng": None,
     "callback": None,
 }
-SQUARED: dict[str, Any] = DEFAULTS | {"loss": 0, "loss_scale": 1.0, "limits": (None, None)}
+SQUARED: dict[str, Any] = DEFAULTS | {"loss": "squared", "loss_scale": 1.0, "limits": (None, None)}
 
 
 def sharded(
@@ -64,7 +64,7 @@ def sharded(
     return one.fit_over(
         net,
         ShardedPass(ask, len(parts), net, loss=loss, loss_scale=scale),
-        loss=code_of_loss(loss, scale),
+        loss=loss,
         loss_scale=scale,
         limits=(None, None) if bounds is None else bound_arrays(net, bounds),
         **DEFAULTS | options,

@@ -173,6 +173,7 @@ def mean_loss(net: cbp.Chain, x: Floats, y: Floats, weight: Floats | None, loss:
         "huber": np.where(np.abs(u) <= 0.25, u**2, 0.5 * np.abs(u) - 0.0625),
         "soft_l1": 0.125 * (np.sqrt(1 + 16 * u**2) - 1),
         "cauchy": 0.0625 * np.log1p(16 * u**2),
+        "poisson": 2 * (y * np.log(y / (u + y)) + u),
     }[loss]
     return float(np.average(terms, weights=weight))
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import random
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import mpmath as mp
 import pytest
 
-from cbackprop import reference
+from cbackprop import _core, reference
 from cbackprop.errors import ActivationError, ParameterError, ShapeError
 
 INF, NAN = math.inf, math.nan
@@ -53,6 +55,8 @@ def exact_loss(loss: str, a: mp.mpf, y: mp.mpf, s: mp.mpf) -> mp.mpf:
         return (a - y) ** 2 if abs(u) <= 1 else 2 * s * abs(a - y) - s**2
     if loss == "soft_l1":
         return 2 * s**2 * (mp.sqrt(1 + u**2) - 1)
+    if loss == "poisson":
+        return 2 * (y * mp.log(y / a) - y + a)
     return s**2 * mp.log(1 + u**2)
 
 
@@ -118,9 +122,24 @@ def test_every_number_of_network_1() -> None:
     ]
 
 
-def test_the_order_is_that_of_the_c_core() -> None:
-    assert list(reference.ACTIVATIONS) == list(EXACT)
-    assert list(reference.LOSSES) == ["squared", "log", "huber", "soft_l1", "cauchy"]
+def test_names_and_order_are_those_of_the_c_core() -> None:
+    assert list(reference.ACTIVATIONS) == list(EXACT) == list(_core.ACTIVATIONS)
+    assert list(reference.LOSSES) == list(_core.LOSSES)
+
+
+@pytest.mark.parametrize("name", reference.LOSSES)
+def test_what_is_known_of_a_loss_is_what_the_core_knows(name: str) -> None:
+    ours, core = reference.LOSSES[name], _core.LOSSES[name]
+    assert ours.has_scale == core.has_scale
+    assert ours.targets == (core.target_low, core.target_high)
+    assert (ours.error_and_slope is None) == core.needs_sigmoid
+
+
+def test_names_of_losses_in_types_are_those_of_the_c_core() -> None:
+    stub = Path(reference.__file__).with_name("_core.pyi").read_text(encoding="utf-8")
+    found = re.search(r"^_Loss: TypeAlias = Literal\[(.*?)\]$", stub, re.MULTILINE | re.DOTALL)
+    assert found is not None
+    assert re.findall(r'"(\w+)"', found[1]) == list(_core.LOSSES)
 
 
 @pytest.mark.parametrize("name", EXACT)
@@ -195,7 +214,7 @@ def test_gradient_against_differences(loss: str, layers: int) -> None:
     rng = random.Random(f"{SEED} {loss} {layers}")
     for _ in range(5):
         names = [rng.choice(["sigmoid", "tanh", "softplus", "gelu"]) for _ in range(layers)]
-        names[-1] = "sigmoid" if loss == "log" else "identity"
+        names[-1] = {"log": "sigmoid", "poisson": "softplus"}.get(loss, "identity")
         params = [rng.gauss(0, 1) for _ in range(2 * layers)]
         x, y, scale = rng.gauss(0, 1), rng.random(), 0.5
         loss_exact, gradient_exact = exact_gradient(params, names, x, y, loss=loss, scale=scale)

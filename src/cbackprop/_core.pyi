@@ -1,6 +1,17 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
-from typing import Any, ClassVar, Final, Literal, Self, TypeAlias, TypeVar, final, overload
+from typing import (
+    Any,
+    ClassVar,
+    Final,
+    Literal,
+    NamedTuple,
+    Self,
+    TypeAlias,
+    TypeVar,
+    final,
+    overload,
+)
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,7 +21,7 @@ from .fits.many import Found
 from .fits.one import Objective
 from .trace import Trace
 
-_Loss: TypeAlias = Literal["squared", "log", "huber", "soft_l1", "cauchy"]
+_Loss: TypeAlias = Literal["squared", "log", "huber", "soft_l1", "cauchy", "poisson"]
 _Kernel: TypeAlias = Literal["generic", "avx2", "avx512"]
 _Number: TypeAlias = float | np.floating[Any] | np.integer[Any] | np.bool_
 _Vector: TypeAlias = NDArray[np.float64]
@@ -19,8 +30,17 @@ _C = TypeVar("_C", bound="Chain")
 
 __version__: Final[str]
 ACTIVATIONS: Final[tuple[str, ...]]
-LOSSES: Final[tuple[_Loss, ...]]
+LOSSES: Final[dict[str, LossFacts]]
 __pyx_capi__: Final[dict[str, object]]
+
+class LossFacts(NamedTuple):
+    code: int
+    target_low: float
+    target_high: float
+    dispersion: float
+    has_scale: bool
+    is_robust: bool
+    needs_sigmoid: bool
 
 def no_such_name(name: object, names: Sequence[str]) -> str: ...
 def activation_code(name: object, argument: str = "activation") -> int: ...
@@ -198,7 +218,7 @@ def rebuild(
 ) -> _C: ...
 def code_of_loss(loss: str, loss_scale: float) -> int: ...
 def status_text(status: int) -> str: ...
-def check_status(status: int, y: ArrayLike, sample_weight: ArrayLike | None) -> None: ...
+def check_status(status: int, y: ArrayLike, sample_weight: ArrayLike | None, loss: int) -> None: ...
 def fit_chain(
     net: Chain,
     run_pass: Callable[[Chain, int, float], _Vector],

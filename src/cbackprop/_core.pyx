@@ -2,6 +2,9 @@
 # cython: cdivision=True, freethreading_compatible=True, embedsignature=True
 """The C core on NumPy arrays: a `def` validates, calls, translates the status, returns."""
 
+import sys
+from collections import namedtuple
+
 import numpy as np
 
 cimport cython
@@ -52,10 +55,23 @@ cdef cbp_activation_facts facts_of(int code):
 
 
 ACTIVATIONS = tuple(facts_of(code).name.decode() for code in range(CBP_ACTIVATION_END))
-LOSSES = ("squared", "log", "huber", "soft_l1", "cauchy")
+
+LossFacts = namedtuple("LossFacts", "code target_low target_high dispersion has_scale is_robust "
+                                    "needs_sigmoid")
+
+
+cdef tuple named_loss(int code):
+    """The name of a loss, and what is known of it."""
+    cdef cbp_loss_facts facts
+    cbp_loss_describe(code, &facts)
+    return sys.intern(facts.name.decode()), LossFacts(
+        code, facts.target_low, facts.target_high, facts.dispersion, bool(facts.has_scale),
+        bool(facts.is_robust), bool(facts.needs_sigmoid))
+
+
+LOSSES = dict([named_loss(code) for code in range(CBP_LOSS_END)])
 
 cdef dict ACTIVATION_CODES = {name: code for code, name in enumerate(ACTIVATIONS)}
-cdef dict LOSS_CODES = {name: code for code, name in enumerate(LOSSES)}
 
 
 def no_such_name(name, names):
@@ -76,7 +92,7 @@ def activation_code(name, argument="activation"):
     return code
 
 
-cdef str SQUARED = "squared"
+cdef str SQUARED = next(iter(LOSSES))
 
 
 cdef int loss_code(object loss, object loss_scale, double *scale) except -1:
@@ -85,12 +101,12 @@ cdef int loss_code(object loss, object loss_scale, double *scale) except -1:
         raise InputTypeError(f"loss_scale: expected a number, got {loss_scale!r}")
     if loss is SQUARED:  # the default, and every literal: strings like it are interned
         return CBP_SQUARED
-    code = LOSS_CODES.get(loss) if isinstance(loss, str) else None
-    if code is None:
+    facts = LOSSES.get(loss) if isinstance(loss, str) else None
+    if facts is None:
         raise ParameterError(f"loss: {loss!r} is not a loss; {no_such_name(loss, LOSSES)}")
-    if code >= CBP_HUBER and not 0 < scale[0] < INFINITY:
+    if facts.has_scale and not 0 < scale[0] < INFINITY:
         raise ParameterError(f"loss_scale: {loss_scale!r}; expected a positive finite number")
-    return code
+    return facts.code
 
 
 def code_of_loss(loss, loss_scale):
@@ -235,18 +251,29 @@ cdef int check(int status) except -1:
     return 0
 
 
-cdef int check_example(int status, double y) except -1:
+cdef int refuse_target(str what, double y, int loss) except -1:
+    """Raise what is wrong with a target of this loss."""
+    name, facts = named_loss(loss)
+    low, high = facts.target_low, facts.target_high
+    needed = f"targets between {low:g} and {high:g}"
+    if high == np.finfo(np.float64).max:
+        needed = f"finite targets of {low:g} or more"
+    raise ParameterError(f"{what}: {y!r}; the {name} loss needs {needed}")
+
+
+cdef int check_example(int status, double y, int loss) except -1:
     if status == CBP_ERROR_TARGET:
-        raise ParameterError(f"y: {y!r}; the log loss needs targets between 0 and 1")
+        refuse_target("y", y, loss)
     return check(status)
 
 
-cdef int check_examples(int status, object y, object weight) except -1:
+cdef int check_examples(int status, object y, object weight, int loss) except -1:
     """As check, but an example that is at fault is named."""
     if status == CBP_ERROR_TARGET:
         y = real_array(y, "y").reshape(-1)
-        i = np.flatnonzero((y < 0) | (y > 1))[0]
-        raise ParameterError(f"y[{i}]: {float(y[i])!r}; the log loss needs targets between 0 and 1")
+        facts = named_loss(loss)[1]
+        i = np.flatnonzero((y < facts.target_low) | (y > facts.target_high))[0]
+        refuse_target(f"y[{i}]", y[i], loss)
     if status == CBP_ERROR_WEIGHT and weight is not None:
         weight = real_array(weight, "sample_weight").reshape(-1)
         wrong = np.flatnonzero(~((weight >= 0) & np.isfinite(weight)))
@@ -745,7 +772,7 @@ cdef class Chain:
                                                y.at + start, self.size, here, loss, scale, work,
                                                out + start * width)
                 if status == CBP_ERROR_TARGET:
-                    check_examples(status, <const double[:n]> y.at, None)
+                    check_examples(status, <const double[:n]> y.at, None, loss)
                 check(status)
                 if start + count < n:
                     PyErr_CheckSignals()
@@ -760,10 +787,11 @@ cdef class Chain:
         ----------
         x, y : array_like
             Inputs and targets of one shape, n numbers each.
-        loss : {"squared", "log", "huber", "soft_l1", "cauchy"}, default "squared"
-            The loss of one example.
+        loss : str, default "squared"
+            The loss of one example: "squared", "log", "huber", "soft_l1", "cauchy"
+            or "poisson".
         loss_scale : float, default 1.0
-            Residual at which the last three losses begin to grow more slowly.
+            Residual at which a robust loss begins to grow more slowly; others do not read it.
 
         Returns
         -------
@@ -775,7 +803,7 @@ cdef class Chain:
         ShapeError
             If x and y differ in shape.
         ParameterError
-            If the loss is unknown, its scale not positive, or a target outside [0, 1] for "log".
+            If the loss is unknown, its scale not positive, or a target outside what the loss takes.
         ActivationError
             If the loss is "log" and the last activation not a sigmoid.
         """
@@ -835,7 +863,7 @@ cdef class Chain:
                                          sums + 2 * rows, sums, rows, NULL)
                 if status == CBP_OK:
                     status = cbp_sums_mean(sums, sums + rows, rows, sums)
-                check_examples(status, y, sample_weight)
+                check_examples(status, y, sample_weight, loss)
                 if gradient != NULL:
                     memcpy(gradient, sums + 1, 2 * self.size * sizeof(double))
                 value = sums[0]
@@ -905,10 +933,11 @@ cdef class Chain:
         ----------
         x, y : array_like
             Inputs and targets of one shape, at least one of each.
-        loss : {"squared", "log", "huber", "soft_l1", "cauchy"}, default "squared"
-            The loss of one example.
+        loss : str, default "squared"
+            The loss of one example: "squared", "log", "huber", "soft_l1", "cauchy"
+            or "poisson".
         loss_scale : float, default 1.0
-            Residual at which the last three losses begin to grow more slowly.
+            Residual at which a robust loss begins to grow more slowly; others do not read it.
         sample_weight : array_like, optional
             A weight of 0 or more for every example; the mean is sum(weight * loss) / sum(weight).
 
@@ -922,7 +951,7 @@ cdef class Chain:
             If shapes differ or there is no example.
         ParameterError
             If the loss is unknown, its scale not positive, a weight negative or not finite, all
-            weights 0, or a target outside [0, 1] for "log".
+            weights 0, or a target outside what the loss takes.
         ActivationError
             If the loss is "log" and the last activation not a sigmoid.
         """
@@ -930,7 +959,7 @@ cdef class Chain:
         cdef int code = loss_code(loss, loss_scale, &scale)
         if sample_weight is None and is_number(x, &a) and is_number(y, &b):
             check_example(cbp_loss_mean(self.values, self.codes, &a, &b, NULL, self.size, 1, code,
-                                        scale, &value), b)
+                                        scale, &value), b, code)
             return value
         return self.means(x, y, code, scale, sample_weight, NULL)
 
@@ -942,7 +971,7 @@ cdef class Chain:
         cdef int status = cbp_gradient(self.values, self.codes, &x, &y, NULL, self.size, 1, loss,
                                        scale, work, &value, gradient)
         PyMem_RawFree(work)
-        check_example(status, y)
+        check_example(status, y, loss)
         return value
 
     def gradient(self, x, y, *, loss="squared", loss_scale=1.0, sample_weight=None,
@@ -1074,7 +1103,7 @@ cdef class Chain:
                     PyErr_CheckSignals()
                 if status == CBP_OK:
                     status = cbp_sums_mean(sums, sums + len, len, out)
-                check_examples(status, y, sample_weight)
+                check_examples(status, y, sample_weight, code)
             finally:
                 PyMem_RawFree(sums)
         finally:
@@ -1247,7 +1276,7 @@ cdef class Chain:
         cdef double[::1] gradient = np.empty(2 * self.size)
         check_example(
             cbp_trace(self.values, self.codes, a, b, self.size, code, scale, &layer[0, 0],
-                      &layer[1, 0], &layer[2, 0], &layer[3, 0], &gradient[0], &value), b)
+                      &layer[1, 0], &layer[2, 0], &layer[3, 0], &gradient[0], &value), b, code)
         from .trace import Trace
 
         columns = np.asarray(layer)

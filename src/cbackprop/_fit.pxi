@@ -80,9 +80,9 @@ def status_text(int status):
     return cbp_status_string(status).decode()
 
 
-def check_status(int status, y, sample_weight):
+def check_status(int status, y, sample_weight, int loss):
     """Raise what a status stands for, and name the example at fault if there is one."""
-    check_examples(status, y, sample_weight)
+    check_examples(status, y, sample_weight, loss)
 
 
 def fit_chain(Chain net not None, run_pass, lower, upper, int method, int loss, double scale,
@@ -308,7 +308,8 @@ cdef class MemoryPass:
         """The node of all examples."""
         node = empty(cbp_fit_node_len(2 * net.size - len(net.frozen)))
         _, y, weight = self.examples
-        check_examples(self.run(net, loss, scale, memory_of(node, len(node))), y, weight)
+        check_examples(self.run(net, loss, scale, memory_of(node, len(node))), y, weight,
+                       loss)
         return node
 
     cdef bint is_shared(self, size_t layers) noexcept:
@@ -400,7 +401,7 @@ def leaf_nodes(Chain net not None, x, y, sample_weight, int loss, double scale, 
     try:
         nodes = _Nodes(net, max(examples.x.count, <size_t> 1) // CBP_LEAF + 1)
         check_examples(nodes.add(net, &examples, 0, examples.x.count, first, loss, scale, NULL), y,
-                       sample_weight)
+                       sample_weight, loss)
     finally:
         close_examples(&examples)
     count, len = nodes.nodes.count, cbp_fit_node_len(nodes.nodes.free)
@@ -446,7 +447,7 @@ def gradient_sums(Chain net not None, x, y, sample_weight, loss, loss_scale):
     try:
         if examples.x.count > 0:
             check_examples(net.add_up(&examples, 0, examples.x.count, code, scale, sums + 2 * len,
-                                      sums, len, NULL), y, sample_weight)
+                                      sums, len, NULL), y, sample_weight, code)
     finally:
         close_examples(&examples)
     return answer[:2 * len].reshape(2, len).copy()

@@ -82,7 +82,7 @@ def gradient_many(params, Chain kind not None, x, y, weight, int loss, double sc
             PyErr_CheckSignals()
     finally:
         PyMem_RawFree(work)
-    check_examples(status, y, weight)
+    check_examples(status, y, weight, loss)
     return losses
 
 

@@ -13,10 +13,6 @@ cdef extern from "cbackprop.h" nogil:
 
     enum cbp_loss:
         CBP_SQUARED
-        CBP_LOG_LOSS
-        CBP_HUBER
-        CBP_SOFT_L1
-        CBP_CAUCHY
         CBP_LOSS_END
 
     enum cbp_status:
@@ -109,6 +105,16 @@ cdef extern from "cbackprop.h" nogil:
         cbp_real range_low
         cbp_real range_high
         int one_to_one
+        int has_kink
+
+    ctypedef struct cbp_loss_facts:
+        const char *name
+        cbp_real target_low
+        cbp_real target_high
+        cbp_real dispersion
+        int has_scale
+        int is_robust
+        int needs_sigmoid
 
     ctypedef struct cbp_examples:
         const cbp_real *x
@@ -151,6 +157,7 @@ cdef extern from "cbackprop.h" nogil:
     int cbp_activation_describe(int activation, cbp_activation_facts *facts)
     int cbp_activation_values(int activation, const cbp_real *z, size_t n, cbp_real *value,
                               cbp_real *slope, cbp_real *second)
+    int cbp_loss_describe(int loss, cbp_loss_facts *facts)
     int cbp_forward(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
                     size_t layers, size_t n, cbp_real *out)
     int cbp_slope(const cbp_real *params, const unsigned char *activations, const cbp_real *x,

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
-from ._core import LOSSES, Chain
+from ._core import Chain
 from .errors import InputTypeError, ModelFileError, ParameterError, ShapeError
 from .fits.arguments import Bounds, bound_arrays, check_callback, count_of, number_of
 from .fits.many import FitManyResult, Job
@@ -148,7 +148,7 @@ def fit(
     """
     shards = _list_of(keys)
     check_callback(callback)
-    code = _core.code_of_loss(loss, loss_scale)
+    _core.code_of_loss(loss, loss_scale)  # which checks them
     limits = (None, None) if bounds is None else bound_arrays(net, bounds)
     iterations = count_of("max_iterations", max_iterations, 2000)
     tolerance = number_of("tolerance", 1e-10 if tolerance is None else tolerance, 0.0, math.inf)
@@ -161,7 +161,7 @@ def fit(
     return fit_over(
         net,
         run_pass,
-        loss=code,
+        loss=loss,
         loss_scale=loss_scale,
         limits=limits,
         max_iterations=iterations,
@@ -238,7 +238,7 @@ def fit_many(
     nothing = [0.0], np.empty((0, 1))
     job = Job.of(net, *nothing, None, loss, loss_scale, bounds, max_iterations, tolerance)
     options: dict[str, Any] = {
-        "loss": LOSSES[job.loss],
+        "loss": job.loss,
         "loss_scale": float(loss_scale),
         "bounds": _finite_ends(job) or None,
         "max_iterations": job.max_iterations,

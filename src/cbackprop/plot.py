@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._core import Chain, no_such_name, real_array
+from ._core import LOSSES, Chain, no_such_name, real_array
 from .errors import ParameterError, ShapeError
 
 if TYPE_CHECKING:
@@ -82,10 +82,10 @@ def trace(
     net : Chain
     x, y : float
         Input and target.
-    loss : {"squared", "log", "huber", "soft_l1", "cauchy"}, default "squared"
+    loss : str, default "squared"
         As for `Chain.loss`.
     loss_scale : float, default 1.0
-        Residual at which the last three losses begin to grow more slowly.
+        Residual at which a robust loss begins to grow more slowly; others do not read it.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure otherwise. All is scaled to the size it has then: letters of 9
         points need 1.7 inches for each layer. Its own axes are hidden.
@@ -97,7 +97,7 @@ def trace(
     Raises
     ------
     ParameterError
-        If the loss or its scale is none, or a target of the log loss is outside [0, 1].
+        If the loss or its scale is none, or a target is outside what the loss takes.
     ActivationError
         If the loss is "log" and the last activation not a sigmoid.
     InputTypeError
@@ -153,10 +153,10 @@ def gradient_flow(
     x, y : array_like
         Inputs and targets of one shape. Of more than ten examples, ten are drawn, evenly chosen in
         the order of their inputs.
-    loss : {"squared", "log", "huber", "soft_l1", "cauchy"}, default "squared"
+    loss : str, default "squared"
         As for `Chain.loss`.
     loss_scale : float, default 1.0
-        Residual at which the last three losses begin to grow more slowly.
+        Residual at which a robust loss begins to grow more slowly; others do not read it.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure otherwise. The legend stands to the right of it.
 
@@ -169,7 +169,7 @@ def gradient_flow(
     ShapeError
         If x and y differ in shape, or there is no example.
     ParameterError
-        If the loss or its scale is none, or a target of the log loss is outside [0, 1].
+        If the loss or its scale is none, or a target is outside what the loss takes.
     ActivationError
         If the loss is "log" and the last activation not a sigmoid.
     InputTypeError
@@ -246,10 +246,10 @@ def loss_surface(
         The parameters along the horizontal and the vertical axis, such as ``("w1", "w2")``.
     span : ((low, high), (low, high)), optional
         From where to where; around the net's values and the path otherwise.
-    loss : {"squared", "log", "huber", "soft_l1", "cauchy"}, default "squared"
+    loss : str, default "squared"
         As for `Chain.loss`.
     loss_scale : float, default 1.0
-        Residual at which the last three losses begin to grow more slowly.
+        Residual at which a robust loss begins to grow more slowly; others do not read it.
     path : array_like, shape (steps, 2L), optional
         The parameters after each step of a descent, drawn as a line with its start and end marked.
         Where it moves the other parameters too, the loss on it is not the surface's.
@@ -428,7 +428,7 @@ def _factor(seen: Trace, layer: int) -> str:
     """By what the way back multiplies to arrive at the layer's Δ."""
     if layer < len(seen.activations):
         return f"× w{layer + 1} act'(z{layer})"
-    if seen.loss_name == "log":
+    if LOSSES[seen.loss_name].needs_sigmoid:
         return f"a{layer} − y"
     change = f"2(a{layer} − y)" if seen.loss_name == "squared" else f"∂E/∂a{layer}"
     return f"{change} act'(z{layer})"

@@ -270,17 +270,20 @@ ACTIVATIONS: Mapping[str, tuple[Function, Function]] = MappingProxyType(
 # ---- losses: E and dE/da of one example, with the residual r = a - y ---------------------------
 
 
-def _squared(r: float, scale: float) -> tuple[float, float]:
+def _squared(a: float, y: float, scale: float) -> tuple[float, float]:
+    r = a - y
     return r * r, 2.0 * r
 
 
-def _huber(r: float, scale: float) -> tuple[float, float]:
+def _huber(a: float, y: float, scale: float) -> tuple[float, float]:
+    r = a - y
     if abs(r) <= scale:
-        return _squared(r, scale)
+        return _squared(a, y, scale)
     return scale * (2.0 * abs(r) - scale), math.copysign(2.0 * scale, r)
 
 
-def _soft_l1(r: float, scale: float) -> tuple[float, float]:
+def _soft_l1(a: float, y: float, scale: float) -> tuple[float, float]:
+    r = a - y
     u = r / scale
     if abs(u) > 1e8:  # sqrt(1 + u^2) is |u|, and u may even be infinite
         return 2.0 * scale * (abs(r) - scale), math.copysign(2.0 * scale, r)
@@ -289,7 +292,8 @@ def _soft_l1(r: float, scale: float) -> tuple[float, float]:
     return 2.0 * r * (r / (1.0 + root)), 2.0 * (r / root)
 
 
-def _cauchy(r: float, scale: float) -> tuple[float, float]:
+def _cauchy(a: float, y: float, scale: float) -> tuple[float, float]:
+    r = a - y
     u = r / scale
     if abs(u) <= 1.0:
         return scale * scale * math.log1p(u * u), 2.0 * r / (1.0 + u * u)
@@ -297,10 +301,55 @@ def _cauchy(r: float, scale: float) -> tuple[float, float]:
     return scale * scale * 2.0 * math.log(math.hypot(1.0, u)), 2.0 * scale / (u + 1.0 / u)
 
 
-LOSSES: Mapping[str, Callable[[float, float], tuple[float, float]] | None] = MappingProxyType(
-    {"squared": _squared, "log": None, "huber": _huber, "soft_l1": _soft_l1, "cauchy": _cauchy}
+def _nothing(y: float) -> float:
+    return 0.0
+
+
+def _poisson_best(y: float) -> float:
+    return (y * math.log(y) if y else 0.0) - y - math.lgamma(y + 1.0)
+
+
+def _poisson(a: float, y: float, scale: float) -> tuple[float, float]:
+    if not a > 0:
+        return math.nan, math.nan
+    if abs(a - y) <= 0.5 * y:  # without the cancellation for small a - y
+        t = (a - y) / y
+        deviance = 2.0 * y * (t - math.log1p(t))
+    else:
+        deviance = 2.0 * ((y * (math.log(y) - math.log(a)) if y else 0.0) - (y - a))
+    return deviance, 2.0 * ((a - y) / a)
+
+
+class Loss(NamedTuple):
+    """What a loss is; `error_and_slope` of (a, y, scale) gives E and dE/da, None: read off z.
+
+    `best` is the log-likelihood of a target y where E is 0, for losses that stand for one.
+    """
+
+    error_and_slope: Callable[[float, float, float], tuple[float, float]] | None
+    formula: str
+    has_scale: bool = False
+    targets: tuple[float, float] = (-math.inf, math.inf)
+    best: Function = _nothing
+
+
+LOSSES: Mapping[str, Loss] = MappingProxyType(
+    {
+        "squared": Loss(_squared, "(a - y)²"),
+        "log": Loss(None, "-y·log a - (1 - y)·log(1 - a)", targets=(0.0, 1.0)),
+        # beyond |a - y| = s; squared up to there
+        "huber": Loss(_huber, "2s·|a - y| - s²", has_scale=True),
+        "soft_l1": Loss(_soft_l1, "2s²(√(1 + (a - y)²/s²) - 1)", has_scale=True),
+        "cauchy": Loss(_cauchy, "s²·log(1 + (a - y)²/s²)", has_scale=True),
+        "poisson": Loss(
+            _poisson,
+            "2(y·log(y/a) - (y - a))",
+            targets=(0.0, sys.float_info.max),
+            best=_poisson_best,
+        ),
+    }
 )
-"""Name -> function of (a - y, scale) that gives E and dE/da; the log loss is read off z instead."""
+"""Name -> what it is, in the order of the C core's codes."""
 
 
 def _log_loss(z: float, y: float) -> tuple[float, float]:
@@ -377,7 +426,7 @@ def trace(
     loss : str
         A key of `LOSSES`.
     scale : float
-        Where "huber", "soft_l1" and "cauchy" turn from squared to milder; others ignore it.
+        Where losses that have one turn from squared to milder; others ignore it.
 
     Returns
     -------
@@ -402,11 +451,11 @@ def trace(
         slope[k] = act_slope(z[k])
         before = a[k]
 
-    error_and_slope = LOSSES[loss]
+    error_and_slope = LOSSES[loss].error_and_slope
     if error_and_slope is None:
         error, delta = _log_loss(z[-1], y)
     else:
-        error, delta = error_and_slope(a[-1] - y, scale)
+        error, delta = error_and_slope(a[-1], y, scale)
         delta = times(delta, slope[-1])
 
     deltas, derivatives = [0.0] * layers, [0.0] * (2 * layers)
@@ -482,10 +531,12 @@ def _check_chain(params: Sequence[float], activations: Sequence[str]) -> None:
 def _check_loss(activations: Sequence[str], loss: str, scale: float, y: float) -> None:
     if loss not in LOSSES:
         raise ParameterError(f"loss: {loss!r} is not a loss; expected one of " + ", ".join(LOSSES))
-    if loss in ("huber", "soft_l1", "cauchy") and not 0 < scale < math.inf:
+    error_and_slope, _, has_scale, (low, high), _ = LOSSES[loss]
+    if has_scale and not 0 < scale < math.inf:
         raise ParameterError(f"scale: {scale!r} is not positive and finite")
-    if loss == "log":
-        if activations[-1] != "sigmoid":
-            raise ActivationError("the log loss needs a chain whose last activation is sigmoid")
-        if y < 0 or y > 1:
-            raise ParameterError(f"y: {y!r} is not between 0 and 1, as the log loss needs")
+    if error_and_slope is None and activations[-1] != "sigmoid":
+        raise ActivationError(f"the {loss} loss needs a chain whose last activation is sigmoid")
+    if y < low or y > high:
+        raise ParameterError(
+            f"y: {y!r} is not between {low:g} and {high:g}, as the {loss} loss needs"
+        )

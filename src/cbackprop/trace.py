@@ -24,14 +24,6 @@ _SHOWN_WHOLE: Final = 20
 _SHOWN_AT_ENDS: Final = 8
 _GAP: Final = "..."
 
-_FORMULAS: Final = {
-    "squared": "(a - y)²",
-    "log": "-y·log a - (1 - y)·log(1 - a)",
-    "huber": "2s·|a - y| - s²",  # beyond |a - y| = s; squared up to there
-    "soft_l1": "2s²(√(1 + (a - y)²/s²) - 1)",
-    "cauchy": "s²·log(1 + (a - y)²/s²)",
-}
-
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Trace:
@@ -46,7 +38,7 @@ class Trace:
     x, y : float
         The input a(0) and the target.
     loss_name : str
-        Which loss: "squared", "log", "huber", "soft_l1" or "cauchy".
+        Which loss.
     activations : tuple of L str
         The activation of each layer.
     params : ndarray, shape (2L,)
@@ -60,7 +52,7 @@ class Trace:
     loss : float
         E.
     loss_scale : float
-        The scale s of "huber", "soft_l1" and "cauchy"; the others do not read it.
+        The scale s of robust losses; the others do not read it.
     """
 
     x: float
@@ -185,21 +177,24 @@ class Trace:
         """∂E/∂a of layer k + 1; None for the log loss, which gives the last Δ at once."""
         if k + 1 < len(self.activations):
             return times(float(self.delta[k + 1]), float(self.params[2 * k + 2]))
-        error_and_slope = LOSSES[self.loss_name]
+        error_and_slope = LOSSES[self.loss_name].error_and_slope
         if error_and_slope is None:
             return None
-        return error_and_slope(float(self.a[k]) - self.y, self.loss_scale)[1]
+        return error_and_slope(float(self.a[k]), self.y, self.loss_scale)[1]
 
     def _loss_line(self) -> str:
         quadratic = self.loss_name == "huber" and abs(self.a[-1] - self.y) <= self.loss_scale
-        formula = _FORMULAS["squared" if quadratic else self.loss_name]
+        loss = LOSSES[self.loss_name]
+        formula = LOSSES["squared"].formula if quadratic else loss.formula
         line = f"E = {formula} = {_number(self.loss)}"
         arriving = self._arriving(len(self.activations) - 1)
         if arriving is None:
             return f"{line}, Δ = ∂E/∂z = a - y = {_number(self.delta[-1])}"
         if self.loss_name == "squared":
             return f"{line}, ∂E/∂a = 2(a - y) = {_number(arriving)}"
-        return f"{line} with s = {_number(self.loss_scale)}, ∂E/∂a = {_number(arriving)}"
+        if loss.has_scale:
+            line += f" with s = {_number(self.loss_scale)}"
+        return f"{line}, ∂E/∂a = {_number(arriving)}"
 
     def _gradient_lines(self, shown: Sequence[int | None]) -> str:
         pairs = ([_GAP] if k is None else map(_number, self._derivatives(k)) for k in shown)

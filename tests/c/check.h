@@ -35,6 +35,13 @@ static inline int check_that(int holds, const char *text, const char *file, int 
     return holds;
 }
 
+/* Whether a loss is for numbers of every kind, from every chain. */
+static inline int takes_any_target(int loss)
+{
+    cbp_loss_facts facts = {0};
+    return cbp_loss_describe(loss, &facts) == CBP_OK && facts.target_low < 0 && !facts.needs_sigmoid;
+}
+
 /* The last line of a test program, and its exit status. */
 static inline int check_done(const char *name)
 {

@@ -199,7 +199,7 @@ static void test_between(void)
 
 static void test_describe(void)
 {
-    cbp_activation_facts facts = {"untouched", 1, 2, 3, 4, 5};
+    cbp_activation_facts facts = {"untouched", 1, 2, 3, 4, 5, 6};
     CHECK(cbp_activation_describe(-1, &facts) == CBP_ERROR_ACTIVATION);
     CHECK(cbp_activation_describe(CBP_ACTIVATION_END, &facts) == CBP_ERROR_ACTIVATION);
     CHECK(cbp_activation_describe(CBP_SIGMOID, NULL) == CBP_ERROR_NULL);
@@ -207,13 +207,48 @@ static void test_describe(void)
     CHECK(cbp_activation_describe(CBP_SIGMOID, &facts) == CBP_OK);
     CHECK(strcmp(facts.name, "sigmoid") == 0);
     CHECK(facts.domain_low == -INFINITY && facts.domain_high == INFINITY);
-    CHECK(facts.range_low == 0 && facts.range_high == 1 && facts.one_to_one == 1);
+    CHECK(facts.range_low == 0 && facts.range_high == 1 && facts.one_to_one == 1 && facts.has_kink == 0);
     for (int code = 0; code < CBP_ACTIVATION_END; code++) {
         cbp_activation_facts one, other;
         CHECK(cbp_activation_describe(code, &one) == CBP_OK);
         for (int before = 0; before < code; before++) {
             CHECK(cbp_activation_describe(before, &other) == CBP_OK && strcmp(one.name, other.name) != 0);
         }
+    }
+}
+
+static void test_describe_loss(void)
+{
+    cbp_loss_facts facts = {"untouched", 1, 2, 3, 4, 5, 6};
+    CHECK(cbp_loss_describe(-1, &facts) == CBP_ERROR_LOSS);
+    CHECK(cbp_loss_describe(CBP_LOSS_END, &facts) == CBP_ERROR_LOSS);
+    CHECK(cbp_loss_describe(CBP_HUBER, NULL) == CBP_ERROR_NULL);
+    CHECK(strcmp(facts.name, "untouched") == 0 && facts.needs_sigmoid == 6);
+    CHECK(cbp_loss_describe(CBP_HUBER, &facts) == CBP_OK);
+    CHECK(strcmp(facts.name, "huber") == 0 && facts.target_low == -INFINITY && facts.target_high == INFINITY);
+    CHECK(facts.dispersion == 0 && facts.has_scale == 1 && facts.is_robust == 1 && facts.needs_sigmoid == 0);
+    CHECK(cbp_loss_describe(CBP_LOG_LOSS, &facts) == CBP_OK);
+    CHECK(strcmp(facts.name, "log") == 0 && facts.target_low == 0 && facts.target_high == 1);
+    CHECK(facts.dispersion == R(0.5) && facts.has_scale == 0 && facts.is_robust == 0 && facts.needs_sigmoid == 1);
+    for (int code = 0; code < CBP_LOSS_END; code++) {
+        cbp_loss_facts one, other;
+        CHECK(cbp_loss_describe(code, &one) == CBP_OK);
+        for (int before = 0; before < code; before++) {
+            CHECK(cbp_loss_describe(before, &other) == CBP_OK && strcmp(one.name, other.name) != 0);
+        }
+    }
+}
+
+/* A slope that jumps is another just below 0 than just above. */
+static void test_kinks(void)
+{
+    for (int activation = 0; activation < CBP_ACTIVATION_END; activation++) {
+        const cbp_real sides[] = {R(-1e-6), R(1e-6)};
+        cbp_activation_facts facts;
+        cbp_real slopes[2];
+        CHECK(cbp_activation_describe(activation, &facts) == CBP_OK);
+        CHECK(cbp_activation_values(activation, sides, 2, NULL, slopes, NULL) == CBP_OK);
+        CHECK(facts.has_kink == (fabs((double)(slopes[1] - slopes[0])) > 0.5 && slopes[1] < 2));
     }
 }
 
@@ -249,6 +284,8 @@ int main(void)
     test_lanes();
     test_between();
     test_describe();
+    test_describe_loss();
+    test_kinks();
     test_second();
     return check_done("test_elementary");
 }

@@ -135,7 +135,7 @@ static void test_losses(void)
         labels[i] = R(0.5 + 0.25 * (double)point_y[i] / 2);
     }
     for (int loss = 0; loss < CBP_LOSS_END; loss++) {
-        const int is_log = loss == CBP_LOG_LOSS;
+        const int is_log = !takes_any_target(loss);
         cbp_real params[] = {0, 0};
         call c = fit_of(is_log ? neuron : line, 1, point_x, is_log ? labels : point_y, POINTS);
         c.options.loss = loss;

@@ -19,6 +19,9 @@ static const golden expected[] = {
 #include "golden.h"
 };
 
+/* The losses that these rows were made with; one added since has a row of its own at the end. */
+enum { FIRST_LOSSES = 5 };
+
 enum { MOST_EXAMPLES = 300, MOST_CHAINS = 21, LAYERS = 3, ALL = 2 * LAYERS, LONG_HISTORY = 40 };
 
 static cbp_real x[MOST_EXAMPLES], y[MOST_CHAINS * MOST_EXAMPLES], weight[MOST_EXAMPLES];
@@ -119,7 +122,7 @@ static void keep_passes(void)
             y[i] = random_between(0, 1);
             weight[i] = random_between(0, 2);
         }
-        for (int loss = 0; loss < CBP_LOSS_END; loss++) {
+        for (int loss = 0; loss < FIRST_LOSSES; loss++) {
             const unsigned char last_one = loss == CBP_LOG_LOSS ? CBP_SIGMOID : CBP_TANH;
             const unsigned char codes[] = {CBP_SOFTPLUS, (unsigned char)activation, last_one};
             for (size_t n = 1; n <= N; n += N - 1) {
@@ -230,7 +233,7 @@ static void check_sense(const call *c, const cbp_real *start, const cbp_real *pa
 static void keep_fit(const kind *of, int variant)
 {
     const size_t lengths[] = {7, 16, 17, 40, 129, MOST_EXAMPLES}, limits[] = {4, 25, 250, 2000};
-    int loss = variant % CBP_LOSS_END;
+    int loss = variant % FIRST_LOSSES;
     loss = takes(of, loss) ? loss : CBP_SQUARED;
     cbp_real start[ALL], params[ALL], lower[ALL], upper[ALL], history[LONG_HISTORY] = {0};
     uint64_t bits = NO_BITS;
@@ -345,7 +348,7 @@ static void keep_many(const kind *of, int variant)
 {
     enum { M = MOST_CHAINS, CANDIDATES = 6, ROW = 3 };
     const size_t lengths[] = {7, 12, 16, 33}, layers = of->layers, all = 2 * layers;
-    int loss = variant % CBP_LOSS_END, status[M];
+    int loss = variant % FIRST_LOSSES, status[M];
     loss = takes(of, loss) ? loss : CBP_SQUARED;
     cbp_real start[ALL], candidates[CANDIDATES * ALL], lower[ALL], upper[ALL], params[M * ALL], mean[M], total[M];
     cbp_real variance[M], left_over[M], errors[M * ALL], covariance[M * ALL * (ALL + 1) / 2];
@@ -400,6 +403,44 @@ static void keep_many(const kind *of, int variant)
     keep("many", bits, all_iterations, all_losses == all_losses ? all_losses : -1);
 }
 
+/* Of a loss: a pass, and a fit, of outputs and targets in (0, 1). */
+static void keep_loss(int loss)
+{
+    enum { N = 150 };
+    const unsigned char codes[] = {CBP_TANH, CBP_SIGMOID};
+    const cbp_real start[] = {R(0.75), R(0.25), R(1.25), R(-0.5)};
+    static cbp_real rows[N * 4];
+    cbp_real params[4], mean, gradient[4], hessian[16];
+    cbp_real *work = spoilt(cbp_work_len(2, N)), *hessian_work = spoilt(cbp_hessian_work_len(2));
+    cbp_loss_facts facts;
+    uint64_t bits = NO_BITS;
+    check_state = 7000 + (uint64_t)loss;
+    for (size_t i = 0; i < N; i++) {
+        x[i] = random_between(-2, 2);
+        y[i] = 0.5 + 0.4 * tanh(x[i]) + random_between(-0.1, 0.1);
+        weight[i] = random_between(0, 2);
+    }
+    CHECK(cbp_loss_describe(loss, &facts) == CBP_OK);
+    CHECK(cbp_gradient(start, codes, x, y, weight, 2, N, loss, 0.25, work, &mean, gradient) == CBP_OK);
+    CHECK(cbp_hessian(start, codes, x, y, weight, 2, N, loss, 0.25, hessian_work, hessian) == CBP_OK);
+    CHECK(cbp_gradients(start, codes, x, y, 2, N, loss, 0.25, work, rows) == CBP_OK);
+    add_numbers(&bits, &mean, 1);
+    add_numbers(&bits, gradient, 4);
+    add_numbers(&bits, hessian, 16);
+    add_numbers(&bits, rows, N * 4);
+    call c = fit_of(codes, 2, x, y, N);
+    c.weight = weight;
+    c.options.loss = loss;
+    c.options.scale = 0.25;
+    memcpy(params, start, sizeof params);
+    CHECK(fit(&c, params) == CBP_OK);
+    check_sense(&c, start, params);
+    add_numbers(&bits, params, 4);
+    keep(facts.name, bits, c.info.iterations, c.info.loss);
+    free(work);
+    free(hessian_work);
+}
+
 static void keep_all(void)
 {
     row = 0;
@@ -417,6 +458,9 @@ static void keep_all(void)
         for (int variant = 0; variant < (is_bent ? 40 : 8); variant++) {
             keep_many(&kinds[k], variant);
         }
+    }
+    for (int loss = FIRST_LOSSES; loss < CBP_LOSS_END; loss++) {
+        keep_loss(loss);
     }
     CHECK(prints || row == sizeof expected / sizeof *expected);
 }

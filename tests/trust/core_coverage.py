@@ -32,6 +32,7 @@ BUILDS = {"double": ([], ["generic", "avx2", "avx512"]), "single": (["-DCBP_SING
 OF_A_LEVEL = {
     "elementary.h",
     "activation.h",
+    "loss.h",
     "kernels.h",
     "kernels_fit.h",
     "kernels_many.h",
@@ -74,6 +75,19 @@ EXCEPTIONS: list[tuple[str, str, str, dict[str, int]]] = [
         OF_CODES | {"return (cbp_jet){CBP_NAN, CBP_NAN, CBP_NAN};": 0},
     ),
     (CHECKED, "kernels.h", "tile_loss", OF_LOSSES),
+    (
+        CHECKED,
+        "kernels.h",
+        "loss_of",
+        OF_LOSSES | {"return (cbp_jet){CBP_NAN, CBP_NAN, CBP_NAN};": 0},
+    ),
+    (CHECKED, "kernels_generic.c", "cbp_loss_sizes", OF_LOSSES),
+    (
+        CHECKED,
+        "kernels_many.h",
+        "has_excess",
+        {"switch (loss) {": 1, "default:": 0, "return 0;": 0},
+    ),
     (CHECKED, "kernels_fit.h", "tile_bend", OF_LOSSES),
     (
         f"{CHECKED}; {REFUSED}",

@@ -181,4 +181,11 @@ def chain_cases() -> list[dict[str, Any]]:
     names, params = ["tanh", "silu", "sigmoid"], [0.75, 0.25, 1.5, -0.5, -1.25, 0.375]
     batch = {"activations": names, "params": params, **long, "loss": "log"}
     cases.append(solve({"name": "long log", **batch}))
+    for i, last in enumerate(("exp", "softplus", "sigmoid", "exp")):
+        case = random_case(
+            rng, f"counts {i}", depth=1 + i, count=3 + 4 * i, loss="poisson", last=last
+        )
+        case["y"] = [float(rng.choice((0, 1, 2, 7, 0.5))) for _ in case["x"]]
+        case["weight"] = [rng.uniform(0.1, 2) for _ in case["x"]] if i % 2 else None
+        cases.append(solve(case, with_hessian=i < 3))
     return cases

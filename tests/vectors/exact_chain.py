@@ -22,7 +22,7 @@ import mpmath as mp
 from exact import BOUNDS, ZERO, jet, logistic, logistic_slope, scales, softplus, ulp
 
 UNIT = mp.ldexp(1, -53)
-LOSSES = ("squared", "log", "huber", "soft_l1", "cauchy")
+LOSSES = ("squared", "log", "huber", "soft_l1", "cauchy")  # poisson has cases of its own
 LOSS_ROUNDINGS = 8  # of the longest formula of a loss or of its slope
 SUM_ROUNDINGS = 32  # of a mean: a few partial sums, then compensation; longer sums err at random
 
@@ -104,9 +104,23 @@ def log_loss(z: Rounded, y: mp.mpf) -> Loss:
     )
 
 
+def poisson(a: Rounded, y: mp.mpf) -> Loss:
+    """The deviance; of the logarithm of a ratio near 1 rounding takes digits of |a - y|."""
+    value = 2 * ((y * mp.log(y / a.value) if y else ZERO) - y + a.value)
+    push, second = 2 * (a.value - y) / a.value, 2 * y / a.value**2
+    of_value = LOSS_ROUNDINGS * (value + 2 * abs(a.value - y))
+    return Loss(
+        Rounded(value, abs(push) * a.bound + of_value),
+        Rounded(push, second * a.bound + LOSS_ROUNDINGS * abs(push)),
+        second,
+    )
+
+
 def loss_at(loss: str, scale: mp.mpf, last: Layer, y: mp.mpf) -> Loss:
     if loss == "log":
         return log_loss(last.z, y)
+    if loss == "poisson":
+        return poisson(last.a, y)
     r = last.a.value - y
     size, two = abs(r), mp.mpf(2)
     root = mp.sqrt(1 + (r / scale) ** 2)

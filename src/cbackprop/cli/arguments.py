@@ -23,7 +23,7 @@ __all__ = [
     "number",
 ]
 
-_SCALED: Final = ("huber", "soft_l1", "cauchy")
+_SCALED: Final = tuple(name for name, facts in LOSSES.items() if facts.has_scale)
 _NEGATIVE: Final = re.compile(r"-(\.?\d|inf|nan)", re.IGNORECASE)
 
 

@@ -22,12 +22,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 
 from .. import _core
-from .._core import __version__
+from .._core import ACTIVATIONS, __version__
 from ..c_core import get_include
 from ..c_export import export_c
 from ..errors import CBackpropError, ParameterError
 from ..model_file import check_outputs, load, write_whole
-from ..reference import ACTIVATIONS
 from . import fit
 from .arguments import (
     Parser,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._core import Chain, no_such_name
+from .._core import Chain, code_of_loss, no_such_name
 from ..errors import InputTypeError, ParameterError, ShapeError
 from ..fits.arguments import as_float, ends_of, examples_of
 from .form import Declaration
@@ -36,7 +36,8 @@ class Curve(Declaration):
         Names of the natural parameters.
     forms : tuple of Form
         The first is used unless what is fixed or bounded needs another.
-    loss : {"squared", "log"}
+    loss : str
+        What a fit minimises unless it is told otherwise.
     log_axis : bool
         Whether the curve lives on a logarithmic x axis.
     domain : tuple of float
@@ -239,6 +240,7 @@ class Curve(Declaration):
             raise ParameterError(f"fixed: {self.name} cannot hold {', '.join(fixed)} together")
         form = max(able, key=lambda form: sum(name in form.alone for name in bounds))
         loss = self.loss if loss is None else loss
+        code_of_loss(loss, loss_scale)  # which checks them
         return Search(self, form, *data, fixed, bounds, loss, loss_scale, covariance)
 
     # ---- arguments ----

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, ov
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._core import real_array
+from .._core import LOSSES, real_array
 from ..errors import InputTypeError, ParameterError, ShapeError
 from ..fits.arguments import as_float
 from ..fits.result import FitResult
+from ..reference import LOSSES as FORMULAS
+from .matrices import product
 from .student import t_quantile
 
 if TYPE_CHECKING:
-    from .._core import _Number
+    from .._core import _Loss, _Number
     from .curve import Curve
 
 __all__ = ["CurveFit", "Inverse", "Prediction"]
@@ -65,17 +67,19 @@ class CurveFit:
         As in `FitResult`; without a minimum the status is "not_identified" and nothing converged.
     r2 : float
         1 - rss / sum(weight (y - mean)^2).
+    loss : str
+        What was minimised.
     n_parameters : int
         How many natural parameters were fitted, those at a bound included.
     log_likelihood : float
-        Of normal errors with the estimated variance, as R has it; for the log loss of the labels.
+        Of the distribution that the loss stands for: of labels for the log loss, of counts for the
+        Poisson loss, else of normal errors with the estimated variance, as R has it.
     """
 
     def __init__(
         self,
         curve: Curve,
         result: FitResult,
-        loss: str,
         message: str,
         natural: Vector,
         covariance: Vector,
@@ -83,8 +87,9 @@ class CurveFit:
         data: tuple[Vector, Vector, Vector | None],
         start: int,
         n_parameters: int,
+        loss: _Loss,
     ) -> None:
-        self.start, self.n_parameters, self._is_log = start, n_parameters, loss == "log"
+        self.start, self.n_parameters, self.loss = start, n_parameters, loss
         x, y, weights = data
         self.curve, self.result, self.chain = curve, result, result.chain
         self.covariance = covariance
@@ -98,11 +103,14 @@ class CurveFit:
         weight = np.ones_like(y) if weights is None else weights
         counted = weight > 0
         n, total = int(np.count_nonzero(counted)), float(weight.sum())
-        mean = float(weight @ y) / total
-        spread = float(weight @ (y - mean) ** 2)
+        mean = float((weight * y).sum()) / total
+        spread = float((weight * (y - mean) ** 2).sum())
         self.r2 = 1.0 - self.rss / spread if spread > 0 else math.nan
-        if self._is_log:
-            self.log_likelihood = -result.loss * total
+        dispersion = LOSSES[loss].dispersion
+        if dispersion > 0:
+            least = np.array([FORMULAS[loss].best(target) for target in y.tolist()])
+            best = float((weight * least).sum())
+            self.log_likelihood = best - result.loss * total / (2.0 * dispersion)
         else:
             scale = float(np.log(weight[counted]).sum())
             ratio = self.rss / n
@@ -121,8 +129,12 @@ class CurveFit:
         """Bayesian information criterion; it counts as `aic` does."""
         return self._criterion(math.log(self._counted))
 
+    @property
+    def _has_known_variance(self) -> bool:
+        return LOSSES[self.loss].dispersion > 0
+
     def _criterion(self, penalty: float) -> float:
-        estimated = self.n_parameters + (not self._is_log)
+        estimated = self.n_parameters + (not self._has_known_variance)
         return penalty * estimated - 2.0 * self.log_likelihood
 
     @overload
@@ -135,6 +147,8 @@ class CurveFit:
 
     def confidence_interval(self, level: float = 0.95) -> dict[str, tuple[float, float]]:
         """Give the interval of each natural parameter, by Student's t.
+
+        Where the loss tells the variance ("log", "poisson"), by the normal distribution.
 
         Raises
         ------
@@ -176,7 +190,8 @@ class CurveFit:
         x : array_like
             Inputs.
         interval : {None, "confidence", "prediction"}
-            No band, that of the curve, or that of a new observation of weight 1.
+            No band, that of the curve, or that of a new observation of weight 1, which is NaN for
+            a loss that tells the variance ("log", "poisson").
         level : float, default 0.95
 
         Returns
@@ -277,7 +292,9 @@ class CurveFit:
                     for name in names
                 ]
             )
-            return _dose_at(at, share).real, float(np.linalg.norm(slopes @ self._natural_root))
+            return _dose_at(at, share).real, float(
+                np.sqrt((product(slopes[None], self._natural_root) ** 2).sum())
+            )
 
     def summary(self) -> str:
         """Print the parameters as a table, with what the fit is worth."""
@@ -336,7 +353,7 @@ class CurveFit:
     def _variance(self, x: Vector) -> Vector:
         """Variance of the fitted curve at each x."""
         jacobian = np.asarray(self.chain.jacobian(x))
-        variance = np.sum((jacobian @ self._root) ** 2, axis=1)
+        variance = np.sum(product(jacobian, self._root) ** 2, axis=1)
         unknown = ~self.result.identified
         if unknown.any():
             variance[np.any(jacobian[:, unknown] != 0, axis=1)] = math.inf
@@ -344,7 +361,7 @@ class CurveFit:
 
     def _quantile(self, level: float) -> float:
         _check_between("level", level, 1)
-        if self._is_log:
+        if self._has_known_variance:
             return t_quantile(0.5 + level / 2.0, math.inf)
         return t_quantile(0.5 + level / 2.0, self.df) if self.df > 0 else math.nan
 

@@ -18,6 +18,7 @@ from ..fits.one import fit
 from ..fits.result import FitResult
 from .dual import Dual
 from .form import Form
+from .matrices import inverse_triangle, product, semidefinite_root
 from .result import CurveFit
 
 if TYPE_CHECKING:
@@ -189,7 +190,14 @@ class Search:
         return Chain(params[::2], params[1::2], self.form.activations, frozen)
 
     def starts(self) -> list[Chain]:
-        """Make the best candidates by loss, best first."""
+        """Make the best candidates, best first.
+
+        By the squares for losses that come from them, which robust ones do; else by the loss.
+        """
+        own = _core.LOSSES[self.loss].dispersion > 0
+        loss: _Loss = self.loss if own else "squared"
+        # nearer to the mean where a candidate leaves the domain of the loss
+        parts = (1.0, 0.5, 0.25, 0.125) if own else (1.0,)
         layers = len(self.form.activations)
         chain = self.chain_of(np.zeros(2 * layers), self.frozen)
         places = {name: k for k, name in enumerate(chain.param_names)}
@@ -197,15 +205,17 @@ class Search:
         last_layer = _LastLayer(chain, x, y, weights)
         ranked: list[tuple[float, int, Vector]] = []
         for number, params in enumerate(self.candidates(x)):
-            chain.params[:] = params
-            last_layer.solve()
-            for name, (low, high) in self.limits.items():
-                value = chain.params[places[name]]
-                value = value if low is None else max(value, low)
-                chain.params[places[name]] = value if high is None else min(value, high)
-            value = chain.loss(x, y, loss=self.curve.loss, sample_weight=weights)
-            if math.isfinite(value):
-                ranked.append((value, number, chain.params.copy()))
+            for part in parts:
+                chain.params[:] = params
+                last_layer.solve(part)
+                for name, (low, high) in self.limits.items():
+                    value = chain.params[places[name]]
+                    value = value if low is None else max(value, low)
+                    chain.params[places[name]] = value if high is None else min(value, high)
+                value = chain.loss(x, y, loss=loss, sample_weight=weights)
+                if math.isfinite(value):
+                    ranked.append((value, number, chain.params.copy()))
+                    break
         ranked.sort(key=lambda entry: entry[:2])
         return [self.chain_of(params, self.frozen) for _, _, params in ranked[:_CANDIDATES]]
 
@@ -249,15 +259,15 @@ class Search:
         )
         unknown = ~found.identified
         root, precision = self.covariance_root(found)
-        natural_root = slopes @ root
+        natural_root = product(slopes, root)
         natural_root[~np.any(slopes[:, found.chain.free] != 0, axis=1)] = 0.0
         # where its parts all but cancel, nothing is left but rounding
-        parts = np.abs(slopes[:, ~unknown]) @ found.stderr[~unknown]
-        is_lost = np.linalg.norm(natural_root, axis=1) < 100.0 * precision * parts
+        parts = (np.abs(slopes[:, ~unknown]) * found.stderr[~unknown]).sum(axis=1)
+        is_lost = np.sqrt((natural_root**2).sum(axis=1)) < 100.0 * precision * parts
         is_lost |= self.adrift | np.any(slopes[:, unknown] != 0, axis=1)
         is_lost |= ~np.isfinite(natural)
         natural_root[is_lost] = math.nan
-        matrix = natural_root @ natural_root.T
+        matrix = product(natural_root, natural_root.T)
         matrix[is_lost, is_lost] = math.inf
         if not np.isfinite(natural).all() and found.converged:
             found.status, found.converged = "not_identified", False
@@ -273,7 +283,6 @@ class Search:
         return CurveFit(
             self.curve,
             found,
-            self.loss,
             message,
             natural,
             matrix,
@@ -281,6 +290,7 @@ class Search:
             (self.x, self.y, self.weights),
             self.start,
             len(names) - len(self.fixed),
+            self.loss,
         )
 
     def covariance_root(self, found: FitResult) -> tuple[Vector, float]:
@@ -297,8 +307,7 @@ class Search:
             return root, _EPSILON
         if self.covariance == "hessian" or not found.identified.all():
             known = found.covariance[np.ix_(moving, moving)] / np.outer(scales, scales)
-            values, vectors = np.linalg.eigh(known)
-            root[moving] = scales[:, None] * vectors * np.sqrt(np.maximum(values, 0.0))
+            root[moving] = scales[:, None] * semidefinite_root(known)
             return root, math.sqrt(_EPSILON)
         loss = _core.code_of_loss(self.loss, self.loss_scale)
         run_pass = _core.MemoryPass(self.x, self.y, self.weights)
@@ -306,9 +315,10 @@ class Search:
         width = int(np.count_nonzero(found.chain.free)) + 1
         triangle = node[: width * width].reshape(width, width)
         columns = triangle[:, :-1][:, moving[found.chain.free]]
-        lengths = np.linalg.norm(columns, axis=0)
-        inverse = np.linalg.inv(np.linalg.qr(columns / lengths, mode="r")) / lengths[:, None]
-        root[moving] = inverse * (math.sqrt(0.5) if self.loss == "log" else found.residual_sd)
+        lengths = np.sqrt((columns**2).sum(axis=0))
+        inverse = inverse_triangle(columns / lengths) / lengths[:, None]
+        dispersion = _core.LOSSES[self.loss].dispersion
+        root[moving] = inverse * (math.sqrt(dispersion) if dispersion > 0 else found.residual_sd)
         return root, _EPSILON
 
 
@@ -329,8 +339,11 @@ class _LastLayer:
         if last > 1:
             self.before = Chain(np.zeros(last - 1), np.zeros(last - 1), chain.activations[:-1])
 
-    def solve(self) -> None:
-        """Put them in their place, where the data determine them."""
+    def solve(self, part: float = 1.0) -> None:
+        """Put them in their place, where the data determine them, or a part of the way to it.
+
+        The way starts where all outputs are the mean of the targets.
+        """
         if not self.is_linear:
             return
         chain, y, weights, feature = self.chain, self.y, self.weights, self.x
@@ -339,16 +352,18 @@ class _LastLayer:
             feature = np.asarray(self.before.forward(self.x))
         if self.free_w and self.free_b:
             total = weights.sum()
-            mean_f, mean_y = weights @ feature / total, weights @ y / total
+            mean_f, mean_y = (weights * feature).sum() / total, (weights * y).sum() / total
             apart = feature - mean_f
-            slope = weights @ (apart * (y - mean_y)) / (weights @ (apart * apart))
+            slope = part * (
+                (weights * apart * (y - mean_y)).sum() / (weights * apart * apart).sum()
+            )
             found = (slope, mean_y - slope * mean_f)
         elif self.free_w:
             bias = chain.params[-1]
-            slope = weights @ (feature * (y - bias)) / (weights @ (feature * feature))
+            slope = (weights * feature * (y - bias)).sum() / (weights * feature * feature).sum()
             found = (slope, bias)
         else:
             slope = chain.params[-2]
-            found = (slope, weights @ (y - slope * feature) / weights.sum())
+            found = (slope, (weights * (y - slope * feature)).sum() / weights.sum())
         if math.isfinite(found[0]) and math.isfinite(found[1]):
             chain.params[-2:] = found

@@ -249,7 +249,7 @@ class Job:
     x: Vector
     y: Vector
     weights: Vector | None
-    loss: int
+    loss: _Loss
     loss_scale: float
     lower: Vector | None
     upper: Vector | None
@@ -281,12 +281,13 @@ class Job:
                 f"chains or {targets.shape} as y"
             )
         lower, upper = (None, None) if bounds is None else bound_arrays(net, bounds)
+        _core.code_of_loss(loss, loss_scale)  # for its checks
         return cls(
             net,
             inputs,
             targets,
             weights,
-            _core.code_of_loss(loss, loss_scale),
+            loss,
             loss_scale,
             lower,
             upper,
@@ -309,7 +310,7 @@ class Job:
             *self.rows(block),
             self.lower,
             self.upper,
-            self.loss,
+            LOSSES[self.loss].code,
             self.loss_scale,
             self.max_iterations,
             self.tolerance,
@@ -365,14 +366,14 @@ class Found(NamedTuple):
 
     def deviations(self, job: Job) -> Vector:
         """Residual standard deviations, shape (m,)."""
-        if LOSSES[job.loss] == "log":
+        if LOSSES[job.loss].dispersion > 0:
             return np.full_like(self.variance, math.nan)
         with np.errstate(invalid="ignore"):
             return np.sqrt(self.variance)
 
     def squares(self, job: Job, block: slice = slice(None)) -> Vector:
         """Weighted sums of squared residuals, shape (m,), of these chains of the job."""
-        if LOSSES[job.loss] == "squared":
+        if job.loss == "squared":
             return self.loss * self.weight
         squares = np.empty(len(self.loss))
         chains = ChainArray(self.params, job.net.activations, job.net.frozen)

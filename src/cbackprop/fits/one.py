@@ -25,7 +25,6 @@ __all__ = ["Objective", "fit", "fit_over"]
 Vector: TypeAlias = NDArray[np.float64]
 
 LM: Final = -1
-_SQUARED: Final = 0
 # Name -> code: enum cbp_method of csrc/cbackprop.h, and below 0 what is no descent.
 _METHODS: Final = MappingProxyType(
     {"lm": LM, "gradient_descent": 0, "sgd": 0, "momentum": 1, "adam": 2}
@@ -146,10 +145,10 @@ def fit(
     method : {"lm", "gradient_descent", "sgd", "momentum", "adam"}, default "lm"
         Levenberg-Marquardt, or a descent: on all examples at once, or ("sgd", and the last two with
         a `batch_size`) on batches in shuffled order.
-    loss : {"squared", "log", "huber", "soft_l1", "cauchy"}, default "squared"
+    loss : str, default "squared"
         As for `Chain.loss`.
     loss_scale : float, default 1.0
-        Residual at which the last three losses begin to grow more slowly.
+        Residual at which a robust loss begins to grow more slowly; others do not read it.
     sample_weight : array_like, optional
         A weight of 0 or more for every example.
     bounds : mapping of str to (low, high), optional
@@ -189,7 +188,7 @@ def fit(
     ParameterError
         If an option is out of its range or not for this method, everything is frozen, bounds are
         crossed or do not hold the start, an example is not finite, a weight is negative, a target
-        of the log loss is outside [0, 1], or the loss at the start is not finite.
+        is outside what the loss takes, or the loss at the start is not finite.
     ActivationError
         If the loss is "log" and the last activation not a sigmoid.
     InputTypeError
@@ -220,6 +219,7 @@ def fit(
         inputs, targets, weights, finite = examples_of(x, y, sample_weight)
         x, y = inputs[finite], targets[finite]
         sample_weight = None if weights is None else weights[finite]
+    _core.code_of_loss(loss, loss_scale)  # which checks them
     batch = count_of("batch_size", batch_size, 32 if method == "sgd" else 0, least=1)
     if tolerance is None:
         tolerance = 1e-10 if code == LM else 0.0
@@ -228,7 +228,7 @@ def fit(
     return fit_over(
         net,
         _core.MemoryPass(x, y, sample_weight),
-        loss=_core.code_of_loss(loss, loss_scale),
+        loss=loss,
         loss_scale=loss_scale,
         limits=(None, None) if bounds is None else bound_arrays(net, bounds),
         max_iterations=count_of("max_iterations", max_iterations, 2000 if code == LM else 1000),
@@ -248,7 +248,7 @@ def fit_over(
     net: Chain,
     run_pass: RunPass,
     *,
-    loss: int,
+    loss: _Loss,
     loss_scale: float,
     limits: tuple[Vector | None, Vector | None],
     max_iterations: int,
@@ -266,7 +266,7 @@ def fit_over(
 
     Descents, and the exact Hessian for the covariance, are for examples in memory alone.
     """
-    seed = 0
+    facts, seed = LOSSES[loss], 0
     if batch or restarts:
         seed = int(np.random.default_rng(rng).integers(2**63))
     history = np.empty(min(max_iterations * (1 + restarts), _HISTORY_MOST) + 1)
@@ -275,7 +275,7 @@ def fit_over(
         run_pass,
         *limits,
         method,
-        loss,
+        facts.code,
         loss_scale,
         max_iterations,
         tolerance,
@@ -288,22 +288,22 @@ def fit_over(
         history,
     )
     if found is None:
-        raise _refusal(code, net, run_pass, *limits)
+        raise _refusal(code, net, run_pass, *limits, facts.code)
     chain, outcome, n_iterations, n_evaluations, value, gradient_norm = found
-    node = run_pass(chain, loss, loss_scale)
+    node = run_pass(chain, facts.code, loss_scale)
     squares, examples = _core.node_sums(node)
-    if loss != _SQUARED:
-        squares, _ = _core.node_sums(run_pass(chain, _SQUARED, 1.0))
+    if loss != "squared":
+        squares, _ = _core.node_sums(run_pass(chain, LOSSES["squared"].code, 1.0))
     width, fitted = 2 * chain.layers, 2 * chain.layers - len(chain.frozen)
     status, message = OUTCOMES[outcome]
     if method == LM or outcome == 1:
         hessian = None
         if exact and run_pass.examples is not None:
             x, y, weight = run_pass.examples
-            hessian = chain.hessian(
-                x, y, loss=LOSSES[loss], loss_scale=loss_scale, sample_weight=weight
-            )
-        variance, matrix, stderr, kinds = _core.fit_covariance(chain, node, *limits, loss, hessian)
+            hessian = chain.hessian(x, y, loss=loss, loss_scale=loss_scale, sample_weight=weight)
+        variance, matrix, stderr, kinds = _core.fit_covariance(
+            chain, node, *limits, facts.code, hessian
+        )
         at_bound, unknown = kinds.count(AT_BOUND), kinds.count(UNDETERMINED)
         fitted -= at_bound
         if unknown:
@@ -320,7 +320,7 @@ def fit_over(
         chain=chain,
         loss=value,
         rss=squares,
-        residual_sd=math.nan if LOSSES[loss] == "log" else math.sqrt(variance),
+        residual_sd=math.nan if facts.dispersion > 0 else math.sqrt(variance),
         df=int(examples) - fitted,
         stderr=stderr,
         free_covariance=matrix,
@@ -361,7 +361,12 @@ _USERS: Final = MappingProxyType(
 
 
 def _refusal(
-    status: int, net: Chain, run_pass: RunPass, lower: Vector | None, upper: Vector | None
+    status: int,
+    net: Chain,
+    run_pass: RunPass,
+    lower: Vector | None,
+    upper: Vector | None,
+    loss: int,
 ) -> Exception:
     """Say which number the core has refused."""
     text = _core.status_text(status)
@@ -396,5 +401,5 @@ def _refusal(
         if wrong.size:
             text += f"; {net.param_names[wrong[0]]} = {float(net.params[wrong[0]])!r}"
     elif y is not None:
-        _core.check_status(status, y, sample_weight)
+        _core.check_status(status, y, sample_weight, loss)
     return from_status(status, text)

@@ -52,7 +52,7 @@ class FitResult:
     residual_sd : float
         sqrt(rss / df) for the squared loss, with the weights of the last reweighting for the robust
         ones; df is the number of examples less that of fitted parameters. NaN if df is 0, and for
-        the log loss.
+        losses whose variance is known, as the log loss.
     df : int
         Degrees of freedom left over.
     stderr : ndarray, shape (2L,)

@@ -1,0 +1,205 @@
+/* The losses: of each its value and two derivatives, its form in a least-squares step, and what rounding of an output is
+ * measured by. One short block each, and a row in the list at the end.
+ */
+#ifndef CBP_LOSS_H
+#define CBP_LOSS_H
+
+#include "activation.h"
+
+/* Where one example has come to: its output a = act(z), and its target; and the scale of losses that have one. */
+typedef struct cbp_ending {
+    cbp_real a, z, y, scale;
+} cbp_ending;
+
+/* How a loss of one example bends: near the output a (a loss of z: near z) E is about
+ *   stiff (da + lack)^2 + constant,   stiff = E''/2 and lack = E'/E'',
+ * where losses that are no sum of squares have something in the place of E'' that is always positive; `excess` is by
+ * which share of it E'' is more. */
+typedef struct cbp_bend {
+    cbp_real error, lack, stiff, excess;
+} cbp_bend;
+
+/* Of each loss NAME below:
+ *   cbp_NAME_loss_jet   E and its derivatives with respect to a, or with respect to z if the list says so
+ *   cbp_NAME_loss_bend  its form in a least-squares step
+ *   cbp_NAME_loss_size  the square of what an output near a amounts to, in the units of that step's residuals */
+
+/* ---- squared ---------------------------------------------------------------------------------------------------- */
+
+CBP_INLINE cbp_jet cbp_squared_loss_jet(cbp_ending end)
+{
+    const cbp_real residual = end.a - end.y;
+    return (cbp_jet){residual * residual, 2 * residual, 2};
+}
+
+CBP_INLINE cbp_bend cbp_squared_loss_bend(cbp_ending end)
+{
+    const cbp_real residual = end.a - end.y;
+    return (cbp_bend){residual * residual, residual, 1, 0};
+}
+
+CBP_INLINE cbp_real cbp_squared_loss_size(cbp_ending end)
+{
+    return end.y * end.y;
+}
+
+/* ---- log -------------------------------------------------------------------------------------------------------- */
+
+/* From z and the target: E = log(1 + exp(z)) - y z, dE/dz = sigma(z) - y, each written for z > 0 in 1 - y so that a
+ * certain answer costs nothing and has a slope that is exact. */
+CBP_INLINE cbp_jet cbp_log_loss_jet(cbp_ending end)
+{
+    const cbp_real z = end.z, y = end.y;
+    const cbp_power power = cbp_exp_falling(cbp_abs(z), 0);
+    const cbp_real e = cbp_power_value(power);
+    const cbp_real r = 1 / cbp_power_plus_one(power);
+    const cbp_real er = e * r;
+    const cbp_real other = z < 0 ? y : 1 - y; /* the part of the target on the side that z denies */
+    return (cbp_jet){cbp_times(other, cbp_abs(z)) + cbp_log1p(e), z < 0 ? er - y : other - er, er * r};
+}
+
+/* Where sigma' is all but 0, a floor under it keeps the quotient finite; the slope E' stays exact. */
+CBP_INLINE cbp_bend cbp_log_loss_bend(cbp_ending end)
+{
+    const cbp_jet loss = cbp_log_loss_jet(end);
+    const cbp_real floor = CBP_PICK(0x1p-120, 0x1p-60f);
+    const cbp_real second = loss.second < floor ? floor : loss.second;
+    return (cbp_bend){loss.value, loss.slope / second, CBP_HALF * second, 0};
+}
+
+CBP_INLINE cbp_real cbp_log_loss_size(cbp_ending end)
+{
+    (void)end;
+    return 1;
+}
+
+/* ---- robust ----------------------------------------------------------------------------------------------------- */
+
+/* Iterative reweighting: E'/r takes the place of E''. */
+CBP_INLINE cbp_bend cbp_robust_bend(cbp_jet loss, cbp_real residual)
+{
+    const cbp_real stiff = residual == 0 ? 1 : CBP_HALF * (loss.slope / residual);
+    return (cbp_bend){loss.value, residual, stiff, CBP_HALF * loss.second / stiff - 1};
+}
+
+/* A target further off than the scale s, by r, counts for s/r of itself: a far outlier must not make rounding seem
+ * large. */
+CBP_INLINE cbp_real cbp_robust_part(cbp_ending end)
+{
+    const cbp_real far = cbp_abs(end.a - end.y);
+    return far > end.scale ? end.scale / far * end.y : end.y;
+}
+
+CBP_INLINE cbp_jet cbp_huber_loss_jet(cbp_ending end)
+{
+    const cbp_real residual = end.a - end.y, scale = end.scale;
+    const int inside = cbp_abs(residual) <= scale;
+    const cbp_real outside = scale * (2 * cbp_abs(residual) - scale);
+    const cbp_real held = cbp_clamp(residual, -scale, scale);
+    return (cbp_jet){inside ? residual * residual : outside, 2 * held, inside ? 2 : 0};
+}
+
+CBP_INLINE cbp_bend cbp_huber_loss_bend(cbp_ending end)
+{
+    return cbp_robust_bend(cbp_huber_loss_jet(end), end.a - end.y);
+}
+
+CBP_INLINE cbp_real cbp_huber_loss_size(cbp_ending end)
+{
+    return cbp_robust_part(end) * end.y;
+}
+
+/* With u = r/s: 2 r^2 / (1 + sqrt(1 + u^2)). Past u = 2^27 (single: 2^13) the root is |u| after rounding, its square
+ * could overflow, and the loss is a straight line. */
+CBP_INLINE cbp_jet cbp_soft_l1_loss_jet(cbp_ending end)
+{
+    const cbp_real residual = end.a - end.y, scale = end.scale;
+    const cbp_real size = cbp_abs(residual / scale);
+    const int far = size > CBP_PICK(0x1p27, 0x1p13f);
+    const cbp_real root = cbp_sqrt(CBP_FMA(size, size, 1));
+    const cbp_real near_value = 2 * residual * (residual / (1 + root));
+    const cbp_real far_value = 2 * scale * (cbp_abs(residual) - scale);
+    return (cbp_jet){far ? far_value : near_value, far ? cbp_with_sign(2 * scale, residual) : 2 * residual / root,
+                     2 / root / root / root};
+}
+
+CBP_INLINE cbp_bend cbp_soft_l1_loss_bend(cbp_ending end)
+{
+    return cbp_robust_bend(cbp_soft_l1_loss_jet(end), end.a - end.y);
+}
+
+CBP_INLINE cbp_real cbp_soft_l1_loss_size(cbp_ending end)
+{
+    return cbp_robust_part(end) * end.y;
+}
+
+/* With u = r/s: s^2 log(1 + u^2), by t = min(|u|, 1/|u|), whose square cannot overflow. */
+CBP_INLINE cbp_jet cbp_cauchy_loss_jet(cbp_ending end)
+{
+    const cbp_real residual = end.a - end.y, scale = end.scale;
+    const cbp_real size = cbp_abs(residual / scale);
+    const int far = size > 1;
+    const cbp_real t = far ? 1 / size : size;
+    const cbp_real r = 1 / CBP_FMA(t, t, 1);
+    const cbp_real near_log = cbp_log1p(t * t);
+    const cbp_real growth = far ? CBP_FMA(2, cbp_log(size), near_log) : near_log;
+    const cbp_real bend = 2 * (1 - t) * (1 + t) * r * r;
+    return (cbp_jet){scale * scale * growth, cbp_with_sign(2 * scale * t * r, residual),
+                     far ? -bend * t * t : bend};
+}
+
+CBP_INLINE cbp_bend cbp_cauchy_loss_bend(cbp_ending end)
+{
+    return cbp_robust_bend(cbp_cauchy_loss_jet(end), end.a - end.y);
+}
+
+/* Its weights fall with the square of the distance. */
+CBP_INLINE cbp_real cbp_cauchy_loss_size(cbp_ending end)
+{
+    const cbp_real part = cbp_robust_part(end);
+    return part * part;
+}
+
+/* ---- Poisson ---------------------------------------------------------------------------------------------------- */
+
+/* The deviance 2 (y log(y/a) - (y - a)), where y log y is 0 at y = 0; NaN unless a > 0. By t = |a - y| over the lesser of
+ * the two, so that log1p(t) is the logarithm of their ratio and keeps its digits where they are near. Where t is infinite
+ * the logarithm counts for nothing beside a, or makes the deviance as infinite as its slope. */
+CBP_INLINE cbp_jet cbp_poisson_loss_jet(cbp_ending end)
+{
+    const cbp_real a = end.a > 0 ? end.a : CBP_NAN, y = end.y;
+    const cbp_real residual = a - y, size = cbp_abs(residual);
+    const cbp_real t = size / (residual < 0 ? a : y);
+    const cbp_real ratio = cbp_log1p(t), seen = t < CBP_INFINITY ? ratio : 0;
+    const cbp_real half = residual < 0 ? CBP_FMA(y, ratio, -size) : CBP_FMA(-y, seen, size);
+    return (cbp_jet){2 * half, 2 * (residual / a), 2 * (y / a / a)};
+}
+
+/* Fisher's scoring: E'' by what it is expected to be, 2/a. */
+CBP_INLINE cbp_bend cbp_poisson_loss_bend(cbp_ending end)
+{
+    const cbp_jet loss = cbp_poisson_loss_jet(end);
+    const cbp_real residual = end.a - end.y;
+    return (cbp_bend){loss.value, residual, 1 / end.a, -CBP_HALF * loss.slope};
+}
+
+/* Of an output near its target: its square over the variance. */
+CBP_INLINE cbp_real cbp_poisson_loss_size(cbp_ending end)
+{
+    return end.y;
+}
+
+/* ---- the list --------------------------------------------------------------------------------------------------- */
+
+/* Every loss: code, name; the least and the greatest target; `dispersion`, 0 where the variance is estimated (the facts of
+ * cbackprop.h say more); whether it has a scale; whether it is robust; whether it is a loss of z, behind a sigmoid;
+ * whether its bend has an excess. */
+#define CBP_LOSSES(X)                                                     \
+    X(CBP_SQUARED, squared, -INFINITY, INFINITY, 0, 0, 0, 0, 0)           \
+    X(CBP_LOG_LOSS, log, 0, 1, 0.5, 0, 0, 1, 0)                           \
+    X(CBP_HUBER, huber, -INFINITY, INFINITY, 0, 1, 1, 0, 1)               \
+    X(CBP_SOFT_L1, soft_l1, -INFINITY, INFINITY, 0, 1, 1, 0, 1)           \
+    X(CBP_CAUCHY, cauchy, -INFINITY, INFINITY, 0, 1, 1, 0, 1)             \
+    X(CBP_POISSON, poisson, 0, CBP_PICK(DBL_MAX, FLT_MAX), 1, 0, 0, 0, 1)
+
+#endif

@@ -169,3 +169,11 @@ def test_the_page_on_development_names_files_that_are_there() -> None:
     modules = [path.relative_to(PACKAGE).as_posix() for path in PYTHON.values()]
     inner = [name for name in modules if "/" in name and not name.endswith("__init__.py")]
     assert not {f"src/cbackprop/{name}" for name in inner} - paths  # each has its line
+
+
+@pytest.mark.skipif(not SOURCE.exists(), reason="needs the sources")
+def test_mutants_that_live_are_judged_in_files_that_are_there() -> None:
+    page = (ROOT / "tests" / "trust" / "survivors.md").read_text(encoding="utf-8")
+    files = re.findall(r"^## (.*)$", page, re.M)
+    assert files
+    assert not [file for file in files if not (ROOT / file).exists()]

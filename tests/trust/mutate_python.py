@@ -34,7 +34,10 @@ from mutants import INTEGER, ROOT, SWAPS, Mutant, arguments, draw, next_integer,
 
 HERE, PACKAGE = Path(__file__).parent, Path("src/cbackprop")
 # the search that finds starts of curves, which is to be replaced
-LEFT_OUT = {"curve_search.py", "curve_many.py", "dual.py", "curves.py"}
+LEFT_OUT = {
+    PACKAGE / "curves" / f"{name}.py"
+    for name in ("search", "many", "dual", "starts", "catalogue", "dose_response")
+}
 WRAPPER = (".pyx", ".pxi")
 WORKERS = 2
 PATIENCE = 10  # times as long as it takes, and a test counts as failed: an endless loop is noticed
@@ -451,9 +454,9 @@ def main() -> int:
     """Learn, draw and judge."""
     count, seed = arguments()
     everything: list[Mutant] = []
-    for path in sorted((ROOT / PACKAGE).iterdir()):
-        file = PACKAGE / path.name
-        if path.suffix == ".py" and path.name not in LEFT_OUT:
+    for path in sorted((ROOT / PACKAGE).rglob("*.p*")):
+        file = path.relative_to(ROOT)
+        if path.suffix == ".py" and file not in LEFT_OUT:
             everything += python_mutants(file)
         elif path.suffix in WRAPPER and path.name != "_capsules.pxi":  # which is generated
             everything += cython_mutants(file)

@@ -1280,3 +1280,25 @@ def test_one_incomplete_row_is_one(capsys: pytest.CaptureFixture[str], tmp_path:
     path = table(tmp_path, "x,y\n1,2\n2,NA\n3,6.5\n4,8\n")
     assert main(["fit", path, *LINEAR]) == 0
     assert capsys.readouterr().err == "cbackprop: 1 incomplete row is left out\n"
+
+
+def test_a_chain_of_three_layers_is_the_curve_it_stands_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = ["--activations", "log,sigmoid,identity", "--start", "1,0,-2,2,7,0.5"]
+    facts = facts_of(capsys, RYEGRASS, *arguments, "--free", "w2,b2,w3,b3")
+    # top - bottom, bottom, slope and slope * log(ec50) of what drc prints for ryegrass
+    params = facts["params"]
+    assert round(params["b3"] + params["w3"], 5) == 7.79296
+    assert round(params["b3"], 5) == 0.48141
+    assert round(params["w2"], 5) == -2.98222
+    assert round(math.exp(-params["b2"] / params["w2"]), 5) == 3.05795
+    assert (facts["df"], round(facts["residual_sd"], 6)) == (20, 0.519626)
+
+
+def test_groups_of_other_inputs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    rows = [f"a,{x},{2 * x + 1}" for x in range(5)] + [f"b,{x},{5 - x}" for x in range(3, 8)]
+    path = table(tmp_path, "\n".join(["run,x,y", *rows]) + "\n")
+    _, first, second = rows_of(printed_by(capsys, "fit", path, *LINEAR, "--group", "run"))
+    assert [float(text) for text in first[1:3]] == pytest.approx([2.0, 1.0], rel=1e-12)
+    assert [float(text) for text in second[1:3]] == pytest.approx([-1.0, 5.0], rel=1e-12)

@@ -271,7 +271,7 @@ class Edits(ast.NodeVisitor):
         elif isinstance(value, str) and WORD.fullmatch(value):
             text = self.source[start:end]
             if QUOTED.fullmatch(text):
-                self.edit(start, end, text[:-1] + b"_" + text[-1:])
+                self.edit(start, end, text[:-1] + b"x" + text[-1:])
 
 
 def python_mutants(file: Path) -> list[Mutant]:

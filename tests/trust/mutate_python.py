@@ -32,6 +32,8 @@ from typing import NamedTuple
 from coverage import CoverageData
 from mutants import INTEGER, ROOT, SWAPS, Mutant, arguments, draw, next_integer, replaced, told
 
+from cbackprop import _core
+
 HERE, PACKAGE = Path(__file__).parent, Path("src/cbackprop")
 # the search that finds starts of curves, which is to be replaced
 LEFT_OUT = {
@@ -358,6 +360,17 @@ class Tests:
         return {name: limit for name, limit in self.limits.items() if name in names or not names}
 
 
+def capsules() -> str:
+    """Write what setup.py generates for the wrapper to include, from the wrapper as it is."""
+    types = {name: repr(capsule).split('"')[1] for name, capsule in _core.__pyx_capi__.items()}
+    lines = [
+        f'    "{name}": PyCapsule_New(<void *> {name}, "{kind}", NULL),'
+        for name, kind in types.items()
+        if name.startswith("cbp_")
+    ]
+    return "\n".join(["__pyx_capi__ = {", *lines, "}", ""])
+
+
 class Workshop:
     """A copy of the package, to be spoilt."""
 
@@ -366,6 +379,7 @@ class Workshop:
         no_cache = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / PACKAGE, folder / PACKAGE, ignore=no_cache)
         (self.extension,) = (folder / PACKAGE).glob("_core.*.so")
+        (folder / "_capsules.pxi").write_text(capsules(), encoding="utf-8")
         self.environment = os.environ | {
             "PYTHONPATH": f"{folder / 'src'}:{HERE}",
             "PYTHONPYCACHEPREFIX": str(folder / "cache"),
@@ -387,7 +401,8 @@ class Workshop:
     def compiled(self) -> bool:
         """Whether the wrapper compiles; then there is an object file of it."""
         source, wrapper = self.folder / PACKAGE / "_core.pyx", self.folder / "_core"
-        cython = [sys.executable, "-m", "cython", "-3", str(source), "-o", f"{wrapper}.c"]
+        cython = [sys.executable, "-m", "cython", "-3", "-I", str(self.folder)]
+        cython += [str(source), "-o", f"{wrapper}.c"]
         cc = ["cc", "-O0", "-w", "-fPIC", "-DCBP_API=", "-I", str(ROOT / "csrc")]
         cc += ["-I", sysconfig.get_path("include"), "-c", f"{wrapper}.c", "-o", f"{wrapper}.o"]
         runs = (subprocess.run(each, check=False, capture_output=True) for each in (cython, cc))
@@ -458,7 +473,7 @@ def main() -> int:
         file = path.relative_to(ROOT)
         if path.suffix == ".py" and file not in LEFT_OUT:
             everything += python_mutants(file)
-        elif path.suffix in WRAPPER and path.name != "_capsules.pxi":  # which is generated
+        elif path.suffix in WRAPPER:
             everything += cython_mutants(file)
     with ExitStack() as stack:
         folders = [Path(stack.enter_context(TemporaryDirectory())) for _ in range(WORKERS + 1)]

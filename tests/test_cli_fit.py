@@ -1298,6 +1298,7 @@ def test_a_chain_of_three_layers_is_the_curve_it_stands_for(
 def test_groups_of_other_inputs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     rows = [f"a,{x},{2 * x + 1}" for x in range(5)] + [f"b,{x},{5 - x}" for x in range(3, 8)]
     path = table(tmp_path, "\n".join(["run,x,y", *rows]) + "\n")
-    _, first, second = rows_of(printed_by(capsys, "fit", path, *LINEAR, "--group", "run"))
+    said = "x = x, y = y, group = run; 10 rows, 2 groups"
+    _, first, second = grouped_by(capsys, said, path, *LINEAR, "--group", "run")
     assert [float(text) for text in first[1:3]] == pytest.approx([2.0, 1.0], rel=1e-12)
     assert [float(text) for text in second[1:3]] == pytest.approx([-1.0, 5.0], rel=1e-12)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from operator import mul
 from typing import TypeAlias
 
 import numpy as np
@@ -23,22 +24,23 @@ def product(a: Matrix, b: Matrix) -> Matrix:
 
 def inverse_triangle(columns: Matrix) -> Matrix:
     """Invert the triangle R of columns = QR, shape (m, k): R^-1 times its transpose inverts C'C."""
-    rows, k = columns.copy(), columns.shape[1]
-    for j in range(k):  # Householder's reflections
-        tail = rows[j:, j].copy()
-        if not tail[1:].any():
+    rows, k = columns.T.tolist(), columns.shape[1]  # lists: columns are short
+    for j, column in enumerate(rows):  # Householder's reflections
+        tail = column[j:]
+        if not any(tail[1:]):
             continue
-        length = math.copysign(math.sqrt(math.fsum(tail * tail)), tail[0])
+        length = math.copysign(math.sqrt(math.fsum(v * v for v in tail)), tail[0])
         tail[0] += length
-        factor = 1.0 / (length * tail[0])
-        for other in range(j, k):
-            rows[j:, other] -= factor * math.fsum(tail * rows[j:, other]) * tail
+        for other in rows[j:]:
+            factor = math.fsum(map(mul, tail, other[j:])) / (length * tail[0])
+            other[j:] = [value - factor * v for value, v in zip(other[j:], tail, strict=True)]
     inverse = np.zeros((k, k))
     for j in range(k):
-        inverse[j, j] = 1.0 / rows[j, j]
+        found = [0.0] * j + [1.0 / rows[j][j]]
         for i in reversed(range(j)):
-            part = math.fsum(rows[i, i + 1 : j + 1] * inverse[i + 1 : j + 1, j])
-            inverse[i, j] = -part / rows[i, i]
+            part = math.fsum(rows[m][i] * found[m] for m in range(i + 1, j + 1))
+            found[i] = -part / rows[i][i]
+        inverse[: j + 1, j] = found
     return inverse
 
 

@@ -350,20 +350,20 @@ class _LastLayer:
         if self.before is not None:
             self.before.params[:] = chain.params[:-2]
             feature = np.asarray(self.before.forward(self.x))
+        add = np.add.reduce  # not a BLAS's product: its bits differ from one to another
         if self.free_w and self.free_b:
-            total = weights.sum()
-            mean_f, mean_y = (weights * feature).sum() / total, (weights * y).sum() / total
+            total = add(weights)
+            mean_f, mean_y = add(weights * feature) / total, add(weights * y) / total
             apart = feature - mean_f
-            slope = part * (
-                (weights * apart * (y - mean_y)).sum() / (weights * apart * apart).sum()
-            )
+            near = weights * apart
+            slope = part * (add(near * (y - mean_y)) / add(near * apart))
             found = (slope, mean_y - slope * mean_f)
         elif self.free_w:
             bias = chain.params[-1]
-            slope = (weights * feature * (y - bias)).sum() / (weights * feature * feature).sum()
+            slope = add(weights * feature * (y - bias)) / add(weights * feature * feature)
             found = (slope, bias)
         else:
             slope = chain.params[-2]
-            found = (slope, (weights * (y - slope * feature)).sum() / weights.sum())
+            found = (slope, add(weights * (y - slope * feature)) / add(weights))
         if math.isfinite(found[0]) and math.isfinite(found[1]):
             chain.params[-2:] = found

@@ -163,6 +163,21 @@ start = cbp.Chain.random(4, ["tanh", "softplus", "tanh", "identity"], rng=5)
 for examples in (100_000, 50):
     found = cbp.fit(start, x[:examples], y[:examples], max_iterations=25)
     print(found.params.tobytes().hex(), found.covariance.tobytes().hex(), found.rss.hex())
+
+dose = np.geomspace(0.01, 100.0, 24)
+true = {"bottom": 0.5, "top": 4.0, "ec50": 1.5, "slope": 1.3}
+response = cbp.curves.logistic4(dose, **true) + 0.1 * rng.standard_normal(dose.size)
+for name, options in (
+    ("logistic4", {}),
+    ("logistic4", {"sample_weight": 1.0 / response**2, "covariance": "hessian"}),
+    ("logistic4", {"bounds": {"slope": (None, 1.0)}}),
+    ("logistic5", {}),
+    ("gaussian_peak", {}),
+):
+    found = getattr(cbp.curves, name).fit(dose, response, **options)
+    band = found.predict(dose, "prediction")
+    print(found.covariance.tobytes().hex(), band.low.tobytes().hex(), repr(found.aic), found.r2)
+    print(found.inverse(2.0) if name != "gaussian_peak" else "", found.summary())
 """
 
 

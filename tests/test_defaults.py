@@ -7,6 +7,9 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+import pytest
+
 import cbackprop as cbp
 from cbackprop import curves, plot, reference
 
@@ -81,3 +84,25 @@ def test_what_is_left_out_is_the_same_everywhere() -> None:
                 assert type(argument.default) is type(expected), (name, argument.name)
                 seen.add(argument.name)
     assert seen == DEFAULTS.keys()
+
+
+# what the docs say of options that depend on the method
+BY_METHOD: dict[str, dict[str, Any]] = {
+    "lm": {"max_iterations": 2000, "tolerance": 1e-10},
+    "gradient_descent": {"learning_rate": 0.1},
+    "sgd": {"learning_rate": 0.1, "batch_size": 32},
+    "momentum": {"learning_rate": 0.1, "momentum": 0.9},
+    "adam": {"learning_rate": 0.01},
+}
+
+
+@pytest.mark.parametrize("method", BY_METHOD)
+def test_options_of_a_fit_by_its_method(method: Any) -> None:
+    x = np.linspace(-1.0, 1.0, 100)
+    y = np.tanh(2.0 * x) + 0.1 * np.cos(9.0 * x)
+    net = cbp.Chain([1.0, 0.5], [0.1, 0.0], ["tanh", "identity"])
+    options = {"max_iterations": 1000, "tolerance": 0.0} | BY_METHOD[method]
+    plain = cbp.fit(net, x, y, method=method, rng=1)
+    told = cbp.fit(net, x, y, method=method, rng=1, **options)
+    assert plain.history.tobytes() == told.history.tobytes()
+    assert plain.params.tobytes() == told.params.tobytes()

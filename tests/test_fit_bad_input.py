@@ -185,3 +185,14 @@ def test_what_is_no_chain_is_refused() -> None:
         assert run.returncode == 1, (wrong, run.returncode)
         assert "TypeError" in run.stderr
         assert "net" in run.stderr
+
+
+def test_weights_of_another_shape_where_some_are_omitted(net: cbp.Chain) -> None:
+    words = ["sample_weight: shape (1,)", "(60,) of x"]
+    refused(lambda: cbp.fit(net, X, Y, sample_weight=[1.0], nan_policy="omit"), S, *words)
+
+
+def test_few_examples_are_no_matter_of_weights_that_were_not_given(net: cbp.Chain) -> None:
+    with pytest.raises(S) as caught:
+        cbp.fit(net, [1, 2, 3], [1, 2, 3])
+    assert str(caught.value) == "x: 3 examples are fewer than 4 free parameters"

@@ -371,7 +371,8 @@ def test_ticks_of_a_long_chain_are_at_layers(layers: int) -> None:
 
 @pytest.mark.parametrize("layers", [1, 2, 6, 7])
 def test_arrows_of_a_trace_lead_from_one_shape_to_the_next(layers: int) -> None:
-    patches = plot.trace(cbp.Chain([1.0] * layers, [0.0] * layers, "tanh"), 0.5, 1.0).patches
+    ax = plot.trace(cbp.Chain([1.0] * layers, [0.0] * layers, "tanh"), 0.5, 1.0)
+    patches = ax.patches
     nodes = [p.center[0] for p in patches if type(p).__name__ == "Circle"]
     (radius,) = {p.radius for p in patches if type(p).__name__ == "Circle"}
     boxes = [(p.get_x(), p.get_x() + p.get_width()) for p in patches if hasattr(p, "get_x")]
@@ -385,7 +386,10 @@ def test_arrows_of_a_trace_lead_from_one_shape_to_the_next(layers: int) -> None:
     assert len(forward) + len(back) == len(arrows)
     expected = [(a + radius, b - radius) for a, b in itertools.pairwise(nodes)]
     np.testing.assert_allclose(forward, expected, atol=1e-9)
-    # from beneath the loss to the last box, and from box to box
+    # from beneath the loss, down and to the last box, and from box to box
+    ((down, (top, bottom)),) = [line.get_data() for line in ax.lines]
+    assert list(down) == pytest.approx([nodes[-1], nodes[-1]])
+    assert bottom == arrows[1][0][1] < top < -radius
     starts = [start for start, _ in boxes[1:]] + [nodes[-1]]
     np.testing.assert_allclose(
         back, [(start, end) for start, (_, end) in zip(starts, boxes, strict=True)], atol=1e-9

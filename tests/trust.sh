@@ -9,7 +9,7 @@ form=${1:-short}
 PYTHON=${PYTHON:-.venv/bin/python}
 export PYTHON
 case $form in
-short) fuzz=short; text="8 1"; mutants="6 1"; python_mutants="8 1"; soak="0.1 1"; examples=200; seed=same; MUTATE_SECONDS=${MUTATE_SECONDS:-40} ;;
+short) fuzz=short; text="8 1"; mutants="6 1"; python_mutants="5 1"; soak="0.1 1"; examples=200; seed=same; MUTATE_SECONDS=${MUTATE_SECONDS:-40} ;;
 long) fuzz=3600; text=600; mutants=300; python_mutants=300; soak=30; examples=10000; seed=random; MUTATE_SECONDS=${MUTATE_SECONDS:-inf} ;;
 *)
     echo "trust.sh: expected short or long" >&2

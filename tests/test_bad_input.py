@@ -1,4 +1,4 @@
-"""What is refused, in words that say what was given, what is expected, and of which argument."""
+"""Hazard: bad input that passes, crashes or changes a chain: each is refused, and named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where numbers end: zero doses, NaN, infinity, subnormals; no example; one layer and very many."""
+"""Hazard: the ends of what is taken: zero, NaN, infinity, subnormals; no example; many layers."""
 
 from __future__ import annotations
 

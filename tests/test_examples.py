@@ -1,4 +1,4 @@
-"""Examples: each runs as a new user would run it, without a word on stderr, and prints its result.
+"""Hazard: examples that do not run: each does as a new user runs it, and prints its result.
 
 The table holds what is published, as `vectors/fits.json` has it (drc's ryegrass with the errors it
 prints, NIST's certified Rat43, R's Puromycin), and the example's own claims; what is not published

@@ -1,4 +1,4 @@
-"""Gradients, slopes, Hessians, averages and inverses against independent arithmetic."""
+"""Hazard: wrong derivatives, averages and inverses: checked against independent arithmetic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds of every chain, of examples that hypothesis draws.
+"""Hazard: what nobody thought of: what holds of every chain, of examples that hypothesis draws.
 
 Each test has a few, the same ones each time; PROPERTY_EXAMPLES=200 draws so many, and
 PROPERTY_SEED=random other ones each time.

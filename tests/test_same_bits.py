@@ -1,4 +1,4 @@
-"""One example alone, among others, on other kernels, in other threads: the same bits."""
+"""Hazard: other bits alone, among others, on other kernels or in other threads."""
 
 from __future__ import annotations
 

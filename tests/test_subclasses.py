@@ -1,4 +1,4 @@
-"""Chains of a class of one's own: what it overrides is heard, and nothing that it does crashes."""
+"""Hazard: chains of a class of one's own: what it overrides is heard, and nothing crashes."""
 
 from __future__ import annotations
 

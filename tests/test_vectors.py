@@ -1,4 +1,4 @@
-"""Whole chains against tests/vectors/chains.json, and published gradients to all printed digits."""
+"""Hazard: wrong numbers: tests/vectors/chains.json, and published gradients to all digits."""
 
 from __future__ import annotations
 

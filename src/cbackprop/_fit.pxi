@@ -4,6 +4,7 @@
 # What the progress function needs. Asking Python costs more than a small fit's iteration, so that it
 # is done for a callback, and else once in some milliseconds' work.
 cdef struct Watch:
+    const volatile char *stop  # or null: ends the fit once it is not 0; other threads set it
     PyObject *callback  # or null
     PyObject *run_pass  # or null, where C knows the examples
     PyObject *start
@@ -18,6 +19,8 @@ cdef size_t PATIENCE = 1 << 21
 
 cdef int watch(void *user, const cbp_fit_info *info) noexcept nogil:
     cdef Watch *w = <Watch *> user
+    if w.stop != NULL and w.stop[0] != 0:
+        return 1
     w.credit += w.cost
     if w.credit < PATIENCE and (w.callback == NULL or info.iterations == w.iterations):
         return 0
@@ -40,6 +43,14 @@ cdef int ask(Watch *w, const cbp_fit_info *info) noexcept:
         Py_INCREF(error)
         w.raised = <PyObject *> error
         return True
+
+
+cdef int raise_what_was_raised(Watch *w) except -1:
+    if w.raised != NULL:
+        error = <object> w.raised
+        Py_DECREF(error)
+        raise error
+    return 0
 
 
 cdef int make_pass(void *user, const double *params, const unsigned char *frozen,
@@ -154,10 +165,7 @@ def fit_chain(Chain net not None, run_pass, lower, upper, int method, int loss, 
     finally:
         PyMem_RawFree(order)
         PyMem_RawFree(work)
-    if w.raised != NULL:
-        error = <object> w.raised
-        Py_DECREF(error)
-        raise error
+    raise_what_was_raised(&w)
     if status != CBP_OK:
         return status, None
     return status, (fitted, <int> info.outcome, info.iterations, info.evaluations, info.loss,

@@ -110,36 +110,6 @@ def gradient_many(params, Chain kind not None, x, y, weight, int loss, double sc
 # ---- many fits ----
 
 
-# What the progress function needs: Ctrl-C, heard by the main thread, and a flag that it sets for
-# the others.
-cdef struct Listener:
-    const volatile char *stop
-    PyObject *raised
-    size_t cost, credit
-
-
-cdef int listen(void *user, const cbp_fit_info *info) noexcept nogil:
-    cdef Listener *listener = <Listener *> user
-    if listener.stop[0] != 0:
-        return 1
-    listener.credit += listener.cost
-    if listener.credit < PATIENCE:
-        return 0
-    listener.credit = 0
-    with gil:
-        return hear(listener)
-
-
-cdef int hear(Listener *listener) noexcept:
-    try:
-        PyErr_CheckSignals()
-        return False
-    except BaseException as error:
-        Py_INCREF(error)
-        listener.raised = <PyObject *> error
-        return True
-
-
 def choose_starts(Chain kind not None, x, y, weight, lower, upper, candidates, size_t row,
                   params):
     """For each chain the best of candidates (count, 2L), in such rows, to params (m, 2L).
@@ -187,7 +157,7 @@ def fit_block(Chain kind not None, x, y, weight, lower, upper, int loss, double 
     cdef const double *high = NULL
     cdef cbp_fit_options options
     cdef cbp_fits found
-    cdef Listener listener
+    cdef Watch w
     cdef int status
     if weight is not None:
         weight_step = 0 if weight.ndim == 1 else n
@@ -212,19 +182,15 @@ def fit_block(Chain kind not None, x, y, weight, lower, upper, int loss, double 
     options.scale = scale
     options.max_iterations = max_iterations
     options.tolerance = tolerance
-    options.progress = listen
-    options.user = &listener
-    listener.stop = stop
-    listener.raised = NULL
-    listener.credit = 0
-    listener.cost = 8 * layers * n
+    options.progress = watch
+    options.user = &w
+    memset(&w, 0, sizeof(Watch))
+    w.stop = stop
+    w.cost = 8 * layers * n
     cdef double *work = new_numbers(cbp_fit_many_work_len(layers, free, n))
     with nogil:
         status = cbp_fit_many(kind.codes, kind.held, low, high, xs, ys, ws, layers, n, m, x_step,
                               weight_step, &options, work, &found)
     PyMem_RawFree(work)
-    if listener.raised != NULL:
-        error = <object> listener.raised
-        Py_DECREF(error)
-        raise error
+    raise_what_was_raised(&w)
     return status

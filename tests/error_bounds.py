@@ -53,4 +53,5 @@ def sum_bound(rows: Floats) -> Floats:
     numbers in pairs, sixteen tiles, sixteen lanes in pairs), each product in one more; blocks are
     added with compensation; twice, because the second order and the final quotient count too.
     """
-    return 2 * 24 * UNIT * np.abs(rows).sum(axis=0)
+    sums: Floats = np.abs(rows).sum(axis=0)
+    return 2 * 24 * UNIT * sums

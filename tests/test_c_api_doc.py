@@ -1,4 +1,4 @@
-"""docs/c-api.md: programs that are files, compile, and print what it says; every function named."""
+"""Hazard: a C page that is out of date: its programs compile and print what it says."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -182,7 +183,7 @@ def test_call_takes_one_argument(net: cbp.Chain, arguments: Any) -> None:
     with pytest.raises(TypeError, match="argument"):
         net(*arguments)
     with pytest.raises(TypeError, match="argument"):
-        net(*arguments, other=1)
+        net(*arguments, other=1)  # type: ignore[call-overload]
 
 
 # ---- losses and gradients ------------------------------------------------------------------------
@@ -261,7 +262,8 @@ def test_gradient_may_take_the_place_of_the_examples(net: cbp.Chain) -> None:
 def test_jacobian_is_the_gradient_of_the_output(net: cbp.Chain) -> None:
     # the squared loss of a target that is half below the output: 2 (a - y) = 1
     rows = net.jacobian(X)
-    assert (rows.shape, rows.dtype) == ((6, 6), np.float64)
+    assert rows.shape == (6, 6)
+    assert rows.dtype == np.float64
     for x, row in zip(X, rows, strict=True):
         a = net(float(x))
         y = a - 0.5
@@ -319,16 +321,19 @@ def test_steps_reach_the_minimum_of_a_line() -> None:
 
 # ---- copies and files ----------------------------------------------------------------------------
 
-COPIES = {
+
+def pickled(net: Any, protocol: int) -> Any:
+    return pickle.loads(pickle.dumps(net, protocol))
+
+
+COPIES: dict[str, Callable[[Any], Any]] = {
     "copy": lambda net: net.copy(),
     "copy.copy": copy.copy,
     "copy.deepcopy": copy.deepcopy,
     "repr": lambda net: eval(repr(net), {"Chain": cbp.Chain}),
     "dict": lambda net: cbp.Chain.from_dict(net.to_dict()),
     **{
-        f"pickle-{protocol}": lambda net, protocol=protocol: pickle.loads(
-            pickle.dumps(net, protocol)
-        )
+        f"pickle-{protocol}": partial(pickled, protocol=protocol)
         for protocol in range(pickle.HIGHEST_PROTOCOL + 1)
     },
 }

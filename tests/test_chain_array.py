@@ -31,9 +31,9 @@ INVERTIBLE = ["one layer", "4PL", "gompertz"]
 
 def bits(values: Any) -> bytes:
     """The bytes of an array; NaNs are made equal, whose sign and payload mean nothing."""
-    values = np.array(values, dtype=np.float64)
-    values[np.isnan(values)] = np.nan
-    return values.tobytes()
+    numbers = np.array(values, dtype=np.float64)
+    numbers[np.isnan(numbers)] = np.nan
+    return numbers.tobytes()
 
 
 def chains_of(kind: str, m: int = 5) -> cbp.ChainArray:
@@ -332,14 +332,15 @@ def test_examples_that_are_refused() -> None:
 
 def tamper(array: Floats) -> None:
     """Change everything about an array that NumPy lets one change in place."""
-    for change in (
+    changes: list[Callable[[], object]] = [
         lambda: setattr(array, "shape", (array.size, 1)),
         lambda: setattr(array, "strides", (0,) * array.ndim),
         lambda: setattr(array, "dtype", np.int64),
         lambda: array.resize(1),
         lambda: array.resize(1, refcheck=False),
         lambda: array.setflags(write=False),
-    ):
+    ]
+    for change in changes:
         with contextlib.suppress(ValueError):
             change()
 

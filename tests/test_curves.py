@@ -195,10 +195,9 @@ def test_ryegrass_as_drc_prints_it() -> None:
         assert fitted.params[name] == pytest.approx(estimate, rel=1e-5)
         assert printed(fitted.stderr[name], stderr) == stderr
     assert printed(fitted.log_likelihood, "-16.15514") == "-16.15514"
-    assert fitted.effective_dose(50) == (
-        pytest.approx(fitted.params["ec50"], rel=1e-14),
-        pytest.approx(fitted.stderr["ec50"], rel=1e-12),
-    )
+    dose, error = fitted.effective_dose(50)
+    assert dose == pytest.approx(fitted.params["ec50"], rel=1e-14)
+    assert error == pytest.approx(fitted.stderr["ec50"], rel=1e-12)
 
 
 # ---- names, fixed parameters, bounds -------------------------------------------------------------
@@ -327,7 +326,7 @@ def test_bands_cover_what_they_promise(interval: Any) -> None:
     for _ in range(400):
         fitted = curves.logistic4.fit(x, true + rng.normal(size=20) * 0.03)
         band = fitted.predict(x[::4], interval)
-        assert isinstance(band, tuple)
+        assert isinstance(band, curves.Prediction)
         new = true[::4] + (rng.normal(size=5) * 0.03 if interval == "prediction" else 0.0)
         hits += int(np.count_nonzero((band.low <= new) & (new <= band.high)))
         tries += 5
@@ -412,9 +411,24 @@ def test_summary_shows_every_parameter() -> None:
             assert fitted.params[name] - low == pytest.approx(reach * fitted.stderr[name], rel=1e-9)
 
 
-# ---- what is refused -----------------------------------------------------------------------------
-
 FALLEN = curves.logistic4.fit(DOSE, 1 + 3 / (1 + DOSE**2) + 0.01 * np.cos(7 * DOSE))
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int64])
+def test_numbers_of_any_kind_are_what_they_say(kind: type[np.floating] | type[np.integer]) -> None:
+    assert FALLEN.effective_dose(kind(30)) == FALLEN.effective_dose(30.0)
+    assert FALLEN.inverse(2.0, replicates=np.int64(3)) == FALLEN.inverse(2.0, replicates=3)
+    assert FALLEN.curve(2.0, bottom=kind(1), top=kind(4), ec50=kind(1), slope=kind(-2)) == 1.6
+    fixed = curves.logistic4.fit(DOSE, 1 + 3 / (1 + DOSE**2), fixed={"slope": kind(-2)})
+    assert fixed.params["slope"] == -2.0
+
+
+def test_a_level_of_single_precision_is_that_number() -> None:
+    level = np.float32(0.9)
+    assert FALLEN.confidence_interval(level) == FALLEN.confidence_interval(float(level))
+
+
+# ---- what is refused -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -422,7 +436,7 @@ FALLEN = curves.logistic4.fit(DOSE, 1 + 3 / (1 + DOSE**2) + 0.01 * np.cos(7 * DO
     [
         (lambda: curves.logistic4.fit(DOSE, DOSE, fixed={"botom": 0}), "ParameterError", "bottom"),
         (
-            lambda: curves.logistic4.fit(DOSE, DOSE, bounds={"top": 1}),
+            lambda: curves.logistic4.fit(DOSE, DOSE, bounds={"top": 1}),  # type: ignore[dict-item]
             "ParameterError",
             "low, high",
         ),
@@ -442,7 +456,7 @@ FALLEN = curves.logistic4.fit(DOSE, 1 + 3 / (1 + DOSE**2) + 0.01 * np.cos(7 * DO
         (lambda: curves.linear.fit([0, math.nan], [0, 1]), "ParameterError", "point 1"),
         (lambda: curves.linear.chain(slope=1), "ParameterError", "intercept: missing"),
         (lambda: curves.linear.chain(slop=1), "ParameterError", "slope"),
-        (lambda: curves.linear.fit(DOSE, DOSE).predict(1.0, "both"), "ParameterError", "interval"),  # type: ignore[arg-type]
+        (lambda: curves.linear.fit(DOSE, DOSE).predict(1.0, "both"), "ParameterError", "interval"),  # type: ignore[call-overload]
         (
             lambda: curves.linear.fit(DOSE, DOSE).effective_dose(50),
             "ParameterError",
@@ -490,7 +504,7 @@ FALLEN = curves.logistic4.fit(DOSE, 1 + 3 / (1 + DOSE**2) + 0.01 * np.cos(7 * DO
         *(
             (call, "InputTypeError", "level: '0.9'; expected a number")
             for call in (
-                lambda: FALLEN.predict(1.0, "prediction", "0.9"),  # type: ignore[arg-type]
+                lambda: FALLEN.predict(1.0, "prediction", "0.9"),  # type: ignore[call-overload]
                 lambda: FALLEN.confidence_interval("0.9"),  # type: ignore[arg-type]
             )
         ),

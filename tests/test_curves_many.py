@@ -180,7 +180,11 @@ def test_the_curves_are_those_that_were_fitted(name: str, tmp_path: Path) -> Non
     for i, (x, y) in enumerate(drawn):
         alone, own = curve.fit(x, y), outputs[i, : x.size]
         assert fits.status[i] == alone.status, i
-        near = {"rtol": 1e-9, "atol": 1e-9 * float(np.ptp(y)), "err_msg": f"set {i}"}
+        near: dict[str, Any] = {
+            "rtol": 1e-9,
+            "atol": 1e-9 * float(np.ptp(y)),
+            "err_msg": f"set {i}",
+        }
         np.testing.assert_allclose(own, alone(x), **near)
         np.testing.assert_allclose(fits.chains[i](x), alone(x), **near)
         fits.chains[i].save(tmp_path / "chain.json")

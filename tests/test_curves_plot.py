@@ -214,7 +214,7 @@ def given_axes(kind: str) -> Any:
         return plt.figure().add_axes((0.1, 0.2, 0.8, 0.7))
     figure = plt.figure(layout=None if kind == "plain" else "constrained")
     if kind == "part":
-        figure = figure.subfigures(1, 2)[1]
+        return figure.subfigures(1, 2, squeeze=False)[0, 1].subplots(2, 2)[0, 1]
     return figure.subplots(2, 2)[0, 1]
 
 

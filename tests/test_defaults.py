@@ -1,4 +1,4 @@
-"""What an argument stands for where it is left out: the same everywhere, as the docs have it."""
+"""Hazard: defaults that differ from place to place: the same everywhere, as the docs have it."""
 
 from __future__ import annotations
 

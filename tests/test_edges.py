@@ -1,4 +1,4 @@
-"""Where numbers end: zero doses, NaN, infinity, subnormals; no example; one layer and very many."""
+"""Hazard: the ends of what is taken: zero, NaN, infinity, subnormals; no example; many layers."""
 
 from __future__ import annotations
 
@@ -146,6 +146,13 @@ def test_no_example_has_no_average(method: str, weight: Any) -> None:
     net = cbp.Chain([1.0, 2.0], [0.0, 0.0])
     with pytest.raises(cbp.ShapeError, match="at least one example"):
         getattr(net, method)([], [], sample_weight=weight)
+
+
+@pytest.mark.parametrize("method", ["loss", "gradient", "gradients", "hessian"])
+def test_a_loss_that_the_chain_cannot_have_is_refused_without_an_example(method: str) -> None:
+    net = cbp.Chain([1.0], [0.0], "tanh")
+    with pytest.raises(cbp.ActivationError, match="sigmoid"):
+        getattr(net, method)([], [], loss="log")
 
 
 def test_no_example_makes_no_step() -> None:

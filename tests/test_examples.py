@@ -1,4 +1,4 @@
-"""Examples: each runs as a new user would run it, without a word on stderr, and prints its result.
+"""Hazard: examples that do not run: each does as a new user runs it, and prints its result.
 
 The table holds what is published, as `vectors/fits.json` has it (drc's ryegrass with the errors it
 prints, NIST's certified Rat43, R's Puromycin), and the example's own claims; what is not published
@@ -13,6 +13,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -95,7 +96,7 @@ def test_calibration_curve_by_newton_steps() -> None:
 
     def curve(x: np.ndarray, params: np.ndarray) -> np.ndarray:
         bottom, top, log_ec50, slope = params
-        return bottom + (top - bottom) / (1 + np.exp(slope * (log_ec50 - np.log(x))))
+        return np.asarray(bottom + (top - bottom) / (1 + np.exp(slope * (log_ec50 - np.log(x)))))
 
     def jacobian(x: np.ndarray, params: np.ndarray) -> np.ndarray:
         steps = params + 1e-100j * np.eye(4)
@@ -132,6 +133,7 @@ def test_effective_doses_by_their_formula(loss: int) -> None:
 @pytest.mark.parametrize(("name", "df", "k"), [("richards", 11, 4), ("logistic3", 12, 3)])
 def test_growth_is_ranked_by_aic(name: str, df: int, k: int) -> None:
     row = re.search(rf"^{name} +{k} +(\S+) +(\S+) ", output_of("growth.py"), re.MULTILINE)
+    assert row
     spread, aic = map(float, row.groups())
     n, rss = 15, spread**2 * df
     expected = n * (math.log(2 * math.pi * rss / n) + 1) + 2 * (k + 1)
@@ -157,7 +159,9 @@ def test_activation_energy_by_newton_steps() -> None:
 
 def test_platt_scaling_by_newton_steps() -> None:
     text = EXAMPLES["probability_calibration.py"].read_text(encoding="utf-8")
-    labels = np.array([int(digit) for digit in re.search(r'"([01]{61})"', text)[1]])
+    digits = re.search(r'"([01]{61})"', text)
+    assert digits
+    labels = np.array([int(digit) for digit in digits[1]])
     n, positive = len(labels), int(labels.sum())
     targets = np.where(labels == 1, (positive + 1) / (positive + 2), 1 / (n - positive + 2))
     design = np.column_stack([np.linspace(-6, 6, n), np.ones(n)])
@@ -177,10 +181,11 @@ def test_platt_scaling_by_newton_steps() -> None:
 @pytest.mark.parametrize("layers", [2, 3, 5, 10, 20, 30])
 def test_vanishing_shares_are_products_of_slopes(layers: int) -> None:
     shares = []
-    for act, slope in (
+    functions: list[tuple[Callable[[float], float], Callable[[float], float]]] = [
         (lambda z: 1 / (1 + math.exp(-z)), lambda a: a * (1 - a)),
         (math.tanh, lambda a: 1 - a * a),
-    ):
+    ]
+    for act, slope in functions:
         a, share = 0.5, 1.0
         for layer in range(layers):
             a = act(a)

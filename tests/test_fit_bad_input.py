@@ -1,4 +1,4 @@
-"""What a fit refuses, in words that name the argument; the start is then as it was."""
+"""Hazard: bad input to a fit: refused in words that name the argument; the start is as it was."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fits against tests/vectors/fits.json: NIST's certified values, and what R and drc print."""
+"""Hazard: fits that are wrong alike: NIST's certified values, and what R and drc print."""
 
 from __future__ import annotations
 

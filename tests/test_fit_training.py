@@ -1,4 +1,4 @@
-"""Descents: published runs, independent loops, the order of examples, and how they end."""
+"""Hazard: descents that go astray: published runs, independent loops, order of examples, ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fits under way: callbacks, threads, and Ctrl-C that is heard."""
+"""Hazard: fits that cannot be stopped: callbacks, threads, and Ctrl-C that is heard."""
 
 from __future__ import annotations
 

@@ -60,7 +60,9 @@ def logistic5_fits() -> tuple[cbp.Chain, Floats, Floats, dict[str, Any]]:
 def gompertz_fits() -> tuple[cbp.Chain, Floats, Floats, dict[str, Any]]:
     net = cbp.Chain([-0.7, -1, 1], [1, 0, 0], ["exp", "exp", "identity"], frozen=["w2", "b2", "b3"])
     rng, x = np.random.default_rng(3), np.linspace(0, 10, 20)
-    top, shift, rate = (rng.uniform(*ends, (300, 1)) for ends in ((1, 3), (2, 5), (0.4, 1)))
+    top, shift, rate = (
+        rng.uniform(low, high, (300, 1)) for low, high in ((1, 3), (2, 5), (0.4, 1))
+    )
     noise = 0.02 * top * rng.standard_normal((300, 20))
     return net, x, top * np.exp(-shift * np.exp(-rate * x)) + noise, {}
 
@@ -78,7 +80,7 @@ def platt_fits() -> tuple[cbp.Chain, Floats, Floats, dict[str, Any]]:
     rng = np.random.default_rng(5)
     x = rng.normal(size=(300, 60))
     y = rng.uniform(size=x.shape) < 1 / (1 + np.exp(0.3 - 1.5 * x))
-    return cbp.Chain([1.0], [0.0]), x, 1.0 * y, {"loss": "log"}
+    return cbp.Chain([1.0], [0.0]), x, y.astype(np.float64), {"loss": "log"}
 
 
 def robust_fits(loss: str) -> tuple[cbp.Chain, Floats, Floats, dict[str, Any]]:
@@ -267,9 +269,9 @@ def test_never_worse_than_scipy_from_the_same_start() -> None:
 
 def bits(values: Any) -> bytes:
     """The bytes of an array; NaNs are made equal, whose sign and payload mean nothing."""
-    values = np.array(values, dtype=np.float64)
-    values[np.isnan(values)] = np.nan
-    return values.tobytes()
+    numbers = np.array(values, dtype=np.float64)
+    numbers[np.isnan(numbers)] = np.nan
+    return numbers.tobytes()
 
 
 def bits_of(result: cbp.FitManyResult) -> list[bytes]:
@@ -372,7 +374,7 @@ def missing_with_its_input(x: Floats, y: Floats) -> None:
     x[4] = y[4] = NAN
 
 
-POISONS: dict[str, tuple[str, Callable[[Floats, Floats, Floats], None]]] = {
+POISONS: dict[str, tuple[str, Callable[[Floats, Floats, Floats], object]]] = {
     "all missing": ("too_few_points", lambda x, y, w: y.fill(NAN)),
     "one point": ("too_few_points", lambda x, y, w: y[1:].fill(NAN)),
     "inf": ("not_finite", lambda x, y, w: y.__setitem__(3, INF)),

@@ -244,7 +244,7 @@ def test_a_gradient_too_small_to_square_is_a_gradient() -> None:
 def least_squares() -> tuple[Floats, float]:
     """The line through the examples, and its sum of squares, by NumPy."""
     params, (rss,), _, _ = np.linalg.lstsq(np.column_stack([X, np.ones(60)]), Y, rcond=None)
-    return params, float(rss)
+    return np.asarray(params, dtype=np.float64), float(rss)
 
 
 @pytest.mark.parametrize(
@@ -352,6 +352,43 @@ def test_a_start_on_a_bound_leaves_it_where_the_minimum_is_inside(net: cbp.Chain
 
 
 # ---- restarts ------------------------------------------------------------------------------------
+
+
+def test_numbers_of_numpy_are_numbers(net: cbp.Chain) -> None:
+    one, half = np.int64(1), np.float32(0.5)
+    found = cbp.fit(
+        net,
+        X,
+        Y,
+        method="momentum",
+        loss="huber",
+        loss_scale=half,
+        sample_weight=X > -1,
+        bounds={"w1": (None, np.int64(5)), "b1": (-half, None)},
+        max_iterations=np.int32(3),
+        tolerance=np.float32(0),
+        learning_rate=np.float32(0.125),
+        batch_size=np.uint8(16),
+        momentum=half,
+        rng=one,
+    )
+    expected = cbp.fit(
+        net,
+        X,
+        Y,
+        method="momentum",
+        loss="huber",
+        loss_scale=0.5,
+        sample_weight=np.where(X > -1, 1.0, 0.0),
+        bounds={"w1": (None, 5.0), "b1": (-0.5, None)},
+        max_iterations=3,
+        learning_rate=0.125,
+        batch_size=16,
+        momentum=0.5,
+        rng=1,
+    )
+    assert found.params.tolist() == expected.params.tolist()
+    assert found.n_iterations == 3
 
 
 def test_restarts_find_the_better_of_two_minima() -> None:

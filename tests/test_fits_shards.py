@@ -6,7 +6,7 @@ import math
 import os
 import subprocess
 import sys
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -73,7 +73,8 @@ def sharded(
 
 def split(n: int, shards: int) -> list[int]:
     """Where np.array_split divides."""
-    return np.cumsum([part.size for part in np.array_split(np.empty(n), shards)])[:-1].tolist()
+    sizes = [part.size for part in np.array_split(np.empty(n), shards)]
+    return list(accumulate(sizes[:-1]))
 
 
 def assert_same(a: cbp.FitResult, b: cbp.FitResult) -> None:
@@ -129,7 +130,8 @@ def test_a_shard_without_weights_among_others() -> None:
 
 @pytest.mark.parametrize("n", [99_999, 100_000])
 def test_many_examples(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    x, y, options = X[:n], Y[:n], {"max_iterations": 12}
+    x, y = X[:n], Y[:n]
+    options: dict[str, Any] = {"max_iterations": 12}
     monkeypatch.setattr(threads, "usable_cores", lambda: 1)
     whole = cbp.fit(DEEP, x, y, **options)
     monkeypatch.setattr(threads, "usable_cores", lambda: 2)

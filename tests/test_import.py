@@ -1,4 +1,4 @@
-"""The package's names: all there, and most of them loaded only when they are asked for."""
+"""Hazard: names that are missing, and modules loaded before they are asked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Circles of imports, and layers that reach upwards: each module imports what stands before it."""
+"""Hazard: circles of imports, and layers that reach upwards: modules import what stands before."""
 
 from __future__ import annotations
 
@@ -157,6 +157,14 @@ def test_files_are_short_and_say_what_they_are() -> None:
     for module, path in PYTHON.items():
         assert len(path.read_text(encoding="utf-8").splitlines()) <= 550, module
         assert not {"utils", "helpers", "common"} & set(module.split(".")), module
+
+
+def test_tests_are_named_after_a_source_or_say_which_hazard_they_are_for() -> None:
+    sources = {module.replace(".", "_") for module in PYTHON}
+    sources |= {path.stem for path in (ROOT / "csrc").glob("*.[ch]")}
+    for path in Path(__file__).parent.glob("test_*.py"):
+        says = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        assert path.stem.removeprefix("test_") in sources or says.startswith("Hazard: "), path
 
 
 @pytest.mark.skipif(not SOURCE.exists(), reason="needs the sources")

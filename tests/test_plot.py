@@ -75,7 +75,7 @@ def test_a_new_figure_or_the_axes_given(draw: Any) -> None:
 @each_picture
 def test_axes_of_a_subfigure(draw: Any) -> None:
     figure = plt.figure(layout="constrained")
-    given = figure.subfigures(1, 2)[0].subplots()
+    given = figure.subfigures(1, 2, squeeze=False)[0, 0].subplots()
     assert draw(network_1(), ax=given) is given
     figure.canvas.draw()
 
@@ -263,7 +263,12 @@ def test_loss_surface_draws_the_averaged_loss(monkeypatch: pytest.MonkeyPatch) -
     _, ax = plt.subplots()
     seen: list[Any] = []
     contourf = ax.contourf
-    monkeypatch.setattr(ax, "contourf", lambda *a, **k: seen.extend(a) or contourf(*a, **k))
+
+    def listen(*values: Any, **style: Any) -> Any:
+        seen.extend(values)
+        return contourf(*values, **style)
+
+    monkeypatch.setattr(ax, "contourf", listen)
     surface(network_1(), "b2", "w1", span=((-1, 1), (0, 3)), loss="huber", loss_scale=0.1, ax=ax)
     across, up, losses = seen
     assert (across[0], across[-1], up[0], up[-1]) == (-1, 1, 0, 3)

@@ -1,4 +1,4 @@
-"""The Poisson loss: against SciPy's distribution, generalized linear models, and printed digits."""
+"""Hazard: a wrong Poisson loss: SciPy's distribution, generalized linear models, printed digits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds of every chain, of examples that hypothesis draws.
+"""Hazard: what nobody thought of: what holds of every chain, of examples that hypothesis draws.
 
 Each test has a few, the same ones each time; PROPERTY_EXAMPLES=200 draws so many, and
 PROPERTY_SEED=random other ones each time.
@@ -80,11 +80,11 @@ def chains(
         st.lists(st.sampled_from(names or cbp.ACTIVATIONS), min_size=1, max_size=most)
     )
     layers = len(activations)
-    params = [draw(st.lists(numbers, min_size=layers, max_size=layers)) for _ in range(2)]
+    weights, biases = (draw(st.lists(numbers, min_size=layers, max_size=layers)) for _ in range(2))
     free = draw(st.lists(st.booleans(), min_size=2 * layers, max_size=2 * layers))
-    net = cbp.Chain(*params, activations)
+    net = cbp.Chain(weights, biases, activations)
     frozen = [name for name, is_free in zip(net.param_names, free, strict=True) if not is_free]
-    return cbp.Chain(*params, activations, frozen)
+    return cbp.Chain(weights, biases, activations, frozen)
 
 
 def examples(numbers: st.SearchStrategy[float], least: int = 1) -> st.SearchStrategy[Floats]:
@@ -331,7 +331,7 @@ def test_fits_keep_to_their_bounds(net: cbp.Chain, x: Floats, data: st.DataObjec
         for name, value in zip(net.param_names, net.params, strict=True)
         if name not in net.frozen
     }
-    method = data.draw(st.sampled_from(["lm", "gradient_descent", "sgd", "momentum", "adam"]))
+    method: Any = data.draw(st.sampled_from(["lm", "gradient_descent", "sgd", "momentum", "adam"]))
     loss: Any = data.draw(st.sampled_from(["squared", "huber", "soft_l1", "cauchy"]))
     before, start = net.loss(x, y, loss=loss), net.params.copy()
     found = cbp.fit(net, x, y, method=method, loss=loss, bounds=bounds, max_iterations=20, rng=1)

@@ -1,4 +1,4 @@
-"""The README's programs run, and print what it says they print."""
+"""Hazard: a README that is out of date: its programs run, and print what it says they print."""
 
 from __future__ import annotations
 

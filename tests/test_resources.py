@@ -1,4 +1,4 @@
-"""Memory that does not grow with the examples, and Ctrl-C that is heard."""
+"""Hazard: memory that grows with the examples, and Ctrl-C that is not heard."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One example alone, among others, on other kernels, in other threads: the same bits."""
+"""Hazard: other bits alone, among others, on other kernels or in other threads."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ NOT_INVERTIBLE = ("relu", "silu", "gelu", "square", "gaussian", "sin")
 
 def bits(values: Any) -> bytes:
     """The bytes of an array; NaNs are made equal, whose sign and payload mean nothing."""
-    values = np.array(values, dtype=np.float64)
-    values[np.isnan(values)] = np.nan
-    return values.tobytes()
+    numbers = np.array(values, dtype=np.float64)
+    numbers[np.isnan(numbers)] = np.nan
+    return numbers.tobytes()
 
 
 def inputs(seed: int, size: int = SIZES[-1]) -> Floats:
@@ -54,13 +54,16 @@ def check_sizes(alone: Floats, batch: Callable[[int], Floats], case: str) -> Non
 def test_maps_alone_and_in_a_batch(name: str) -> None:
     seed = 500 + cbp.ACTIVATIONS.index(name)
     net, x = chain_of(name), inputs(seed)
-    functions = [net.forward, net.slope]
+    functions: list[Callable[[Any], Any]] = [net.forward, net.slope]
     if name not in NOT_INVERTIBLE:
         functions.append(net.inverse)
     for function in functions:
+
+        def first(size: int, function: Callable[[Any], Any] = function) -> Any:
+            return function(x[:size])
+
         alone = np.array([function(number) for number in x.tolist()])
-        case = f"{function.__name__}, seed {seed}"
-        check_sizes(alone, lambda size, f=function: f(x[:size]), case)
+        check_sizes(alone, first, f"{function.__name__}, seed {seed}")
 
 
 @pytest.mark.parametrize("name", cbp.ACTIVATIONS)

@@ -1,4 +1,4 @@
-"""Chains of a class of one's own: what it overrides is heard, and nothing that it does crashes."""
+"""Hazard: chains of a class of one's own: what it overrides is heard, and nothing crashes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import copy
 import pickle
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -47,14 +48,16 @@ class Named(cbp.Chain):
         self.name = name
 
 
+def pickled(net: Any, protocol: int) -> Any:
+    return pickle.loads(pickle.dumps(net, protocol))
+
+
 COPIES: dict[str, Callable[[Any], Any]] = {
     "copy": lambda net: net.copy(),
     "copy.copy": copy.copy,
     "copy.deepcopy": copy.deepcopy,
     **{
-        f"pickle-{protocol}": lambda net, protocol=protocol: pickle.loads(
-            pickle.dumps(net, protocol)
-        )
+        f"pickle-{protocol}": partial(pickled, protocol=protocol)
         for protocol in range(pickle.HIGHEST_PROTOCOL + 1)
     },
     "fit": lambda net: cbp.fit(net, X, 2 * X).chain,
@@ -114,8 +117,8 @@ class WithoutCopy(cbp.Chain):
 @pytest.mark.parametrize("method", ["lm", "sgd"])
 def test_fits_do_not_need_copy(method: Any, n: int) -> None:
     x = np.linspace(0, 3, n)
-    options = {"max_iterations": 1} if method == "sgd" else {}
-    found = cbp.fit(WithoutCopy([1.0], [0.0], "identity"), x, x, method=method, **options)
+    most = 1 if method == "sgd" else None
+    found = cbp.fit(WithoutCopy([1.0], [0.0], "identity"), x, x, method=method, max_iterations=most)
     assert type(found.chain) is WithoutCopy
     assert found.params == pytest.approx([1.0, 0.0], abs=1e-12)
     assert WithoutCopy([1.0], [0.0], "identity").objective(x, x)([1.0, 0.0])[0] == 0.0
@@ -148,7 +151,8 @@ def test_a_method_put_in_later_is_heard() -> None:
     net = Late([1.0], [0.25], "identity")
     assert net(0.5) == 0.75
     Late.forward = lambda self, x: "late"  # type: ignore[method-assign, assignment]
-    assert net(0.5) == "late"
+    answer: Any = net(0.5)
+    assert answer == "late"
 
 
 # ---- what must not crash -------------------------------------------------------------------------

@@ -7,12 +7,16 @@ import math
 import pickle
 from dataclasses import FrozenInstanceError
 from html.parser import HTMLParser
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 import cbackprop as cbp
 from cbackprop import reference
+
+if TYPE_CHECKING:
+    from cbackprop._core import _Loss
 
 NETWORK_1 = """\
 A chain of 2 layers, input x = 0.5, target y = 1
@@ -40,7 +44,7 @@ def network_1() -> cbp.Chain:
 
 
 @pytest.mark.parametrize("loss", reference.LOSSES)
-def test_numbers_are_the_twins(loss: str) -> None:
+def test_numbers_are_the_twins(loss: _Loss) -> None:
     net = cbp.Chain([1.5, -0.8, 2.0], [0.1, 0.3, -0.2], ["tanh", "gelu", "sigmoid"])
     seen = net.trace(0.5, 0.25, loss=loss, loss_scale=0.125)
     walk = reference.trace(list(net.params), net.activations, 0.5, 0.25, loss=loss, scale=0.125)
@@ -94,7 +98,7 @@ def test_repr_is_one_short_line() -> None:
         ("cauchy", "with s = 0.25, ∂E/∂a = -0.185071"),
     ],
 )
-def test_each_loss_is_named_by_its_formula(loss: str, expected: str) -> None:
+def test_each_loss_is_named_by_its_formula(loss: _Loss, expected: str) -> None:
     text = str(network_1().trace(0.5, 1.0, loss=loss, loss_scale=0.25))
     assert expected in text
     assert "Loss: E = " in text
@@ -107,7 +111,7 @@ def test_huber_shows_the_part_that_counts() -> None:
 
 
 @pytest.mark.parametrize("loss", reference.LOSSES)
-def test_loss_fits_into_its_line(loss: str) -> None:
+def test_loss_fits_into_its_line(loss: _Loss) -> None:
     net = cbp.Chain([-1.23456e-200], [-1.23456e-200], "sigmoid")
     target = {"log": 1.0, "poisson": 1.23456e150}.get(loss, -1.23456e150)
     text = str(net.trace(-1.23456e-200, target, loss=loss, loss_scale=1.23456e-101))

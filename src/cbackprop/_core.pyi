@@ -24,6 +24,16 @@ from .trace import Trace
 _Loss: TypeAlias = Literal["squared", "log", "huber", "soft_l1", "cauchy", "poisson"]
 _Kernel: TypeAlias = Literal["generic", "avx2", "avx512"]
 _Number: TypeAlias = float | np.floating[Any] | np.integer[Any] | np.bool_
+_Integer: TypeAlias = int | np.integer[Any]
+# of numpy.random.default_rng
+_Seed: TypeAlias = (
+    _Integer
+    | Sequence[int]
+    | np.random.SeedSequence
+    | np.random.BitGenerator
+    | np.random.Generator
+    | None
+)
 _Vector: TypeAlias = NDArray[np.float64]
 _Out = TypeVar("_Out", bound=NDArray[np.float64])
 _C = TypeVar("_C", bound="Chain")
@@ -61,10 +71,10 @@ class Chain:
     ) -> Self: ...
     @staticmethod
     def random(
-        layers: int,
+        layers: _Integer,
         activations: str | Iterable[str] = "sigmoid",
         *,
-        rng: int | np.random.Generator | None = None,
+        rng: _Seed = None,
     ) -> Chain: ...
 
     # ---- what it is made of ----
@@ -108,7 +118,7 @@ class Chain:
     # ---- one row for each example ----
 
     def gradients(
-        self, x: ArrayLike, y: ArrayLike, *, loss: _Loss = "squared", loss_scale: float = 1.0
+        self, x: ArrayLike, y: ArrayLike, *, loss: _Loss = "squared", loss_scale: _Number = 1.0
     ) -> _Vector: ...
     def jacobian(self, x: ArrayLike) -> _Vector: ...
 
@@ -120,7 +130,7 @@ class Chain:
         y: ArrayLike,
         *,
         loss: _Loss = "squared",
-        loss_scale: float = 1.0,
+        loss_scale: _Number = 1.0,
         sample_weight: ArrayLike | None = None,
     ) -> float: ...
     @overload
@@ -130,7 +140,7 @@ class Chain:
         y: ArrayLike,
         *,
         loss: _Loss = "squared",
-        loss_scale: float = 1.0,
+        loss_scale: _Number = 1.0,
         sample_weight: ArrayLike | None = None,
         out: None = None,
     ) -> _Vector: ...
@@ -141,7 +151,7 @@ class Chain:
         y: ArrayLike,
         *,
         loss: _Loss = "squared",
-        loss_scale: float = 1.0,
+        loss_scale: _Number = 1.0,
         sample_weight: ArrayLike | None = None,
         out: _Out,
     ) -> _Out: ...
@@ -152,7 +162,7 @@ class Chain:
         y: ArrayLike,
         *,
         loss: _Loss = "squared",
-        loss_scale: float = 1.0,
+        loss_scale: _Number = 1.0,
         sample_weight: ArrayLike | None = None,
         out: None = None,
     ) -> tuple[float, _Vector]: ...
@@ -163,7 +173,7 @@ class Chain:
         y: ArrayLike,
         *,
         loss: _Loss = "squared",
-        loss_scale: float = 1.0,
+        loss_scale: _Number = 1.0,
         sample_weight: ArrayLike | None = None,
         out: _Out,
     ) -> tuple[float, _Out]: ...
@@ -173,7 +183,7 @@ class Chain:
         y: ArrayLike,
         *,
         loss: _Loss = "squared",
-        loss_scale: float = 1.0,
+        loss_scale: _Number = 1.0,
         sample_weight: ArrayLike | None = None,
     ) -> _Vector: ...
     def sharpness(
@@ -182,7 +192,7 @@ class Chain:
         y: ArrayLike,
         *,
         loss: _Loss = "squared",
-        loss_scale: float = 1.0,
+        loss_scale: _Number = 1.0,
         sample_weight: ArrayLike | None = None,
     ) -> float: ...
     def residuals(self, x: ArrayLike, y: ArrayLike) -> _Vector: ...
@@ -192,15 +202,15 @@ class Chain:
         y: ArrayLike,
         *,
         loss: _Loss = "squared",
-        loss_scale: float = 1.0,
+        loss_scale: _Number = 1.0,
         sample_weight: ArrayLike | None = None,
     ) -> Objective: ...
 
     # ---- one step, one example shown ----
 
-    def step(self, x: ArrayLike, y: ArrayLike, learning_rate: float) -> float: ...
+    def step(self, x: ArrayLike, y: ArrayLike, learning_rate: _Number) -> float: ...
     def trace(
-        self, x: _Number, y: _Number, *, loss: _Loss = "squared", loss_scale: float = 1.0
+        self, x: _Number, y: _Number, *, loss: _Loss = "squared", loss_scale: _Number = 1.0
     ) -> Trace: ...
 
     # ---- copies and files ----
@@ -216,7 +226,7 @@ def low_level(chain: Chain) -> object: ...
 def rebuild(
     cls: type[_C], params: ArrayLike, activations: Iterable[str], frozen: Iterable[str]
 ) -> _C: ...
-def code_of_loss(loss: str, loss_scale: float) -> int: ...
+def code_of_loss(loss: str, loss_scale: _Number) -> int: ...
 def status_text(status: int) -> str: ...
 def check_status(status: int, y: ArrayLike, sample_weight: ArrayLike | None, loss: int) -> None: ...
 def fit_chain(
@@ -276,7 +286,7 @@ def gradient_sums(
     y: ArrayLike,
     sample_weight: ArrayLike | None,
     loss: str,
-    loss_scale: float,
+    loss_scale: _Number,
 ) -> _Vector: ...
 def merge_sums(shards: Sequence[_Vector]) -> _Vector: ...
 def mean_of_sums(sums: _Vector) -> _Vector: ...

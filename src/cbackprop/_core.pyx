@@ -323,24 +323,101 @@ cdef void *items_of(object array, size_t count, const char *kinds, size_t size,
     return view.buf
 
 
-# Examples are passed to C in stretches of about 10 ms, between which Ctrl-C is looked for. They
-# end on block boundaries, so that the sums do not depend on them.
-cdef size_t STRETCH = 1 << 22
-
-
 # Examples of more than one shard are summed shard by shard, so that threads can share them. Threads
 # are worth their while from so many examples times layers, about half a millisecond's work.
 cdef size_t SHARD = 32 * CBP_BLOCK
 cdef size_t MUCH = 1 << 19
 
 
+# ---- stretches -----------------------------------------------------------------------------------
+
+# Examples are passed to C in stretches of about 10 ms, between which Ctrl-C is looked for. They
+# end on block boundaries, so that the sums do not depend on them.
+cdef size_t STRETCH = 1 << 22
+
+
 cdef size_t stretch_of(size_t layers):
     return (STRETCH // layers // CBP_BLOCK + 1) * CBP_BLOCK
+
+
+# Makes the C call for `count` examples or chains from `start` on; the status.
+ctypedef int (*stretch_call)(const void *job, size_t start, size_t count) noexcept nogil
+
+
+cdef int run_stretches(stretch_call call, const void *job, size_t start, size_t end, size_t most,
+                       const bint *stopped) except 1:
+    """Makes the call for stretches of at most `most` until stopped, if ever; the status."""
+    cdef size_t count
+    cdef int status
+    while True:
+        count = min(most, end - start)
+        with nogil:
+            status = call(job, start, count)
+        start += count
+        if status != CBP_OK or start >= end or (stopped != NULL and stopped[0]):
+            return status
+        PyErr_CheckSignals()
 
 
 ctypedef int (*mapping)(const double *, const unsigned char *, const double *, size_t, size_t,
                         double *) noexcept nogil
 
+
+# The arguments of C calls for one chain, those of all examples.
+cdef struct ChainJob:
+    const double *params
+    const unsigned char *codes
+    size_t layers
+    const double *x
+    const double *y
+    const double *weight
+    int loss
+    double scale
+    mapping map
+    double *work
+    double *out   # a number or row for each example, or sums
+    double *lost  # what the sums lost
+
+
+cdef int map_stretch(const void *given, size_t start, size_t count) noexcept nogil:
+    cdef const ChainJob *job = <const ChainJob *> given
+    return job.map(job.params, job.codes, job.x + start, job.layers, count, job.out + start)
+
+
+cdef int jacobian_stretch(const void *given, size_t start, size_t count) noexcept nogil:
+    cdef const ChainJob *job = <const ChainJob *> given
+    return cbp_jacobian(job.params, job.codes, job.x + start, job.layers, count, job.work,
+                        job.out + 2 * job.layers * start)
+
+
+cdef int gradients_stretch(const void *given, size_t start, size_t count) noexcept nogil:
+    cdef const ChainJob *job = <const ChainJob *> given
+    return cbp_gradients(job.params, job.codes, job.x + start, job.y + start, job.layers, count,
+                         job.loss, job.scale, job.work, job.out + 2 * job.layers * start)
+
+
+cdef int loss_sums_stretch(const void *given, size_t start, size_t count) noexcept nogil:
+    cdef const ChainJob *job = <const ChainJob *> given
+    return cbp_loss_sums(job.params, job.codes, job.x + start, job.y + start,
+                         after(job.weight, start), job.layers, count, job.loss, job.scale,
+                         job.out, job.lost)
+
+
+cdef int gradient_sums_stretch(const void *given, size_t start, size_t count) noexcept nogil:
+    cdef const ChainJob *job = <const ChainJob *> given
+    return cbp_gradient_sums(job.params, job.codes, job.x + start, job.y + start,
+                             after(job.weight, start), job.layers, count, job.loss, job.scale,
+                             job.work, job.out, job.lost)
+
+
+cdef int hessian_sums_stretch(const void *given, size_t start, size_t count) noexcept nogil:
+    cdef const ChainJob *job = <const ChainJob *> given
+    return cbp_hessian_sums(job.params, job.codes, job.x + start, job.y + start,
+                            after(job.weight, start), job.layers, count, job.loss, job.scale,
+                            job.work, job.out, job.lost)
+
+
+# ---- activations and kernels ---------------------------------------------------------------------
 
 def activation_values(activation, z):
     """Value, slope and second derivative of one activation at every z.
@@ -655,27 +732,29 @@ cdef class Chain:
 
     # ---- one value for each example ----
 
+    cdef ChainJob job_on(self, const double *x, const double *y, const double *weight, int loss,
+                         double scale) noexcept:
+        """What C calls need of the chain and of these examples."""
+        cdef ChainJob job
+        memset(&job, 0, sizeof(ChainJob))
+        job.params, job.codes, job.layers = self.values, self.codes, self.size
+        job.x, job.y, job.weight, job.loss, job.scale = x, y, weight, loss, scale
+        return job
+
     cdef object map(self, mapping function, object values, str argument):
         """A float for a number, else an array of the same shape."""
         cdef double number, result
-        cdef double *out
         cdef Numbers x
-        cdef size_t start, count = stretch_of(self.size)
-        cdef int status
+        cdef ChainJob job
         if is_number(values, &number):
             check(function(self.values, self.codes, &number, self.size, 1, &result))
             return result
         open_numbers(values, argument, &x)
         try:
             answer = empty(shape_of(&x.view))
-            out = memory_of(answer, x.count)
-            for start in range(0, x.count, count):
-                with nogil:
-                    status = function(self.values, self.codes, x.at + start, self.size,
-                                      min(count, x.count - start), out + start)
-                check(status)
-                if start + count < x.count:
-                    PyErr_CheckSignals()
+            job = self.job_on(x.at, NULL, NULL, 0, 1.0)
+            job.map, job.out = function, memory_of(answer, x.count)
+            check(run_stretches(map_stretch, &job, 0, x.count, stretch_of(self.size), NULL))
         finally:
             close_numbers(&x)
         return answer
@@ -754,30 +833,20 @@ cdef class Chain:
 
     cdef object rows(self, const Numbers *x, const Numbers *y, int loss, double scale):
         """(n, 2L) gradients of the loss, or of the output where y is null."""
-        cdef size_t start, here, n = x.count, width = 2 * self.size
-        cdef size_t count = stretch_of(self.size)
-        cdef int status = CBP_OK
+        cdef size_t n = x.count, width = 2 * self.size
+        cdef int status
+        cdef ChainJob job = self.job_on(x.at, NULL if y == NULL else y.at, NULL, loss, scale)
         answer = empty((n, width))
-        cdef double *out = memory_of(answer, n * width)
-        cdef double *work = new_numbers(cbp_work_len(self.size, n))
+        job.out = memory_of(answer, n * width)
+        job.work = new_numbers(cbp_work_len(self.size, n))
         try:
-            for start in range(0, n, count):
-                here = min(count, n - start)
-                with nogil:
-                    if y == NULL:
-                        status = cbp_jacobian(self.values, self.codes, x.at + start, self.size,
-                                              here, work, out + start * width)
-                    else:
-                        status = cbp_gradients(self.values, self.codes, x.at + start,
-                                               y.at + start, self.size, here, loss, scale, work,
-                                               out + start * width)
-                if status == CBP_ERROR_TARGET:
-                    check_examples(status, <const double[:n]> y.at, None, loss)
-                check(status)
-                if start + count < n:
-                    PyErr_CheckSignals()
+            status = run_stretches(jacobian_stretch if y == NULL else gradients_stretch, &job, 0, n,
+                                   stretch_of(self.size), NULL)
         finally:
-            PyMem_RawFree(work)
+            PyMem_RawFree(job.work)
+        if status == CBP_ERROR_TARGET:
+            check_examples(status, <const double[:n]> y.at, None, loss)
+        check(status)
         return answer
 
     def gradients(self, x, y, *, loss="squared", loss_scale=1.0):
@@ -906,25 +975,11 @@ cdef class Chain:
 
         At `sums` stand the sums, and then what they lost.
         """
-        cdef size_t here, count = stretch_of(self.size)
-        cdef int status
-        while True:
-            here = min(count, end - start)
-            with nogil:
-                if rows > 2:
-                    status = cbp_gradient_sums(
-                        self.values, self.codes, examples.x.at + start, examples.y.at + start,
-                        after(examples.weight.at, start), self.size, here, loss, scale, work,
-                        sums, sums + rows)
-                else:
-                    status = cbp_loss_sums(
-                        self.values, self.codes, examples.x.at + start, examples.y.at + start,
-                        after(examples.weight.at, start), self.size, here, loss, scale,
-                        sums, sums + rows)
-            start += count
-            if status != CBP_OK or start >= end or (stopped != NULL and stopped[0]):
-                return status
-            PyErr_CheckSignals()
+        cdef ChainJob job = self.job_on(examples.x.at, examples.y.at, examples.weight.at, loss,
+                                        scale)
+        job.work, job.out, job.lost = work, sums, sums + rows
+        return run_stretches(gradient_sums_stretch if rows > 2 else loss_sums_stretch, &job, start,
+                             end, stretch_of(self.size), stopped)
 
     def loss(self, x, y, *, loss="squared", loss_scale=1.0, sample_weight=None):
         """The loss, averaged over the examples.
@@ -1079,28 +1134,22 @@ cdef class Chain:
         """
         cdef double scale
         cdef int code = loss_code(loss, loss_scale, &scale)
-        cdef size_t start, n, width = 2 * self.size, len = 1 + width * width
+        cdef size_t width = 2 * self.size, len = 1 + width * width
         cdef size_t count = max(1, STRETCH // 32 // (self.size * self.size))
-        cdef int status = CBP_ERROR_EMPTY
+        cdef int status
         cdef double *sums
         cdef Examples examples
+        cdef ChainJob job
         answer = empty((width, width))
         cdef double *out = memory_of(answer, width * width)
         open_examples(x, y, sample_weight, &examples)
         try:
-            n = examples.x.count
             sums = new_numbers(2 * len + 5 * self.size + 1)
             try:
                 memset(sums, 0, 2 * len * sizeof(double))
-                for start in range(0, n, count):
-                    with nogil:
-                        status = cbp_hessian_sums(
-                            self.values, self.codes, examples.x.at + start, examples.y.at + start,
-                            after(examples.weight.at, start), self.size, min(count, n - start),
-                            code, scale, sums + 2 * len, sums, sums + len)
-                    if status != CBP_OK:
-                        break
-                    PyErr_CheckSignals()
+                job = self.job_on(examples.x.at, examples.y.at, examples.weight.at, code, scale)
+                job.out, job.lost, job.work = sums, sums + len, sums + 2 * len
+                status = run_stretches(hessian_sums_stretch, &job, 0, examples.x.count, count, NULL)
                 if status == CBP_OK:
                     status = cbp_sums_mean(sums, sums + len, len, out)
                 check_examples(status, y, sample_weight, code)

@@ -4,6 +4,7 @@
 # What the progress function needs. Asking Python costs more than a small fit's iteration, so that it
 # is done for a callback, and else once in some milliseconds' work.
 cdef struct Watch:
+    const volatile char *stop  # or null: ends the fit once it is not 0; other threads set it
     PyObject *callback  # or null
     PyObject *run_pass  # or null, where C knows the examples
     PyObject *start
@@ -18,6 +19,8 @@ cdef size_t PATIENCE = 1 << 21
 
 cdef int watch(void *user, const cbp_fit_info *info) noexcept nogil:
     cdef Watch *w = <Watch *> user
+    if w.stop != NULL and w.stop[0] != 0:
+        return 1
     w.credit += w.cost
     if w.credit < PATIENCE and (w.callback == NULL or info.iterations == w.iterations):
         return 0
@@ -40,6 +43,14 @@ cdef int ask(Watch *w, const cbp_fit_info *info) noexcept:
         Py_INCREF(error)
         w.raised = <PyObject *> error
         return True
+
+
+cdef int raise_what_was_raised(Watch *w) except -1:
+    if w.raised != NULL:
+        error = <object> w.raised
+        Py_DECREF(error)
+        raise error
+    return 0
 
 
 cdef int make_pass(void *user, const double *params, const unsigned char *frozen,
@@ -154,10 +165,7 @@ def fit_chain(Chain net not None, run_pass, lower, upper, int method, int loss, 
     finally:
         PyMem_RawFree(order)
         PyMem_RawFree(work)
-    if w.raised != NULL:
-        error = <object> w.raised
-        Py_DECREF(error)
-        raise error
+    raise_what_was_raised(&w)
     if status != CBP_OK:
         return status, None
     return status, (fitted, <int> info.outcome, info.iterations, info.evaluations, info.loss,
@@ -217,12 +225,41 @@ cdef cbp_fit_chain chain_of(Chain net, lower, upper) except *:
     return chain
 
 
+cdef cbp_examples examples_in(const Examples *opened) noexcept:
+    cdef cbp_examples examples
+    examples.x, examples.y, examples.n = opened.x.at, opened.y.at, opened.x.count
+    examples.weight = opened.weight.at
+    return examples
+
+
 # ---- passes --------------------------------------------------------------------------------------
 
 LEAF = CBP_LEAF
 
 # So many leaves are a thread's share at a time.
 cdef size_t SHARE = 16
+
+
+# The arguments of cbp_fit_nodes_add, those of all examples.
+cdef struct NodesJob:
+    cbp_fit_chain chain
+    const double *params
+    cbp_criterion criterion
+    cbp_examples examples
+    size_t start, first  # an example that begins a leaf, and that leaf
+    double *work
+    cbp_fit_nodes *nodes
+
+
+cdef int nodes_stretch(const void *given, size_t start, size_t count) noexcept nogil:
+    cdef const NodesJob *job = <const NodesJob *> given
+    cdef cbp_examples part
+    part.x = job.examples.x + start
+    part.y = job.examples.y + start
+    part.weight = after(job.examples.weight, start)
+    part.n = count
+    return cbp_fit_nodes_add(&job.chain, job.params, job.criterion, &part,
+                             job.first + (start - job.start) // CBP_LEAF, job.work, job.nodes)
 
 
 @cython.auto_pickle(False)
@@ -251,25 +288,13 @@ cdef class _Nodes:
     cdef int add(self, Chain net, const Examples *examples, size_t start, size_t end, size_t first,
                  int loss, double scale, const bint *stopped) except 1:
         """Adds examples, whose first leaf is `first`, stretch by stretch until stopped; the status."""
-        cdef cbp_fit_chain chain = chain_of(net, None, None)
-        cdef cbp_criterion criterion
-        cdef cbp_examples part
+        cdef NodesJob job
         cdef size_t leaves = max(stretch_of(4 * net.size) // CBP_LEAF, <size_t> 1)
-        cdef int status
-        criterion.loss, criterion.scale = loss, scale
-        while True:
-            part.x = examples.x.at + start
-            part.y = examples.y.at + start
-            part.weight = after(examples.weight.at, start)
-            part.n = min(leaves * CBP_LEAF, end - start)
-            with nogil:
-                status = cbp_fit_nodes_add(&chain, net.values, criterion, &part, first, self.work,
-                                           &self.nodes)
-            start += part.n
-            first += leaves
-            if status != CBP_OK or start >= end or (stopped != NULL and stopped[0]):
-                return status
-            PyErr_CheckSignals()
+        job.chain, job.params = chain_of(net, None, None), net.values
+        job.criterion.loss, job.criterion.scale = loss, scale
+        job.examples = examples_in(examples)
+        job.start, job.first, job.work, job.nodes = start, first, self.work, &self.nodes
+        return run_stretches(nodes_stretch, &job, start, end, leaves * CBP_LEAF, stopped)
 
     cdef int push(self, const cbp_fit_place *places, const double *values, size_t count) except 1:
         """Adds nodes that were computed elsewhere."""
@@ -320,14 +345,12 @@ cdef class MemoryPass:
         """As run, where there is one leaf: its node is that of all."""
         cdef cbp_fit_chain chain = chain_of(net, None, None)
         cdef cbp_criterion criterion
-        cdef cbp_examples examples
+        cdef cbp_examples examples = examples_in(&self.opened)
         cdef cbp_fit_place[2] places
         cdef cbp_fit_nodes nodes
         cdef double *work
         cdef int status
         criterion.loss, criterion.scale = loss, scale
-        examples.x, examples.y, examples.n = self.opened.x.at, self.opened.y.at, self.opened.x.count
-        examples.weight = self.opened.weight.at
         nodes.values, nodes.places, nodes.capacity, nodes.count = node, places, 2, 0
         nodes.free = 2 * net.size - len(net.frozen)
         work = new_numbers(cbp_fit_work_len(net.size, nodes.free, 0))

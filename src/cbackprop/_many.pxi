@@ -5,32 +5,61 @@ ctypedef int (*mapping_of_many)(const double *, const unsigned char *, const dou
                                 size_t, size_t, int, double *) noexcept nogil
 
 
+# The arguments of C calls for many chains, those of all.
+cdef struct ManyJob:
+    const double *params
+    const unsigned char *codes
+    size_t layers, n
+    const double *x
+    const double *y
+    const double *weight
+    int shares, loss
+    double scale
+    mapping_of_many map
+    double *work
+    double *out       # a row for each chain, or a mean
+    double *gradient  # or null
+
+
+cdef int map_many_stretch(const void *given, size_t start, size_t count) noexcept nogil:
+    cdef const ManyJob *job = <const ManyJob *> given
+    return job.map(job.params + 2 * job.layers * start, job.codes,
+                   job.x if job.shares else job.x + job.n * start, job.layers, job.n, count,
+                   job.shares, job.out + job.n * start)
+
+
+cdef int gradient_many_stretch(const void *given, size_t start, size_t count) noexcept nogil:
+    cdef const ManyJob *job = <const ManyJob *> given
+    return cbp_gradient_many(
+        job.params + 2 * job.layers * start, job.codes,
+        job.x if job.shares else job.x + job.n * start, job.y + job.n * start, job.weight,
+        job.layers, job.n, count, job.shares, job.loss, job.scale, job.work, job.out + start,
+        <double *> after(job.gradient, 2 * job.layers * start))
+
+
+cdef int run_many(stretch_call call, const ManyJob *job, size_t m) except 1:
+    """Makes a call for m chains; the status."""
+    return run_stretches(call, job, 0, m, stretch_of(job.layers) // (job.n + 1) + 1, NULL)
+
+
 cdef object map_many(mapping_of_many map_chains, params, Chain kind, inputs, str argument):
     """(m, n) outputs of m chains, for n inputs that they share or (m, n) of their own."""
     cdef Numbers points
-    cdef size_t layers = kind.size, m = len(params), n, start = 0, chains, step
-    cdef const double *own = memory_of_const(params, 2 * layers * m)
-    cdef double *out
-    cdef int status = CBP_OK, shares
+    cdef size_t m = len(params)
+    cdef ManyJob job
+    job.params, job.codes = memory_of_const(params, 2 * kind.size * m), kind.codes
+    job.layers, job.map = kind.size, map_chains
     open_numbers(inputs, argument, &points)
     try:
-        shares = points.view.ndim < 2
-        n = points.count if shares else points.view.shape[1]
-        if points.view.ndim > 2 or (not shares and <size_t> points.view.shape[0] != m):
+        job.shares = points.view.ndim < 2
+        if points.view.ndim > 2 or (not job.shares and <size_t> points.view.shape[0] != m):
             raise ShapeError(
                 f"{argument}: shape {shape_of(&points.view)}, expected (n,) or ({m}, n)"
             )
-        answer = empty(m) if points.view.ndim == 0 else empty((m, n))
-        out = memory_of(answer, m * n)
-        step = 0 if shares else n
-        while start < m and status == CBP_OK:
-            chains = min(stretch_of(layers) // (n + 1) + 1, m - start)
-            with nogil:
-                status = map_chains(own + 2 * layers * start, kind.codes, points.at + start * step,
-                                    layers, n, chains, shares, out + start * n)
-            start += chains
-            PyErr_CheckSignals()
-        check(status)
+        job.n = points.count if job.shares else points.view.shape[1]
+        answer = empty(m) if points.view.ndim == 0 else empty((m, job.n))
+        job.x, job.out = points.at, memory_of(answer, m * job.n)
+        check(run_many(map_many_stretch, &job, m))
     finally:
         close_numbers(&points)
     return answer
@@ -59,64 +88,26 @@ def gradient_many(params, Chain kind not None, x, y, weight, int loss, double sc
 
     x is (n,) or (m, n), y (m, n), weight (n,) or None: float64, contiguous, of these shapes.
     """
-    cdef Numbers inputs, targets, weights
-    cdef size_t layers = kind.size, m = len(params), n = y.shape[1], start = 0, chains
-    cdef int shares = x.ndim < 2, status = CBP_OK
-    cdef const double *own = memory_of_const(params, 2 * layers * m)
-    cdef const double *xs = memory_of_const(x, n if shares else m * n)
-    cdef const double *ys = memory_of_const(y, m * n)
-    cdef const double *ws = memory_of_const(weight, n) if weight is not None else NULL
-    cdef double *to = memory_of(gradient, 2 * layers * m) if gradient is not None else NULL
+    cdef size_t layers = kind.size, m = len(params), n = y.shape[1]
+    cdef int status
+    cdef ManyJob job
     losses = empty(m)
-    cdef double *means = memory_of(losses, m)
-    cdef double *work = new_numbers(cbp_work_len(layers, n))
+    job.params, job.codes = memory_of_const(params, 2 * layers * m), kind.codes
+    job.layers, job.n, job.shares = layers, n, x.ndim < 2
+    job.x, job.y = memory_of_const(x, n if job.shares else m * n), memory_of_const(y, m * n)
+    job.weight = memory_of_const(weight, n) if weight is not None else NULL
+    job.loss, job.scale, job.out = loss, scale, memory_of(losses, m)
+    job.gradient = memory_of(gradient, 2 * layers * m) if gradient is not None else NULL
+    job.work = new_numbers(cbp_work_len(layers, n))
     try:
-        while start < m and status == CBP_OK:
-            chains = min(stretch_of(layers) // (n + 1) + 1, m - start)
-            with nogil:
-                status = cbp_gradient_many(own + 2 * layers * start, kind.codes,
-                                           xs if shares else xs + start * n, ys + start * n, ws,
-                                           layers, n, chains, shares, loss, scale, work,
-                                           means + start, <double *> after(to, 2 * layers * start))
-            start += chains
-            PyErr_CheckSignals()
+        status = run_many(gradient_many_stretch, &job, m)
     finally:
-        PyMem_RawFree(work)
+        PyMem_RawFree(job.work)
     check_examples(status, y, weight, loss)
     return losses
 
 
 # ---- many fits ----
-
-
-# What the progress function needs: Ctrl-C, heard by the main thread, and a flag that it sets for
-# the others.
-cdef struct Listener:
-    const volatile char *stop
-    PyObject *raised
-    size_t cost, credit
-
-
-cdef int listen(void *user, const cbp_fit_info *info) noexcept nogil:
-    cdef Listener *listener = <Listener *> user
-    if listener.stop[0] != 0:
-        return 1
-    listener.credit += listener.cost
-    if listener.credit < PATIENCE:
-        return 0
-    listener.credit = 0
-    with gil:
-        return hear(listener)
-
-
-cdef int hear(Listener *listener) noexcept:
-    try:
-        PyErr_CheckSignals()
-        return False
-    except BaseException as error:
-        Py_INCREF(error)
-        listener.raised = <PyObject *> error
-        return True
 
 
 def choose_starts(Chain kind not None, x, y, weight, lower, upper, candidates, size_t row,
@@ -166,7 +157,7 @@ def fit_block(Chain kind not None, x, y, weight, lower, upper, int loss, double 
     cdef const double *high = NULL
     cdef cbp_fit_options options
     cdef cbp_fits found
-    cdef Listener listener
+    cdef Watch w
     cdef int status
     if weight is not None:
         weight_step = 0 if weight.ndim == 1 else n
@@ -191,19 +182,15 @@ def fit_block(Chain kind not None, x, y, weight, lower, upper, int loss, double 
     options.scale = scale
     options.max_iterations = max_iterations
     options.tolerance = tolerance
-    options.progress = listen
-    options.user = &listener
-    listener.stop = stop
-    listener.raised = NULL
-    listener.credit = 0
-    listener.cost = 8 * layers * n
+    options.progress = watch
+    options.user = &w
+    memset(&w, 0, sizeof(Watch))
+    w.stop = stop
+    w.cost = 8 * layers * n
     cdef double *work = new_numbers(cbp_fit_many_work_len(layers, free, n))
     with nogil:
         status = cbp_fit_many(kind.codes, kind.held, low, high, xs, ys, ws, layers, n, m, x_step,
                               weight_step, &options, work, &found)
     PyMem_RawFree(work)
-    if listener.raised != NULL:
-        error = <object> listener.raised
-        Py_DECREF(error)
-        raise error
+    raise_what_was_raised(&w)
     return status

@@ -13,7 +13,7 @@ from ._core import Chain, real_array
 from .errors import ShapeError
 
 if TYPE_CHECKING:
-    from ._core import _Loss
+    from ._core import _Loss, _Number
 
 __all__ = ["ChainArray"]
 
@@ -172,7 +172,7 @@ class ChainArray:
         y: ArrayLike,
         *,
         loss: _Loss = "squared",
-        loss_scale: float = 1.0,
+        loss_scale: _Number = 1.0,
         sample_weight: ArrayLike | None = None,
     ) -> Vector:
         """Compute each chain's averaged loss.
@@ -203,7 +203,7 @@ class ChainArray:
         y: ArrayLike,
         *,
         loss: _Loss = "squared",
-        loss_scale: float = 1.0,
+        loss_scale: _Number = 1.0,
         sample_weight: ArrayLike | None = None,
     ) -> Vector:
         """Compute each chain's averaged gradient, shape (m, 2L); as `loss`."""
@@ -216,7 +216,7 @@ class ChainArray:
         x: ArrayLike,
         y: ArrayLike,
         loss: _Loss,
-        loss_scale: float,
+        loss_scale: _Number,
         sample_weight: ArrayLike | None,
         gradient: Vector | None,
     ) -> Vector:
@@ -229,7 +229,7 @@ class ChainArray:
                 "example"
             )
         return _core.gradient_many(
-            self.params, self._kind, inputs, targets, weights, code, loss_scale, gradient
+            self.params, self._kind, inputs, targets, weights, code, float(loss_scale), gradient
         )
 
 

@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import _core
 from ._core import Chain
 from .errors import InputTypeError, ModelFileError, ParameterError, ShapeError
-from .fits.arguments import Bounds, bound_arrays, check_callback, count_of, number_of
+from .fits.arguments import Bounds, Count, Number, bound_arrays, check_callback, count_of, number_of
 from .fits.many import FitManyResult, Job
 from .fits.many import fit_many as fit_chunk
 from .fits.one import fit_over
@@ -34,7 +34,7 @@ from .fits.shards import ShardedPass
 from .model_file import write_whole
 
 if TYPE_CHECKING:
-    from ._core import _Loss
+    from ._core import _Loss, _Number, _Seed
 
 __all__ = ["fit", "fit_many", "gradient"]
 
@@ -62,7 +62,7 @@ def gradient(
     *,
     client: Client | None = None,
     loss: _Loss = "squared",
-    loss_scale: float = 1.0,
+    loss_scale: _Number = 1.0,
 ) -> tuple[float, NDArray[np.float64]]:
     """Average the loss and its gradient over all shards, as `Chain.loss_and_gradient` does.
 
@@ -111,12 +111,12 @@ def fit(
     *,
     client: Client | None = None,
     loss: _Loss = "squared",
-    loss_scale: float = 1.0,
+    loss_scale: _Number = 1.0,
     bounds: Bounds | None = None,
-    max_iterations: int | None = None,
-    tolerance: float | None = None,
-    restarts: int = 0,
-    rng: int | np.random.Generator | None = None,
+    max_iterations: Count | None = None,
+    tolerance: Number | None = None,
+    restarts: Count = 0,
+    rng: _Seed = None,
     callback: Callable[[FitProgress], object] | None = None,
 ) -> FitResult:
     """Fit one chain to the examples of all shards, by Levenberg-Marquardt.
@@ -149,6 +149,7 @@ def fit(
     shards = _list_of(keys)
     check_callback(callback)
     _core.code_of_loss(loss, loss_scale)  # which checks them
+    scale = float(loss_scale)
     limits = (None, None) if bounds is None else bound_arrays(net, bounds)
     iterations = count_of("max_iterations", max_iterations, 2000)
     tolerance = number_of("tolerance", 1e-10 if tolerance is None else tolerance, 0.0, math.inf)
@@ -157,12 +158,12 @@ def fit(
     def ask(task: Callable[..., Any], which: list[int], *more: list[int]) -> list[Any]:
         return _run(client, task, load, [shards[i] for i in which], *more)
 
-    run_pass = ShardedPass(ask, len(shards), net, loss=loss, loss_scale=loss_scale)
+    run_pass = ShardedPass(ask, len(shards), net, loss=loss, loss_scale=scale)
     return fit_over(
         net,
         run_pass,
         loss=loss,
-        loss_scale=loss_scale,
+        loss_scale=scale,
         limits=limits,
         max_iterations=iterations,
         tolerance=tolerance,
@@ -180,10 +181,10 @@ def fit_many(
     *,
     client: Client | None = None,
     loss: _Loss = "squared",
-    loss_scale: float = 1.0,
+    loss_scale: _Number = 1.0,
     bounds: Bounds | None = None,
-    max_iterations: int | None = None,
-    tolerance: float | None = None,
+    max_iterations: Count | None = None,
+    tolerance: Number | None = None,
     covariance: bool = False,
 ) -> list[Path]:
     """Fit many chains, chunk by chunk; each chunk's result goes to a file of its own.

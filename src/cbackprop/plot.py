@@ -68,7 +68,7 @@ def trace(
     y: _Number,
     *,
     loss: _Loss = "squared",
-    loss_scale: float = 1.0,
+    loss_scale: _Number = 1.0,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw the chain with the numbers of one example's way forward and back.
@@ -139,7 +139,7 @@ def gradient_flow(
     y: ArrayLike,
     *,
     loss: _Loss = "squared",
-    loss_scale: float = 1.0,
+    loss_scale: _Number = 1.0,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw the size of each layer's error signal Δ on a logarithmic axis, a line for each input.
@@ -226,9 +226,9 @@ def loss_surface(
     *,
     span: Span | None = None,
     loss: _Loss = "squared",
-    loss_scale: float = 1.0,
+    loss_scale: _Number = 1.0,
     path: ArrayLike | None = None,
-    levels: int = 30,
+    levels: int | np.integer = 30,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw the averaged loss over two parameters, the others being those of `net`.

@@ -302,7 +302,7 @@ def interrupted() -> str:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     x = np.linspace(-1, 1, 200_000)
     net, before = START.copy(), of_all(START)
-    calls = [
+    calls: list[Callable[[], object]] = [
         lambda: net(x),
         lambda: net.gradient(x, x),
         lambda: net.gradients(x, x),

@@ -18,6 +18,7 @@ import tempfile
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,7 @@ import cbackprop as cbp
 from cbackprop.cli.table import read_table
 
 # the module, whose name the function of the package hides
-cli = importlib.import_module("cbackprop.cli.main")
+cli: Any = importlib.import_module("cbackprop.cli.main")
 
 MODEL = (
     b'{\n"format": "cbackprop-chain",\n"version": 1,\n"activations": ["log", "sigmoid"],\n'

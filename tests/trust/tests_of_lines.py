@@ -11,14 +11,14 @@ from __future__ import annotations
 import faulthandler
 import json
 import os
-from collections import Counter
+from collections import defaultdict
 from pathlib import Path
 
 import coverage
 import pytest
 
 LEARNED, CHOSEN = os.environ.get("TESTS_LEARNED"), os.environ.get("TESTS_CHOSEN")
-seconds: Counter[str] = Counter()
+seconds: defaultdict[str, float] = defaultdict(float)
 if CHOSEN:
     seconds.update(json.loads(Path(CHOSEN).read_text(encoding="utf-8")))
 

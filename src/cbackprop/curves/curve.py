@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._core import Chain, code_of_loss, no_such_name
 from ..errors import InputTypeError, ParameterError, ShapeError
-from ..fits.arguments import as_float, ends_of, examples_of
+from ..fits.arguments import Number, as_float, ends_of, examples_of
 from .form import Declaration
 from .many import CurveFits, ManySearch
 from .result import CurveFit
@@ -50,7 +50,7 @@ class Curve(Declaration):
         """Name the curve as it is imported."""
         return f"curves.{self.name}"
 
-    def chain(self, **natural: float) -> Chain:
+    def chain(self, **natural: Number) -> Chain:
         """Make the chain of given natural parameters.
 
         Raises
@@ -76,10 +76,10 @@ class Curve(Declaration):
             raise ParameterError(f"{self.name} has no curve of {given}") from None
 
     @overload
-    def __call__(self, x: _Number, **natural: float) -> float: ...
+    def __call__(self, x: _Number, **natural: Number) -> float: ...
     @overload
-    def __call__(self, x: ArrayLike, **natural: float) -> Vector: ...
-    def __call__(self, x: ArrayLike, **natural: float) -> float | Vector:
+    def __call__(self, x: ArrayLike, **natural: Number) -> Vector: ...
+    def __call__(self, x: ArrayLike, **natural: Number) -> float | Vector:
         """Compute the curve with given natural parameters."""
         return self.chain(**natural).forward(x)
 
@@ -89,10 +89,10 @@ class Curve(Declaration):
         y: ArrayLike,
         *,
         sample_weight: ArrayLike | None = None,
-        fixed: Mapping[str, float] | None = None,
+        fixed: Mapping[str, Number] | None = None,
         bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
         loss: _Loss | None = None,
-        loss_scale: float = 1.0,
+        loss_scale: _Number = 1.0,
         covariance: Literal["gauss-newton", "hessian"] = "gauss-newton",
         nan_policy: Literal["raise", "omit"] = "raise",
     ) -> CurveFit:
@@ -166,10 +166,10 @@ class Curve(Declaration):
         y: ArrayLike,
         *,
         sample_weight: ArrayLike | None = None,
-        fixed: Mapping[str, float] | None = None,
+        fixed: Mapping[str, Number] | None = None,
         bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
         loss: _Loss | None = None,
-        loss_scale: float = 1.0,
+        loss_scale: _Number = 1.0,
         threads: int | None = None,
     ) -> CurveFits:
         """Fit the curve to m data sets at once, as `fit` would one by one.
@@ -214,34 +214,35 @@ class Curve(Declaration):
     def _search(
         self,
         data: tuple[Vector, Vector, Vector | None],
-        fixed: Mapping[str, float] | None,
+        fixed: Mapping[str, Number] | None,
         bounds: Mapping[str, tuple[float | None, float | None]] | None,
         loss: _Loss | None,
-        loss_scale: float,
+        loss_scale: _Number,
         covariance: Literal["gauss-newton", "hessian"],
     ) -> Search:
         """Choose the form that holds what is fixed, and most of what is bounded."""
         for argument, named in (("fixed", fixed), ("bounds", bounds)):
             if not isinstance(named, Mapping | None):
                 raise InputTypeError(f"{argument}: expected a mapping of names, got {named!r}")
-        fixed, bounds = dict(fixed or {}), dict(bounds or {})
+        fixed, bounds = fixed or {}, bounds or {}
         self.check_names("fixed", fixed)
         self.check_names("bounds", bounds)
-        for name, value in fixed.items():
-            fixed[name] = self._checked(f"fixed[{name!r}]", name, value)
+        known = {
+            name: self._checked(f"fixed[{name!r}]", name, value) for name, value in fixed.items()
+        }
         for name, pair in bounds.items():
             _, high = ends_of(name, pair)
             if name in self.positive and high <= 0:
                 raise ParameterError(f"bounds[{name!r}]: high {high!r}; {name} is positive")
-            if name in fixed:
+            if name in known:
                 raise ParameterError(f"bounds: {name!r} is fixed already")
-        able = [form for form in self.forms if form.holds(fixed) is not None]
+        able = [form for form in self.forms if form.holds(known) is not None]
         if not able:
-            raise ParameterError(f"fixed: {self.name} cannot hold {', '.join(fixed)} together")
+            raise ParameterError(f"fixed: {self.name} cannot hold {', '.join(known)} together")
         form = max(able, key=lambda form: sum(name in form.alone for name in bounds))
         loss = self.loss if loss is None else loss
         code_of_loss(loss, loss_scale)  # which checks them
-        return Search(self, form, *data, fixed, bounds, loss, loss_scale, covariance)
+        return Search(self, form, *data, known, dict(bounds), loss, float(loss_scale), covariance)
 
     # ---- arguments ----
 

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._core import LOSSES, real_array
 from ..errors import InputTypeError, ParameterError, ShapeError
-from ..fits.arguments import as_float
+from ..fits.arguments import Count, Number, as_float
 from ..fits.result import FitResult
 from ..reference import LOSSES as FORMULAS
 from .matrices import product
@@ -145,7 +145,7 @@ class CurveFit:
         """Compute the fitted curve."""
         return self.chain.forward(x)
 
-    def confidence_interval(self, level: float = 0.95) -> dict[str, tuple[float, float]]:
+    def confidence_interval(self, level: Number = 0.95) -> dict[str, tuple[float, float]]:
         """Give the interval of each natural parameter, by Student's t.
 
         Where the loss tells the variance ("log", "poisson"), by the normal distribution.
@@ -167,21 +167,28 @@ class CurveFit:
             }
 
     @overload
-    def predict(self, x: _Number, interval: None = None, level: float = 0.95) -> float: ...
+    def predict(self, x: _Number, interval: None = None, level: Number = 0.95) -> float: ...
     @overload
-    def predict(self, x: ArrayLike, interval: None = None, level: float = 0.95) -> Vector: ...
+    def predict(self, x: ArrayLike, interval: None = None, level: Number = 0.95) -> Vector: ...
     @overload
     def predict(
         self,
         x: ArrayLike,
         interval: Literal["confidence", "prediction"],
-        level: float = 0.95,
+        level: Number = 0.95,
     ) -> Prediction: ...
+    @overload
     def predict(
         self,
         x: ArrayLike,
         interval: Literal["confidence", "prediction"] | None = None,
-        level: float = 0.95,
+        level: Number = 0.95,
+    ) -> float | Vector | Prediction: ...
+    def predict(
+        self,
+        x: ArrayLike,
+        interval: Literal["confidence", "prediction"] | None = None,
+        level: Number = 0.95,
     ) -> float | Vector | Prediction:
         """Compute the curve, and a band around it.
 
@@ -225,7 +232,7 @@ class CurveFit:
         self,
         y: ArrayLike,
         *,
-        replicates: int | None = None,
+        replicates: Count | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> Inverse:
         """Find the inputs of given outputs: back-calculation.
@@ -264,7 +271,7 @@ class CurveFit:
             stderr = np.sqrt(variance) / np.abs(np.asarray(self.chain.slope(flat)))
             return Inverse(value[()], stderr.reshape(value.shape)[()])
 
-    def effective_dose(self, percent: float) -> tuple[float, float]:
+    def effective_dose(self, percent: Number) -> tuple[float, float]:
         """Find the dose that gives so many percent of the effect.
 
         The effect is the way from the response at dose 0 to that at the largest doses, up or down.
@@ -283,8 +290,8 @@ class CurveFit:
             names = self.curve.parameters
             if "ec50" not in names:
                 raise ParameterError(f"{self.curve.name} has no effective dose")
-            _check_between("percent", percent, 100)
-            share = percent / 100.0 if self.params["slope"] > 0 else 1.0 - percent / 100.0
+            share = _between("percent", percent, 100) / 100.0
+            share = share if self.params["slope"] > 0 else 1.0 - share
             at: dict[str, complex] = dict(self.params)
             slopes = np.array(
                 [
@@ -359,22 +366,23 @@ class CurveFit:
             variance[np.any(jacobian[:, unknown] != 0, axis=1)] = math.inf
         return np.asarray(variance)
 
-    def _quantile(self, level: float) -> float:
-        _check_between("level", level, 1)
+    def _quantile(self, level: Number) -> float:
+        probability = 0.5 + _between("level", level, 1) / 2.0
         if self._has_known_variance:
-            return t_quantile(0.5 + level / 2.0, math.inf)
-        return t_quantile(0.5 + level / 2.0, self.df) if self.df > 0 else math.nan
+            return t_quantile(probability, math.inf)
+        return t_quantile(probability, self.df) if self.df > 0 else math.nan
 
 
-def _check_between(argument: str, value: object, high: int) -> None:
+def _between(argument: str, value: Number, high: int) -> float:
     if not isinstance(value, int | float | np.integer | np.floating) or isinstance(value, bool):
         raise InputTypeError(f"{argument}: {value!r}; expected a number between 0 and {high}")
     if not 0 < value < high:
         raise ParameterError(f"{argument}: {value!r}; expected between 0 and {high}")
+    return float(value)
 
 
 def _readings(
-    replicates: int | None, sample_weight: ArrayLike | None, shape: tuple[int, ...]
+    replicates: Count | None, sample_weight: ArrayLike | None, shape: tuple[int, ...]
 ) -> Vector | None:
     """Give the weight of all observations of each y; None if their scatter does not count."""
     if replicates is None:

@@ -14,6 +14,8 @@ from ..errors import InputTypeError, ParameterError, ShapeError
 
 __all__ = [
     "Bounds",
+    "Count",
+    "Number",
     "as_float",
     "bound_arrays",
     "check_callback",
@@ -24,7 +26,10 @@ __all__ = [
 ]
 
 Vector: TypeAlias = NDArray[np.float64]
-Bounds: TypeAlias = Mapping[str, tuple[float | None, float | None]]
+Count: TypeAlias = int | np.integer
+Number: TypeAlias = float | np.integer | np.floating
+Ends: TypeAlias = tuple[Number | None, Number | None]
+Bounds: TypeAlias = Mapping[str, Ends]
 _MOST: Final = 2**31  # of iterations, restarts and examples in a batch
 
 
@@ -34,7 +39,7 @@ def check_callback(callback: Callable[..., object] | None) -> None:
         raise InputTypeError(f"callback: expected a function, got {callback!r}")
 
 
-def count_of(argument: str, value: int | None, default: int, least: int = 1) -> int:
+def count_of(argument: str, value: Count | None, default: int, least: int = 1) -> int:
     """Take a whole number, or the default for None."""
     if value is None:
         return default
@@ -45,7 +50,7 @@ def count_of(argument: str, value: int | None, default: int, least: int = 1) -> 
     return int(value)
 
 
-def number_of(argument: str, value: float, low: float, high: float) -> float:
+def number_of(argument: str, value: Number, low: float, high: float) -> float:
     """Make a float of a number from `low` to below `high`; a learning rate is above."""
     if not isinstance(value, int | float | np.integer | np.floating):
         raise InputTypeError(f"{argument}: expected a number, got {value!r}")
@@ -56,7 +61,7 @@ def number_of(argument: str, value: float, low: float, high: float) -> float:
     return float(value)
 
 
-def as_float(argument: str, number: float | np.integer | np.floating) -> float:
+def as_float(argument: str, number: Number) -> float:
     """Make a float of a real number."""
     try:
         return float(number)
@@ -82,7 +87,7 @@ def bound_arrays(net: Chain, bounds: Bounds) -> tuple[Vector, Vector]:
     return lower, upper
 
 
-def ends_of(name: str, pair: tuple[float | None, float | None]) -> tuple[float, float]:
+def ends_of(name: str, pair: Ends) -> tuple[float, float]:
     """Give both ends of a bound, infinite where there is none."""
     try:
         low, high = pair

@@ -16,11 +16,11 @@ from .._core import LOSSES, Chain, real_array
 from ..chain_array import ChainArray, data_of
 from ..errors import InputTypeError, ShapeError, from_status
 from ..threads import run, usable_cores
-from .arguments import Bounds, bound_arrays, count_of, number_of
+from .arguments import Bounds, Count, Number, bound_arrays, count_of, number_of
 from .result import UNDETERMINED
 
 if TYPE_CHECKING:
-    from .._core import _Loss
+    from .._core import _Loss, _Number
 
 __all__ = ["FitManyResult", "fit_many"]
 
@@ -151,13 +151,13 @@ def fit_many(
     *,
     start: ArrayLike | None = None,
     loss: _Loss = "squared",
-    loss_scale: float = 1.0,
+    loss_scale: _Number = 1.0,
     sample_weight: ArrayLike | None = None,
     bounds: Bounds | None = None,
-    max_iterations: int | None = None,
-    tolerance: float | None = None,
+    max_iterations: Count | None = None,
+    tolerance: Number | None = None,
     covariance: bool = False,
-    threads: int | None = None,
+    threads: Count | None = None,
 ) -> FitManyResult:
     """Fit m chains of one kind, by Levenberg-Marquardt, side by side in the processor's vectors.
 
@@ -265,10 +265,10 @@ class Job:
         y: ArrayLike,
         sample_weight: ArrayLike | None,
         loss: _Loss,
-        loss_scale: float,
+        loss_scale: _Number,
         bounds: Bounds | None,
-        max_iterations: int | None,
-        tolerance: float | None,
+        max_iterations: Count | None,
+        tolerance: Number | None,
     ) -> Job:
         """Check the arguments of `fit_many`."""
         if not isinstance(net, Chain):
@@ -288,7 +288,7 @@ class Job:
             targets,
             weights,
             loss,
-            loss_scale,
+            float(loss_scale),
             lower,
             upper,
             count_of("max_iterations", max_iterations, 2000),
@@ -397,7 +397,7 @@ def blocks_of(chains: int, size: int) -> list[slice]:
 def run_blocks(
     work: Callable[[slice], None],
     chains: int,
-    threads: int | None,
+    threads: Count | None,
     stop: bytearray,
     size: int,
 ) -> None:

@@ -14,11 +14,20 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _core
 from .._core import LOSSES, Chain, no_such_name, real_array
 from ..errors import ParameterError, ShapeError, from_status
-from .arguments import Bounds, bound_arrays, check_callback, count_of, examples_of, number_of
+from .arguments import (
+    Bounds,
+    Count,
+    Number,
+    bound_arrays,
+    check_callback,
+    count_of,
+    examples_of,
+    number_of,
+)
 from .result import AT_BOUND, OUTCOMES, UNDETERMINED, FitProgress, FitResult
 
 if TYPE_CHECKING:
-    from .._core import _Loss
+    from .._core import _Loss, _Number, _Seed
 
 __all__ = ["Objective", "fit", "fit_over"]
 
@@ -64,7 +73,7 @@ class Objective:
         y: ArrayLike,
         *,
         loss: _Loss,
-        loss_scale: float,
+        loss_scale: _Number,
         sample_weight: ArrayLike | None,
     ) -> None:
         self._net = Chain.copy(net)
@@ -120,16 +129,16 @@ def fit(
     *,
     method: Literal["lm", "gradient_descent", "sgd", "momentum", "adam"] = "lm",
     loss: _Loss = "squared",
-    loss_scale: float = 1.0,
+    loss_scale: _Number = 1.0,
     sample_weight: ArrayLike | None = None,
     bounds: Bounds | None = None,
-    max_iterations: int | None = None,
-    tolerance: float | None = None,
-    learning_rate: float | None = None,
-    batch_size: int | None = None,
-    momentum: float | None = None,
-    rng: int | np.random.Generator | None = None,
-    restarts: int = 0,
+    max_iterations: Count | None = None,
+    tolerance: Number | None = None,
+    learning_rate: Number | None = None,
+    batch_size: Count | None = None,
+    momentum: Number | None = None,
+    rng: _Seed = None,
+    restarts: Count = 0,
     covariance: Literal["gauss-newton", "hessian"] = "gauss-newton",
     nan_policy: Literal["raise", "omit"] = "raise",
     callback: Callable[[FitProgress], object] | None = None,
@@ -229,7 +238,7 @@ def fit(
         net,
         _core.MemoryPass(x, y, sample_weight),
         loss=loss,
-        loss_scale=loss_scale,
+        loss_scale=float(loss_scale),
         limits=(None, None) if bounds is None else bound_arrays(net, bounds),
         max_iterations=count_of("max_iterations", max_iterations, 2000 if code == LM else 1000),
         tolerance=number_of("tolerance", tolerance, 0.0, math.inf),
@@ -254,7 +263,7 @@ def fit_over(
     max_iterations: int,
     tolerance: float,
     restarts: int,
-    rng: int | np.random.Generator | None,
+    rng: _Seed,
     callback: Callable[[FitProgress], object] | None,
     method: int = LM,
     learning_rate: float = 0.1,

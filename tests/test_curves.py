@@ -758,7 +758,6 @@ def test_a_bound_that_the_chain_cannot_have_holds_with_every_option() -> None:
 
 def test_statistics_are_those_of_the_loss_that_was_asked_for() -> None:
     stats = pytest.importorskip("scipy.stats")
-<<<<<<< HEAD
     rng = np.random.default_rng(93)
     x = np.linspace(-4.0, 4.0, 12)
     y = np.clip(exact("platt", x, {"slope": 1.2, "intercept": 0.3}) + rng.normal(0, 0.05, 12), 0, 1)
@@ -795,9 +794,6 @@ def test_a_curve_of_labels_fitted_to_squares_is_judged_by_normal_errors() -> Non
     reach = float(stats.t.ppf(0.975, 28))
     low, high = fitted.confidence_interval()["slope"]
     assert high - low == pytest.approx(2 * reach * math.sqrt(covariance[0, 0]), rel=1e-6)
-=======
-    for p in (0.5, 0.500001, 0.6, 0.75, 0.9, 0.975, 0.995, 0.9999, 1 - 1e-9, 0.2, 0.001):
-        assert t_quantile(p, df) == pytest.approx(stats.t.ppf(p, df), rel=1e-9, abs=1e-300), p
 
 
 @pytest.mark.parametrize("is_weighted", [False, True], ids=["", "weighted"])
@@ -823,4 +819,3 @@ def test_statistics_of_a_line(is_weighted: bool) -> None:
     found = {name: getattr(fitted, name) for name in expected}
     assert found == pytest.approx(expected, rel=1e-11)
     assert fitted.df == 6
->>>>>>> audit

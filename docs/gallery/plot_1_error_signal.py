@@ -2,8 +2,8 @@
 The error signal flows back
 ===========================
 
-One example's way through three layers: values go right, the error signal Δ goes left and loses most of itself at each
-sigmoid.
+The forward and the backward pass of one example through three layers: values flow right, the error signal Δ flows left and
+becomes much smaller at each sigmoid.
 """
 
 import cbackprop as cbp

@@ -1,10 +1,10 @@
-"""How the error signal fades on its way back: sigmoid against tanh, 2 to 30 layers.
+"""How the error signal shrinks in the backward pass: sigmoid against tanh, 2 to 30 layers.
 
     python examples/vanishing_gradients.py
 
 All weights are 1 and all biases 0. Each layer multiplies the signal by its weight and by the slope
-of its activation, which is at most 1/4 for a sigmoid and at most 1 for tanh. With matplotlib,
-`cbackprop.plot.gradient_flow` draws the same.
+of its activation, which is at most 1/4 for a sigmoid and at most 1 for tanh.
+`cbackprop.plot.gradient_flow` draws the same with matplotlib.
 """
 
 import numpy as np

@@ -26,8 +26,8 @@ for layer, pair in enumerate(zip(*(signals(10, a) for a in ACTIVATIONS), strict=
     print(f"{layer:5}  {pair[0]:10.3e}  {pair[1]:10.3e}")
 
 print()
-print("|Δ| of layer 1 as a share of the last layer's")
+print("|Δ| of layer 1, relative to the last layer")
 print("    L     sigmoid        tanh")
 for layers in (2, 3, 5, 10, 20, 30):
-    shares = [delta[0] / delta[-1] for delta in (signals(layers, a) for a in ACTIVATIONS)]
-    print(f"{layers:5}  {shares[0]:10.3e}  {shares[1]:10.3e}")
+    ratios = [delta[0] / delta[-1] for delta in (signals(layers, a) for a in ACTIVATIONS)]
+    print(f"{layers:5}  {ratios[0]:10.3e}  {ratios[1]:10.3e}")

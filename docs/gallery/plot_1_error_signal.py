@@ -2,8 +2,8 @@
 The error signal flows back
 ===========================
 
-The forward and the backward pass of one example through three layers: values flow right, the error signal Δ flows left and
-becomes much smaller at each sigmoid.
+One example in three layers: values flow right, and the error signal Δ flows left and becomes much smaller at each
+sigmoid.
 """
 
 import cbackprop as cbp

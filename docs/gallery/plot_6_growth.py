@@ -2,7 +2,7 @@
 Which of three growth curves?
 =============================
 
-The growth of onions (NIST's reference problem Rat43), fitted by three models. AIC weighs the fit against the number of parameters.
+The growth of onions (NIST's reference problem Rat43) by three models. AIC weighs the fit against the number of parameters.
 """
 
 import matplotlib.pyplot as plt

@@ -2,7 +2,8 @@
 Robust losses and outliers
 ==========================
 
-Reaction rates of an enzyme, two of them wrong. They pull the fit by the squared loss towards them, but hardly that by the Cauchy loss.
+Reaction rates of an enzyme, two of them wrong. These change the fit by the squared loss, but hardly that by the
+Cauchy loss.
 """
 
 import matplotlib.pyplot as plt

@@ -47,13 +47,14 @@ CONVERGED, NOT_IDENTIFIED = 1, 5
 
 @dataclass(eq=False, repr=False, slots=True)
 class FitManyResult:
-    """The result of fitting m chains. The numbers of a chain that could not be fitted are NaN.
+    """The result of fitting m chains.
+
+    A chain that could not be fitted keeps the parameters of its start; its other results are NaN.
 
     Attributes
     ----------
     chains : ChainArray
-        The fitted chains, whose parameters are `params`, shape (m, 2L). A chain that could not be
-        fitted keeps its start.
+        The fitted chains, whose parameters are `params`, shape (m, 2L).
     loss, rss, residual_sd : ndarray, shape (m,)
         As in `FitResult`.
     df : ndarray, shape (m,)

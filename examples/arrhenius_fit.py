@@ -1,9 +1,9 @@
-"""An activation energy from rates at several temperatures, and the rate at one not measured.
+"""An activation energy from rates at several temperatures, and the rate at another temperature.
 
     python examples/arrhenius_fit.py
 
-The rates are simulated: prefactor 2e8 per day, activation energy 70 kJ/mol, errors of 5 % each. A
-relative error asks for weights 1 / rate^2.
+The rates are simulated: prefactor 2e8 per day, activation energy 70 kJ/mol, errors of 5 % each. For
+a constant relative error the weights are 1 / rate^2.
 """
 
 import numpy as np

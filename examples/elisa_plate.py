@@ -3,8 +3,8 @@
     python examples/elisa_plate.py
 
 The standards are measured ones (DNase, run 1); the samples are made up, each the mean of two wells.
-`inverse` goes through the chain backwards, layer by layer, and gives standard errors: those of the
-standard curve alone, or with `replicates` those of reading the sample's wells too.
+`inverse` inverts the chain layer by layer, from the last to the first. Its standard errors include
+the uncertainty of the standard curve, and with `replicates` that of the sample's wells.
 """
 
 from pathlib import Path

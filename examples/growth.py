@@ -2,9 +2,9 @@
 
     python examples/growth.py
 
-The onions of NIST's problem Rat43, and its certified fit: asymptote 699.6415, rate 0.75963. With
-shape 1 a Richards curve is a logistic, towards 0 a Gompertz. AIC weighs the fit against the number
-of parameters; less is better.
+The data are the onion weights of NIST's problem Rat43; its certified fit has asymptote 699.6415 and
+rate 0.75963. A Richards curve of shape 1 is a logistic; as its shape goes to 0 it becomes a
+Gompertz curve. AIC weighs the fit against the number of parameters; the smaller the better.
 """
 
 from pathlib import Path

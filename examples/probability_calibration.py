@@ -1,10 +1,10 @@
-"""A classifier's scores made into probabilities: Platt scaling, one sigmoid layer.
+"""From a classifier's scores to probabilities: Platt scaling, one sigmoid layer.
 
     python examples/probability_calibration.py
 
-The scores are log odds of a classifier too sure of itself, simulated as their labels are:
+The scores are the log odds of an overconfident classifier. Scores and labels are simulated, with
 P(label = 1) = 1 / (1 + exp(-(0.5 score - 1))). Platt's targets, (N+ + 1) / (N+ + 2) and
-1 / (N- + 2) instead of 1 and 0, keep the fit finite even where some score separates the labels.
+1 / (N- + 2) instead of 1 and 0, keep the parameters finite even where a score separates the labels.
 """
 
 import numpy as np

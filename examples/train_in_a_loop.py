@@ -1,10 +1,10 @@
-"""Gradient descent in a loop of your own: an enzyme's parameters, learned step by step.
+"""Gradient descent in a Python loop: an enzyme's parameters, learned step by step.
 
     python examples/train_in_a_loop.py
 
 Michaelis-Menten, vmax / (1 + km / dose), is a chain: w3 sigmoid(log(dose) + b2), with vmax = w3 and
-km = exp(-b2); everything else in it is frozen. `net.step` goes one step downhill and returns the
-loss before it. The loop ends where `cbp.fit` arrives at once.
+km = exp(-b2); its other parameters are frozen. `net.step` makes one step of gradient descent and
+returns the loss before it. The result is compared with that of `cbp.fit`, which needs no loop.
 """
 
 from pathlib import Path

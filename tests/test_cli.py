@@ -109,7 +109,7 @@ def test_info(capsys: pytest.CaptureFixture[str]) -> None:
         (["trace", *EXAMPLE], "expected --weights and --biases, or --model"),
         (["trace", "--weights", "1", *EXAMPLE], "expected --weights and --biases"),
         (["trace", *CHAIN, "--input", "0.5"], "--target"),
-        (["trace", *CHAIN, *EXAMPLE, "--model", "m.json"], "--model already says"),
+        (["trace", *CHAIN, *EXAMPLE, "--model", "m.json"], "--model: not with --weights"),
         (["trace", *CHAIN, *EXAMPLE, "--colour"], "--colour"),
         (["trace", *CHAIN, *EXAMPLE, "a\nb\x1b[31m"], r"a\nb\x1b[31m"),
         (["trace", *CHAIN, *EXAMPLE, "--loss", "squre"], "squre"),

@@ -1214,8 +1214,8 @@ def test_a_chain_is_drawn_over_points_or_a_range(
         (["--range", "1,2", "--range", "1,2"], "argument --range: given twice"),
         (["--range", "1,2", "--x", "dose"], "--x: only for a column of DATA"),
         (["--range", "1,2", "--y", "2"], "--y: only for a column of DATA"),
-        (["one.csv"], "one.csv: no two different x; expected them, or --range"),
-        (["none.csv"], "none.csv: no two different x; expected them, or --range"),
+        (["one.csv"], "one.csv: expected two different x, or --range"),
+        (["none.csv"], "none.csv: expected two different x, or --range"),
     ],
 )
 def test_a_range_that_is_none_draws_nothing(

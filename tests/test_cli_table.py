@@ -392,7 +392,7 @@ def test_a_mark_cannot_stand_between_fields_too(
     """The numbers could be 1.5 and 2.5, or 1, 5, 2 and 5."""
     path = tmp_path / "data.csv"
     path.write_text(content)
-    with pytest.raises(TableError, match="',' stands between fields"):
+    with pytest.raises(TableError, match="',' separates fields"):
         read_table(str(path), decimal=decimal, thousands=thousands)
 
 

@@ -465,7 +465,7 @@ def test_a_level_of_single_precision_is_that_number() -> None:
         (
             lambda: curves.logistic4.fit(DOSE, DOSE, fixed={"top": 1}, bounds={"top": (0, 1)}),
             "ParameterError",
-            "bounds: 'top' is fixed already",
+            "bounds: 'top' is also in fixed; expected one of both",
         ),
         (
             lambda: curves.linear.fit(DOSE, DOSE, nan_policy="drop"),  # type: ignore[arg-type]
@@ -511,7 +511,7 @@ def test_a_level_of_single_precision_is_that_number() -> None:
         (
             lambda: FALLEN.predict(1.0, level=0.9),
             "ParameterError",
-            "level: 0.9; expected an interval too",
+            "level: 0.9 without interval; expected both",
         ),
         *(
             (lambda fit=fit, y=y: fit(DOSE, y, loss=""), "ParameterError", "loss: ''")

@@ -550,7 +550,7 @@ def test_results_of_unknown_options_are_refused(client: Any, tmp_path: Path) -> 
     (path,) = dask.fit_many(NET, chunk, [0], tmp_path, client=client)
     (tmp_path / "job.json").unlink()
     before = path.read_bytes()
-    with pytest.raises(cbp.ParameterError, match=r"^directory: .*0\.npz is there without"):
+    with pytest.raises(cbp.ParameterError, match=r"^directory: .*0\.npz exists, but no job\.json"):
         dask.fit_many(NET, chunk, [1, 0], tmp_path, client=client)
     assert path.read_bytes() == before
     assert not (tmp_path / "job.json").exists()
@@ -656,7 +656,7 @@ def test_a_directory_is_made_with_those_above_it(client: Any, tmp_path: Path) ->
 def test_what_is_not_given() -> None:
     with pytest.raises(cbp.ParameterError, match=r"^keys: there are none"):
         dask.gradient(NET, shard, [])
-    with pytest.raises(cbp.ParameterError, match=r"^client: none given, and no current one"):
+    with pytest.raises(cbp.ParameterError, match=r"^client: none given, and there is no"):
         dask.gradient(NET, shard, [0])
 
 

@@ -40,7 +40,7 @@ EXPECTED = {
     "network_one.py": [
         "[0.0232964, 0.0465929, -0.194505, -0.277639]",
         "by the derivation    0.02329643",
-        "by pushing w1        0.02329643",
+        "by a difference      0.02329643",
     ],
     "probability_calibration.py": ["log loss on the labels: 0.8200, calibrated 0.5310"],
     "train_in_a_loop.py": [

@@ -2,7 +2,7 @@
 The error signal flows back
 ===========================
 
-One example's way through three layers: values go right, the error signal Δ goes left and loses most of itself at each
+One example in three layers: values flow right, and the error signal Δ flows left and becomes much smaller at each
 sigmoid.
 """
 

@@ -2,8 +2,8 @@
 Vanishing gradients
 ===================
 
-How much of the error signal reaches layer l of a chain of twenty? With weights of 1 a sigmoid passes on a quarter at most,
-tanh nearly all while its inputs are small. With weights of 4 the sigmoid breaks even, where it is steepest.
+How much of the error signal reaches each of twenty layers? With weights of 1 a sigmoid layer passes on a quarter of it at
+most, tanh nearly all while its inputs are small. With weights of 4 a sigmoid passes on all of it where its slope is greatest.
 """
 
 import matplotlib.pyplot as plt
@@ -21,7 +21,7 @@ for activation, weight, bias in cases:
         layers, delta / delta[-1], "o-", label=f"{activation}, w = {weight:g}, b = {bias:g}"
     )
 ax.set_xlabel("layer")
-ax.set_ylabel("|Δ| as a share of the last layer's")
+ax.set_ylabel("|Δ| relative to the last layer")
 ax.set_xticks(layers[::2])
 ax.grid(alpha=0.3)
 ax.legend()

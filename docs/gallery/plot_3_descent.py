@@ -1,8 +1,8 @@
 """
-The loss as a landscape
-=======================
+The loss over two weights
+=========================
 
-Two weights of a chain, the loss over both, and the way that gradient descent takes from the hill into the valley.
+The loss of a chain over two of its weights, and the path of gradient descent from the start to the minimum.
 """
 
 import numpy as np

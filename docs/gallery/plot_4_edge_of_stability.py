@@ -2,8 +2,8 @@
 The edge of stability
 =====================
 
-Gradient descent on a chain of three tanh layers and a line. The largest eigenvalue of the Hessian, the sharpness, changes on the way. Once it
-exceeds 2 / learning rate the minimum ahead cannot be held, and the loss begins to swing.
+Gradient descent on a chain of three tanh layers and an identity layer. The largest eigenvalue of the Hessian, the sharpness, changes during the descent. Where it
+exceeds 2 / learning rate, the descent cannot converge to the minimum nearby, and the loss begins to oscillate.
 """
 
 import matplotlib.pyplot as plt

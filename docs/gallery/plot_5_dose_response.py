@@ -3,7 +3,7 @@ A dose-response curve
 =====================
 
 Root length of ryegrass against ferulic acid (Inderjit, Streibig and Olofsdotter, 2002; in R's drc as ``ryegrass``), with the
-95 % confidence band, the ED50, and the residuals. Controls at dose 0 stand at the left edge.
+95 % confidence band, the ED50, and the residuals. Controls at dose 0 are drawn at the left edge.
 """
 
 import numpy as np

@@ -1,8 +1,8 @@
 """
-Three growth curves, one of them best
-=====================================
+Which of three growth curves?
+=============================
 
-Onions that grow (Rat43 of NIST's reference problems), by three models. AIC weighs the fit against the number of parameters.
+The growth of onions (NIST's reference problem Rat43) by three models. AIC weighs the fit against the number of parameters.
 """
 
 import matplotlib.pyplot as plt

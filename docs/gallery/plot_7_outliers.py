@@ -1,8 +1,9 @@
 """
-Outliers have less say
-======================
+Robust losses and outliers
+==========================
 
-An enzyme's rates, two of them spoilt. The squared loss bends towards them, the Cauchy loss does not.
+Reaction rates of an enzyme, two of them wrong. These change the fit by the squared loss, but hardly that by the
+Cauchy loss.
 """
 
 import matplotlib.pyplot as plt

@@ -2,8 +2,8 @@
 Reading a calibration curve backwards
 =====================================
 
-An ELISA's standards (R's ``DNase``, run 1), the 4PL through them, and the concentrations of three samples with their standard
-errors: a chain is inverted layer by layer, without a search.
+The standards of an ELISA (R's ``DNase``, run 1), the 4PL fitted to them, and the concentrations of three samples with their
+standard errors: the chain is inverted layer by layer, without iteration.
 """
 
 import matplotlib.pyplot as plt

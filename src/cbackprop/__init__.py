@@ -1,6 +1,7 @@
-"""Scalar chain networks: exact forward and backward passes, for teaching, research and models.
+"""Scalar chain networks: fit, invert and differentiate them, and follow their backward pass.
 
-A chain has L layers of one unit each, z = w a + b and a = act(z); see `Chain`.
+A chain has L layers of one unit each, z = w a + b and a = act(z); see `Chain`. The classical curves
+of one variable are chains; see `cbackprop.curves`.
 """
 
 from importlib import import_module
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from .model_file import load
     from .trace import Trace
 else:
-    # Imported when first asked for, since they take longer to import than all the rest.
+    # Imported at the first use, since they take longer to import than the rest of the package.
     _MODULE_OF = {
         "ChainArray": "chain_array",
         "Curve": "curves",

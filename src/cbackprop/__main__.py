@@ -1,4 +1,4 @@
-"""Lets ``python -m cbackprop`` do what the command ``cbackprop`` does."""
+"""The command ``cbackprop``, run as ``python -m cbackprop``."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Where the C core is that the package came with, for programs that compile it in."""
+"""Paths of the C core in this package, for programs that compile it, and a function for SciPy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FOLDER: Final = Path(__file__).parent / "include"
 
 
 def get_include() -> str:
-    """Return the folder of ``cbackprop.h``, for a compiler's ``-I``.
+    """Return the folder of ``cbackprop.h``, for the compiler's option ``-I``.
 
     Returns
     -------
@@ -30,7 +30,7 @@ def get_include() -> str:
 def get_source() -> str:
     """Return the path of ``cbackprop.c``, the whole C core in one file.
 
-    It needs no flags and no library but the C one. An extension module that says ``cimport
+    It needs no compiler flags and only the C library. A Cython module that has ``cimport
     cbackprop`` lists it among its sources.
 
     Returns
@@ -41,10 +41,10 @@ def get_source() -> str:
 
 
 def low_level_callable(chain: Chain) -> Any:
-    """Return a chain's forward pass as a function that SciPy calls without Python.
+    """Return a chain's forward pass as a C function that SciPy calls without Python.
 
-    `scipy.integrate.quad` and its kind take it for a function of one number. It sees the chain's
-    parameters as they are when it is called, and keeps the chain alive.
+    `scipy.integrate.quad` and similar functions accept it as a function of one number. It uses the
+    chain's parameters at the time of the call, and keeps a reference to the chain.
 
     Parameters
     ----------
@@ -53,12 +53,12 @@ def low_level_callable(chain: Chain) -> Any:
     Returns
     -------
     scipy.LowLevelCallable
-        Of the signature ``double (double, void *)``.
+        With the signature ``double (double, void *)``.
 
     Raises
     ------
     ImportError
-        If SciPy is not there.
+        If SciPy is not installed.
 
     Examples
     --------

@@ -1,7 +1,7 @@
 """A chain as a C header, for machines too small for the whole library.
 
-The header begins with the inline functions of the core, of which a compiler then takes only those
-that the chain is made of: no memory but the parameters, no other file or library.
+The header begins with the inline functions of the core, of which the compiler keeps only those that
+the chain uses. It needs no memory except for the parameters, and no other file or library.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["export_c"]
 
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _OWN: Final = re.compile(r"cbp|cbp_.*|cbackprop")
-# what every header begins with, written by csrc/single_file.py
+# the text at the start of every header, written by csrc/single_file.py
 _EXPORTED: Final = Path(__file__).parent / "exported.h"
 
 
@@ -27,28 +27,29 @@ def export_c(chain: Chain, name: str = "model") -> str:
     """Return a C header with a chain's parameters and functions.
 
     It has ``NAME_params`` and the functions ``NAME_forward``, ``NAME_inverse`` (if there is one),
-    ``NAME_gradient`` and ``NAME_step``, which leaves the chain's frozen parameters alone. They take
-    the parameters, so that a device can go on learning its own. Numbers are double, or float with
-    ``-DCBP_SINGLE``; in double, with fused multiply-add, they are those of `Chain` bit for bit.
+    ``NAME_gradient`` and ``NAME_step``, which does not change the chain's frozen parameters. The
+    parameters are an argument, so that a device can train a copy of its own. Numbers are double, or
+    float with ``-DCBP_SINGLE``; in double, with fused multiply-add, results equal those of `Chain`
+    bit for bit.
 
     Parameters
     ----------
     chain : Chain
         With finite parameters.
     name : str, default "model"
-        What the names begin with: letters, digits and underscores. Not ``cbp``, ``cbackprop``, or
-        the name of a header of C's that it includes, such as ``math``.
+        The prefix of all names: letters, digits and underscores. It must not be ``cbp``,
+        ``cbackprop``, or the name of a C header that is included, such as ``math``.
 
     Returns
     -------
     str
-        C99; it needs no other file. Headers of several chains may be included together, and with
-        ``cbackprop.h``, if they are of one version of cbackprop.
+        C99 source text that needs no other file. Headers of several chains may be included
+        together, also with ``cbackprop.h``, if one version of cbackprop wrote them.
 
     Raises
     ------
     ParameterError
-        If `name` is not the beginning of a name in C, or taken.
+        If `name` cannot begin a name in C, or is one of those excluded.
     ModelFileError
         If a parameter is not finite, or the chain is too long for a model file.
     """
@@ -56,7 +57,7 @@ def export_c(chain: Chain, name: str = "model") -> str:
         raise ParameterError(f"name: {name!r}; expected a letter, then letters, digits and _")
     exported = _EXPORTED.read_text(encoding="ascii")
     if _OWN.fullmatch(name.lower()):
-        raise ParameterError(f"name: {name!r} is of the library itself; expected another")
+        raise ParameterError(f"name: {name!r} is used by the library itself; expected another")
     if name.lower() in re.findall(r"#include <(\w+)\.h>", exported):
         raise ParameterError(f"name: {name!r} is a header of the C library; expected another")
     params = to_dict(chain)["params"]
@@ -113,17 +114,18 @@ def _gradient(chain: Chain, name: str) -> str:
         lines.append(f"const cbp_jet a{k + 1} = cbp_{activation}_jet({z});")
         before = f"a{k + 1}.value"
     lines.append(f"const cbp_real residual = {before} - y;")
-    push = "2 * residual"
+    upstream = "2 * residual"  # dE/da of the layer
     for k in reversed(range(chain.layers)):
         before = f"a{k}.value" if k else "x"
         lines += [
-            f"const cbp_real delta{k + 1} = cbp_times({push}, a{k + 1}.slope);",
+            f"const cbp_real delta{k + 1} = cbp_times({upstream}, a{k + 1}.slope);",
             f"gradient[{2 * k}] = cbp_times(delta{k + 1}, {before});",
             f"gradient[{2 * k + 1}] = delta{k + 1};",
         ]
-        push = f"cbp_times(delta{k + 1}, params[{2 * k}])"
+        upstream = f"cbp_times(delta{k + 1}, params[{2 * k}])"
     return (
-        "/* The squared error of the example (x, y), which it returns, by each parameter. */\n"
+        "/* Writes the derivatives by the parameters of the squared error of the example (x, y),\n"
+        " * which it returns. */\n"
         f"static inline cbp_real {name}_gradient(const cbp_real *params, cbp_real x, cbp_real y,"
         f" cbp_real *gradient)\n{{\n"
         f"{''.join(f'    {line}{chr(10)}' for line in lines)}"
@@ -139,8 +141,8 @@ def _step(chain: Chain, name: str) -> str:
     finite = " && ".join(f"next{k} - next{k} == 0" for k in free) or "1"
     taken = "".join(f"        params[{k}] = next{k};\n" for k in free)
     return (
-        "/* One step of gradient descent on that error, which it returns; none if it would not be"
-        " finite. */\n"
+        "/* One step of gradient descent on the squared error; returns the error before the step.\n"
+        " * The parameters are not changed if one of them would no longer be finite. */\n"
         f"static inline cbp_real {name}_step(cbp_real *params, cbp_real x, cbp_real y,"
         f" cbp_real learning_rate)\n{{\n"
         f"    cbp_real gradient[{2 * chain.layers}];\n"

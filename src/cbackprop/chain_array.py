@@ -23,13 +23,13 @@ Vector: TypeAlias = NDArray[np.float64]
 class ChainArray:
     """m chains with the same activations and frozen parameters.
 
-    Inputs of shape (n,) go to every chain, those of shape (m, n) row by row. Results are those of
-    the single chains, bit by bit.
+    Inputs of shape (n,) are used for every chain; of inputs of shape (m, n) each chain uses one
+    row. Results equal those of the single chains, bit for bit.
 
     Parameters
     ----------
     params : array_like, shape (m, 2L)
-        [w1, b1, ..., wL, bL] of each chain; copied. They may be NaN, as those of failed fits.
+        [w1, b1, ..., wL, bL] of each chain; copied. They may be NaN, as after failed fits.
     activations : str or sequence of str, default "sigmoid"
         As for `Chain`.
     frozen : sequence of str, default ()
@@ -65,13 +65,13 @@ class ChainArray:
         self._kind = Chain(np.ones(layers), np.zeros(layers), activations, frozen)
 
     def __setstate__(self, state: dict[str, object]) -> None:
-        """Take over what was pickled; an array of another process may be read-only or unaligned."""
+        """Restore from a pickle; an array of another process may be read-only or unaligned."""
         self.__dict__.update(state)
         self._params = self._params.copy()
 
     @property
     def params(self) -> Vector:
-        """The chains' own memory, shape (m, 2L), writable: each time a view of its own."""
+        """The chains' own memory, shape (m, 2L), as a new writable view at each access."""
         return self._params.view()
 
     @property
@@ -117,14 +117,14 @@ class ChainArray:
         self,
         index: int | np.integer | slice | Sequence[int] | NDArray[np.integer] | NDArray[np.bool_],
     ) -> Chain | ChainArray:
-        """Copy one chain, or those of a slice, a mask or a list of numbers."""
+        """Copy one chain, or those of a slice, a mask or a list of indices."""
         if isinstance(index, int | np.integer):
             row = self.params[index]
             return Chain(row[::2], row[1::2], self.activations, self.frozen)
         return ChainArray(self.params[index], self.activations, self.frozen)
 
     def __repr__(self) -> str:
-        """Say how many chains of which kind."""
+        """Show the number of chains and their activations."""
         return f"<ChainArray of {len(self)} chains: {' -> '.join(self.activations)}>"
 
     def forward(self, x: ArrayLike) -> Vector:
@@ -137,7 +137,7 @@ class ChainArray:
         Returns
         -------
         ndarray
-            Shape (m,) for a number, else (m, n).
+            Shape (m,) if x is a number, else (m, n).
 
         Raises
         ------
@@ -151,18 +151,18 @@ class ChainArray:
     __call__ = forward
 
     def slope(self, x: ArrayLike) -> Vector:
-        """Compute da_L/da_0; as `forward`."""
+        """Compute the derivative of the outputs by the inputs; arguments as for `forward`."""
         return _core.slope_many(self.params, self._kind, x)
 
     def inverse(self, y: ArrayLike) -> Vector:
-        """Find the inputs that give the outputs y; as `forward`.
+        """Find the inputs that give the outputs y; shapes as for `forward`.
 
-        NaN where no input gives y, and for a chain in which some weight is 0.
+        The result is NaN where no input gives y, and for a chain in which a weight is 0.
 
         Raises
         ------
         ParameterError
-            If an activation is not one-to-one; its layer is named.
+            If an activation is not one-to-one; the message names its layer.
         """
         return _core.inverse_many(self.params, self._kind, y)
 
@@ -193,7 +193,7 @@ class ChainArray:
         Raises
         ------
         ShapeError, ParameterError, ActivationError, InputTypeError
-            As `Chain.loss`.
+            As for `Chain.loss`.
         """
         return self._evaluate(x, y, loss, loss_scale, sample_weight, None)
 
@@ -206,7 +206,7 @@ class ChainArray:
         loss_scale: _Number = 1.0,
         sample_weight: ArrayLike | None = None,
     ) -> Vector:
-        """Compute each chain's averaged gradient, shape (m, 2L); as `loss`."""
+        """Compute each chain's averaged gradient, shape (m, 2L); arguments as for `loss`."""
         gradient = np.empty_like(self.params)
         self._evaluate(x, y, loss, loss_scale, sample_weight, gradient)
         return gradient
@@ -234,7 +234,7 @@ class ChainArray:
 
 
 def data_of(x: ArrayLike, y: ArrayLike, chains: int | None = None) -> tuple[Vector, Vector]:
-    """Make x (n,) or (m, n) and y (m, n), contiguous; y (n,) is for all of `chains` the same."""
+    """Make contiguous x (n,) or (m, n) and y (m, n); y (n,) is repeated for `chains` chains."""
     inputs, targets = real_array(x, "x"), real_array(y, "y")
     if targets.ndim == 1 and chains is not None:
         targets = np.ascontiguousarray(np.broadcast_to(targets, (chains, targets.size)))

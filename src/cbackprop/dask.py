@@ -1,8 +1,9 @@
-"""Chains and examples beyond one machine, by Dask.
+"""Gradients and fits on the workers of a Dask cluster.
 
-The examples are in shards. A function of yours, called with a shard's key, loads it where it is
-used; what travels are keys and sums. Sums are added in the order of the keys, so that results do
-not depend on the workers, nor on how many of them die: Dask does again what these leave undone.
+The examples are in shards. A function of yours, called with a shard's key, loads the shard on the
+worker that uses it; only keys and sums are sent. Sums are added in the order of the keys, so that
+results depend neither on the number of workers nor on failures: Dask repeats the work of a worker
+that failed.
 """
 
 from __future__ import annotations
@@ -73,9 +74,9 @@ def gradient(
         Called by the workers with a key; returns the shard's (x, y) or (x, y, sample_weight).
         A shard may be empty: it adds nothing.
     keys : iterable
-        A key for each shard, in the order in which to add them up: small things that pickle.
+        A key for each shard, in the order of summation: small objects that can be pickled.
     client : distributed.Client, optional
-        By default the current one.
+        By default the current client.
     loss, loss_scale
         As for `Chain.loss`.
 
@@ -87,10 +88,10 @@ def gradient(
     Raises
     ------
     ParameterError
-        If there is no key or client, or as `Chain.loss`, with a note that names the shard; what
-        `load` raises is raised too.
+        If there is no key or client, and as for `Chain.loss`, with a note that names the shard.
+        Exceptions of `load` are raised too.
     ShapeError
-        If no shard has an example of positive weight, and as `Chain.loss`.
+        If no shard has an example of positive weight, and as for `Chain.loss`.
     ActivationError, InputTypeError
         As for `Chain.loss`.
     ImportError
@@ -121,15 +122,15 @@ def fit(
 ) -> FitResult:
     """Fit one chain to the examples of all shards, by Levenberg-Marquardt.
 
-    The result is that of `cbackprop.fit` on all examples, in the order of the keys, bit for bit.
-    Every shard is loaded twice at first, and then once for each pass, for which it must give the
-    same examples each time. Those of fewer than 4096 at its ends, which it shares with its
-    neighbours, stay with the caller.
+    The result equals that of `cbackprop.fit` on all examples in the order of the keys, bit for bit.
+    Every shard is loaded twice at first, and then once for each pass; it must have the same
+    examples each time. Examples are processed in groups of 4096. Where a group crosses the border
+    of two shards, its examples are sent to the caller, which processes them.
 
     Parameters
     ----------
     net : Chain
-        The start, which is not changed. Its frozen parameters stay.
+        The start, which is not changed. Its frozen parameters are not fitted.
     load, keys, client
         As for `gradient`.
     loss, loss_scale, bounds, max_iterations, tolerance, restarts, rng, callback
@@ -148,7 +149,7 @@ def fit(
     """
     shards = _list_of(keys)
     check_callback(callback)
-    _core.code_of_loss(loss, loss_scale)  # which checks them
+    _core.code_of_loss(loss, loss_scale)  # raises if one is invalid
     scale = float(loss_scale)
     limits = (None, None) if bounds is None else bound_arrays(net, bounds)
     iterations = count_of("max_iterations", max_iterations, 2000)
@@ -187,21 +188,21 @@ def fit_many(
     tolerance: Number | None = None,
     covariance: bool = False,
 ) -> list[Path]:
-    """Fit many chains, chunk by chunk; each chunk's result goes to a file of its own.
+    """Fit many chains, chunk by chunk; each chunk's result is written to a file of its own.
 
-    A chunk whose file is there, and complete, is not done again: what was interrupted is called
-    again with the same arguments. Each chunk is fitted on one thread.
+    A chunk with a complete file is not fitted again: after an interruption, repeat the call with
+    the same arguments. Each chunk is fitted on one thread.
 
     Parameters
     ----------
     net : Chain
-        What all have in common, and the start.
+        Activations, frozen parameters and start of all chains.
     load, keys
-        As for `gradient`; x is (n,) or (m, n) and y (m, n), as for `cbackprop.fit_many`, also for
-        m = 0. The keys, as text, name the files.
+        As for `gradient`; a chunk has x of shape (n,) or (m, n) and y of shape (m, n), as for
+        `cbackprop.fit_many`; m may be 0. The keys, as text, name the files.
     directory : str or path-like
-        Where the results go, on a file system that the workers share; made if it is missing. Its
-        ``job.json`` says what was fitted.
+        Folder of the results, on a file system that the workers share; created if it is missing.
+        Its ``job.json`` records the chain and the options.
     client
         As for `gradient`.
     loss, loss_scale, bounds, max_iterations, tolerance, covariance
@@ -210,19 +211,19 @@ def fit_many(
     Returns
     -------
     list of Path
-        The file of each key, to be read by `numpy.load`: params, loss, rss, residual_sd, df,
-        stderr, identified, status, converged, n_iterations and, if asked for, covariance, as in
+        The file of each key, for `numpy.load`: params, loss, rss, residual_sd, df, stderr,
+        identified, status, converged, n_iterations and, if requested, covariance, as in
         `FitManyResult`.
 
     Raises
     ------
     ParameterError
-        If two keys are the same text, a parameter of net is not finite, the directory cannot be
-        made or read, or holds results of other chains or options, or of unknown ones; and as
+        If two keys are the same as text, a parameter of net is not finite, the directory cannot be
+        created or read, or it contains results of other or unknown chains or options; and as for
         `gradient`.
     ShapeError, ActivationError, InputTypeError
         As for `cbackprop.fit_many`, with a note that names the shard. All other chunks have then
-        been fitted, and their files are there.
+        been fitted, and their files written.
     OSError
         If a file cannot be written.
     ImportError
@@ -260,7 +261,7 @@ def fit_many(
 
 
 def _finite_ends(job: Job) -> dict[str, list[float | None]]:
-    """Write bounds in one way: of those parameters that have any, None for no bound."""
+    """Normalise bounds: only parameters that have a bound, None for an end without one."""
     if job.lower is None or job.upper is None:
         return {}
     ends = zip(job.net.param_names, job.lower.tolist(), job.upper.tolist(), strict=True)
@@ -271,14 +272,14 @@ def _finite_ends(job: Job) -> dict[str, list[float | None]]:
     }
 
 
-# ---- what is in the directory --------------------------------------------------------------------
+# ---- the directory of results --------------------------------------------------------------------
 
-# One way to read each number, whatever has written it: 1 is 1.0, and NaN is NaN.
+# Numbers in one form, however they were written: 1 equals 1.0, and NaN equals NaN.
 _read_json: Final = partial(json.loads, parse_int=float, parse_constant=str)
 
 
 def _claim(folder: Path, record: dict[str, Any], paths: list[Path]) -> None:
-    """Say whose results a directory holds, or see that they are this job's."""
+    """Record the job in a new directory, or check that a used one belongs to this job."""
     path, text = folder / "job.json", json.dumps(record)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -292,8 +293,8 @@ def _claim(folder: Path, record: dict[str, Any], paths: list[Path]) -> None:
         for result in paths:
             if os.path.lexists(result):
                 raise ParameterError(
-                    f"directory: {result} is there without a job.json that says of which chains "
-                    "and options it is; expected a new directory"
+                    f"directory: {result} exists, but no job.json that says which chains and "
+                    "options were fitted; expected a new directory"
                 ) from None
         write_whole(path, text.encode())
         return
@@ -312,12 +313,12 @@ def _claim(folder: Path, record: dict[str, Any], paths: list[Path]) -> None:
     if other:
         raise ParameterError(
             f"directory: {path} is of other chains or options ({', '.join(other)}); expected "
-            "these, or a new directory"
+            "the same ones, or a new directory"
         )
 
 
 def _is_complete(path: Path, empty: dict[str, Any]) -> bool:
-    """Whether a file holds all results, each a row for every chain; `empty` are those of none."""
+    """Whether a file has all results, with a row for each chain; `empty` has those of no chains."""
     try:
         with path.open("rb") as file, np.load(file) as content:
             found = dict(content)
@@ -327,7 +328,7 @@ def _is_complete(path: Path, empty: dict[str, Any]) -> bool:
         raise ParameterError(
             f"directory: {path} cannot be read: {error}; expected a file of results, or none"
         ) from None
-    except Exception:  # of a file that is not whole, or not what fit_many writes: there are many
+    except Exception:  # an incomplete or foreign file can raise many kinds
         return False
     rows = found["params"].shape[:1] if "params" in found else ()
     return found.keys() == empty.keys() and all(
@@ -355,7 +356,7 @@ def _fit_chunk(
 
 
 def _arrays_of(found: FitManyResult) -> dict[str, Any]:
-    """Name what goes to a file."""
+    """Return the arrays of a file by name."""
     arrays = {name: getattr(found, name) for name in _SAVED}
     return arrays if found.covariance is None else {**arrays, "covariance": found.covariance}
 
@@ -384,9 +385,9 @@ def _run(
     keys: list[Key],
     *more: list[Any],
 ) -> list[Any]:
-    """Do a task on every shard; the results in the order of the keys, once all are done."""
+    """Run a task on every shard; return the results in the order of the keys, once all are done."""
     client = _client_of(client)
-    # impure: a load may find other data the next time, and what is needed again is not for long
+    # not pure: Dask must not reuse old results, since `load` may return other data the next time
     futures = client.map(partial(_on_shard, task, load), keys, *more, pure=False)
     with client.as_current():
         import_module("distributed").wait(futures)
@@ -394,7 +395,7 @@ def _run(
 
 
 def _client_of(client: Client | None) -> Client:
-    """Find the current client, unless one is given."""
+    """Return the client given, or the current one."""
     try:
         distributed = import_module("distributed")
     except ImportError as error:
@@ -405,7 +406,7 @@ def _client_of(client: Client | None) -> Client:
         return distributed.get_client()
     except ValueError:
         raise ParameterError(
-            "client: none given, and no current one; expected such as distributed.Client()"
+            "client: none given, and there is no current one; expected a distributed.Client"
         ) from None
 
 

@@ -1,8 +1,8 @@
-"""What can go wrong, as exceptions.
+"""Exceptions.
 
 Every error of this package is a `CBackpropError`; each is also the built-in exception that a
-caller would expect (`ValueError`, and `TypeError` for arrays of a wrong kind), so that code which
-has never heard of this package handles them too.
+caller would expect (`ValueError`, and `TypeError` for arrays of a wrong kind), so that code that
+does not know this package handles them too.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ class CBackpropError(Exception):
 
 
 class ShapeError(CBackpropError, ValueError):
-    """Lengths or shapes that do not fit together, or nothing where something is needed."""
+    """Lengths or shapes that do not match, or no elements where at least one is needed."""
 
 
 class ParameterError(CBackpropError, ValueError):
-    """An argument whose value is not among those that make sense."""
+    """An argument with an invalid value."""
 
 
 class ActivationError(CBackpropError, ValueError):
-    """An activation that does not exist, or that this operation cannot work with."""
+    """An activation that does not exist, or that does not suit the operation."""
 
 
 class InputTypeError(ParameterError, TypeError):
@@ -42,11 +42,11 @@ class InputTypeError(ParameterError, TypeError):
 
 
 class ModelFileError(CBackpropError, ValueError):
-    """A model file, or the mapping in it, that is not what this package writes."""
+    """A model file, or the mapping in it, that does not have the format of this package."""
 
 
-# enum cbp_status of csrc/cbackprop.h. What is missing here (a null pointer, a node out of order)
-# can only be a mistake of this package, and becomes a plain CBackpropError.
+# enum cbp_status of csrc/cbackprop.h. The codes not listed here (a null pointer, a node out of
+# order) can only be bugs of this package, and become a plain CBackpropError.
 _ERROR_OF_STATUS: Final = MappingProxyType(
     {
         -2: ShapeError,  # CBP_ERROR_LAYERS
@@ -80,13 +80,13 @@ def from_status(status: int, text: str) -> CBackpropError:
     status : int
         A negative member of ``enum cbp_status``.
     text : str
-        The message: `cbp_status_string`'s sentence, or a better one where the caller knows more.
+        The message: that of `cbp_status_string`, or a better one where the caller knows more.
 
     Returns
     -------
     CBackpropError
-        An exception of the fitting class, not raised. A status that is not known becomes a plain
-        `CBackpropError` that shows the number.
+        An exception of the matching class, not raised. An unknown status becomes a plain
+        `CBackpropError` with the number in its message.
     """
     error = _ERROR_OF_STATUS.get(status)
     if error is None:

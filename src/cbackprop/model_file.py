@@ -1,4 +1,4 @@
-"""Chains as JSON: read with distrust, written whole or not at all.
+"""Chains as JSON files: checked strictly when read, written completely or not at all.
 
 A file of one chain is::
 
@@ -10,8 +10,8 @@ A file of one chain is::
     "frozen": ["w1", "b1"]
     }
 
-``params`` is ``[w1, b1, ..., wL, bL]``, each number with the 17 digits that bring back the same
-double. Nothing in a file is ever evaluated, and a file that is not exactly this is refused.
+``params`` is ``[w1, b1, ..., wL, bL]``, each number with up to 17 digits, so that reading gives the
+same double. Nothing in a file is ever evaluated, and a file of any other form is refused.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ FORMAT: Final = "cbackprop-chain"
 VERSION: Final = 1
 KEYS: Final = ("format", "version", "activations", "params", "frozen")
 _KEYS: Final = ", ".join(map(repr, KEYS))
-# The longest chain allowed, with every parameter frozen, fits into the largest file allowed.
+# The longest chain allowed fits into the largest file allowed, even with all parameters frozen.
 MOST_BYTES: Final = 2**20
 MOST_LAYERS: Final = 10_000
 
 
 def to_dict(chain: Chain) -> dict[str, object]:
-    """Describe a chain in lists, numbers and strings.
+    """Convert a chain to lists, numbers and strings.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def to_dict(chain: Chain) -> dict[str, object]:
     Returns
     -------
     dict
-        The mapping of a model file; `from_dict` makes an equal chain of it.
+        The mapping of a model file; `from_dict` makes an equal chain from it.
 
     Raises
     ------
@@ -78,12 +78,12 @@ def to_dict(chain: Chain) -> dict[str, object]:
 
 
 def from_dict(mapping: Mapping[str, object]) -> Chain:
-    """Build the chain that `to_dict` described.
+    """Build a chain from the mapping made by `to_dict`.
 
     Parameters
     ----------
     mapping : mapping
-        "format", "version", "activations", "params" and "frozen", and nothing else.
+        With exactly the keys "format", "version", "activations", "params" and "frozen".
 
     Returns
     -------
@@ -143,12 +143,12 @@ def load(path: Path) -> Chain:
 
 
 def save(chain: Chain, path: Path) -> None:
-    """Write a chain to a model file, whole or not at all.
+    """Write a chain to a model file, completely or not at all.
 
-    The text goes to a new file in the same folder, which then takes the place of the old one, so
-    that no reader and no power cut ever sees half a model. A new file gets the permissions of any
-    new file, a replaced one keeps its own, and its owner and group; a symbolic link stays, and what
-    it points to is replaced.
+    The text is written to a new file in the same folder, which then replaces the old one, so that
+    neither a reader nor a power failure ever meets an incomplete model. A new file has the default
+    permissions; the replacement of an old one keeps its permissions, owner and group. Of a symbolic
+    link the target is replaced.
 
     Parameters
     ----------
@@ -159,11 +159,11 @@ def save(chain: Chain, path: Path) -> None:
     ------
     ModelFileError
         If a parameter is not finite, the chain has more than 10 000 layers, or `path` is something
-        other than a file. Nothing has been touched.
+        other than a file. Nothing has been changed.
     OSError
-        If the file cannot be written. The old file is still there. So it is a PermissionError to
-        replace a file that may not be written, by its owner if this is root, or one of another
-        user or group where these cannot be kept: written in place it could be left half done.
+        If the file cannot be written; the old file is unchanged. It is a PermissionError if the old
+        file is not writable (for root: not writable by its owner), or if its owner and group cannot
+        be kept. The old file is never overwritten in place, which could leave it incomplete.
     """
     try:
         lines = [f"{json.dumps(key)}: {json.dumps(entry)}" for key, entry in to_dict(chain).items()]
@@ -173,12 +173,12 @@ def save(chain: Chain, path: Path) -> None:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file, whole or not at all; see `save`, which says what is raised."""
+    """Write a file, completely or not at all; raises as `save`."""
     target = os.path.realpath(path)
     exists = os.path.exists(target)
     is_folder = os.path.basename(path) in ("", ".", "..")
     if is_folder or (exists and not os.path.isfile(target)):
-        # a device or a folder must not be replaced by a file, nor its name be cut to a file's
+        # a device or a folder must not be replaced by a file, and "name/" is not the file "name"
         raise ModelFileError(f"{os.fspath(path)}: not saved: expected an ordinary file")
     folder = os.path.dirname(target)
     temporary = os.path.join(folder, f".cbackprop-{secrets.token_hex(8)}.tmp")
@@ -186,7 +186,7 @@ def write_whole(path: Path, content: bytes) -> None:
         if exists:
             _check_writable(target)
         unnamed = _unnamed_file(folder)
-        # not tempfile: its files are readable by their owner alone, these by whom the umask says
+        # not tempfile, whose files only their owner can read: here the umask decides
         with open(temporary, "xb") if unnamed is None else open(unnamed, "wb") as file:
             place = temporary if unnamed is None else f"/proc/self/fd/{unnamed}"
             if exists:
@@ -201,13 +201,13 @@ def write_whole(path: Path, content: bytes) -> None:
     except BaseException as error:
         with suppress(OSError):
             os.unlink(temporary)
-        if isinstance(error, OSError):  # with the name that the caller knows
+        if isinstance(error, OSError):  # the message has the caller's path, not the temporary one
             raise OSError(error.errno, error.strerror, os.fspath(path)) from None
         raise
 
 
 def _unnamed_file(folder: str) -> int | None:
-    """Open a file that vanishes with a process that is killed; None where there are none such."""
+    """Open a file without a name, which a killed process does not leave; None if unsupported."""
     try:
         if os.path.isdir("/proc/self/fd"):
             return os.open(folder, os.O_TMPFILE | os.O_WRONLY, 0o666)
@@ -217,7 +217,7 @@ def _unnamed_file(folder: str) -> int | None:
 
 
 def _check_writable(path: str) -> None:
-    """Refuse a file that its owner or this process may not write; the owner counts for root."""
+    """Refuse a file that this process, or for root the file's owner, may not write."""
     effective = os.access in os.supports_effective_ids
     writable = os.access(path, os.W_OK, effective_ids=effective)
     if not (writable and os.stat(path).st_mode & stat.S_IWUSR):
@@ -225,7 +225,7 @@ def _check_writable(path: str) -> None:
 
 
 def _keep_owner_and_mode(path: str, new: str) -> None:
-    """Give a new file what the one that it will replace has."""
+    """Give a new file the owner, group and permissions of the file that it will replace."""
     old, own = os.stat(path), os.stat(new)
     if (old.st_uid, old.st_gid) != (own.st_uid, own.st_gid):
         try:
@@ -237,19 +237,20 @@ def _keep_owner_and_mode(path: str, new: str) -> None:
 
 
 def check_outputs(inputs: Mapping[str, Path | None], outputs: Mapping[str, Path | None]) -> None:
-    """Refuse an output that is an input or another output, by whatever name.
+    """Refuse an output that is the same file as an input or another output, also by a link.
 
-    Standard output is one more output where it is a file; it has no name "-" as standard input has.
+    Standard output is a further output if it is a file. "-" means standard input; as an output it
+    is refused.
 
     Parameters
     ----------
     inputs, outputs : mapping of str to path or None
-        By the names that an error calls them; None if not given. An input "-" is standard input.
+        The keys are the names used in messages; None if not given. An input "-" is standard input.
 
     Raises
     ------
     ParameterError
-        If two are one file: both are named. If an output is "-".
+        If two are the same file; the message names both. If an output is "-".
     """
     files: list[tuple[str, Path | int | None]] = [
         (name, _descriptor(sys.stdin) if path == "-" else path) for name, path in inputs.items()
@@ -271,17 +272,17 @@ def check_outputs(inputs: Mapping[str, Path | None], outputs: Mapping[str, Path 
 
 
 def _descriptor(stream: TextIO | None) -> int | None:
-    """Give the descriptor of a standard stream; None if it has none."""
+    """Return the descriptor of a standard stream; None if it has none."""
     try:
         return None if stream is None else stream.fileno()
-    except (OSError, ValueError):  # a stream in memory, or closed
+    except (OSError, ValueError):  # the stream is in memory, or closed
         return None
 
 
 def _are_one_file(first: Path | int, second: Path | int) -> bool:
     try:
         return os.path.samefile(first, second)
-    except OSError:  # one is not there yet
+    except OSError:  # one does not exist yet
         if isinstance(first, int) or isinstance(second, int):
             return False
     folder, name = os.path.split(os.path.realpath(first))
@@ -294,7 +295,7 @@ def _are_one_file(first: Path | int, second: Path | int) -> bool:
 
 
 def _parse(data: bytes) -> Mapping[str, object]:
-    """JSON of bytes that may be anything."""
+    """Parse JSON from arbitrary bytes."""
     try:
         model: Mapping[str, object] = json.loads(
             data.decode("utf-8"),
@@ -307,27 +308,27 @@ def _parse(data: bytes) -> Mapping[str, object]:
         raise ModelFileError(f"byte {error.start} is not UTF-8; expected JSON text") from None
     except RecursionError:
         raise ModelFileError("lists nested too deeply; expected a model in JSON") from None
-    except ValueError as error:  # JSON's own errors, and integers of thousands of digits
+    except ValueError as error:  # invalid JSON, or an integer of thousands of digits
         raise ModelFileError(f"not JSON: {error}") from None
     return model
 
 
 def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    # JSON leaves open which of two equal keys counts; two programs could read two models
+    # JSON does not define which of two equal keys counts; programs could read different models
     entries: dict[str, object] = {}
     for key, entry in pairs:
         if key in entries:
-            raise ModelFileError(f"the key {reprlib.repr(key)} is there twice; expected it once")
+            raise ModelFileError(f"the key {reprlib.repr(key)} occurs twice; expected it once")
         entries[key] = entry
     return entries
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ModelFileError(f"{name} is no number of JSON; expected finite numbers")
+    raise ModelFileError(f"{name} is not a number in JSON; expected finite numbers")
 
 
 def _check_header(mapping: Mapping[str, object]) -> None:
-    """Format and version first: what is wrong with the rest depends on them."""
+    """Check format and version before the other keys, which depend on them."""
     if mapping.get("format") != FORMAT:
         raise ModelFileError(f"'format' is {_found(mapping, 'format')}; expected {FORMAT!r}")
     version = mapping.get("version")
@@ -359,7 +360,7 @@ def _strings(mapping: Mapping[str, object], key: str) -> list[str]:
 def _numbers(mapping: Mapping[str, object], key: str) -> list[float]:
     numbers: list[float] = []
     for k, entry in enumerate(_list(mapping, key)):
-        # True is an int to Python, and no number to anybody else
+        # True is an int in Python, but not a number in JSON
         if isinstance(entry, bool) or not isinstance(entry, int | float):
             raise ModelFileError(f"{key}[{k}] is {reprlib.repr(entry)}; expected a number")
         try:

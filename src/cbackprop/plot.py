@@ -1,7 +1,7 @@
-"""Pictures of a chain: one example's numbers, its error signals by layer, its loss.
+"""Pictures of a chain: one example's passes, its error signals by layer, the loss as a surface.
 
-Every function draws on the Axes given, or on a new figure, and returns the Axes. matplotlib is
-imported when one of them is called, not before::
+Every function draws on the given Axes, or on a new figure, and returns the Axes. matplotlib is
+imported at the first call::
 
     import cbackprop as cbp
     from cbackprop import plot
@@ -37,16 +37,16 @@ _FORWARD: Final = "#0072B2"
 _BACKWARD: Final = "#D55E00"
 _NOTE: Final = "#555555"
 
-# For texts that are the user's: drawn as they are, without formulas of mathtext or TeX in them.
+# For texts of the user: drawn literally, without mathtext or TeX.
 VERBATIM: Final = {"parse_math": False, "usetex": False}
 
-# `trace` is drawn in inches, with letters of this size; on Axes of another size all is scaled.
+# `trace` is drawn in inches, with text of this size; on Axes of another size all is scaled.
 _POINTS: Final = 9.0
 _LETTER: Final = 0.6 * _POINTS / 72
 _RADIUS: Final = 0.42
 _MARGIN: Final = 0.85
 _TOP: Final = 0.8
-_BACK: Final = -1.42  # where the way back runs; the way forward is at 0
+_BACK: Final = -1.42  # height of the backward pass; the forward pass is at 0
 _BOX: Final = 0.25
 _BOTTOM: Final = -2.05
 _COLUMN: Final = 1.7  # from one node to the next, at least
@@ -57,7 +57,7 @@ _SHOWN_FIRST: Final = 3
 _SHOWN_LAST: Final = 2
 
 _MOST_LINES: Final = 10
-_TICKED_WHOLE: Final = 12  # layers; of longer chains not every one gets a tick
+_TICKED_WHOLE: Final = 12  # layers; in longer chains not every layer has a tick
 _GRID: Final = 80
 _WIDEST: Final = 1e6  # largest over least level of a loss surface
 
@@ -71,11 +71,12 @@ def trace(
     loss_scale: _Number = 1.0,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the chain with the numbers of one example's way forward and back.
+    """Draw the chain with the numbers of one example's forward and backward pass.
 
-    Forward, above: the input, each layer's weight and bias, pre-activation z and activation a, and
-    the loss E. Back, below: each layer's error signal Δ = ∂E/∂z and its derivatives ∂w = ∂E/∂w and
-    ∂b = ∂E/∂b. A chain of more than six layers is drawn with its first three and last two.
+    The forward pass is above: the input, each layer's weight and bias, pre-activation z and
+    activation a, and the loss E. The backward pass is below: each layer's error signal Δ = ∂E/∂z
+    and its derivatives ∂w = ∂E/∂w and ∂b = ∂E/∂b. Of a chain of more than six layers the first
+    three and the last two are drawn.
 
     Parameters
     ----------
@@ -85,10 +86,10 @@ def trace(
     loss : str, default "squared"
         As for `Chain.loss`.
     loss_scale : float, default 1.0
-        Residual at which a robust loss begins to grow more slowly; others do not read it.
+        Residual at which a robust loss begins to grow more slowly; other losses ignore it.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure otherwise. All is scaled to the size it has then: letters of 9
-        points need 1.7 inches for each layer. Its own axes are hidden.
+        Where to draw; a new figure otherwise. The drawing is scaled to the current size of the
+        Axes: text of 9 points needs 1.7 inches for each layer. The axis lines are hidden.
 
     Returns
     -------
@@ -97,7 +98,7 @@ def trace(
     Raises
     ------
     ParameterError
-        If the loss or its scale is none, or a target is outside what the loss takes.
+        If the loss is unknown, its scale not positive, or a target outside its range.
     ActivationError
         If the loss is "log" and the last activation not a sigmoid.
     InputTypeError
@@ -145,20 +146,20 @@ def gradient_flow(
     """Draw the size of each layer's error signal Δ on a logarithmic axis, a line for each input.
 
     A line that falls towards layer 1 is the vanishing gradient, one that rises the exploding one.
-    Where Δ is exactly 0 the line has a gap, and a triangle stands at the bottom.
+    Where Δ is exactly 0 the line has a gap, marked by a triangle at the bottom.
 
     Parameters
     ----------
     net : Chain
     x, y : array_like
-        Inputs and targets of one shape. Of more than ten examples, ten are drawn, evenly chosen in
-        the order of their inputs.
+        Inputs and targets of the same shape. Of more than ten examples ten are drawn, at equal
+        steps in the order of their inputs.
     loss : str, default "squared"
         As for `Chain.loss`.
     loss_scale : float, default 1.0
-        Residual at which a robust loss begins to grow more slowly; others do not read it.
+        Residual at which a robust loss begins to grow more slowly; other losses ignore it.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure otherwise. The legend stands to the right of it.
+        Where to draw; a new figure otherwise. The legend is to the right of the Axes.
 
     Returns
     -------
@@ -169,7 +170,7 @@ def gradient_flow(
     ShapeError
         If x and y differ in shape, or there is no example.
     ParameterError
-        If the loss or its scale is none, or a target is outside what the loss takes.
+        If the loss is unknown, its scale not positive, or a target outside its range.
     ActivationError
         If the loss is "log" and the last activation not a sigmoid.
     InputTypeError
@@ -201,7 +202,7 @@ def gradient_flow(
         ax.plot(layers, line, color=color, marker=marker, ms=5, label=f"x = {_number(number)}")
     if np.any(sizes == 0.0):
         zeros = layers[np.any(sizes == 0.0, axis=0)]
-        # The height is a share of the Axes', not a number on its scale: log10 0 has none.
+        # The height is a fraction of the Axes, since 0 has no place on a logarithmic scale.
         at_bottom = {"transform": ax.get_xaxis_transform(), "clip_on": False, "zorder": 4}
         style = {"color": _BACKWARD, "marker": "v", "ms": 8, "linestyle": "none"}
         ax.plot(zeros, np.full(zeros.shape, 0.025), label="Δ = 0", **style, **at_bottom)
@@ -231,32 +232,32 @@ def loss_surface(
     levels: int | np.integer = 30,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the averaged loss over two parameters, the others being those of `net`.
+    """Draw the averaged loss as a function of two parameters; the others are those of `net`.
 
-    Levels are evenly spaced, or by equal factors if the loss varies more than a hundredfold. Places
-    where it is not finite stay white.
+    Levels are evenly spaced, or spaced by equal factors if the loss varies more than a hundredfold.
+    Areas where it is not finite are white.
 
     Parameters
     ----------
     net : Chain
         Not changed.
     x, y : array_like
-        Inputs and targets of one shape.
+        Inputs and targets of the same shape.
     names : two of str
         The parameters along the horizontal and the vertical axis, such as ``("w1", "w2")``.
     span : ((low, high), (low, high)), optional
-        From where to where; around the net's values and the path otherwise.
+        Ranges of the two parameters; by default around the net's values and the path.
     loss : str, default "squared"
         As for `Chain.loss`.
     loss_scale : float, default 1.0
-        Residual at which a robust loss begins to grow more slowly; others do not read it.
+        Residual at which a robust loss begins to grow more slowly; other losses ignore it.
     path : array_like, shape (steps, 2L), optional
         The parameters after each step of a descent, drawn as a line with its start and end marked.
-        Where it moves the other parameters too, the loss on it is not the surface's.
+        If the descent changes the other parameters too, the loss along it differs from the surface.
     levels : int, default 30
-        How many levels, at least 2.
+        Number of levels, at least 2.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure otherwise. The colour bar takes some of its room.
+        Where to draw; a new figure otherwise. The colour bar takes a part of its area.
 
     Returns
     -------
@@ -267,8 +268,8 @@ def loss_surface(
     ShapeError
         If x and y differ in shape or are empty, or `names`, `span` or `path` has another shape.
     ParameterError
-        If a name is not a parameter's or given twice, `span` is not finite or not from low to high,
-        `levels` is less than 2, the loss is none, or finite nowhere.
+        If a name is not a parameter or given twice, `span` is not finite or not from low to high,
+        `levels` is less than 2, the loss is unknown, or it is finite nowhere.
     ActivationError
         If the loss is "log" and the last activation not a sigmoid.
     InputTypeError
@@ -338,7 +339,7 @@ def _new_axes(inches: tuple[float, float]) -> Axes:
 
 
 def _mark(ax: Axes, at: Vector, name: str, above: bool, **marker: Any) -> None:
-    """Mark a point and write its name beside it; nothing where the point is outside."""
+    """Mark a point and write its name beside it, unless the point is outside the Axes."""
     style = {"color": "white", "markeredgecolor": "black", "linestyle": "none", "zorder": 4}
     ax.plot(*at[:, np.newaxis], **style, **marker)
     ax.annotate(
@@ -357,7 +358,7 @@ def _mark(ax: Axes, at: Vector, name: str, above: bool, **marker: Any) -> None:
 
 
 class _Drawing:
-    """The shapes of a trace, in inches, on Axes that are scaled to hold them all."""
+    """The shapes of a trace, in inches, on Axes that are scaled to contain them all."""
 
     def __init__(self, right: float, box: float, ax: Axes | None) -> None:
         self._patches = import_matplotlib("patches")
@@ -411,7 +412,7 @@ class _Drawing:
 
 
 class _Texts:
-    """What is written at layer k + 1."""
+    """The texts at layer k + 1."""
 
     def __init__(self, seen: Trace, k: int) -> None:
         layer = k + 1
@@ -425,7 +426,7 @@ class _Texts:
 
 
 def _factor(seen: Trace, layer: int) -> str:
-    """By what the way back multiplies to arrive at the layer's Δ."""
+    """Write the factor by which the backward pass multiplies to get the layer's Δ."""
     if layer < len(seen.activations):
         return f"× w{layer + 1} act'(z{layer})"
     if LOSSES[seen.loss_name].needs_sigmoid:
@@ -435,11 +436,11 @@ def _factor(seen: Trace, layer: int) -> str:
 
 
 def _number(number: float) -> str:
-    return f"{number + 0.0:.4g}"  # + 0.0: no minus before a zero
+    return f"{number + 0.0:.4g}"  # + 0.0: -0.0 becomes 0.0
 
 
 def _shown(layers: int) -> list[int | None]:
-    """Which layers (from 0) are drawn; None stands for those left out."""
+    """List the indices of the layers that are drawn; None stands for those left out."""
     if layers <= _SHOWN_WHOLE:
         return list(range(layers))
     return [*range(_SHOWN_FIRST), None, *range(layers - _SHOWN_LAST, layers)]
@@ -449,7 +450,7 @@ def _shown(layers: int) -> list[int | None]:
 
 
 def _two_parameters(net: Chain, names: Sequence[str]) -> tuple[int, int]:
-    """Where in params the two names are."""
+    """Find the positions of the two names in params."""
     if np.shape(names) != (2,):
         raise ShapeError(f"names: {names!r}; expected two parameters, such as ('w1', 'w2')")
     known = net.param_names
@@ -478,7 +479,7 @@ def _ends(span: Span) -> Vector:
 
 
 def _around(at: Vector, steps: Vector | None) -> Vector:
-    """Low and high of both parameters, such that the net's values and the path are inside."""
+    """Choose ranges of both parameters that contain the net's values and the path."""
     room = np.maximum(2.0, np.abs(at))
     if steps is None:
         return np.stack([at - room, at + room], axis=1)
@@ -489,7 +490,7 @@ def _around(at: Vector, steps: Vector | None) -> Vector:
 
 
 def _levels(least: float, most: float, count: int) -> tuple[Vector, bool]:
-    """Rising levels from the least loss to the greatest, and whether by equal factors."""
+    """Increasing levels from the least loss to the greatest, and whether by equal factors."""
     if not most - least > 1e-12 * abs(most):
         room = 0.5 * abs(least) or 0.5
         return np.array([least - room, least + room]), False

@@ -1,39 +1,39 @@
 """The passes of a chain in plain Python: the readable specification.
 
-No NumPy, no C, no speed: floats and the notes. The compiled core is tested against this file, and
+It uses neither NumPy nor C, and is not fast. The compiled core is tested against this file, and
 this file against multiple precision.
 
 A chain has layers l = 1 ... L of one unit each, and a(0) is the input::
 
     z(l) = w(l) a(l-1) + b(l)          a(l) = act(z(l))
 
-The output a(L) is compared with the target y. With the squared loss, ``E = (a(L) - y)^2``.
-Wanted: the gradient ``[dE/dw(1), dE/db(1), ..., dE/dw(L), dE/db(L)]``. Walk backwards and keep one
-number, Delta: the speed at which E changes with wherever the walk has arrived.
+The output a(L) is compared with the target y. With the squared loss, ``E = (a(L) - y)^2``. The
+backward pass computes the gradient ``[dE/dw(1), dE/db(1), ..., dE/dw(L), dE/db(L)]``. It keeps one
+number, Delta: the derivative of E by the value that the pass has reached.
 
 Last layer::
 
-    how does E change with a(L)?       Delta := 2 (a(L) - y)
-    and so with z(L)?                  Delta := Delta act'(z(L))           this is Delta(L)
-    and so with w(L) and b(L)?         dE/dw(L) = Delta dz(L)/dw(L) = Delta a(L-1)
+    derivative by a(L)                 Delta := 2 (a(L) - y)
+    by z(L)                            Delta := Delta act'(z(L))           this is Delta(L)
+    by w(L) and b(L)                   dE/dw(L) = Delta dz(L)/dw(L) = Delta a(L-1)
                                        dE/db(L) = Delta dz(L)/db(L) = Delta
 
 Every layer l before it::
 
-    how does E change with a(l)?       Delta := Delta dz(l+1)/da(l) = Delta w(l+1)
-    and so with z(l)?                  Delta := Delta act'(z(l))           this is Delta(l)
-    and so with w(l) and b(l)?         dE/dw(l) = Delta a(l-1)
+    derivative by a(l)                 Delta := Delta dz(l+1)/da(l) = Delta w(l+1)
+    by z(l)                            Delta := Delta act'(z(l))           this is Delta(l)
+    by w(l) and b(l)                   dE/dw(l) = Delta a(l-1)
                                        dE/db(l) = Delta
 
-The gradient of many examples is the average of theirs.
+The gradient of many examples is the average of their gradients.
 
-Three rules make the arithmetic hold at the edges:
+Three rules keep the results right in extreme cases:
 
-* Slopes come from z, never from a: near its ends sigma has lost in ``1 - a`` what the slope is
-  made of, while ``e / (1 + e)^2`` with ``e = exp(-|z|)`` keeps every digit.
-* On the way back 0 times infinity is 0. A dose of 0 through log -> sigmoid has a = -inf and then
-  sigma' = 0; nothing there moves the output, and the gradient says so.
-* What is outside an activation's domain is NaN, and NaN stays NaN.
+* Slopes are computed from z, never from a: where sigma is near 1 the difference ``1 - a`` has few
+  digits left, while ``e / (1 + e)^2`` with ``e = exp(-|z|)`` keeps all of them.
+* In the backward pass 0 times infinity is 0. In log -> sigmoid a dose of 0 gives a = -inf and then
+  sigma' = 0: the parameters before it cannot change the output, and their derivatives are 0.
+* An activation is NaN outside its domain, and NaN stays NaN.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ __all__ = ["ACTIVATIONS", "LOSSES", "Walk", "forward", "gradient", "times", "tra
 
 Function: TypeAlias = Callable[[float], float]
 
-# ---- arithmetic as IEEE 754 has it, where Python raises instead --------------------------------
+# ---- arithmetic of IEEE 754 where Python would raise an exception ------------------------------
 
 
 def times(factor: float, x: float) -> float:
-    """Multiply on the way back, where 0 times infinity is 0.
+    """Multiply in the backward pass, where 0 times infinity is 0.
 
     Parameters
     ----------
@@ -285,7 +285,7 @@ def _huber(a: float, y: float, scale: float) -> tuple[float, float]:
 def _soft_l1(a: float, y: float, scale: float) -> tuple[float, float]:
     r = a - y
     u = r / scale
-    if abs(u) > 1e8:  # sqrt(1 + u^2) is |u|, and u may even be infinite
+    if abs(u) > 1e8:  # sqrt(1 + u^2) rounds to |u|, and u may be infinite
         return 2.0 * scale * (abs(r) - scale), math.copysign(2.0 * scale, r)
     root = math.hypot(1.0, u)
     # 2 s^2 (root - 1), without the cancellation for small r
@@ -297,7 +297,7 @@ def _cauchy(a: float, y: float, scale: float) -> tuple[float, float]:
     u = r / scale
     if abs(u) <= 1.0:
         return scale * scale * math.log1p(u * u), 2.0 * r / (1.0 + u * u)
-    # the same where u^2 might overflow
+    # log(1 + u^2) where u^2 might overflow
     return scale * scale * 2.0 * math.log(math.hypot(1.0, u)), 2.0 * scale / (u + 1.0 / u)
 
 
@@ -321,9 +321,10 @@ def _poisson(a: float, y: float, scale: float) -> tuple[float, float]:
 
 
 class Loss(NamedTuple):
-    """What a loss is; `error_and_slope` of (a, y, scale) gives E and dE/da, None: read off z.
+    """A loss: `error_and_slope` of (a, y, scale) gives E and dE/da; None if z is needed (log loss).
 
-    `best` is the log-likelihood of a target y where E is 0, for losses that stand for one.
+    `best` of a target y is the log-likelihood at E = 0, for losses that stand for a likelihood,
+    and 0 for others.
     """
 
     error_and_slope: Callable[[float, float, float], tuple[float, float]] | None
@@ -349,14 +350,14 @@ LOSSES: Mapping[str, Loss] = MappingProxyType(
         ),
     }
 )
-"""Name -> what it is, in the order of the C core's codes."""
+"""Name -> loss, in the order of the C core's codes."""
 
 
 def _log_loss(z: float, y: float) -> tuple[float, float]:
     """E = -y log a - (1 - y) log(1 - a) and dE/dz = a - y, for a = sigma(z).
 
-    From z, where a may have rounded to 0 or 1 and its logarithm would be infinite. The part of
-    the target on the side that z denies is what costs.
+    Computed from z, because a may be rounded to 0 or 1, whose logarithm or that of 1 - a would be
+    infinite. Of the two terms, the one with y for z < 0, or 1 - y otherwise, is linear in z.
     """
     e = math.exp(-abs(z))
     if z < 0:
@@ -368,7 +369,7 @@ def _log_loss(z: float, y: float) -> tuple[float, float]:
 
 
 class Walk(NamedTuple):
-    """One example's walk through the chain and back; entry l - 1 of a list belongs to layer l."""
+    """One example's forward and backward pass; entry l - 1 of a list belongs to layer l."""
 
     z: list[float]
     a: list[float]
@@ -386,7 +387,7 @@ def forward(params: Sequence[float], activations: Sequence[str], x: float) -> fl
     params : sequence of 2L floats
         ``[w1, b1, ..., wL, bL]``.
     activations : sequence of L str
-        Names out of `ACTIVATIONS`.
+        Keys of `ACTIVATIONS`.
     x : float
         The input a(0).
 
@@ -415,7 +416,7 @@ def trace(
     loss: str = "squared",
     scale: float = 1.0,
 ) -> Walk:
-    """Walk through the chain and back with one example, and keep every number.
+    """Make the forward and the backward pass for one example, and return every number.
 
     Parameters
     ----------
@@ -426,7 +427,7 @@ def trace(
     loss : str
         A key of `LOSSES`.
     scale : float
-        Where losses that have one turn from squared to milder; others ignore it.
+        Residual at which a robust loss begins to grow more slowly; other losses ignore it.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Work on several cores: parts that do not depend on each other, in any order."""
+"""Independent parts of a job on several cores, in any order."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ def run(
     threads: int,
     stop: Callable[[], object] = lambda: None,
 ) -> None:
-    """Do the work on all parts, on so many threads.
+    """Call `work` with each part, on this number of threads.
 
-    An exception of one part, or Ctrl-C, calls `stop`, lets what is under way end and is raised.
+    After an exception in one part, or Ctrl-C, `stop` is called, no further part is started, and the
+    exception is raised once the running parts have ended.
     """
     if threads == 1 or len(parts) == 1:
         for part in parts:
@@ -37,7 +38,7 @@ def run(
     with ThreadPoolExecutor(min(threads, len(parts))) as pool:
         try:
             waiting = {pool.submit(work, part) for part in parts}
-            while waiting:  # by and by, since not every system lets Ctrl-C end a wait
+            while waiting:  # with a timeout, since Ctrl-C does not end a wait on every system
                 done, waiting = wait(waiting, timeout=0.05, return_when="FIRST_EXCEPTION")
                 for future in done:
                     future.result()

@@ -1,4 +1,4 @@
-"""One example's walk through a chain and back, with every number shown."""
+"""The forward and backward pass of one example, with every number shown."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Trace"]
 
 Vector: TypeAlias = NDArray[np.float64]
 
-# Longer chains are printed with their middle left out: so many layers at either end.
+# Longer chains are printed without their middle: this many layers at either end.
 _SHOWN_WHOLE: Final = 20
 _SHOWN_AT_ENDS: Final = 8
 _GAP: Final = "..."
@@ -27,18 +27,17 @@ _GAP: Final = "..."
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Trace:
-    """What `Chain.trace` saw: all numbers of one example's forward and backward pass.
+    """All numbers of one example's forward and backward pass, as returned by `Chain.trace`.
 
-    ``print`` shows them as the derivation in the order in which it is done by hand; a notebook
-    shows a table. Both leave out the middle of a chain of more than 20 layers; the fields and
-    `to_dict` never do.
+    ``print`` shows them in the order of a derivation by hand; a notebook shows a table. Both leave
+    out the middle of a chain of more than 20 layers; the fields and `to_dict` have all layers.
 
     Attributes
     ----------
     x, y : float
         The input a(0) and the target.
     loss_name : str
-        Which loss.
+        Name of the loss.
     activations : tuple of L str
         The activation of each layer.
     params : ndarray, shape (2L,)
@@ -50,9 +49,9 @@ class Trace:
     gradient : ndarray, shape (2L,)
         ``[∂E/∂w1, ∂E/∂b1, ..., ∂E/∂wL, ∂E/∂bL]``.
     loss : float
-        E.
+        The loss E.
     loss_scale : float
-        The scale s of robust losses; the others do not read it.
+        The scale s of robust losses; other losses ignore it.
     """
 
     x: float
@@ -69,15 +68,15 @@ class Trace:
     loss_scale: float = 1.0
 
     def to_dict(self) -> dict[str, object]:
-        """Give the fields as lists, numbers and strings, ready for `json.dumps`.
+        """Return the fields as lists, numbers and strings, ready for `json.dumps`.
 
         JSON has no infinity and no NaN: such numbers become the strings "inf", "-inf" and "nan",
-        which ``float`` reads back.
+        which ``float`` converts back.
 
         Returns
         -------
         dict
-            The fields under their names.
+            Names of the fields to their values.
         """
         return {
             "x": _plain(self.x),
@@ -95,14 +94,14 @@ class Trace:
         }
 
     def __repr__(self) -> str:
-        """Name the example and its loss."""
+        """Show the example and its loss."""
         return (
             f"<Trace of {_layers(len(self.activations))}: x={self.x!r}, y={self.y!r}, "
             f"{self.loss_name} loss={self.loss!r}>"
         )
 
     def __str__(self) -> str:
-        """Print the derivation: forward, the loss, backward, the gradient; at most 100 wide."""
+        """Print forward pass, loss, backward pass and gradient, at most 100 characters wide."""
         shown = _shown(len(self.activations))
         count = len(self.activations)
         return "\n".join(
@@ -133,7 +132,7 @@ class Trace:
         )
 
     def _repr_html_(self) -> str:
-        """Show one table with a line for each layer."""
+        """Show a table with a row for each layer."""
         heads = ("layer", "act", "w", "b", "z", "a", "act'(z)", "Δ", "∂E/∂w", "∂E/∂b")
         shown = _shown(len(self.activations))
         body = [
@@ -174,7 +173,7 @@ class Trace:
         return self.gradient[2 * k : 2 * k + 2]
 
     def _arriving(self, k: int) -> float | None:
-        """∂E/∂a of layer k + 1; None for the log loss, which gives the last Δ at once."""
+        """∂E/∂a of layer k + 1; None for the last layer with the log loss, which gives Δ itself."""
         if k + 1 < len(self.activations):
             return times(float(self.delta[k + 1]), float(self.params[2 * k + 2]))
         error_and_slope = LOSSES[self.loss_name].error_and_slope
@@ -204,13 +203,13 @@ class Trace:
 
 
 def _plain(number: float) -> float | str:
-    """Python's own float, or what JSON has no number for as text."""
+    """Return a Python float, or text for NaN and infinity, which JSON does not have."""
     number = float(number)
     return number if math.isfinite(number) else str(number)
 
 
 def _number(number: float) -> str:
-    return f"{number + 0.0:.6g}"  # + 0.0: no minus before a zero
+    return f"{number + 0.0:.6g}"  # + 0.0: -0.0 becomes 0.0
 
 
 def _layers(count: int) -> str:
@@ -224,7 +223,7 @@ def _names(layers: int) -> list[str]:
 
 
 def _shown(layers: int) -> list[int | None]:
-    """Which layers (from 0) are printed; None stands for those left out."""
+    """List the indices of the layers that are printed; None stands for those left out."""
     if layers <= _SHOWN_WHOLE:
         return list(range(layers))
     return [*range(_SHOWN_AT_ENDS), None, *range(layers - _SHOWN_AT_ENDS, layers)]
@@ -237,7 +236,7 @@ def _rows(
 
 
 def _aligned(*rows: tuple[str, ...], text_columns: int = 1) -> list[str]:
-    """Lines of columns two spaces apart: the first to the right, then text, then numbers."""
+    """Lines of columns, two spaces apart: first and numbers aligned right, text aligned left."""
     widths = [0] * max(map(len, rows))
     for row in rows:
         for column, cell in enumerate(row):

@@ -1,4 +1,4 @@
-"""How the command's arguments are read: every one is used, or refused in one line."""
+"""Parsing of the command's arguments: each one is used, or refused with a message of one line."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ _NEGATIVE: Final = re.compile(r"-(\.?\d|inf|nan)", re.IGNORECASE)
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that takes nothing twice and nothing empty, and whose errors are raised."""
+    """A parser that refuses repeated and empty options, and raises its errors."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(allow_abbrev=False, **options)
         self.register("action", None, _Once)
 
     def error(self, message: str) -> NoReturn:
-        """Raise what is printed in one place."""
+        """Raise the error; `main` prints it."""
         raise ParameterError(f"{message} (see {self.prog} --help)")
 
     def print_help(self, file: Any = None) -> None:
-        """Print it, without argparse's silence where that fails."""
+        """Print the help; unlike argparse, raise if that fails."""
         print(self.format_help(), end="", file=file)
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
-        """Exit when all is printed, since an exception at the end would not be heard."""
+        """Flush standard output and exit; an error of a later flush would be ignored."""
         sys.stdout.flush()
         super().exit(status, message)
 
 
 class _Once(argparse.Action):
-    """Stores a value, or without values the action's constant."""
+    """Store a value, or the constant of an option without value; refuse a second one."""
 
     def __call__(
         self,
@@ -72,7 +72,7 @@ class _Once(argparse.Action):
 def number(text: str) -> float:
     """Read a number, which may be infinite."""
     try:
-        value = math.nan if "_" in text else float(text)  # 1_000 is a number to Python alone
+        value = math.nan if "_" in text else float(text)  # 1_000 is a number only in Python
     except ValueError:
         value = math.nan
     if math.isnan(value):
@@ -89,7 +89,7 @@ def finite(text: str) -> float:
 
 
 def finites(text: str) -> list[float]:
-    """Read finite numbers with commas between them."""
+    """Read finite numbers separated by commas."""
     return [finite(part) for part in text.split(",")]
 
 
@@ -101,9 +101,9 @@ def _scale(text: str) -> float:
 
 
 def joined(arguments: Sequence[str]) -> list[str]:
-    """Write ``--weights -1.5,2`` as ``--weights=-1.5,2``, and keep other negative numbers apart.
+    """Write ``--weights -1.5,2`` as ``--weights=-1.5,2``, and mark other negative numbers.
 
-    Argparse takes "-1.5,2" for an option; no option of ours begins like a negative number.
+    Argparse parses "-1.5,2" as an option, but none of the command's options begins with a digit.
     """
     words: list[str] = []
     for place, argument in enumerate(arguments):
@@ -115,12 +115,12 @@ def joined(arguments: Sequence[str]) -> list[str]:
         elif before.startswith("--") and "=" not in before:
             words[-1] = f"{before}={argument}"
         else:
-            words.append(f" {argument}")  # with a blank before it, no option to argparse
+            words.append(f" {argument}")  # argparse does not parse it as an option after a space
     return words
 
 
 def file_name(text: str) -> str:
-    """Take off the blank that `joined` puts before what begins like a negative number."""
+    """Remove the space that `joined` puts before an argument like a negative number."""
     return text[1:] if text[:1] == " " and _NEGATIVE.match(text[1:]) else text
 
 
@@ -128,18 +128,18 @@ def file_name(text: str) -> str:
 
 
 def add_loss(parser: Parser, default: str) -> None:
-    """Describe the options of a loss."""
+    """Add the options of a loss to a parser."""
     parser.add_argument("--loss", metavar="NAME", help=f"{', '.join(LOSSES)} (default: {default})")
     parser.add_argument(
         "--loss-scale",
         type=_scale,
         metavar="S",
-        help=f"scale of {', '.join(_SCALED)}, which alone have one (default: 1)",
+        help=f"scale, only for {', '.join(_SCALED)} (default: 1)",
     )
 
 
 def loss_options(given: argparse.Namespace) -> dict[str, Any]:
-    """Give what was said of the loss, by the names of a fit's arguments."""
+    """Return the given options of the loss as keyword arguments of a fit."""
     options: dict[str, Any] = {}
     if given.loss is not None:
         code_of_loss(given.loss, 1.0)

@@ -1,4 +1,4 @@
-"""What the command takes of a table, and what it says of that."""
+"""The columns of a table that the command uses, and messages about them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Data(NamedTuple):
     weight : ndarray or None
     groups : sequence of str or None
     complete : ndarray of bool
-        Which rows have all of their numbers, finite ones.
+        Which rows have finite numbers in all of these columns.
     """
 
     columns: Mapping[str, str]
@@ -41,7 +41,7 @@ class Data(NamedTuple):
 
     @property
     def rows(self) -> int:
-        """How many rows are complete."""
+        """Number of complete rows."""
         return int(np.count_nonzero(self.complete))
 
     @property
@@ -50,7 +50,7 @@ class Data(NamedTuple):
         return len(self.x) - self.rows
 
     def __str__(self) -> str:
-        """Name the columns, and count the rows."""
+        """Show the names of the columns and the number of rows."""
         columns = ", ".join(f"{option} = {name}" for option, name in self.columns.items())
         return printable(f"{columns}; {counted(self.rows, 'row')}")
 
@@ -63,7 +63,7 @@ def read(path: str, given: argparse.Namespace) -> Table:
 
 
 def data_of(table: Table, given: argparse.Namespace) -> Data:
-    """Take the columns that the arguments name, or that can be meant alone."""
+    """Return the columns that the arguments name, or the only possible ones."""
     columns = columns_of(table, given)
     x, y = table.numbers(columns["x"]), table.numbers(columns["y"])
     complete = np.isfinite(x) & np.isfinite(y)
@@ -77,7 +77,7 @@ def data_of(table: Table, given: argparse.Namespace) -> Data:
 
 
 def columns_of(table: Table, given: argparse.Namespace) -> dict[str, str]:
-    """Find the names of the columns; of x and y those not said are the only two there can be."""
+    """Find the names of the columns; x and y may be left out if only one choice is possible."""
     chosen: dict[str, str | None] = {"x": given.x, "y": given.y}
     for option in ("weight", "group"):
         if getattr(given, option, None) is not None:
@@ -90,7 +90,8 @@ def columns_of(table: Table, given: argparse.Namespace) -> dict[str, str]:
         name = said if said in table.names else table.names[int(said) - 1]
         if name in used:
             raise ParameterError(
-                f"--{used[name]} and --{option} are the same column, {name!r}; expected different"
+                f"--{used[name]} and --{option} are the same column, {name!r}; expected different "
+                "ones"
             )
         used[name] = option
         chosen[option] = name
@@ -101,7 +102,7 @@ def columns_of(table: Table, given: argparse.Namespace) -> dict[str, str]:
 
 
 def numeric_columns(table: Table, options: Sequence[str], names: Sequence[str]) -> Sequence[str]:
-    """Choose the columns of numbers, if there are as many as options that want one."""
+    """Choose the columns of numbers, if there are as many of them as options without a column."""
     found = [name for name in names if table.is_numeric(name)]
     listed, wanted = ", ".join(map(repr, found)), " and ".join(options)
     if len(found) > len(options):
@@ -118,17 +119,17 @@ def numeric_columns(table: Table, options: Sequence[str], names: Sequence[str]) 
 
 
 def counted(count: int, noun: str) -> str:
-    """Write how many there are."""
+    """Write a number with its noun, such as "2 rows"."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def printable(text: str) -> str:
-    """Write line ends and worse, which an argument or a file may hold, as escapes."""
+    """Escape line ends and other control characters, which an argument or a file may contain."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def note(text: str, end: str = "\n") -> None:
-    """Say something beside the results."""
+    """Print a message to standard error, without mixing it with the results."""
     try:
         print(text, end=end, file=sys.stderr, flush=True)
     except OSError as error:

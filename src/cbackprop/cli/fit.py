@@ -34,12 +34,12 @@ __all__ = ["VERBS"]
 
 
 def fit(verbs: _Verbs) -> None:
-    """Describe ``fit``: a curve or a chain fitted to a table's columns."""
+    """Add the verb ``fit``, which fits a curve or a chain to a table's columns."""
     parser = verbs.add_parser(
         "fit",
         help="fit a curve to the columns of a CSV or TSV file",
-        description="Fit a curve, or any chain, to two columns of a table, without starting values "
-        "for curves. Ends with 0 if all was fitted, 1 if a fit did not converge, 2 after an error.",
+        description="Fit a curve, or any chain, to two columns of a table. Curves need no starting "
+        "values. The exit code is 0 if all fits converged, 1 if one did not, 2 after an error.",
         epilog="example: cbackprop fit doses.csv --curve logistic4 --plot fit.png",
     )
     parser.add_argument(
@@ -69,21 +69,23 @@ def fit(verbs: _Verbs) -> None:
     _add_marks(parser)
     parser.add_argument("--weight", metavar="COLUMN", help="column of weights")
     parser.add_argument(
-        "--group", metavar="COLUMN", help="one fit for each value of this column, a row each"
+        "--group",
+        metavar="COLUMN",
+        help="make one fit, and print one row, per value of this column",
     )
     parser.add_argument(
         "--fixed",
         metavar="NAME=VALUE",
         type=assigned,
         action="append",
-        help="with --curve: a parameter that is known; once for each",
+        help="with --curve: fix a known parameter; may be repeated for others",
     )
     add_loss(parser, "squared, or the curve's own")
     parser.add_argument(
         "--covariance",
         choices=("gauss-newton", "hessian"),
         metavar="NAME",
-        help="for standard errors: gauss-newton (default) or hessian",
+        help="method for standard errors: gauss-newton (default) or hessian",
     )
     parser.add_argument("--out", metavar="FILE", help="write the fitted chain of a single fit")
     parser.add_argument(
@@ -100,13 +102,13 @@ def _add_columns(parser: argparse.ArgumentParser) -> None:
 
 def _add_marks(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--decimal", choices=DECIMALS, metavar="MARK", help="decimal mark of the table, . or ,"
+        "--decimal", choices=DECIMALS, metavar="MARK", help="decimal mark in the table: . or ,"
     )
     parser.add_argument(
         "--thousands",
         choices=THOUSANDS,
         metavar="MARK",
-        help="mark between thousands, . or , or ' or a blank (default: none)",
+        help="thousands separator: . or , or ' or a space (default: none)",
     )
 
 
@@ -146,7 +148,7 @@ def _say_left_out(data: Data) -> None:
 
 
 def _facts(fitted: CurveFit | FitResult, data: Data, names: Sequence[str]) -> dict[str, Any]:
-    """Give what JSON is to say."""
+    """Return the contents of the JSON output."""
     facts: dict[str, Any] = {
         "columns": data.columns,
         "rows": data.rows,
@@ -170,7 +172,7 @@ def _picture_of(fitted: CurveFit, path: str, data: Data) -> bytes:
 
 
 def _pyplot() -> Any:
-    """Import matplotlib for drawing without a screen."""
+    """Import matplotlib with a backend that needs no screen."""
     import_matplotlib().use("Agg")
     return import_matplotlib("pyplot")
 
@@ -180,7 +182,7 @@ def _rendered(figure: Any, path: str, argument: str) -> bytes:
     picture = io.BytesIO()
     try:
         figure.savefig(picture, format=Path(path).suffix[1:] or "png", dpi=150)
-    except (ValueError, RuntimeError) as error:  # an unknown format, or one that needs a program
+    except (ValueError, RuntimeError) as error:  # an unknown format, or its program is missing
         raise ParameterError(f"{argument}: {error}") from None
     finally:
         _pyplot().close(figure)
@@ -191,12 +193,12 @@ def _rendered(figure: Any, path: str, argument: str) -> bytes:
 
 
 def predict(verbs: _Verbs) -> None:
-    """Describe ``predict``: outputs of a fitted chain."""
+    """Add the verb ``predict``, which prints outputs of a fitted chain."""
     _add_map(verbs, "predict", "outputs of a fitted chain at given inputs", "X")
 
 
 def invert(verbs: _Verbs) -> None:
-    """Describe ``invert``: the inputs that give certain outputs."""
+    """Add the verb ``invert``, which prints the inputs that give certain outputs."""
     _add_map(verbs, "invert", "inputs at which a fitted chain gives certain outputs", "Y")
 
 
@@ -211,8 +213,10 @@ def _add_map(verbs: _Verbs, name: str, text: str, value: str) -> None:
         "model", type=file_name, metavar="MODEL", help="a model file, as fit --out writes it"
     )
     parser.add_argument("values", metavar=value, nargs="*", type=number, help="numbers")
-    parser.add_argument("--data", metavar="DATA", help="take the numbers from a table, or - ")
-    parser.add_argument("--column", metavar="COLUMN", help="its column, by name or number")
+    parser.add_argument(
+        "--data", metavar="DATA", help="read the numbers from a table, or - for standard input"
+    )
+    parser.add_argument("--column", metavar="COLUMN", help="column of DATA, by name or number")
     _add_marks(parser)
     parser.set_defaults(run=_run_map, inverse=name == "invert")
 
@@ -243,7 +247,7 @@ def _run_map(given: argparse.Namespace) -> int:
 
 
 def plot(verbs: _Verbs) -> None:
-    """Describe ``plot``: a saved chain's picture, over a table's points or a range."""
+    """Add the verb ``plot``, which draws a saved chain over a table's points or a range."""
     parser = verbs.add_parser(
         "plot",
         help="draw a fitted chain, with the points of a table or over a range",
@@ -259,7 +263,7 @@ def plot(verbs: _Verbs) -> None:
     _add_columns(parser)
     _add_marks(parser)
     parser.add_argument(
-        "--range", type=_range, metavar="FROM,TO", help="of x; by default that of the table"
+        "--range", type=_range, metavar="FROM,TO", help="range of x (default: that of the table)"
     )
     parser.add_argument("--out", metavar="FILE", required=True, help="the picture to write")
     parser.set_defaults(run=_run_plot)
@@ -268,7 +272,7 @@ def plot(verbs: _Verbs) -> None:
 def _range(text: str) -> tuple[float, float]:
     ends = finites(text)
     if len(ends) != 2 or not ends[0] < ends[1]:
-        raise argparse.ArgumentTypeError(f"{text!r}; expected FROM,TO, the lower end first")
+        raise argparse.ArgumentTypeError(f"{text!r}; expected FROM,TO with FROM below TO")
     return ends[0], ends[1]
 
 
@@ -291,7 +295,7 @@ def _run_plot(given: argparse.Namespace) -> int:
     elif points is not None and np.unique(points[0]).size > 1:
         low, high = points[0].min(), points[0].max()
     else:
-        raise ParameterError(f"{given.data}: no two different x; expected them, or --range")
+        raise ParameterError(f"{given.data}: expected two different x, or --range")
     low, high = float(low), float(high)
     if math.isinf(high - low):
         raise ParameterError(f"x from {low} to {high}: too far apart to be drawn")
@@ -311,7 +315,7 @@ def _run_plot(given: argparse.Namespace) -> int:
 
 
 def curves(verbs: _Verbs) -> None:
-    """Describe ``curves``: what there is to fit."""
+    """Add the verb ``curves``, which lists the curves."""
     parser = verbs.add_parser(
         "curves",
         help="list the curves with their formulas",

@@ -1,4 +1,4 @@
-"""The command's fits by group: side by side, and by themselves those that need more care."""
+"""The command's fits by group: side by side, and one by one where that does not converge."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ __all__ = ["fit_groups"]
 
 Vector: TypeAlias = NDArray[np.float64]
 Places: TypeAlias = NDArray[np.intp]
-_GROUPS: Final = 1 << 13  # at a time; rows are printed in between
-_PADDED: Final = 1 << 20  # points of a batch at most, with those that fill its shorter groups up
+_GROUPS: Final = 1 << 13  # groups at a time; their rows are printed before the next ones
+_PADDED: Final = 1 << 20  # at most this many points in a batch, including padding
 
 
 class _Groups(NamedTuple):
     """A table's groups, in the order of their first rows."""
 
     names: Sequence[str]
-    counts: Places  # rows of each
-    sizes: Places  # complete ones among them, which stand together in x, y and weight
+    counts: Places  # number of rows of each group
+    sizes: Places  # number of its complete rows, which are contiguous in x, y and weight
     firsts: Places
     x: Vector
     y: Vector
@@ -62,7 +62,7 @@ class _Groups(NamedTuple):
         )
 
     def rows(self, group: int) -> tuple[Vector, Vector, Vector | None]:
-        """Take one group's numbers."""
+        """Return the examples of one group."""
         rows = slice(self.firsts[group], self.firsts[group] + self.sizes[group])
         return self.x[rows], self.y[rows], None if self.weight is None else self.weight[rows]
 
@@ -85,7 +85,7 @@ def fit_groups(given: argparse.Namespace, data: Data, group_of: Sequence[str]) -
     return 0 if all_converged else 1
 
 
-# ---- what is printed -----------------------------------------------------------------------------
+# ---- output --------------------------------------------------------------------------------------
 
 _Writer: TypeAlias = Callable[[int, Found], object]
 
@@ -126,7 +126,7 @@ def _json_lines(groups: _Groups, data: Data, names: Sequence[str]) -> _Writer:
 
 
 def _fit_alone(given: argparse.Namespace, groups: _Groups, group: int, width: int) -> Found:
-    """Fit a group by itself; if that cannot be, say why."""
+    """Fit one group by itself; if that fails, return the reason."""
     try:
         return Found.of(fitted_by(given, *groups.rows(group)))
     except CBackpropError as error:
@@ -137,20 +137,20 @@ def _fit_alone(given: argparse.Namespace, groups: _Groups, group: int, width: in
 def _fit_side_by_side(
     given: argparse.Namespace, groups: _Groups, first: int, last: int
 ) -> dict[int, Found]:
-    """Fit some groups, and give those that converge at once; others are to be fitted alone."""
+    """Fit some groups side by side, and return those that converged; the caller fits the others."""
     if given.covariance == "hessian":
         return {}
     found: dict[int, Found] = {}
     filled = first + np.flatnonzero(groups.sizes[first:last])
     for batch in _batches(filled, groups.sizes):
-        # an error is of some group: which one, and why, is found one by one
+        # some group is invalid; the single fits find out which one, and why
         with suppress(CBackpropError):
             found.update(_fit_batch(given, groups, batch))
     return found
 
 
 def _batches(chosen: Places, sizes: Places) -> Iterator[Places]:
-    """Divide groups by size, so that padding at most doubles a batch, nor makes it too large."""
+    """Divide groups by size, so that padding at most doubles a batch, and batches are limited."""
     chosen = chosen[np.argsort(sizes[chosen], kind="stable")]
     first = rows = 0
     for place, size in enumerate(sizes[chosen].tolist()):
@@ -166,11 +166,11 @@ def _batches(chosen: Places, sizes: Places) -> Iterator[Places]:
 def _fit_batch(
     given: argparse.Namespace, groups: _Groups, batch: Places
 ) -> Iterator[tuple[int, Found]]:
-    """Fit groups side by side, and give those that a fit by itself would say no more of."""
+    """Fit groups side by side, and yield those whose result needs no single fit."""
     sizes = groups.sizes[batch]
-    is_there = np.arange(sizes[-1]) < sizes[:, None]  # the largest is the last
+    is_there = np.arange(sizes[-1]) < sizes[:, None]  # the last group is the largest
     places = groups.firsts[batch, None] + np.arange(sizes[-1]) * is_there
-    inputs = groups.x[places]  # those without a target are the group's first
+    inputs = groups.x[places]  # padding repeats the group's first input
     targets = np.where(is_there, groups.y[places], math.nan)
     options = loss_options(given)
     if groups.weight is not None:
@@ -188,8 +188,8 @@ def _fit_batch(
         free = fits.chains.free
         values, errors = fits.params.T[free], fits.stderr.T[free]
         free = np.ones(len(values), dtype=np.bool_)
-    # what is at a bound or not identified has a standard error of 0 or an infinite one, as all
-    # have where there is no residual deviation
+    # A standard error is 0 at a bound and infinite if not identified. Without a residual deviation
+    # above 0 it says nothing about single parameters.
     is_usual = (np.isfinite(errors) & (errors > 0))[free].all(axis=0) | ~(fits.residual_sd > 0)
     status, message = OUTCOMES[CONVERGED]
     is_usual &= fits.codes == CONVERGED

@@ -1,8 +1,8 @@
-"""The command ``cbackprop``: one verb for each thing that it does.
+"""The command ``cbackprop``: its verbs, and its exit codes.
 
-A verb is a function that takes the parser's list of verbs, describes its arguments there, and sets
-``run``: a function of the parsed arguments that prints what was asked for. To add one, write both
-and name the first in `VERBS`.
+A verb is a function that takes the parser's list of verbs, adds a parser with its arguments, and
+sets ``run``: a function of the parsed arguments that prints the result. To add a verb, write both
+functions and add the first to `VERBS`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from .arguments import (
 from .data import printable
 
 if TYPE_CHECKING:
-    # the class is generic in type stubs alone
+    # the class is generic only in type stubs
     _Verbs: TypeAlias = "argparse._SubParsersAction[Any]"
 
 __all__ = ["main"]
@@ -50,12 +50,12 @@ __all__ = ["main"]
 
 
 def trace(verbs: _Verbs) -> None:
-    """Describe ``trace``: one example's derivation with numbers."""
+    """Add the verb ``trace``, which derives the gradient of one example with numbers."""
     parser = verbs.add_parser(
         "trace",
         help="print one example's forward and backward pass, number by number",
         description="Print the gradient's derivation with numbers: z, a and act'(z) of each "
-        "layer, the loss, each error signal on the way back, and the gradient.",
+        "layer, the loss, the error signal of each layer in the backward pass, and the gradient.",
         epilog="example: cbackprop trace --weights 1.5,-0.8 --biases 0.1,0.3 --input 0.5 "
         "--target 1",
     )
@@ -68,7 +68,7 @@ def trace(verbs: _Verbs) -> None:
         + ", ".join(ACTIVATIONS),
     )
     parser.add_argument(
-        "--model", metavar="FILE", help="a chain in a model file, in place of the three above"
+        "--model", metavar="FILE", help="a model file, in place of the three options above"
     )
     parser.add_argument("--input", type=number, required=True, metavar="X", help="a(0)")
     parser.add_argument("--target", type=finite, required=True, metavar="Y", help="expected a(L)")
@@ -83,11 +83,11 @@ def _run_trace(given: argparse.Namespace) -> None:
 
 
 def info(verbs: _Verbs) -> None:
-    """Describe ``info``: what is needed in a report of a problem."""
+    """Add the verb ``info``, which prints what a bug report needs."""
     parser = verbs.add_parser(
         "info",
         help="print versions and the kernels in use",
-        description="Print what a report of a problem should contain.",
+        description="Print the versions and the system, for bug reports.",
     )
     parser.add_argument("--json", nargs=0, const=True, help="print JSON")
     parser.set_defaults(run=_run_info)
@@ -109,7 +109,7 @@ def _run_info(given: argparse.Namespace) -> None:
 
 
 def export(verbs: _Verbs) -> None:
-    """Describe ``export``: a model as C."""
+    """Add the verb ``export``, which writes a model as C."""
     parser = verbs.add_parser(
         "export",
         help="write a model file's chain as a C header",
@@ -120,7 +120,7 @@ def export(verbs: _Verbs) -> None:
     parser.add_argument("model", type=file_name, metavar="MODEL", help="a model file")
     parser.add_argument("--c", metavar="FILE", required=True, help="the header to write")
     parser.add_argument(
-        "--name", metavar="NAME", help="what its names begin with (default: the file's name)"
+        "--name", metavar="NAME", help="prefix of the names in C (default: the file's name)"
     )
     parser.set_defaults(run=_run_export)
 
@@ -142,11 +142,11 @@ VERBS: Final[tuple[Callable[[_Verbs], None], ...]] = (
 
 
 def _chain(given: argparse.Namespace) -> _core.Chain:
-    """Take the chain from the model file, or from its parts."""
+    """Make the chain from a model file, or from weights and biases."""
     parts = (given.weights, given.biases, given.activations)
     if given.model is not None:
         if any(part is not None for part in parts):
-            raise ParameterError("--model already says --weights, --biases and --activations")
+            raise ParameterError("--model: not with --weights, --biases or --activations")
         return load(given.model)
     if given.weights is None or given.biases is None:
         raise ParameterError("expected --weights and --biases, or --model")
@@ -156,7 +156,7 @@ def _chain(given: argparse.Namespace) -> _core.Chain:
 
 
 class _Say(argparse.Action):
-    """Prints a line as it is, where "version" would break a long path, and exits."""
+    """Print a line and exit; argparse's own action "version" would wrap a long path."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         print(self.const)
@@ -188,12 +188,12 @@ def _parser() -> Parser:
     return parser
 
 
-# ---- the end -----------------------------------------------------------------------------------
+# ---- errors and exit codes ---------------------------------------------------------------------
 
 
 @contextmanager
 def _sigterm_unwinds() -> Iterator[None]:
-    """Let SIGTERM end the command as an exit does, so that no temporary file is left behind."""
+    """Let SIGTERM raise SystemExit, so that temporary files are removed."""
     is_ours = threading.current_thread() is threading.main_thread()
     if not is_ours or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
@@ -217,19 +217,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0; 1 if a fit did not converge; 2 after an error, 130 after Ctrl-C, which has been said in
-        one line. SIGTERM ends the process with 143.
+        0, or 1 if a fit did not converge, 2 after an error, 130 after Ctrl-C; the last two with a
+        message of one line. SIGTERM ends the process with 143.
     """
-    if sys.stdout is None or sys.stderr is None:  # a file opened next would stand in its place
+    if sys.stdout is None or sys.stderr is None:  # the next file opened would get its descriptor
         return _ended(2, "error: standard output or standard error is closed")
     if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="replace")  # a terminal without Greek still gets its numbers
+        sys.stdout.reconfigure(errors="replace")  # for terminals without Greek letters
     message = ""
     try:
         given = _parser().parse_args(joined(sys.argv[1:] if argv is None else argv))
         code: int = given.run(given) or 0
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader has seen enough
+    except BrokenPipeError:  # the reader has closed the pipe
         code = 0
     except KeyboardInterrupt:
         code, message = 130, "interrupted"
@@ -244,13 +244,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _ended(code: int, message: str) -> int:
-    """Print what there is still to print, and let go what cannot be printed."""
+    """Print the message and flush standard output, ignoring what cannot be printed."""
     line = f"cbackprop: {printable(message)}\n" if message else ""
     for stream, text in ((sys.stdout, ""), (sys.stderr, line)):
         try:
             if stream is not None:
                 stream.write(text)
                 stream.flush()
-        except OSError:  # Python tries once more at exit, which must not fail again
+        except OSError:  # Python flushes once more at exit, which must not fail again
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     return code

@@ -1,4 +1,4 @@
-"""The model that the command's arguments describe, and what its fit has found."""
+"""The model that the command's arguments describe, and its fit."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Vector: TypeAlias = NDArray[np.float64]
 
 
 def check_model(given: argparse.Namespace) -> None:
-    """Refuse what is wrong with the model before there are data."""
+    """Check the model's arguments before any data are read."""
     if (given.curve is None) == (given.activations is None):
         raise ParameterError("expected --curve or --activations; see: cbackprop curves")
     loss_options(given)
@@ -67,7 +67,7 @@ def assigned(text: str) -> tuple[str, float]:
 
 
 def fixed_of(given: argparse.Namespace) -> dict[str, float]:
-    """Take the curve's parameters that are known."""
+    """Return the fixed parameters of the curve."""
     fixed = dict[str, float]()
     for name, value in given.fixed or ():
         if name in fixed:
@@ -94,7 +94,7 @@ def start_of(given: argparse.Namespace) -> Chain:
         for name in free:
             if name not in net.param_names:
                 raise ParameterError(
-                    f"--free: {name!r} is not a parameter; there are {', '.join(net.param_names)}"
+                    f"--free: {name!r} is not a parameter; expected {', '.join(net.param_names)}"
                 )
             if free.count(name) > 1:
                 raise ParameterError(f"--free: {name!r} is given twice")
@@ -103,20 +103,20 @@ def start_of(given: argparse.Namespace) -> Chain:
 
 
 def names_fitted(given: argparse.Namespace) -> Sequence[str]:
-    """Names of the parameters that a fit will have."""
+    """Names of the parameters in the output of a fit."""
     if given.curve is not None:
         return curve_of(given.curve).parameters
     start = start_of(given)
     return [name for name in start.param_names if name not in start.frozen]
 
 
-# ---- its fit -------------------------------------------------------------------------------------
+# ---- the fit -------------------------------------------------------------------------------------
 
 
 def fitted_by(
     given: argparse.Namespace, x: Vector, y: Vector, weight: Vector | None
 ) -> CurveFit | FitResult:
-    """Fit what the arguments describe."""
+    """Fit the model that the arguments describe."""
     options: dict[str, Any] = {"sample_weight": weight, **loss_options(given)}
     if given.covariance is not None:
         options["covariance"] = given.covariance
@@ -126,7 +126,7 @@ def fitted_by(
 
 
 class Found(NamedTuple):
-    """What is printed of a fit."""
+    """The results of a fit that are printed."""
 
     values: Sequence[float]
     errors: Sequence[float]
@@ -139,7 +139,7 @@ class Found(NamedTuple):
 
     @classmethod
     def of(cls, fitted: CurveFit | FitResult) -> Found:
-        """Take it from a fit by itself."""
+        """Take the results from a single fit."""
         if isinstance(fitted, CurveFit):
             values, errors = list(fitted.params.values()), list(fitted.stderr.values())
         else:
@@ -171,5 +171,5 @@ class Found(NamedTuple):
 
 
 def plain(number: float) -> float | None:
-    """Give a number as JSON has it, which has no infinity and no NaN."""
+    """Return a number for JSON: None for infinity and NaN, which JSON does not have."""
     return number if math.isfinite(number) else None

@@ -1,13 +1,13 @@
-"""Tables of text: CSV, TSV and their relatives, with errors that say where.
+"""Text tables such as CSV and TSV, with errors that name the line and the column.
 
-Comma, semicolon or tab between fields, taken from the first line; quoted fields; lines that begin
-with # and empty ones are skipped, and so are empty columns at the end. A first row with words in it
-is a header, unless all its words stand in columns of words and its numbers in columns of numbers,
-as in any other row: that is refused, and so is one whose words are like numbers, as <0.01.
+Fields are separated by commas, semicolons or tabs, as in the first line, and may be quoted. Lines
+that begin with #, empty lines, and empty columns at the end are skipped. A first row with words is
+a header. It is refused if it could be data: if all its words are in columns of words and its
+numbers in columns of numbers, as in any other row, or if a word is like a number, such as <0.01.
 
-The decimal mark of a table is one. It is a point, or with semicolons a comma, as its numbers show.
-A mark between thousands is never guessed: "1.000" is 1 or 1000, and refused wherever the other
-numbers leave a doubt, unless the marks are said.
+A table has one decimal mark: a point, or with semicolons possibly a comma, as its numbers show. A
+thousands separator is never guessed: "1.000" is 1 or 1000, and is refused unless the other numbers
+or the options decide which.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ THOUSANDS: Final = (".", ",", " ", "'")
 
 _MISSING: Final = frozenset(("", "na", "nan", "n/a", "null", "."))
 _OTHER: Final = {".": ",", ",": "."}
-# a blank or an apostrophe between thousands and a minus, as spreadsheets and typesetters write them
+# spaces and apostrophes between thousands, and minus signs, of spreadsheets and typography
 _PLAIN_MARKS: Final = str.maketrans("\u00a0\u202f\u2009\u2019\u2212", "   '-")
 _QUOTED: Final = re.compile(r'(^|[\t;,])[ ]*"(?:[^"]|"")*"')
 _POINTS_BETWEEN: Final = re.compile(r"\.\d{3}\.")
@@ -47,7 +47,7 @@ _PLAIN: Final = re.compile(
 
 
 class TableError(CBackpropError, ValueError):
-    """A table that cannot be read, or a column that is not there."""
+    """A table that cannot be read, or a column that does not exist."""
 
 
 class Table:
@@ -56,9 +56,9 @@ class Table:
     Attributes
     ----------
     source : str
-        What errors call it.
+        The name of the table in error messages.
     names : tuple of str
-        Of the columns; "1", "2", ... without a header.
+        Names of the columns; "1", "2", ... without a header.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Table:
         return len(self._lines)
 
     def texts(self, name: str) -> Sequence[str]:
-        """Give a column's fields.
+        """Return a column's fields.
 
         Raises
         ------
@@ -96,18 +96,18 @@ class Table:
         )
 
     def numbers(self, name: str) -> Vector:
-        """Give a column's numbers; NaN for what is missing.
+        """Return a column's numbers; NaN where a number is missing.
 
         Raises
         ------
         TableError
-            If there is no such column, or a field is not a number, or could be two: its line is
-            named.
+            If there is no such column, or a field is not a number or ambiguous; the message names
+            its line.
         """
         texts = self.texts(name)
         decimal, joined = self._decimal, "\n".join(texts)
         is_plain = decimal == "." or (decimal == "," and "." not in joined)
-        # NumPy takes "_" between digits, and `_number` not
+        # NumPy accepts "_" between digits, but `_number` does not
         if is_plain and self._thousands is None and "_" not in joined:
             try:
                 plain = joined.replace(",", ".").split("\n") if decimal == "," else texts
@@ -126,16 +126,16 @@ class Table:
         return values
 
     def first(self, name: str) -> tuple[int, str] | None:
-        """Give a column's first field that is not missing, with its line before it."""
+        """Return the line number and the text of a column's first field that is not missing."""
         fields = zip(self._lines, self.texts(name), strict=True)
         return next(((line, text) for line, text in fields if not _is_missing(text)), None)
 
     def is_numeric(self, name: str) -> bool:
-        """Whether a column is one of numbers, as its first field shows that is not missing."""
+        """Whether a column has numbers, judged by its first field that is not missing."""
         return _are_numbers(self.texts(name))
 
     def _hint(self, text: str) -> str:
-        """Say which marks are expected, where others would make it a number."""
+        """Return a hint on the marks, if other marks would make the text a number."""
         if _mark_of(text) is None:
             return ""
         if self._decimal is None:
@@ -143,11 +143,11 @@ class Table:
         marks = f" with the decimal mark {self._decimal!r}"
         if self._thousands is not None:
             marks += f" and {self._thousands!r} between groups of three digits"
-        return f"{marks}; if the marks are others, say --decimal and --thousands"
+        return f"{marks}; for other marks use --decimal and --thousands"
 
     @cached_property
     def _decimal(self) -> str | None:
-        """The decimal mark; None if the numbers leave a doubt, or contradict each other."""
+        """The decimal mark; None if the numbers are ambiguous, or contradict each other."""
         said = self._said or _OTHER.get(self._thousands or "")
         if said is not None:
             return said
@@ -160,7 +160,7 @@ class Table:
         for column in self._columns:
             found = {_mark_of(text) for text in set(column) if not _is_missing(text)}
             marks = {mark for mark in found if mark is not None}
-            if len(marks) == len(found):  # a column of numbers alone
+            if len(marks) == len(found):  # all fields of the column are numbers
                 sure |= {mark for mark, is_sure in marks if mark and is_sure}
                 doubtful = {mark for mark, is_sure in marks if not is_sure}
                 unsure |= doubtful
@@ -183,8 +183,8 @@ def read_table(path: str, *, decimal: str | None = None, thousands: str | None =
     decimal : {".", ","}, optional
         The decimal mark, where the numbers do not show it.
     thousands : {".", ",", " ", "'"}, optional
-        What stands between groups of three digits; by default nothing. If it is a point, the
-        decimal mark is a comma, and the other way round.
+        The separator between groups of three digits; by default none. If it is a point, the
+        decimal mark is a comma, and vice versa.
 
     Returns
     -------
@@ -193,17 +193,17 @@ def read_table(path: str, *, decimal: str | None = None, thousands: str | None =
     Raises
     ------
     TableError
-        If it is empty, is no text, its rows differ in length, its first row may be a header or not,
-        or a mark that is said stands between its fields: the line is named.
+        If the table is empty or not text, its rows differ in length, its first row could be a
+        header or data, or a given mark is also the separator of fields; the message names the line.
     ParameterError
-        If a mark is none, or both are one.
+        If a mark is not one of those allowed, or both are the same.
     OSError
         If the file cannot be read.
     """
     _check_marks(decimal, thousands)
     source = "standard input" if path == "-" else path
     try:
-        # the locale's encoding would be another one than a file's
+        # not the encoding of the locale: standard input is read like a file
         data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -220,10 +220,10 @@ def read_table(path: str, *, decimal: str | None = None, thousands: str | None =
     is_comma_said = "," in (decimal, thousands)
     if delimiter == "," and is_comma_said and not is_quoted:
         raise TableError(
-            f"{source}, line {numbers[0]}: ',' stands between fields, so that it cannot be a mark "
-            "in numbers too; expected quotes around these, or ';' or tabs between fields"
+            f"{source}, line {numbers[0]}: ',' separates fields and cannot also be a mark in "
+            "numbers; expected quotes around the numbers, or ';' or tabs between fields"
         )
-    # one column: no mark in its numbers stands between fields
+    # one column: a mark in its numbers separates no fields
     delimiter = delimiter or (";" if is_comma_said else ",")
     columns = _columns(used, numbers, delimiter, is_quoted, source)
     if not columns:
@@ -255,10 +255,10 @@ def _check_marks(decimal: str | None, thousands: str | None) -> None:
 def _columns(
     lines: Sequence[str], numbers: Sequence[int], delimiter: str, is_quoted: bool, source: str
 ) -> list[list[str]]:
-    """Split lines into columns, but for empty ones at the end."""
+    """Split lines into columns, without empty columns at the end."""
     width = lines[0].count(delimiter) + 1
     if not is_quoted and all(line.count(delimiter) == width - 1 for line in lines):
-        # all at once, as a list for each row costs more
+        # all lines at once: a list for each row is slower
         fields = delimiter.join(lines).split(delimiter)
         columns = [fields[k::width] for k in range(width)]
         while columns and not any(map(str.strip, columns[-1])):
@@ -273,7 +273,7 @@ def _columns(
             line = numbers[reader.line_num - 1]
             raise TableError(f"{source}, line {line}: {error}") from None
         if len(rows) != len(lines):
-            raise TableError(f"{source}: a quoted field goes over several lines")
+            raise TableError(f"{source}: a quoted field extends over several lines")
     filled = [_filled(row) for row in rows]
     width = min(len(rows[0]), max(filled))
     for row, used, number in zip(rows, filled, numbers, strict=True):
@@ -292,7 +292,7 @@ def _filled(row: Sequence[str]) -> int:
 
 
 def _check_header(names: Sequence[str], columns: Sequence[Sequence[str]], where: str) -> None:
-    """Raise TableError if the first row is like any other."""
+    """Raise TableError if the first row could be data."""
     doubtful = 0
     for k, (name, column) in enumerate(zip(names, columns, strict=True), 1):
         if _are_numbers(column):
@@ -321,14 +321,14 @@ def _is_word(text: str) -> bool:
 
 
 def _is_name(text: str) -> bool:
-    """Whether a word is hardly a number with something beside it, as <0.01 is, or 5 %."""
+    """Whether a word is a name, and not a number with an addition, such as <0.01 or 5 %."""
     return _is_word(text) and (any(map(str.isalpha, text)) or not any(map(str.isdigit, text)))
 
 
 def _mark_of(text: str) -> tuple[str, bool] | None:
-    """Give a number's decimal mark ("": no mark), and whether it is sure; None if it is none.
+    """Return a number's decimal mark ("": none), and whether it is certain; None if no number.
 
-    Not sure is the mark of 1.000 and 1,000, which could stand between thousands.
+    It is not certain for 1.000 and 1,000, where the mark could separate thousands.
     """
     text = text.strip().translate(_PLAIN_MARKS)
     plain = _PLAIN.fullmatch(text)
@@ -347,12 +347,12 @@ def _mark_of(text: str) -> tuple[str, bool] | None:
 
 
 def _number(text: str, decimal: str | None, thousands: str | None) -> float | None:
-    """Read a number; NaN if it is missing, None if it is none."""
+    """Read a number; NaN if it is missing, None if the text is not a number."""
     text = text.strip().translate(_PLAIN_MARKS)
     if text.lower() in _MISSING:
         return math.nan
     if "_" in text:
-        return None  # a number to Python, not to others
+        return None  # a number only in Python
     if thousands is not None and thousands in text:
         grouped = _GROUPED.fullmatch(text)
         if grouped is None or grouped[1] != thousands or grouped[2] == thousands:

@@ -1,4 +1,4 @@
-"""The classical one-dimensional models: `fit` them to data, no starting values needed."""
+"""The classical models of one variable; `fit` needs no starting values."""
 
 import copyreg
 from collections.abc import Mapping
@@ -65,7 +65,7 @@ def _named(name: str) -> Curve:
 
 
 def _reduced(curve: Curve) -> str | tuple[Any, ...]:
-    """Pickle and copy a curve of the list by its name: its functions have none."""
+    """Pickle and copy a curve of `CURVES` by its name, since its lambdas cannot be pickled."""
     if CURVES.get(curve.name) is curve:
         return _named, (curve.name,)
     return curve.__reduce_ex__(2)

@@ -1,10 +1,10 @@
-"""The classical one-dimensional models as chains: named parameters, no starting values needed.
+"""The classical models of one variable as chains, with their natural parameters.
 
 Every curve is a small declaration: its formula and natural parameters, and one or more *forms*,
-chains that compute it. A form says how natural parameters become the chain's and back, which of
-them stand in the chain by themselves (and so can be fixed or bounded there), and where a search
-may start. The fit is that of `cbackprop.fit`; standard errors go over by the exact derivatives of
-the way back.
+chains that compute it. A form has the maps from natural parameters to those of the chain and back,
+the natural parameters that are determined by one parameter of the chain (and so can be fixed or
+bounded), and candidates for starts. The chain is fitted by `cbackprop.fit`; the standard errors of
+natural parameters follow from the exact derivatives of the map from the chain's parameters.
 """
 
 from __future__ import annotations
@@ -266,7 +266,7 @@ weibull: Final = Declaration(
     "asymptote - drop exp(-exp(log_rate) x^power)",
     ("asymptote", "drop", "log_rate", "power"),
     (
-        Form(  # exact too where the drop is huge and what falls a small part of it
+        Form(  # accurate also where the drop is huge and the data cover a small part of it
             ("log", "exp", "expm1", "identity"),
             ("w1", "b1", "w3", "b3"),
             lambda asymptote, drop, log_rate, power: (

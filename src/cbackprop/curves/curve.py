@@ -1,4 +1,4 @@
-"""Curves: natural parameters on a chain, and how one is fitted without starting values."""
+"""Curves: chains with natural parameters, fitted without starting values."""
 
 from __future__ import annotations
 
@@ -35,11 +35,12 @@ class Curve(Declaration):
     parameters : tuple of str
         Names of the natural parameters.
     forms : tuple of Form
-        The first is used unless what is fixed or bounded needs another.
+        Chains that compute the curve; the first is used unless fixed or bounded parameters need
+        another one.
     loss : str
-        What a fit minimises unless it is told otherwise.
+        The default loss of a fit.
     log_axis : bool
-        Whether the curve lives on a logarithmic x axis.
+        Whether the curve is drawn with a logarithmic x axis.
     domain : tuple of float
         Least and greatest x.
     positive : tuple of str
@@ -47,17 +48,17 @@ class Curve(Declaration):
     """
 
     def __repr__(self) -> str:
-        """Name the curve as it is imported."""
+        """Show the curve as an expression, such as ``curves.logistic4``."""
         return f"curves.{self.name}"
 
     def chain(self, **natural: Number) -> Chain:
-        """Make the chain of given natural parameters.
+        """Make the chain that computes the curve with these natural parameters.
 
         Raises
         ------
         ParameterError
-            If a name is missing or unknown, or a number not finite or not positive where it has to
-            be.
+            If a name is missing or unknown, or a number is not finite, or not positive where it
+            must be.
         InputTypeError
             If a parameter is not a number.
         """
@@ -96,17 +97,18 @@ class Curve(Declaration):
         covariance: Literal["gauss-newton", "hessian"] = "gauss-newton",
         nan_policy: Literal["raise", "omit"] = "raise",
     ) -> CurveFit:
-        """Fit the curve to data; it finds its own starting values.
+        """Fit the curve to data, without starting values.
 
-        Where the loss has no minimum, but falls for ever as parameters run off to infinity (or to
-        0, as the shape of `richards` may), they are taken so far out that it no longer falls by
-        1e-9 of itself. The fit is then not converged, its status is "not_identified", and the
-        standard errors of these parameters are infinite.
+        The loss may have no minimum, but decrease towards an infimum as parameters tend to infinity
+        (or to 0, as the shape of `richards` may). These parameters are then increased (or
+        decreased) until the loss no longer decreases by more than 1e-9 of its value. Such a fit is
+        not converged, its status is "not_identified", and the standard errors of these parameters
+        are infinite.
 
         Parameters
         ----------
         x, y : array_like
-            Data of one shape, at least as many points as parameters to fit.
+            Data of the same shape, at least as many points as parameters to fit.
         sample_weight, loss_scale, covariance, nan_policy
             As for `cbackprop.fit`.
         fixed : mapping of str to float, optional
@@ -114,7 +116,7 @@ class Curve(Declaration):
         bounds : mapping of str to (low, high), optional
             Bounds of natural parameters; None is no bound.
         loss : str, optional
-            As for `cbackprop.fit`; by default the curve's own.
+            As for `cbackprop.fit`; by default the `loss` of the curve.
 
         Returns
         -------
@@ -140,7 +142,7 @@ class Curve(Declaration):
                 raise ShapeError(f"x: {points} fewer than {free} parameters to fit")
             fitted = search.report(search.best())
             for name, pair in search.asked.items():
-                # a bound that the chain's parameters cannot have: if it is passed, it holds
+                # a bound that the chain cannot have: if it is exceeded, fix the parameter there
                 value, (low, high) = fitted.params[name], ends_of(name, pair)
                 if name not in search.mapped and (value < low or value > high):
                     fitted = self.fit(
@@ -156,7 +158,7 @@ class Curve(Declaration):
                         covariance=covariance,
                     )
                     fitted.message += f"; at a bound: {name}"
-                    fitted.n_parameters += 1  # it is no more known beforehand than the others
+                    fitted.n_parameters += 1  # it was fitted, not known in advance
                     return fitted
             return fitted
 
@@ -172,16 +174,16 @@ class Curve(Declaration):
         loss_scale: _Number = 1.0,
         threads: int | None = None,
     ) -> CurveFits:
-        """Fit the curve to m data sets at once, as `fit` would one by one.
+        """Fit the curve to m data sets in one call.
 
-        All are fitted side by side, each from the best of the starts that `fit` knows. Other starts
-        are not tried where that one does not converge, or leaves a parameter unidentified, as with
-        data that do not have the curve's shape: the status says so, and `fit` can be asked.
+        All are fitted side by side, each from the best of the starts that `fit` uses. If the fit
+        from that start does not converge, or does not identify a parameter, as with data that do
+        not have the shape of the curve, the status says so; `fit` also tries other starts.
 
         Parameters
         ----------
         x : array_like, shape (n,) or (m, n)
-            Inputs, the same for all or a row for each.
+            Inputs, the same for all data sets or a row for each.
         y : array_like, shape (m, n)
             Targets; NaN is a missing point.
         sample_weight : array_like, shape (n,) or (m, n), optional
@@ -189,12 +191,12 @@ class Curve(Declaration):
         fixed, bounds, loss, loss_scale
             As for `fit`.
         threads : int, optional
-            How many to use; by default as many as there are cores that this process may use.
+            Number of threads; by default the number of cores that this process may use.
 
         Returns
         -------
         CurveFits
-            A data set that cannot be fitted says so in its status; the others are fitted.
+            A data set that cannot be fitted has a status that says why; the others are fitted.
 
         Raises
         ------
@@ -202,7 +204,7 @@ class Curve(Declaration):
             If a name is unknown, an x lies outside the curve's domain, or what is fixed and bounded
             cannot be combined.
         ShapeError
-            If shapes do not fit together.
+            If shapes do not match.
         InputTypeError
             If x, y or weights are not real numbers.
         """
@@ -220,7 +222,7 @@ class Curve(Declaration):
         loss_scale: _Number,
         covariance: Literal["gauss-newton", "hessian"],
     ) -> Search:
-        """Choose the form that holds what is fixed, and most of what is bounded."""
+        """Choose a form that can fix all fixed parameters and bound most of the bounded ones."""
         for argument, named in (("fixed", fixed), ("bounds", bounds)):
             if not isinstance(named, Mapping | None):
                 raise InputTypeError(f"{argument}: expected a mapping of names, got {named!r}")
@@ -235,13 +237,13 @@ class Curve(Declaration):
             if name in self.positive and high <= 0:
                 raise ParameterError(f"bounds[{name!r}]: high {high!r}; {name} is positive")
             if name in known:
-                raise ParameterError(f"bounds: {name!r} is fixed already")
+                raise ParameterError(f"bounds: {name!r} is also in fixed; expected one of both")
         able = [form for form in self.forms if form.holds(known) is not None]
         if not able:
-            raise ParameterError(f"fixed: {self.name} cannot hold {', '.join(known)} together")
+            raise ParameterError(f"fixed: {self.name} cannot fix {', '.join(known)} together")
         form = max(able, key=lambda form: sum(name in form.alone for name in bounds))
         loss = self.loss if loss is None else loss
-        code_of_loss(loss, loss_scale)  # which checks them
+        code_of_loss(loss, loss_scale)  # raises if one is invalid
         return Search(self, form, *data, known, dict(bounds), loss, float(loss_scale), covariance)
 
     # ---- arguments ----
@@ -259,7 +261,7 @@ class Curve(Declaration):
                 )
 
     def _checked(self, argument: str, name: str, value: object) -> float:
-        """Make a float of a natural parameter that an argument gives."""
+        """Check a natural parameter given by an argument, and convert it to a float."""
         if not isinstance(value, int | float | np.integer | np.floating) or isinstance(value, bool):
             raise InputTypeError(f"{argument}: expected a number, got {value!r}")
         number = as_float(argument, value)
@@ -282,7 +284,7 @@ class Curve(Declaration):
 def _data(
     x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, nan_policy: str
 ) -> tuple[Vector, Vector, Vector | None]:
-    """Make flat arrays, without the points that are to be left out."""
+    """Make flat arrays, without the points to be left out."""
     inputs, targets, weights, finite = examples_of(x, y, sample_weight)
     inputs, targets, finite = inputs.reshape(-1), targets.reshape(-1), finite.reshape(-1)
     weights = None if weights is None else weights.reshape(-1)

@@ -1,4 +1,4 @@
-"""The curves of dose and response: Hill's, and the logistic ones with four and five parameters."""
+"""Dose-response curves: Hill, and the logistic ones with four and five parameters."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ hill: Final = Declaration(
 
 
 def _dose_forms() -> tuple[Form, ...]:
-    """Bottom, or top, in the last bias; ec50 in the first weight where it must stand alone."""
+    """Forms with bottom, or top, as the last bias; with ec50 in the first weight to fix it."""
     both = ("log", "sigmoid", "identity")
     return (
         Form(

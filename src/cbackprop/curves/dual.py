@@ -1,4 +1,4 @@
-"""Arrays that carry their derivatives along: forward differentiation of short formulas."""
+"""Dual numbers: arrays with their derivatives, for forward differentiation of short formulas."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Dual", "Values"]
 
 Values: TypeAlias = float | NDArray[np.float64]
 
-# ufunc -> its partial derivatives, from its value and its arguments.
+# ufunc -> its partial derivatives, as functions of its value and its arguments.
 _PARTIALS: Final[Mapping[np.ufunc, Callable[..., tuple[Values, ...]]]] = MappingProxyType(
     {
         np.add: lambda value, a, b: (1.0, 1.0),
@@ -29,20 +29,20 @@ _PARTIALS: Final[Mapping[np.ufunc, Callable[..., tuple[Values, ...]]]] = Mapping
 
 
 class Dual(NDArrayOperatorsMixin):
-    """Values, and their derivatives by some variables.
+    """Values with their derivatives by some variables.
 
     Parameters
     ----------
     value : ndarray
     slopes : mapping of int to float or ndarray
-        Number of the variable -> derivative; variables without an entry have none.
+        Index of the variable -> derivative; for other variables it is 0.
     """
 
     def __init__(self, value: Values, slopes: Mapping[int, Values]) -> None:
         self.value, self.slopes = value, slopes
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        """Compute a function of this and others, with its derivatives by the chain rule."""
+        """Compute a function of dual numbers, with its derivatives by the chain rule."""
         if method != "__call__" or kwargs or ufunc not in _PARTIALS:
             return NotImplemented
         arguments = [given.value if isinstance(given, Dual) else given for given in inputs]

@@ -1,4 +1,4 @@
-"""What a curve is made of: a declaration, and the forms of it, chains that compute it."""
+"""The data of a curve: a declaration, and its forms, chains that compute the curve."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ POSITIVE: Final = (0.0, math.inf)  # a domain
 
 @dataclass(frozen=True)
 class Mirror:
-    """Two sets of the chain's parameters that make the same curve; names are meant of one.
+    """The linear map between two sets of the chain's parameters that make the same curve.
 
-    That is the one in which the parameter `when` is not negative, which is held to that where
-    anything is fixed or bounded. The other becomes it by adding, for `shift`, the second to the
-    first, and turning the signs of those in `negate`.
+    Natural parameters refer to the set in which the chain's parameter `when` is not negative; where
+    anything is fixed or bounded, `when` has the lower bound 0. The map changes the signs of the
+    parameters in `negate`, and for `shift` adds the second parameter to the first.
     """
 
     when: str
@@ -32,7 +32,7 @@ class Mirror:
     shift: tuple[str, str] | None = None
 
     def matrix(self, names: Sequence[str]) -> Vector:
-        """Give the linear map from the other set to the one."""
+        """Return the matrix of the map from the other set to that of the natural parameters."""
         matrix = np.diag([-1.0 if name in self.negate else 1.0 for name in names])
         if self.shift is not None:
             matrix[names.index(self.shift[0]), names.index(self.shift[1])] = 1.0
@@ -48,27 +48,28 @@ class Form:
     chain: Callable[..., Sequence[float]]
     """Natural parameters -> [w1, b1, ..., wL, bL]."""
     natural: Callable[..., Sequence[Dual]]
-    """[w1, b1, ..., wL, bL] -> natural parameters, of numbers that carry their derivatives."""
+    """[w1, b1, ..., wL, bL] -> natural parameters, for dual numbers."""
     alone: Mapping[str, str]
-    """Natural parameters that one parameter of the chain alone determines, and which."""
+    """Natural parameter -> the one parameter of the chain that determines it, if there is one."""
     starts: Callable[[Vector], Iterator[Sequence[float]]]
-    """Inputs -> candidates for all of the chain's parameters. Those of a last identity layer, where
-    they are free, do not matter: they are solved for."""
+    """Inputs -> candidates for all of the chain's parameters. The values of free parameters of a
+    last identity layer do not matter: they are replaced by the linear least-squares solution."""
     together: Mapping[tuple[str, ...], tuple[str, ...]] | None = None
-    """Natural parameters that, when all are fixed, fix these parameters of the chain."""
+    """Natural parameters -> the parameters of the chain that are fixed if all of them are fixed."""
     mirror: Mirror | None = None
-    """The other set of parameters, if there are two."""
+    """The map to a second set of parameters of the same curve, if there is one."""
     limits: Mapping[str, tuple[float | None, float | None]] | None = None
-    """Bounds that the chain's parameters have in any case."""
+    """Bounds of the chain's parameters in every fit."""
     row: int = 0
-    """So many candidates stand in a row, where neighbours in rows and columns are alike; or 0."""
+    """Row length if the candidates form a grid, in which neighbours are similar; otherwise 0."""
     basins: int = 1
-    """The candidates are so many equal parts, each of which may lead to a minimum of its own."""
+    """Number of equal parts of the candidates, each of which may lead to a different minimum."""
     distant: int = 0
-    """So many candidates, the last, are for a fit by itself alone: many would creep from there."""
+    """Number of candidates at the end of the list that only a single fit uses, since many fits
+    would converge slowly from there."""
 
     def holds(self, fixed: Iterable[str]) -> set[str] | None:
-        """Give the chain's parameters that are fixed with these, None if that cannot be said."""
+        """Return the chain's parameters to fix for these; None if this form cannot fix them."""
         left, places = set(fixed), set[str]()
         for names, group in (self.together or {}).items():
             if left.issuperset(names):
@@ -81,7 +82,7 @@ class Form:
 
 @dataclass(frozen=True)
 class Declaration:
-    """A classical model as data; `Curve` says what each entry is."""
+    """A classical model as data; `Curve` documents the fields."""
 
     name: str
     formula: str

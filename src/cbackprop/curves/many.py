@@ -1,4 +1,4 @@
-"""Many fits of one curve: the chains side by side, and what is left over by itself."""
+"""Many fits of one curve: side by side, and those that need other starts one by one."""
 
 from __future__ import annotations
 
@@ -33,24 +33,24 @@ if TYPE_CHECKING:
 __all__ = ["CurveFits"]
 
 Vector: TypeAlias = NDArray[np.float64]
-_LOST: Final = 1e-10  # share of its parts below which a variance is their rounding
-_PATIENCE: Final = 100  # iterations; what takes more creeps, and may stop short or never
-_BLOCK: Final = 1 << 12  # curves at a time, whose covariances stay in the processor's cache
+_LOST: Final = 1e-10  # a variance below this fraction of its terms is only their rounding
+_PATIENCE: Final = 100  # iterations; a fit that needs more converges slowly, and is done again
+_BLOCK: Final = 1 << 12  # curves at a time, whose covariances fit into the processor's cache
 _START_NOT_FINITE: Final = code_of("start_not_finite")
 
 
 @dataclass(eq=False, repr=False, slots=True)
 class CurveFits:
-    """Fits of one curve to m data sets. One that could not be fitted has NaN for its numbers.
+    """Fits of one curve to m data sets. For those that could not be fitted the results are NaN.
 
     Attributes
     ----------
     curve : Curve
     chains : ChainArray
-        Compute the fitted curves.
+        The chains that compute the fitted curves.
     params, stderr : dict of str to ndarray, shape (m,)
-        Natural parameters and their standard errors, as in `CurveFit`; NaN where only their
-        rounding would be left.
+        Natural parameters and their standard errors, as in `CurveFit`; a standard error is NaN
+        where cancellation would leave only rounding errors.
     rss, residual_sd, df : ndarray, shape (m,)
         As in `CurveFit`.
     codes : ndarray of int, shape (m,)
@@ -73,7 +73,7 @@ class CurveFits:
 
     @property
     def status(self) -> NDArray[np.str_]:
-        """What became of each fit, shape (m,), as in `FitManyResult`."""
+        """How each fit ended, shape (m,), as in `FitManyResult`."""
         return status_names(self.codes)
 
     def __len__(self) -> int:
@@ -81,7 +81,7 @@ class CurveFits:
         return len(self.rss)
 
     def __repr__(self) -> str:
-        """Name the curve, and say what became of the fits."""
+        """Show the curve and the number of fits with each status."""
         return f"<CurveFits of {len(self)} {self.curve.name}: {count_statuses(self.codes)}>"
 
     def __call__(self, x: ArrayLike) -> Vector:
@@ -91,17 +91,17 @@ class CurveFits:
     predict = __call__
 
     def inverse(self, y: ArrayLike) -> Vector:
-        """Find the inputs of outputs y, of shape (n,) or (m, n); NaN where there is none."""
+        """Find the inputs that give outputs y of shape (n,) or (m, n); NaN where there is none."""
         return self.chains.inverse(y)
 
 
 @dataclass(eq=False, slots=True)
 class ManySearch:
-    """Many fits of a curve under way."""
+    """The state of many fits of a curve."""
 
-    search: Search  # of one fit: how the chain's parameters are named, held and bounded
+    search: Search  # of one fit: names, fixed values and bounds of the chain's parameters
     job: Job
-    options: Mapping[str, Any]  # of a fit by itself
+    options: Mapping[str, Any]  # of a single fit
     fits: CurveFits
 
     @classmethod
@@ -113,7 +113,7 @@ class ManySearch:
         sample_weight: ArrayLike | None,
         options: Mapping[str, Any],
     ) -> ManySearch:
-        """Check the arguments of `Curve.fit_many`, and make room for the results."""
+        """Check the arguments of `Curve.fit_many`, and allocate the results."""
         net = search.chain_of(np.ones(2 * len(search.form.activations)), search.frozen)
         for name, value in search.held.items():
             net.params[name] = value
@@ -148,7 +148,7 @@ class ManySearch:
         return self.fits
 
     def fit_block(self, block: slice, candidates: Vector) -> None:
-        """Fit some, all together, and then by themselves those that need more care."""
+        """Fit a block, all side by side, and then one by one those that need other starts."""
         with np.errstate(all="ignore"):
             job, fits, names = self.job, self.fits, self.search.curve.parameters
             found = self.best_of_basins(block, candidates)
@@ -174,7 +174,7 @@ class ManySearch:
                 self.fit_alone(block.start + i)
 
     def best_of_basins(self, block: slice, candidates: Vector) -> Found:
-        """Fit some from the best candidate of each basin, and keep the least loss of each."""
+        """Fit a block from the best candidate of each basin, and keep each curve's least loss."""
         job, form = self.job, self.search.form
         best: Found | None = None
         for basin in np.split(candidates, form.basins):
@@ -194,7 +194,7 @@ class ManySearch:
         return best
 
     def chain_params(self, found: Found) -> list[Dual]:
-        """Take the chain's parameters as variables, so turned that the names mean what they say."""
+        """Return the chain's parameters as variables, in the set that natural parameters mean."""
         net, columns = self.job.net, found.params.T
         given = [
             Dual(columns[k].copy(), {k: 1.0} if is_free else {})
@@ -216,7 +216,7 @@ class ManySearch:
     ) -> tuple[list[Values], list[Values], NDArray[np.bool_]]:
         """Natural parameters, their standard errors by the delta method, and where those are lost.
 
-        That is where the variances of the chain's parameters all but cancel.
+        They are lost where the variances and covariances of the chain's parameters nearly cancel.
         """
         values: list[Values] = []
         errors: list[Values] = []
@@ -245,7 +245,7 @@ class ManySearch:
         return values, errors, is_lost
 
     def is_doubtful(self, block: slice) -> NDArray[np.bool_]:
-        """Find those that only a fit by itself can do, from other starts or at such a bound."""
+        """Find the curves that need a single fit: from other starts, or at a bound of this kind."""
         doubtful: NDArray[np.bool_] = self.fits.codes[block] == _START_NOT_FINITE
         for name, pair in self.search.asked.items():
             if name not in self.search.mapped:
@@ -254,7 +254,7 @@ class ManySearch:
         return doubtful
 
     def fit_alone(self, i: int) -> None:
-        """Fit one by itself, from other starts too."""
+        """Fit one curve by itself, also from other starts."""
         x, y, weights = self.job.rows(slice(i, i + 1))
         fits, weight = self.fits, None if weights is None else weights.reshape(-1)
         try:
@@ -265,7 +265,7 @@ class ManySearch:
                 nan_policy="omit",
                 **self.options,
             )
-        except CBackpropError:  # nothing better than what there is
+        except CBackpropError:  # keep the result of the many fits
             return
         form, chain = self.search.form, fitted.chain
         if chain.activations == form.activations and set(self.job.net.frozen).issubset(

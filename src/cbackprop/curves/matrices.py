@@ -1,4 +1,4 @@
-"""Small matrices by sums in a fixed order: bits that do not depend on the machine's BLAS."""
+"""Small matrices with sums in a fixed order, so that bits do not depend on a BLAS."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def inverse_triangle(columns: Matrix) -> Matrix:
 
 
 def semidefinite_root(matrix: Matrix) -> Matrix:
-    """Find L with LL' = matrix by Cholesky; a row that depends on those before it adds nothing."""
+    """Find L with LL' = matrix by Cholesky; linearly dependent rows have a pivot of 0."""
     k = len(matrix)
     root = np.zeros((k, k))
     for j in range(k):

@@ -1,6 +1,6 @@
-"""The picture of a fitted curve: data, curve and band, and the residuals beneath.
+"""The picture of a fitted curve: data, curve and band, and the residuals below.
 
-Drawn by `CurveFit.plot`; matplotlib is imported there and not before.
+It is drawn by `CurveFit.plot`, which imports matplotlib.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def draw(fitted: CurveFit, ax: Any, *, residuals: bool) -> Any:
 
 
 def _divide(ax: Any) -> Any:
-    """Make room for a panel of residuals below, in what the Axes have now; the x axis is shared."""
+    """Divide the area of the Axes to get a panel of residuals below; the x axis is shared."""
     given = ax.get_subplotspec()
     if given is not None:
         upper, lower = given.subgridspec(2, 1, height_ratios=(3, 1), hspace=0.08)
@@ -66,13 +66,13 @@ def _divide(ax: Any) -> Any:
         ax.set_position((x, y + 0.27 * height, width, 0.73 * height))
         below = ax.figure.add_axes((x, y, width, 0.24 * height), sharex=ax)
     else:
-        raise ParameterError("ax: inset axes, which cannot be divided; expected others")
+        raise ParameterError("ax: inset axes cannot be divided; expected ordinary axes")
     ax.tick_params(axis="x", which="both", labelbottom=False)
     return below
 
 
 class _Axis:
-    """Where an x stands; on a logarithmic axis 0 has a place of its own at the left."""
+    """Position of x in the picture; on a logarithmic axis 0 has a place at the left."""
 
     def __init__(self, fitted: CurveFit) -> None:
         x = fitted.x
@@ -88,7 +88,7 @@ class _Axis:
         return np.where(x == 0, self.zero, x) if self.is_log else x
 
     def inputs(self) -> Vector:
-        """Give inputs across the picture."""
+        """Return inputs over the whole width of the picture."""
         if self.is_log:
             low, high = self.low / 1.3, self.high * 1.3
             return np.geomspace(low, high, _POINTS)
@@ -96,7 +96,7 @@ class _Axis:
         return np.linspace(self.low - margin, self.high + margin, _POINTS)
 
     def dress(self, ax: Any, *, named: bool) -> None:
-        """Scale the axis, and write the 0 where it stands."""
+        """Set the scale of the axis, and label the place of 0."""
         if not self.is_log:
             return
         ax.set_xscale("log")

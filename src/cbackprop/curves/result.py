@@ -1,4 +1,4 @@
-"""What the fit of a curve knows: natural parameters, errors, bands, inverses."""
+"""The fit of a curve: natural parameters, standard errors, bands, inverses."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _STEP: Final = 1e-100  # of complex-step derivatives
 
 
 class Prediction(NamedTuple):
-    """The curve at some inputs, with a band of the level asked for."""
+    """Values of the curve, with the lower and upper ends of a band."""
 
     value: Vector
     low: Vector
@@ -38,7 +38,7 @@ class Prediction(NamedTuple):
 
 
 class Inverse(NamedTuple):
-    """Inputs found for outputs, with their standard errors."""
+    """Inputs that give certain outputs, with their standard errors."""
 
     value: Vector
     stderr: Vector
@@ -51,29 +51,30 @@ class CurveFit:
     ----------
     curve : Curve
     chain : Chain
-        Computes the fitted curve.
+        The chain that computes the fitted curve.
     result : FitResult
-        The fit of the chain: status, message, iterations, .... Where parameters run off to
-        infinity, with the one held that was taken there.
+        The fit of the chain: status, message, iterations, .... If parameters tend to infinity, the
+        one that was increased step by step is frozen in it.
     start : int
-        Which of the candidates, best first, led to this minimum: 0 is the self-start, the others
-        are tried in case theirs is lower.
+        Index of the start that led to this minimum. Starts are ordered by their loss: 0 is the
+        best one, and further ones are tried because they may lead to a lower minimum.
     params, stderr : dict of str to float
-        Natural parameters and their standard errors; 0 for what was fixed, infinite for what the
-        data do not identify.
+        Natural parameters and their standard errors: 0 for fixed parameters, infinite for those
+        that the data do not identify.
     covariance : ndarray, shape (k, k)
-        Of the natural parameters, in the order of `params`.
+        Covariance matrix of the natural parameters, in the order of `params`.
     rss, residual_sd, df, converged, status, message
-        As in `FitResult`; without a minimum the status is "not_identified" and nothing converged.
+        As in `FitResult`; if the loss has no minimum, the status is "not_identified" and
+        `converged` is False.
     r2 : float
         1 - rss / sum(weight (y - mean)^2).
     loss : str
-        What was minimised.
+        Name of the loss that was minimised.
     n_parameters : int
-        How many natural parameters were fitted, those at a bound included.
+        Number of natural parameters that were fitted, including those at a bound.
     log_likelihood : float
-        Of the distribution that the loss stands for: of labels for the log loss, of counts for the
-        Poisson loss, else of normal errors with the estimated variance, as R has it.
+        Log-likelihood of the labels for the log loss, of the counts for the Poisson loss, else of
+        normal errors with the estimated variance, as in R.
     """
 
     def __init__(
@@ -121,12 +122,12 @@ class CurveFit:
 
     @property
     def aic(self) -> float:
-        """Akaike's information criterion; a variance that is estimated counts as a parameter."""
+        """Akaike's information criterion; an estimated variance counts as a parameter."""
         return self._criterion(2.0)
 
     @property
     def bic(self) -> float:
-        """Bayesian information criterion; it counts as `aic` does."""
+        """Bayesian information criterion, with the same number of parameters as `aic`."""
         return self._criterion(math.log(self._counted))
 
     @property
@@ -146,9 +147,9 @@ class CurveFit:
         return self.chain.forward(x)
 
     def confidence_interval(self, level: Number = 0.95) -> dict[str, tuple[float, float]]:
-        """Give the interval of each natural parameter, by Student's t.
+        """Compute the confidence interval of each natural parameter, by Student's t.
 
-        Where the loss tells the variance ("log", "poisson"), by the normal distribution.
+        For losses whose variance is known ("log", "poisson") the normal distribution is used.
 
         Raises
         ------
@@ -190,31 +191,32 @@ class CurveFit:
         interval: Literal["confidence", "prediction"] | None = None,
         level: Number = 0.95,
     ) -> float | Vector | Prediction:
-        """Compute the curve, and a band around it.
+        """Compute the curve, and optionally a band around it.
 
         Parameters
         ----------
         x : array_like
             Inputs.
         interval : {None, "confidence", "prediction"}
-            No band, that of the curve, or that of a new observation of weight 1, which is NaN for
-            a loss that tells the variance ("log", "poisson").
+            No band, a band for the curve, or a band for a new observation of weight 1; the latter
+            is NaN for losses whose variance is known ("log", "poisson").
         level : float, default 0.95
+            Confidence level of the band.
 
         Returns
         -------
         float, ndarray or Prediction
-            The curve alone without an interval, else with the band's ends.
+            Values of the curve; with an interval also the ends of the band.
 
         Raises
         ------
         ParameterError
-            If `interval` is unknown, or `level` not between 0 and 1 or of no interval.
+            If `interval` is unknown, or `level` is not between 0 and 1, or given without interval.
         """
         with np.errstate(all="ignore"):
             if interval is None:
                 if level != 0.95:
-                    raise ParameterError(f"level: {level!r}; expected an interval too")
+                    raise ParameterError(f"level: {level!r} without interval; expected both")
                 return self.chain.forward(x)
             if interval not in ("confidence", "prediction"):
                 raise ParameterError(
@@ -242,10 +244,10 @@ class CurveFit:
         y : array_like
             Outputs.
         replicates : int, optional
-            Of how many observations each y is the mean: their scatter then counts too. Without it
-            the standard error is that of the curve alone.
+            Number of new observations of which each y is the mean. The standard error then includes
+            their scatter; otherwise y is taken as exact.
         sample_weight : float or array_like, optional
-            The weight that one such observation would have had in the fit; by default 1.
+            Weight of one such observation, on the scale of the weights of the fit; by default 1.
 
         Returns
         -------
@@ -256,7 +258,7 @@ class CurveFit:
         ------
         ParameterError
             If the curve is not one-to-one, `replicates` is not a positive integer, or weights are
-            below 0, not finite, or given without it.
+            negative, not finite, or given without `replicates`.
         ShapeError
             If there are several weights, but not one for each y.
         """
@@ -272,14 +274,14 @@ class CurveFit:
             return Inverse(value[()], stderr.reshape(value.shape)[()])
 
     def effective_dose(self, percent: Number) -> tuple[float, float]:
-        """Find the dose that gives so many percent of the effect.
+        """Find the dose that gives a percentage of the effect.
 
-        The effect is the way from the response at dose 0 to that at the largest doses, up or down.
+        The effect is the change of the response from dose 0 to its limit at large doses.
 
         Returns
         -------
         tuple of float
-            The dose and its standard error, the way's ends being uncertain too.
+            The dose and its standard error, which includes the uncertainty of both responses.
 
         Raises
         ------
@@ -290,21 +292,21 @@ class CurveFit:
             names = self.curve.parameters
             if "ec50" not in names:
                 raise ParameterError(f"{self.curve.name} has no effective dose")
-            share = _between("percent", percent, 100) / 100.0
-            share = share if self.params["slope"] > 0 else 1.0 - share
+            fraction = _between("percent", percent, 100) / 100.0
+            fraction = fraction if self.params["slope"] > 0 else 1.0 - fraction
             at: dict[str, complex] = dict(self.params)
             slopes = np.array(
                 [
-                    _dose_at({**at, name: at[name] + _STEP * 1j}, share).imag / _STEP
+                    _dose_at({**at, name: at[name] + _STEP * 1j}, fraction).imag / _STEP
                     for name in names
                 ]
             )
-            return _dose_at(at, share).real, float(
+            return _dose_at(at, fraction).real, float(
                 np.sqrt((product(slopes[None], self._natural_root) ** 2).sum())
             )
 
     def summary(self) -> str:
-        """Print the parameters as a table, with what the fit is worth."""
+        """Return a table of the parameters, with measures of the fit and its message, as text."""
         width = max(len(name) for name in self.params)
         lines = [f"{self.curve.name}: {self.curve.formula}"]
         lines.append(f"{'':{width}}  {'estimate':>14}  {'std. error':>12}  {'95% interval':>29}")
@@ -324,7 +326,7 @@ class CurveFit:
     __str__ = summary
 
     def __repr__(self) -> str:
-        """Name the curve and its parameters."""
+        """Show the curve, its parameters and the message."""
         values = ", ".join(f"{name}={value:.6g}" for name, value in self.params.items())
         return f"<CurveFit of {self.curve.name}: {values}; {self.message}>"
 
@@ -336,7 +338,7 @@ class CurveFit:
         ax : matplotlib Axes, optional
             Where to draw; by default on a new figure.
         residuals : bool, default False
-            Draw a panel of them beneath, for which the axes given are divided.
+            Whether to draw a panel of residuals below, for which the given axes are divided.
 
         Returns
         -------
@@ -347,7 +349,7 @@ class CurveFit:
         ImportError
             If matplotlib is not installed.
         ParameterError
-            If there are to be residuals, and `ax` are inset axes, which cannot be divided.
+            If residuals are requested and `ax` are inset axes, which cannot be divided.
         """
         from .plot import draw  # noqa: PLC0415 matplotlib is optional
 
@@ -384,10 +386,10 @@ def _between(argument: str, value: Number, high: int) -> float:
 def _readings(
     replicates: Count | None, sample_weight: ArrayLike | None, shape: tuple[int, ...]
 ) -> Vector | None:
-    """Give the weight of all observations of each y; None if their scatter does not count."""
+    """Return the summed weight of the observations of each y; None without `replicates`."""
     if replicates is None:
         if sample_weight is not None:
-            raise ParameterError("sample_weight: only with replicates, of which it is the weight")
+            raise ParameterError("sample_weight: only with replicates, whose weight it is")
         return None
     is_count = isinstance(replicates, int | np.integer) and not isinstance(replicates, bool)
     if not is_count or replicates < 1:
@@ -405,7 +407,7 @@ def _readings(
     return np.broadcast_to(as_float("replicates", replicates) * weight, shape)
 
 
-def _dose_at(natural: Mapping[str, complex], share: float) -> complex:
-    """(1 + (ec50 / x)^slope)^asymmetry = 1 / share, solved for x."""
-    odds = (1.0 / share) ** (1.0 / natural.get("asymmetry", 1.0)) - 1.0
+def _dose_at(natural: Mapping[str, complex], fraction: float) -> complex:
+    """(1 + (ec50 / x)^slope)^asymmetry = 1 / fraction, solved for x."""
+    odds = (1.0 / fraction) ** (1.0 / natural.get("asymmetry", 1.0)) - 1.0
     return natural["ec50"] * cmath.exp(-cmath.log(odds) / natural["slope"])

@@ -1,4 +1,4 @@
-"""The search for a curve's parameters: where it starts, where it goes, and what it reports."""
+"""The search for a curve's parameters: starts, fits from them, and the report of the best."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ __all__ = ["Search"]
 
 Vector: TypeAlias = NDArray[np.float64]
 _CANDIDATES: Final = 4
-_SAMPLE: Final = 2000  # points that candidates are ranked on
+_SAMPLE: Final = 2000  # at most this many points are used to rank candidates
 _MOST_STRIDES: Final = 50
-_STRIDE: Final = 8.0  # by what a parameter that runs off is taken further each time
-_HELD_ITERATIONS: Final = 200  # of a fit with that parameter held
-_FLAT: Final = 1e-9  # share of the loss that counts as no fall
-_ROUNDING: Final = 1e-28  # the same, of the mean square of the targets
+_STRIDE: Final = 8.0  # factor of a parameter that tends to infinity, at each step
+_HELD_ITERATIONS: Final = 200  # of a fit with that parameter fixed
+_FLAT: Final = 1e-9  # relative change of the loss that counts as no decrease
+_ROUNDING: Final = 1e-28  # the same, relative to the mean square of the targets
 _EPSILON: Final = float(np.finfo(np.float64).eps)
-_ADRIFT: Final = 1e-3  # share of a natural parameter by which it has still moved at the end
+_ADRIFT: Final = 1e-3  # relative change of a natural parameter in the last step if it diverges
 
 
 @dataclass
 class Search:
-    """One fit of a curve under way."""
+    """The state of one fit of a curve."""
 
     curve: Curve
     form: Form
@@ -58,8 +58,8 @@ class Search:
     def __post_init__(self) -> None:
         form, names = self.form, self.curve.parameters
         self.start = 0
-        self.adrift = np.zeros(len(names), dtype=bool)  # natural parameters that run off
-        # What is fixed stands in parameters of the chain that depend on nothing else: put it there.
+        self.adrift = np.zeros(len(names), dtype=bool)  # natural parameters that diverge
+        # Fixed natural parameters determine parameters of the chain, whatever the others are.
         natural = [float(self.fixed.get(name, 1.0)) for name in names]
         held = form.chain(*natural)
         places = {name: k for k, name in enumerate(_param_names(len(form.activations)))}
@@ -69,19 +69,19 @@ class Search:
         self.limits = {k: v for k, v in (form.limits or {}).items() if k not in holding}
         if form.mirror and form.mirror.when not in holding and (self.fixed or self.asked):
             self.limits[form.mirror.when] = (0.0, None)
-        self.mapped = set[str]()  # what of it is a bound of the chain
+        self.mapped = set[str]()  # those whose bounds are bounds of the chain
         for name, pair in self.asked.items():
             if name not in form.alone:
                 continue
             low, high = self._limit(name, pair, places[form.alone[name]])
-            if low is None or high is None or low <= high:  # else a reciprocal's, around 0
+            if low is None or high is None or low <= high:  # not so for 1/x and bounds around 0
                 self.limits[form.alone[name]] = (low, high)
                 self.mapped.add(name)
 
     def _limit(
         self, name: str, pair: tuple[float | None, float | None], place: int
     ) -> tuple[float | None, float | None]:
-        """Bounds of the chain's parameter; it may fall as the natural one grows."""
+        """Bounds of the chain's parameter, which may decrease as the natural one increases."""
         low, high = pair
 
         def at(value: float | None) -> float | None:
@@ -91,24 +91,24 @@ class Search:
             natural[self.curve.parameters.index(name)] = float(value)
             try:
                 end = float(self.form.chain(*natural)[place])
-            except ZeroDivisionError:  # of a reciprocal: infinite, no bound
+            except ZeroDivisionError:  # 1/0 is infinite: no bound
                 return None
             return end if math.isfinite(end) else None
 
-        # without an upper end a reciprocal still cannot pass 0
+        # without an upper bound a reciprocal is still above 0
         ends = (at(low), at(math.inf if high is None else high))
         probe = (at(1.0), at(2.0))
         rising = probe[0] is not None and probe[1] is not None and probe[0] < probe[1]
         return ends if rising else ends[::-1]
 
     def best(self) -> FitResult:
-        """Fit from the best candidates, and keep the best of what they reach."""
+        """Fit from the best candidates, and keep the result with the least loss."""
         found: FitResult | None = None
         last: ParameterError | None = None
         for number, start in enumerate(self.starts()):
             try:
                 result = self.fit_from(start)
-            except ParameterError as error:  # a start without a finite loss
+            except ParameterError as error:  # the loss at the start is not finite
                 last = error
                 continue
             if found is None or result.loss < found.loss:
@@ -137,10 +137,10 @@ class Search:
         )
 
     def follow(self, found: FitResult) -> FitResult:
-        """Go on from where a search has crept: often parameters run off while the loss still falls.
+        """Continue a fit that converges slowly, often because a parameter tends to infinity.
 
-        One of them is held further and further out, and the others are fitted, until the loss no
-        longer falls: it has no minimum then. If it only rises, a minimum is near.
+        One parameter is fixed at larger and larger values, and the others are fitted, until the
+        loss no longer decreases: then it has no minimum. If it increases, a minimum is near.
         """
         ways = [
             (int(place), factor)
@@ -165,15 +165,15 @@ class Search:
         return self.fit_from(self.chain_of(found.params, self.frozen))
 
     def without_minimum(self, before: FitResult, found: FitResult) -> FitResult:
-        """Say what still runs off while the loss falls no longer."""
+        """Record the parameters that still diverge where the loss no longer decreases."""
         now, then = self.natural_values(found), self.natural_values(before)
         self.adrift = ~(np.abs(now - then) <= _ADRIFT * np.abs(now))
         found.status, found.converged = "not_identified", False
-        found.message = "no minimum: the loss falls for ever"
+        found.message = "no minimum: the loss keeps decreasing as a parameter diverges"
         return found
 
     def held_fit(self, found: FitResult, place: int, factor: float) -> FitResult | None:
-        """Fit with one parameter held at a multiple of what it was; None if that cannot be."""
+        """Fit with one parameter fixed at a multiple of its value; None if that is impossible."""
         name = found.chain.param_names[place]
         low, high = ends_of(name, self.limits.get(name, (None, None)))
         params = found.params.copy()
@@ -182,21 +182,21 @@ class Search:
             return None
         try:
             return self.fit_from(self.chain_of(params, (*self.frozen, name)), _HELD_ITERATIONS)
-        except ParameterError:  # the loss there is not finite, or nothing is left to fit
+        except ParameterError:  # the loss there is not finite, or no parameter is free
             return None
 
     def chain_of(self, params: Vector, frozen: tuple[str, ...]) -> Chain:
-        """Make a chain of the form."""
+        """Make a chain of the form with these parameters."""
         return Chain(params[::2], params[1::2], self.form.activations, frozen)
 
     def starts(self) -> list[Chain]:
-        """Make the best candidates, best first.
+        """Return the best candidates, best first.
 
-        By the squares for losses that come from them, which robust ones do; else by the loss.
+        They are ranked by the squared loss for it and for robust losses, else by the loss itself.
         """
         own = _core.LOSSES[self.loss].dispersion > 0
         loss: _Loss = self.loss if own else "squared"
-        # nearer to the mean where a candidate leaves the domain of the loss
+        # closer to the mean of the targets where outputs are outside the domain of the loss
         parts = (1.0, 0.5, 0.25, 0.125) if own else (1.0,)
         layers = len(self.form.activations)
         chain = self.chain_of(np.zeros(2 * layers), self.frozen)
@@ -220,13 +220,13 @@ class Search:
         return [self.chain_of(params, self.frozen) for _, _, params in ranked[:_CANDIDATES]]
 
     def candidates(self, x: Vector, *, near: bool = False) -> Vector:
-        """Parameters to start from, shape (count, 2L), before a linear last layer is solved for."""
+        """Candidates for starts, shape (count, 2L), before the linear last layer is solved for."""
         found = np.array(list(self.form.starts(x)), dtype=np.float64)
         if near:
             found = found[: len(found) - self.form.distant]
         mirror = self.form.mirror
         if mirror is not None and (self.fixed or self.asked):
-            # one of the two sets is held to: what the other would have become is a start of its own
+            # `when` is bounded by 0: candidates of the other set are mapped, as additional starts
             names = _param_names(len(self.form.activations))
             found = np.concatenate([found, found @ mirror.matrix(names).T])
         for place, value in self.held.items():
@@ -234,7 +234,7 @@ class Search:
         return found
 
     def sample(self) -> tuple[Vector, Vector, Vector | None]:
-        """Take points enough to rank candidates, evenly through the order of x."""
+        """Choose points to rank candidates on, at equal steps in the order of x."""
         if self.x.size <= _SAMPLE:
             return self.x, self.y, self.weights
         order = np.argsort(self.x, kind="stable")
@@ -242,7 +242,7 @@ class Search:
         return self.x[taken], self.y[taken], None if self.weights is None else self.weights[taken]
 
     def natural(self, found: FitResult) -> list[Dual]:
-        """Natural parameters of a fit, with their derivatives by the chain's."""
+        """Natural parameters of a fit, with their derivatives by the chain's parameters."""
         given = (Dual(value, {k: 1.0}) for k, value in enumerate(found.params))
         return list(self.form.natural(*given))
 
@@ -251,7 +251,7 @@ class Search:
         return np.array([entry.value for entry in self.natural(found)])
 
     def report(self, found: FitResult) -> CurveFit:
-        """Natural parameters and their covariance."""
+        """Return the result: natural parameters, their covariance, and the message."""
         names, entries = self.curve.parameters, self.natural(found)
         natural = np.array([entry.value for entry in entries])
         slopes = np.array(
@@ -261,7 +261,7 @@ class Search:
         root, precision = self.covariance_root(found)
         natural_root = product(slopes, root)
         natural_root[~np.any(slopes[:, found.chain.free] != 0, axis=1)] = 0.0
-        # where its parts all but cancel, nothing is left but rounding
+        # where the terms nearly cancel, only rounding is left
         parts = (np.abs(slopes[:, ~unknown]) * found.stderr[~unknown]).sum(axis=1)
         is_lost = np.sqrt((natural_root**2).sum(axis=1)) < 100.0 * precision * parts
         is_lost |= self.adrift | np.any(slopes[:, unknown] != 0, axis=1)
@@ -271,7 +271,7 @@ class Search:
         matrix[is_lost, is_lost] = math.inf
         if not np.isfinite(natural).all() and found.converged:
             found.status, found.converged = "not_identified", False
-            found.message = "no minimum: a parameter runs off to infinity"
+            found.message = "no minimum: a parameter tends to infinity"
         message = found.message.partition(";")[0]
         lost = [name for name, has_gone in zip(names, is_lost, strict=True) if has_gone]
         if lost:
@@ -296,13 +296,13 @@ class Search:
     def covariance_root(self, found: FitResult) -> tuple[Vector, float]:
         """Find a matrix whose product with its own transpose is the covariance of the chain.
 
-        Also its precision, relative to standard errors. Where it comes from the triangle of the
-        normal equations it keeps what the covariance itself has lost: the digits of differences
-        between parameters that nearly replace each other.
+        Also return its precision, relative to standard errors. If it is computed from the
+        triangular matrix of the normal equations, it keeps digits that the covariance itself has
+        lost: those of differences between strongly correlated parameters.
         """
         moving = found.identified & (found.stderr != 0)
         root, scales = np.zeros((moving.size, np.count_nonzero(moving))), found.stderr[moving]
-        if not np.all(np.isfinite(scales)):  # no degree of freedom is left
+        if not np.all(np.isfinite(scales)):  # there are no degrees of freedom
             root[moving] = math.nan
             return root, _EPSILON
         if self.covariance == "hessian" or not found.identified.all():
@@ -327,7 +327,7 @@ def _param_names(layers: int) -> list[str]:
 
 
 class _LastLayer:
-    """Least squares for the free ones of a chain's last weight and bias, where that is linear."""
+    """Linear least squares for the last weight and bias of a chain, as far as they are free."""
 
     def __init__(self, chain: Chain, x: Vector, y: Vector, weights: Vector | None) -> None:
         last = chain.layers
@@ -340,9 +340,10 @@ class _LastLayer:
             self.before = Chain(np.zeros(last - 1), np.zeros(last - 1), chain.activations[:-1])
 
     def solve(self, part: float = 1.0) -> None:
-        """Put them in their place, where the data determine them, or a part of the way to it.
+        """Set the last weight and bias to the solution, if the data determine it.
 
-        The way starts where all outputs are the mean of the targets.
+        With `part` below 1 they are between values for which all outputs are the mean of the
+        targets, at 0, and the solution, at 1.
         """
         if not self.is_linear:
             return

@@ -1,4 +1,4 @@
-"""Where the search for a curve's parameters may start, by the data's own extent."""
+"""Candidates for the starts of a curve's parameters, from the range of the data."""
 
 from __future__ import annotations
 
@@ -22,34 +22,34 @@ DISTANT: Final = len(SIGNS) * len(_PLACES) * len(WIDTHS)
 
 
 def _extent(x: Vector) -> tuple[float, float]:
-    """Least value and extent; 1 in the place of an extent of 0."""
+    """Least value and length of the range; 1 if the length is 0."""
     low, high = float(x.min()), float(x.max())
     return low, high - low or 1.0
 
 
 def logs(x: Vector) -> Vector:
-    """Logarithms of the positive ones."""
+    """Logarithms of the positive values."""
     positive = x[x > 0]
     return np.log(positive) if positive.size else np.zeros(1)
 
 
 def rates(x: Vector) -> Iterator[float]:
-    """Rates of growth and decay that would show within the data."""
+    """Rates of growth and decay that are visible within the range of the data."""
     _, extent = _extent(x)
     return (sign * rate / extent for rate in _RATES for sign in SIGNS)
 
 
 def steps(x: Vector, signs: Sequence[float] = SIGNS) -> Iterator[tuple[float, float]]:
-    """Slope and middle of sigmoids that would show within the data, in rows of all widths."""
+    """Slopes and middles of sigmoids within the range of the data; each row has all widths."""
     low, extent = _extent(x)
     for sign, place, width in product(signs, _PLACES, WIDTHS):
         yield sign / (width * extent), low + place * extent
 
 
 def lopsided(x: Vector) -> Iterator[tuple[float, float, float]]:
-    """Slope, middle and power of such sigmoids to a power; last the DISTANT.
+    """Slope, middle and power of such sigmoids raised to a power; the last are the DISTANT ones.
 
-    Those are on the way to an infinite power, and are 1/2 where the sigmoids would be.
+    These have a very large power, and the value 1/2 at the middle of the corresponding sigmoid.
     """
     for power in (0.3, 1.0, 3.0):
         for slope, middle in steps(x):

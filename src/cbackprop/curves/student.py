@@ -20,7 +20,7 @@ def t_quantile(probability: float, df: float) -> float:
     Returns
     -------
     float
-        Within 1e-12, relatively; infinite if t is above the largest number.
+        With a relative error below 1e-12; infinite if t is above the largest number.
     """
     from statistics import NormalDist  # noqa: PLC0415 costs more to import than all of this package
 
@@ -36,7 +36,7 @@ def t_quantile(probability: float, df: float) -> float:
 
 
 def _near_normal(z: float, df: float) -> float:
-    """Expand t in that of the normal distribution, z.
+    """Compute t as a series in the normal quantile z.
 
     In y = sqrt(n log(1 + t^2/df)), n = df - 1/2, the density is the normal one times
     (sinh(x)/x)^(-1/2), x = y^2/(2n), and a constant: nearly 1. Equal probabilities,

@@ -1,1 +1,1 @@
-"""Fits of chains: of one, of many side by side, of one whose examples are in several places."""
+"""Fits of one chain, of many chains side by side, and of one chain to examples in shards."""

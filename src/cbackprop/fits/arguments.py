@@ -1,4 +1,4 @@
-"""Checks of arguments that fits share: numbers, bounds, examples."""
+"""Checks of arguments that are common to all fits: numbers, bounds, examples."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def check_callback(callback: Callable[..., object] | None) -> None:
 
 
 def count_of(argument: str, value: Count | None, default: int, least: int = 1) -> int:
-    """Take a whole number, or the default for None."""
+    """Check an integer; None gives the default."""
     if value is None:
         return default
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
@@ -51,7 +51,7 @@ def count_of(argument: str, value: Count | None, default: int, least: int = 1) -
 
 
 def number_of(argument: str, value: Number, low: float, high: float) -> float:
-    """Make a float of a number from `low` to below `high`; a learning rate is above."""
+    """Convert a number to a float in [low, high); a learning rate must be above `low`."""
     if not isinstance(value, int | float | np.integer | np.floating):
         raise InputTypeError(f"{argument}: expected a number, got {value!r}")
     value = as_float(argument, value)
@@ -62,7 +62,7 @@ def number_of(argument: str, value: Number, low: float, high: float) -> float:
 
 
 def as_float(argument: str, number: Number) -> float:
-    """Make a float of a real number."""
+    """Convert a real number to a float."""
     try:
         return float(number)
     except OverflowError:
@@ -70,7 +70,7 @@ def as_float(argument: str, number: Number) -> float:
 
 
 def bound_arrays(net: Chain, bounds: Bounds) -> tuple[Vector, Vector]:
-    """Lower and upper bounds of all parameters; infinite where there is none."""
+    """Lower and upper bounds of all parameters; infinite where there is no bound."""
     lower, upper = np.full(2 * net.layers, -math.inf), np.full(2 * net.layers, math.inf)
     places = {name: k for k, name in enumerate(net.param_names)}
     if not isinstance(bounds, Mapping):
@@ -88,7 +88,7 @@ def bound_arrays(net: Chain, bounds: Bounds) -> tuple[Vector, Vector]:
 
 
 def ends_of(name: str, pair: Ends) -> tuple[float, float]:
-    """Give both ends of a bound, infinite where there is none."""
+    """Return both ends of a bound, infinite where there is none."""
     try:
         low, high = pair
     except (TypeError, ValueError):
@@ -111,7 +111,7 @@ def ends_of(name: str, pair: Ends) -> tuple[float, float]:
 def examples_of(
     x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
 ) -> tuple[Vector, Vector, Vector | None, NDArray[np.bool_]]:
-    """Make arrays of one shape, and say which examples have finite numbers alone."""
+    """Make arrays of one shape, and a mask of those whose numbers are all finite."""
     inputs, targets = real_array(x, "x"), real_array(y, "y")
     if inputs.shape != targets.shape:
         raise ShapeError(f"y: shape {targets.shape}, expected the shape {inputs.shape} of x")

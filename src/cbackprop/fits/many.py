@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["FitManyResult", "fit_many"]
 
 Vector: TypeAlias = NDArray[np.float64]
-_BLOCK: Final = 1 << 13  # chains that one call into the core fits
+_BLOCK: Final = 1 << 13  # chains fitted by one call of the core
 
-# enum cbp_outcome, and below 0 the enum cbp_status that a chain by itself may have.
+# enum cbp_outcome, and below 0 those of enum cbp_status that can apply to one of many chains.
 STATUSES: Final = MappingProxyType(
     {
         1: "converged",
@@ -47,24 +47,26 @@ CONVERGED, NOT_IDENTIFIED = 1, 5
 
 @dataclass(eq=False, repr=False, slots=True)
 class FitManyResult:
-    """What a fit of m chains has found. A chain that could not be fitted has NaN for its numbers.
+    """The result of fitting m chains.
+
+    A chain that could not be fitted keeps the parameters of its start; its other results are NaN.
 
     Attributes
     ----------
     chains : ChainArray
-        The fitted chains; `params`, shape (m, 2L), are theirs. A chain not fitted keeps its start.
+        The fitted chains, whose parameters are `params`, shape (m, 2L).
     loss, rss, residual_sd : ndarray, shape (m,)
         As in `FitResult`.
     df : ndarray, shape (m,)
-        Degrees of freedom left over.
+        Degrees of freedom.
     stderr : ndarray, shape (m, 2L)
-        Standard errors: 0 for what is frozen or held at a bound, infinite for what the data do not
-        identify.
+        Standard errors: 0 for parameters that are frozen or at a bound, infinite for those that the
+        data do not identify.
     triangles : ndarray, shape (m, k (k + 1) / 2)
-        Lower triangles, row by row, of the covariance matrices of the k free parameters; of shape
-        (m, 0) if they were not asked for.
+        Lower triangles, row by row, of the covariance matrices of the k free parameters; shape
+        (m, 0) without ``covariance=True``.
     identified : ndarray of bool, shape (m, 2L)
-        False for parameters that the data do not fix.
+        False for parameters that the data do not determine.
     codes : ndarray of int, shape (m,)
         Statuses as numbers: keys of `STATUSES`.
     n_iterations : ndarray of int, shape (m,)
@@ -88,7 +90,7 @@ class FitManyResult:
 
     @property
     def covariance(self) -> Vector | None:
-        """The covariance matrices, shape (m, 2L, 2L), as in `FitResult`; None without."""
+        """Covariance matrices (m, 2L, 2L) as in `FitResult`; None without ``covariance=True``."""
         if self.triangles.shape[1] == 0:
             return None
         free = np.flatnonzero(self.chains.free)
@@ -107,13 +109,13 @@ class FitManyResult:
 
     @property
     def status(self) -> NDArray[np.str_]:
-        """What became of each chain, shape (m,).
+        """How each fit ended, shape (m,).
 
         "converged", "not_identified" (converged, but some parameters are arbitrary),
-        "max_iterations", "stopped"; and of chains that could not be fitted "too_few_points",
-        "not_finite" (a point is infinite, or its x is NaN), "bad_weight", "bad_target" (of the log
-        loss), "bad_start" (not finite, or outside the bounds), "start_not_finite" (its loss is
-        not).
+        "max_iterations" or "stopped"; for chains that could not be fitted "too_few_points",
+        "not_finite" (a point is infinite, or its x is NaN), "bad_weight", "bad_target" (outside
+        what the loss accepts), "bad_start" (not finite, or outside the bounds) or
+        "start_not_finite" (the loss at the start is not finite).
         """
         return status_names(self.codes)
 
@@ -122,12 +124,12 @@ class FitManyResult:
         return len(self.loss)
 
     def __repr__(self) -> str:
-        """Say how many chains, and what became of them."""
+        """Show the number of chains with each status."""
         return f"<FitManyResult of {len(self)} chains: {count_statuses(self.codes)}>"
 
 
 def code_of(status: str) -> int:
-    """Find the number of a status in words."""
+    """Return the code of a status given by name."""
     return next(code for code, name in STATUSES.items() if name == status)
 
 
@@ -138,7 +140,7 @@ def status_names(codes: NDArray[np.int32]) -> NDArray[np.str_]:
 
 
 def count_statuses(codes: NDArray[np.int32]) -> str:
-    """Write how often each status occurs, such as "98 converged, 2 too_few_points"."""
+    """Count each status, as text such as "98 converged, 2 too_few_points"."""
     known, counts = np.unique(codes, return_counts=True)
     by_count = sorted(zip(counts.tolist(), known.tolist(), strict=True), reverse=True)
     return ", ".join(f"{count} {STATUSES[code]}" for count, code in by_count) or "none"
@@ -159,15 +161,15 @@ def fit_many(
     covariance: bool = False,
     threads: Count | None = None,
 ) -> FitManyResult:
-    """Fit m chains of one kind, by Levenberg-Marquardt, side by side in the processor's vectors.
+    """Fit m chains of one kind by Levenberg-Marquardt, several at once in vector registers.
 
-    Each chain's result is that of `fit` by itself, to the tolerance, and does not depend on the
-    others or on the number of threads.
+    Each chain's result agrees with that of `fit` on its data, to the tolerance, and does not depend
+    on the other chains or on the number of threads.
 
     Parameters
     ----------
     net : Chain
-        What all have in common: activations, frozen parameters and, without `start`, the start.
+        Activations and frozen parameters of all chains and, unless `start` is given, their start.
     x : array_like, shape (n,) or (m, n)
         Inputs, the same for all chains or a row for each.
     y : array_like, shape (m, n)
@@ -179,21 +181,22 @@ def fit_many(
     sample_weight : array_like, shape (n,) or (m, n), optional
         A weight of 0 or more for every example.
     covariance : bool, default False
-        Whether to keep the covariance matrices, not only standard errors.
+        Whether to return the covariance matrices besides the standard errors.
     threads : int, optional
-        How many to use; by default as many as there are cores that this process may use.
+        Number of threads; by default the number of cores that this process may use.
 
     Returns
     -------
     FitManyResult
-        A chain that cannot be fitted says so in its status; the others are fitted.
+        A chain that cannot be fitted has a status that says why; the others are fitted.
 
     Raises
     ------
     ShapeError
-        If shapes do not fit together.
+        If shapes do not match.
     ParameterError
-        If an option is out of its range, everything is frozen, or bounds are crossed.
+        If an option is out of range, all parameters are frozen, or a lower bound is above the upper
+        one.
     ActivationError
         If the loss is "log" and the last activation not a sigmoid.
     InputTypeError
@@ -238,12 +241,12 @@ def fit_many(
     )
 
 
-# ---- a job, block by block -----------------------------------------------------------------------
+# ---- blocks of chains ----------------------------------------------------------------------------
 
 
 @dataclass(eq=False, slots=True)
 class Job:
-    """Many fits to be done: checked arguments."""
+    """The checked arguments of many fits."""
 
     net: Chain
     x: Vector
@@ -281,7 +284,7 @@ class Job:
                 f"chains or {targets.shape} as y"
             )
         lower, upper = (None, None) if bounds is None else bound_arrays(net, bounds)
-        _core.code_of_loss(loss, loss_scale)  # for its checks
+        _core.code_of_loss(loss, loss_scale)  # raises if one is invalid
         return cls(
             net,
             inputs,
@@ -296,7 +299,7 @@ class Job:
         )
 
     def rows(self, block: slice) -> tuple[Vector, Vector, Vector | None]:
-        """Take the examples of some chains."""
+        """Return the examples of a block of chains."""
         x = self.x if self.x.ndim == 1 else self.x[block]
         weights = self.weights
         if weights is not None and weights.ndim == 2:
@@ -304,7 +307,7 @@ class Job:
         return x, self.y[block], weights
 
     def fit(self, block: slice, found: Found) -> None:
-        """Fit some chains from the starts in `found`, which has room for them alone."""
+        """Fit a block of chains from the starts in `found`, which has arrays for that block."""
         status = _core.fit_block(
             self.net,
             *self.rows(block),
@@ -320,12 +323,12 @@ class Job:
         if status:
             raise from_status(status, _core.status_text(status))
         if (found.determined == UNDETERMINED).any():
-            lost = (found.codes == CONVERGED) & ~found.identified.all(axis=1)
-            found.codes[lost] = NOT_IDENTIFIED
+            unidentified = (found.codes == CONVERGED) & ~found.identified.all(axis=1)
+            found.codes[unidentified] = NOT_IDENTIFIED
 
 
 class Found(NamedTuple):
-    """Room for what the core finds: the arrays of struct cbp_fits, in its order."""
+    """Arrays for the results of the core: those of struct cbp_fits, in its order."""
 
     params: Vector
     codes: NDArray[np.int32]
@@ -340,7 +343,7 @@ class Found(NamedTuple):
 
     @classmethod
     def room_for(cls, job: Job, m: int, covariance: bool) -> Found:
-        """Make arrays for m chains."""
+        """Allocate the arrays for m chains."""
         width, free = 2 * job.net.layers, int(np.count_nonzero(job.net.free))
         return cls(
             np.empty((m, width)),
@@ -356,12 +359,12 @@ class Found(NamedTuple):
         )
 
     def rows(self, block: slice) -> Found:
-        """Look at some chains' share."""
+        """Return views of the arrays for a block of chains."""
         return Found._make(array[block] for array in self)
 
     @property
     def identified(self) -> NDArray[np.bool_]:
-        """False for parameters that the data do not fix, shape (m, 2L)."""
+        """False for parameters that the data do not determine, shape (m, 2L)."""
         return np.not_equal(self.determined, UNDETERMINED)
 
     def deviations(self, job: Job) -> Vector:
@@ -372,7 +375,7 @@ class Found(NamedTuple):
             return np.sqrt(self.variance)
 
     def squares(self, job: Job, block: slice = slice(None)) -> Vector:
-        """Weighted sums of squared residuals, shape (m,), of these chains of the job."""
+        """Weighted sums of squared residuals of the chains of a block, shape (m,)."""
         if job.loss == "squared":
             return self.loss * self.weight
         squares = np.empty(len(self.loss))
@@ -389,7 +392,7 @@ class Found(NamedTuple):
 
 
 def blocks_of(chains: int, size: int) -> list[slice]:
-    """Divide so many chains; none are one empty block, for which the core checks the rest."""
+    """Divide chains into blocks; no chains give one empty block, so that the core checks it."""
     firsts = range(0, max(chains, 1), size)
     return [slice(first, min(first + size, chains)) for first in firsts]
 
@@ -401,9 +404,9 @@ def run_blocks(
     stop: bytearray,
     size: int,
 ) -> None:
-    """Do the work on all blocks of chains, on so many threads; Ctrl-C stops them.
+    """Call `work` with each block of chains, on this number of threads; Ctrl-C stops them.
 
-    What is done to a block does not depend on the others, so that the threads make no difference.
+    A block's result does not depend on the others, so the number of threads changes no result.
     """
     count = count_of("threads", threads, usable_cores())
     run(work, blocks_of(chains, size), count, lambda: stop.__setitem__(0, 1))

@@ -1,4 +1,4 @@
-"""Fitting a chain to examples: the parameters, and what the data say of them."""
+"""Fitting one chain to examples: the parameters and their uncertainty."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = ["Objective", "fit", "fit_over"]
 Vector: TypeAlias = NDArray[np.float64]
 
 LM: Final = -1
-# Name -> code: enum cbp_method of csrc/cbackprop.h, and below 0 what is no descent.
+# Name -> code: enum cbp_method of csrc/cbackprop.h; below 0 for Levenberg-Marquardt, not a descent.
 _METHODS: Final = MappingProxyType(
     {"lm": LM, "gradient_descent": 0, "sgd": 0, "momentum": 1, "adam": 2}
 )
@@ -46,7 +46,7 @@ _HISTORY_MOST: Final = 1_000_000
 
 
 class RunPass(Protocol):
-    """A pass over all examples, wherever they are: what Levenberg-Marquardt asks of them."""
+    """A pass over all examples, wherever they are, as Levenberg-Marquardt needs it."""
 
     @property
     def n(self) -> int:
@@ -54,10 +54,10 @@ class RunPass(Protocol):
 
     @property
     def examples(self) -> tuple[ArrayLike, ArrayLike, ArrayLike | None] | None:
-        """Inputs, targets and weights, where they are in memory."""
+        """Inputs, targets and weights; None if they are not in memory."""
 
     def __call__(self, chain: Chain, loss: int, scale: float, /) -> Vector:
-        """Compute the node of all (csrc/cbackprop.h) for a loss' code and scale."""
+        """Compute the node of all examples (csrc/cbackprop.h) for a loss' code and its scale."""
 
 
 class Objective:
@@ -100,14 +100,14 @@ class Objective:
         Returns
         -------
         tuple of float and ndarray
-            The loss, and its derivatives by them.
+            The loss, and its derivatives by the free parameters.
         """
         self._put(self._net, free_params)
         loss, gradient = self._evaluate()
         return loss, gradient[self._free]
 
     def chain(self, free_params: ArrayLike) -> Chain:
-        """Make a chain of these free parameters and the frozen ones."""
+        """Make a chain from these free parameters and the frozen ones."""
         net = Chain.copy(self._net)
         self._put(net, free_params)
         return net
@@ -143,48 +143,49 @@ def fit(
     nan_policy: Literal["raise", "omit"] = "raise",
     callback: Callable[[FitProgress], object] | None = None,
 ) -> FitResult:
-    """Find the parameters that make the averaged loss least, from those of `net` on.
+    """Find the parameters that minimise the averaged loss, starting from those of `net`.
 
     Parameters
     ----------
     net : Chain
-        The start, which is not changed. Its frozen parameters stay.
+        The start, which is not changed. Its frozen parameters are not fitted.
     x, y : array_like
-        Inputs and targets of one shape, at least as many as free parameters.
+        Inputs and targets of the same shape, at least as many as free parameters.
     method : {"lm", "gradient_descent", "sgd", "momentum", "adam"}, default "lm"
-        Levenberg-Marquardt, or a descent: on all examples at once, or ("sgd", and the last two with
-        a `batch_size`) on batches in shuffled order.
+        Levenberg-Marquardt, or a descent. "sgd", and "momentum" and "adam" with a `batch_size`, use
+        batches in shuffled order; the others use all examples for each step.
     loss : str, default "squared"
         As for `Chain.loss`.
     loss_scale : float, default 1.0
-        Residual at which a robust loss begins to grow more slowly; others do not read it.
+        Residual at which a robust loss begins to grow more slowly; other losses ignore it.
     sample_weight : array_like, optional
         A weight of 0 or more for every example.
     bounds : mapping of str to (low, high), optional
         Bounds of parameters by name, such as ``{"w2": (0, None)}``; None is no bound.
     max_iterations : int, default 2000 for "lm", 1000 for descents
-        Steps of "lm", passes over all examples of the others.
+        Steps of "lm"; passes over all examples of the descents.
     tolerance : float, optional
-        "lm": converged when the step that remains would change the outputs by less than this share
-        of the residuals (default 1e-10). Descents: when the gradient's norm is at most this
+        "lm" has converged when a further step would change the outputs by less than this fraction
+        of the residuals (default 1e-10), a descent when the norm of the gradient is at most this
         (default 0: all iterations are made).
     learning_rate : float, default 0.1; 0.01 for "adam"
-        Of descents.
+        Learning rate of the descents.
     batch_size : int, default 32 for "sgd"; else all examples
-        Examples for each step of "sgd", "momentum" and "adam".
+        Number of examples for each step of "sgd", "momentum" and "adam".
     momentum : float, default 0.9
-        Of "momentum", in [0, 1).
+        Coefficient of "momentum", in [0, 1).
     rng : None, int or numpy.random.Generator
-        Passed to `numpy.random.default_rng`: the order of batches, and restarts.
+        Passed to `numpy.random.default_rng`; it determines the order of batches, and restarts.
     restarts : int, default 0
-        "lm": how many other starts to try, drawn around the given one or between its bounds.
+        "lm": number of additional starts, drawn around the given one or between the bounds.
     covariance : {"gauss-newton", "hessian"}, default "gauss-newton"
-        From J'J, as R's nls and SciPy have it, or from the exact Hessian of the loss, as R's drc.
+        Computed from J'J, as in R's nls and SciPy, or from the exact Hessian of the loss, as in R's
+        drc.
     nan_policy : {"raise", "omit"}, default "raise"
-        What to do with an example of which a number is NaN or infinite.
+        Whether an example with a NaN or infinite number is an error or is left out.
     callback : callable, optional
-        Called after each iteration with a `FitProgress`; a true answer stops the fit, which returns
-        the best found so far.
+        Called after each iteration with a `FitProgress`. If it returns a true value, the fit stops
+        and returns the best parameters found so far.
 
     Returns
     -------
@@ -195,9 +196,10 @@ def fit(
     ShapeError
         If shapes differ, or there are fewer examples than free parameters.
     ParameterError
-        If an option is out of its range or not for this method, everything is frozen, bounds are
-        crossed or do not hold the start, an example is not finite, a weight is negative, a target
-        is outside what the loss takes, or the loss at the start is not finite.
+        If an option is out of range or not for this method, all parameters are frozen, a lower
+        bound is above the upper one, the start is outside the bounds, an example is not finite, a
+        weight is negative, a target is outside what the loss accepts, or the loss at the start is
+        not finite.
     ActivationError
         If the loss is "log" and the last activation not a sigmoid.
     InputTypeError
@@ -228,7 +230,7 @@ def fit(
         inputs, targets, weights, finite = examples_of(x, y, sample_weight)
         x, y = inputs[finite], targets[finite]
         sample_weight = None if weights is None else weights[finite]
-    _core.code_of_loss(loss, loss_scale)  # which checks them
+    _core.code_of_loss(loss, loss_scale)  # raises if one is invalid
     batch = count_of("batch_size", batch_size, 32 if method == "sgd" else 0, least=1)
     if tolerance is None:
         tolerance = 1e-10 if code == LM else 0.0
@@ -271,9 +273,9 @@ def fit_over(
     batch: int = 0,
     exact: bool = False,
 ) -> FitResult:
-    """Fit a chain to the examples of a pass; arguments have been checked.
+    """Fit a chain to the examples of a pass; the arguments have been checked.
 
-    Descents, and the exact Hessian for the covariance, are for examples in memory alone.
+    Descents, and the exact Hessian for the covariance, need the examples in memory.
     """
     facts, seed = LOSSES[loss], 0
     if batch or restarts:
@@ -345,7 +347,7 @@ def fit_over(
 
 
 def _names_of(chain: Chain, kinds: bytes, kind: int) -> str:
-    """List the names of the parameters of that kind."""
+    """List the names of the parameters of one kind, with commas."""
     return ", ".join(name for name, k in zip(chain.param_names, kinds, strict=True) if k == kind)
 
 
@@ -377,7 +379,7 @@ def _refusal(
     upper: Vector | None,
     loss: int,
 ) -> Exception:
-    """Say which number the core has refused."""
+    """Make the exception for a status, with the number that the core has refused."""
     text = _core.status_text(status)
     x, y, sample_weight = run_pass.examples or (None, None, None)
     if status == _ERROR_DATA:

@@ -1,4 +1,4 @@
-"""What a fit has found, and how it is said."""
+"""The result of a fit, and its text."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ AT_BOUND, UNDETERMINED = 2, 3  # of enum cbp_determined
 
 
 class FitProgress(NamedTuple):
-    """Where a fit has got to; what a callback is given."""
+    """The state of a running fit, which is passed to a callback."""
 
     n_iterations: int
     n_evaluations: int
@@ -39,7 +39,7 @@ class FitProgress(NamedTuple):
 
 @dataclass(eq=False, repr=False, slots=True)
 class FitResult:
-    """What a fit has found.
+    """The result of a fit.
 
     Attributes
     ----------
@@ -48,33 +48,32 @@ class FitResult:
     loss : float
         The averaged loss.
     rss : float
-        sum(weight * (output - target)^2), whatever the loss.
+        sum(weight * (output - target)^2), for any loss.
     residual_sd : float
-        sqrt(rss / df) for the squared loss, with the weights of the last reweighting for the robust
-        ones; df is the number of examples less that of fitted parameters. NaN if df is 0, and for
-        losses whose variance is known, as the log loss.
+        sqrt(rss / df) for the squared loss; for robust losses with the weights of the last
+        reweighting. NaN if df is 0, and for losses whose variance is known ("log", "poisson").
     df : int
-        Degrees of freedom left over.
+        Degrees of freedom: the number of examples less the number of fitted parameters.
     stderr : ndarray, shape (2L,)
-        Standard errors: 0 for frozen parameters and those held at a bound, infinite for those that
-        the data do not identify. NaN without `covariance`.
+        Standard errors: 0 for parameters that are frozen or at a bound, infinite for those that the
+        data do not identify. NaN if there is no covariance.
     free_covariance : ndarray, shape (k, k)
         Covariance matrix of the k parameters that are not frozen; NaN after a descent that did not
         converge.
     converged : bool
-        Whether a minimum has been reached; it may not be the only one, and need not identify every
-        parameter.
+        Whether a minimum has been reached. There may be others, and some parameters may not be
+        identified.
     status : str
         "converged", "not_identified" (converged, but some parameters are arbitrary),
         "max_iterations", "stopped" or "diverged".
     message : str
-        The status in words, with the parameters concerned.
+        The status in words, with the names of parameters that are not identified or at a bound.
     identified : ndarray of bool, shape (2L,)
-        False for parameters that the data do not fix.
+        False for parameters that the data do not determine.
     n_iterations, n_evaluations : int
-        Iterations, and passes over the examples.
+        Numbers of iterations and of passes over the examples.
     gradient_norm : float
-        Euclidean norm of the averaged loss' gradient by the free parameters.
+        Euclidean norm of the gradient of the averaged loss by the free parameters.
     history : ndarray
         The loss at the start and after each iteration.
     """
@@ -102,9 +101,10 @@ class FitResult:
 
     @property
     def covariance(self) -> Vector:
-        """The covariance matrix of all parameters, shape (2L, 2L), made anew each time.
+        """The covariance matrix of all parameters, shape (2L, 2L), a new array at each access.
 
-        As `free_covariance`, and 0 for frozen parameters, or NaN as their standard errors.
+        Rows and columns of free parameters are those of `free_covariance`; those of frozen ones are
+        0, or NaN if their standard errors are NaN.
         """
         free = self.chain.free
         matrix = np.zeros((free.size, free.size))
@@ -114,7 +114,7 @@ class FitResult:
         return matrix
 
     def __repr__(self) -> str:
-        """Name the status and the loss."""
+        """Show the status and the loss."""
         return f"<FitResult: {self.message}; loss={self.loss!r}>"
 
     def __str__(self) -> str:

@@ -1,9 +1,9 @@
-"""Passes of a fit over examples that are in several places.
+"""Passes of a fit over examples in shards.
 
-Examples have an index, and `LEAF` of them, from a multiple of `LEAF` on, are a leaf
-(csrc/cbackprop.h). A shard computes the nodes of the leaves that are whole in it. Examples at its
-ends, of leaves that it shares with its neighbours, are asked for once, and these leaves computed
-here. So what a pass adds up to does not depend on where the examples are.
+Examples are numbered through all shards, and each group of `LEAF` consecutive ones is a leaf
+(csrc/cbackprop.h). A shard computes the nodes of the leaves that are completely in it. The examples
+of a leaf that crosses the border of two shards are fetched once, and its node is computed here. So
+the result of a pass does not depend on how the examples are divided into shards.
 """
 
 from __future__ import annotations
@@ -28,17 +28,18 @@ __all__ = ["ShardedPass"]
 
 Vector: TypeAlias = NDArray[np.float64]
 Examples: TypeAlias = tuple[Vector, Vector, Vector | None]
-Nodes: TypeAlias = tuple[NDArray[np.uintp], Vector]  # what _core.leaf_nodes returns
-# Calls a function with the examples of each shard named, x, y and weights, and with what there is
-# more for each shard; the results in the same order.
+Nodes: TypeAlias = tuple[NDArray[np.uintp], Vector]  # the result of _core.leaf_nodes
+# Calls a function for each of some shards, with the shard's x, y and weights and with further
+# arguments for that shard; returns the results in the order of the shards.
 Ask: TypeAlias = Callable[..., list[Any]]
 
 
 class ShardedPass:
     """A pass over shards.
 
-    `ask(task, which, *more)` is called with a function, a list of shards by number, and lists of
-    further arguments; it returns a list of ``task(x, y, sample_weight, *further)``.
+    `ask(task, which, *more)` is called with a function, a list of shard numbers, and lists with a
+    further argument for each of these shards; it returns a list of the results
+    ``task(x, y, sample_weight, *further)``.
     """
 
     examples: Final = None  # not in memory
@@ -84,7 +85,7 @@ class ShardedPass:
 def _joined(
     starts: list[int], tails: list[int], shared: list[tuple[Examples, Examples]]
 ) -> Iterator[tuple[int, Examples]]:
-    """Yield each leaf that no shard has alone, from what shards have at their ends."""
+    """Yield each leaf that crosses a border, from the examples at the ends of the shards."""
     pieces: dict[int, list[Examples]] = {}
     for start, tail, ends in zip(starts, tails, shared, strict=True):
         for first, piece in zip((start, tail), ends, strict=True):
@@ -96,7 +97,7 @@ def _joined(
         yield leaf, (x, y, np.concatenate(weights))
 
 
-# ---- what is done where the examples are ---------------------------------------------------------
+# ---- tasks that run where the examples are -------------------------------------------------------
 
 
 def _flat(x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> Examples:
@@ -119,7 +120,7 @@ def _checked_size(
     y: ArrayLike,
     sample_weight: ArrayLike | None,
 ) -> int:
-    """Count the examples; raises as `fit` does for what is wrong with them."""
+    """Count the examples; raises as `fit` does if one is invalid."""
     examples = _flat(x, y, sample_weight)
     _core.gradient_sums(net, *examples, loss, loss_scale)
     return examples[0].size
@@ -133,16 +134,14 @@ def _cut(examples: Examples, start: int, end: int) -> Examples:
 def _again(x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, size: int) -> Examples:
     examples = _flat(x, y, sample_weight)
     if examples[0].size != size:
-        raise ShapeError(
-            f"load: {examples[0].size} examples, expected the {size} of the first time"
-        )
+        raise ShapeError(f"load: {examples[0].size} examples, expected {size} as at the first call")
     return examples
 
 
 def _ends(
     x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, size: int, head: int, tail: int
 ) -> tuple[Examples, Examples]:
-    """Return the examples before `head`, and those from `tail` on."""
+    """Return the examples before index `head`, and those from index `tail` on."""
     examples = _again(x, y, sample_weight, size)
     return _cut(examples, 0, head), _cut(examples, tail, size)
 

@@ -28,7 +28,7 @@ VERSION = re.search(r'#define CBP_VERSION "([^"]+)"', HEADER).group(1)
 PACKAGE = ROOT / "src" / "cbackprop"
 
 # No contraction and no trapping arithmetic: the first keeps every target's bits the same, the
-# second lets the loops with selections become vector code. See csrc/internal.h.
+# second lets the loops with selections become vector code. See csrc/compiler.h.
 UNIX_FLAGS = [
     "-std=c11",
     "-O3",
@@ -142,7 +142,7 @@ core = Extension(
     sources=["src/cbackprop/_core.pyx", *sorted(str(path) for path in Path("csrc").glob("*.c"))],
     depends=[
         *(str(path) for path in Path("src/cbackprop").glob("*.pxi")),
-        *(str(path) for path in Path("csrc").glob("*.h")),
+        *(str(path) for path in Path("csrc").rglob("*.h")),
     ],
     include_dirs=["csrc"],
     define_macros=MACROS,

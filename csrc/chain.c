@@ -1,5 +1,6 @@
 /* The public functions on a chain: each checks its arguments, calls the kernels, and finishes the averages. */
-#include "internal.h"
+#include "chain.h"
+#include "dispatch.h"
 
 /* ---- activations ---------------------------------------------------------------------------------------------- */
 

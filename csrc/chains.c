@@ -1,5 +1,5 @@
 /* One call for many chains: the single calls, one after the other. */
-#include "internal.h"
+#include "chain.h"
 
 typedef int (*mapping)(const cbp_real *params, const unsigned char *activations, const cbp_real *in, size_t layers,
                        size_t n, cbp_real *out);

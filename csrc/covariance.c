@@ -160,7 +160,7 @@ static void pick(const cbp_real *matrix, size_t rows, size_t width, const unsign
 }
 
 /* Sets aside what is frozen, held at a bound by the gradient, or without any effect to speak of. */
-static void set_aside(const cbp_fit *fit, const cbp_real *params, const cbp_real *triangle, size_t free,
+static void note_undetermined(const cbp_fit *fit, const cbp_real *params, const cbp_real *triangle, size_t free,
                       cbp_real target_size, unsigned char *determined)
 {
     for (size_t k = 0, j = 0; k < 2 * fit->layers; k++) {
@@ -192,7 +192,7 @@ static size_t count_of(const unsigned char *determined, size_t all, enum cbp_det
 
 /* The determined parameters' covariance among zeros; undetermined ones have infinite variance. `row` and `column` are
  * the places of k and m among the free. */
-static void spread(const cbp_real *inverse, const cbp_real *undetermined, size_t open, size_t all, size_t free,
+static void spread_inverse(const cbp_real *inverse, const cbp_real *undetermined, size_t open, size_t all, size_t free,
                    unsigned char *determined, cbp_real *covariance)
 {
     memset(covariance, 0, free * free * sizeof *covariance);
@@ -241,7 +241,7 @@ static int conclude(const cbp_fit *fit, const cbp_real *params, const cbp_real *
     const cbp_real dispersion = cbp_loss_table[fit->criterion.loss].dispersion;
     cbp_real *matrix = work, *right = matrix + free * free, *inverse = right + free * free;
     cbp_real *lengths = inverse + free * free, *undetermined = lengths + 2 * free;
-    set_aside(fit, params, triangle, free, cbp_root(sums[3]), determined);
+    note_undetermined(fit, params, triangle, free, cbp_root(sums[3]), determined);
 
     size_t open = count_of(determined, all, CBP_DETERMINED), rows = free;
     const cbp_real left_over = sums[2] - (cbp_real)(open + count_of(determined, all, CBP_UNDETERMINED));
@@ -265,7 +265,7 @@ static int conclude(const cbp_fit *fit, const cbp_real *params, const cbp_real *
     if (rows != open || !invert_triangle(matrix, open, factor, right, inverse)) {
         invert_square(matrix, rows, open, factor, right, lengths, inverse, undetermined);
     }
-    spread(inverse, undetermined, open, all, free, determined, covariance);
+    spread_inverse(inverse, undetermined, open, all, free, determined, covariance);
     return CBP_OK;
 }
 

@@ -4,12 +4,12 @@
  * exactly where CBP_FMA stands, so that every target which has them gives the same bits. The polynomials are minimax
  * ones: tests/vectors/derive_constants.py derives the tables below and checks them against this file.
  *
- * Included by kernels.h under each target; CBP_HAVE_FMA says whether that target has fused multiply-add.
+ * Included under each target; CBP_HAVE_FMA says whether that target has fused multiply-add.
  */
 #ifndef CBP_ELEMENTARY_H
 #define CBP_ELEMENTARY_H
 
-#include "internal.h"
+#include "compiler.h"
 
 /* ---- the number format ---------------------------------------------------------------------------------------- */
 

@@ -2,7 +2,8 @@
 #ifndef CBP_FIT_H
 #define CBP_FIT_H
 
-#include "internal.h"
+#include "chain.h"
+#include "dispatch.h"
 
 /* A checked problem. */
 typedef struct cbp_fit {

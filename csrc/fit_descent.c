@@ -36,7 +36,7 @@ typedef struct descent {
 
 /* ---- memory --------------------------------------------------------------------------------------------------- */
 
-static size_t smaller(size_t a, size_t b)
+static size_t fewer(size_t a, size_t b)
 {
     return a < b ? a : b;
 }
@@ -44,7 +44,7 @@ static size_t smaller(size_t a, size_t b)
 /* Whole blocks, so that a batch has the sums of one pass. */
 static size_t piece_len(size_t batch_size)
 {
-    return smaller(batch_size, CBP_BLOCK);
+    return fewer(batch_size, CBP_BLOCK);
 }
 
 /* Five vectors of parameters, two of sums, the kernels' memory, and the x, y and weights of a piece of a batch. */
@@ -57,7 +57,7 @@ static descent descent_from(const cbp_fit *fit, const cbp_real *start, cbp_real 
 {
     const size_t layers = fit->layers, len = 2 * layers, batch = fit->options->batch_size;
     descent d = {.fit = fit, .kernels = cbp_kernels_now(), .order = order, .params = work};
-    d.batch = batch > 0 ? smaller(batch, fit->n) : fit->n;
+    d.batch = batch > 0 ? fewer(batch, fit->n) : fit->n;
     d.random = (uint64_t)fit->options->seed;
     d.marked = d.params + len;
     d.best = d.marked + len;
@@ -119,7 +119,7 @@ static enum cbp_outcome sum_all(descent *d)
     const size_t stretch = cbp_fit_stretch(fit->layers);
     clear_sums(d);
     for (size_t start = 0; start < fit->n; start += stretch) {
-        const size_t count = smaller(stretch, fit->n - start);
+        const size_t count = fewer(stretch, fit->n - start);
         if (stopped_before(d, count)) {
             return CBP_STOPPED;
         }
@@ -153,7 +153,7 @@ static enum cbp_outcome sum_batch(descent *d, size_t start, size_t count)
     const size_t piece = piece_len(d->batch);
     clear_sums(d);
     for (size_t done = 0; done < count; done += piece) {
-        const size_t some = smaller(piece, count - done);
+        const size_t some = fewer(piece, count - done);
         if (stopped_before(d, DRAWN_COST * some + BATCH_COST)) {
             return CBP_STOPPED;
         }
@@ -201,7 +201,7 @@ static enum cbp_outcome step_by_batches(descent *d)
 {
     const size_t n = d->fit->n;
     for (size_t start = 0, count; start < n; start += count) {
-        count = smaller(d->batch, n - start);
+        count = fewer(d->batch, n - start);
         enum cbp_outcome outcome = sum_batch(d, start, count);
         if (outcome == CBP_RUNNING && mean_of_sums(d) == CBP_OK) {
             outcome = step(d);
@@ -269,7 +269,7 @@ static enum cbp_outcome mark(descent *d)
 }
 
 /* The mark of the start; on failure nothing has been written. */
-static int begin(descent *d, enum cbp_outcome *outcome)
+static int begin_descent(descent *d, enum cbp_outcome *outcome)
 {
     *outcome = sum_all(d);
     if (*outcome != CBP_RUNNING) {
@@ -319,7 +319,7 @@ static int check_memory(const cbp_fit *fit, const cbp_real *work, const size_t *
     return work && (order || batch == 0 || batch >= fit->n) ? CBP_OK : CBP_ERROR_NULL;
 }
 
-static void finish(const descent *d, enum cbp_outcome outcome, cbp_real *params, cbp_fit_info *info)
+static void finish_descent(const descent *d, enum cbp_outcome outcome, cbp_real *params, cbp_fit_info *info)
 {
     const int to_best = outcome == CBP_STOPPED || outcome == CBP_DIVERGED;
     memcpy(params, to_best ? d->best : d->marked, 2 * d->fit->layers * sizeof *params);
@@ -355,13 +355,13 @@ int cbp_fit_descent(const unsigned char *activations, const unsigned char *froze
     d.best_loss = d.best_norm = unknown;
     so_far = (cbp_fit_info){CBP_RUNNING, 0, 0, unknown, unknown, d.marked};
     enum cbp_outcome outcome;
-    status = begin(&d, &outcome);
+    status = begin_descent(&d, &outcome);
     if (status != CBP_OK) {
         return status;
     }
     while (outcome == CBP_RUNNING) {
         outcome = iterate(&d);
     }
-    finish(&d, outcome, params, info);
+    finish_descent(&d, outcome, params, info);
     return CBP_OK;
 }

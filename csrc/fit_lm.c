@@ -219,7 +219,7 @@ static void adapt(trust *c, cbp_real length, cbp_real ratio, int is_whole, int g
     }
 }
 
-static void begin(search *s, trust *c)
+static void begin_search(search *s, trust *c)
 {
     memset(s->at.held, 0, s->at.free * sizeof *s->at.held);
     memcpy(s->at.step, s->at.point, s->at.free * sizeof *s->at.step);
@@ -285,7 +285,7 @@ static enum cbp_outcome attempt(search *s, int keep, size_t limit, cbp_real *rea
         gather(s, s->params, 0, s->at.point);
         rescale(s, keep, iteration == 0);
         if (iteration == 0) {
-            begin(s, &c);
+            begin_search(s, &c);
         }
         if (!fit->lower && !fit->upper) {
             memset(s->at.held, 0, s->at.free * sizeof *s->at.held);

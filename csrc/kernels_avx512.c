@@ -1,5 +1,5 @@
 /* The kernels for x86-64 with AVX-512 (F, DQ, VL). */
-#include "internal.h"
+#include "kernels.h"
 
 #if CBP_X86_KERNELS
 #ifdef __clang__
@@ -12,7 +12,9 @@
 #define CBP_HAS_WIDE_VECTORS 1
 #define CBP_TARGET avx512
 #define CBP_TARGET_NAME "avx512"
-#include "kernels.h"
+#include "loss.h"
+
+#include "kernels/table.h"
 
 #ifdef __clang__
 #pragma clang attribute pop

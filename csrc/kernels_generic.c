@@ -1,5 +1,5 @@
 /* The kernels for the instruction set that the compiler was told to use. */
-#include "internal.h"
+#include "kernels.h"
 
 /* Where fused multiply-add is part of that set. */
 #if defined(__FMA__) || defined(__FP_FAST_FMA) || defined(__aarch64__) || defined(_M_ARM64) || defined(__s390x__) || \
@@ -12,7 +12,9 @@
 #define CBP_HAS_WIDE_VECTORS 0
 #define CBP_TARGET generic
 #define CBP_TARGET_NAME "generic"
-#include "kernels.h"
+#include "loss.h"
+
+#include "kernels/table.h"
 
 /* ---- what does not depend on the target ----------------------------------------------------------------------- */
 

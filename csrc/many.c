@@ -337,7 +337,7 @@ static void store(const many *s, const cbp_lanes *g, size_t lane)
 }
 
 /* Errors and doubts of all lanes that are done, at once. */
-static void finish(many *s, cbp_lanes *done)
+static void finish_done(many *s, cbp_lanes *done)
 {
     cbp_kernels_now()->finish_lanes(done);
     for (size_t k = 0; k < s->waiting; k++) {
@@ -354,7 +354,7 @@ static void finish(many *s, cbp_lanes *done)
 /* A lane is done: the point that it takes to be the minimum, and what tells the errors there, wait for others. It is left
  * to the careful fit where a weight has changed its sign on the way, or come to 0, which is a kink too where the input is
  * huge. */
-static void set_aside(many *s, const cbp_lanes *g, size_t lane, cbp_lanes *done)
+static void set_lane_aside(many *s, const cbp_lanes *g, size_t lane, cbp_lanes *done)
 {
     const size_t to = s->waiting++;
     const cbp_real *point = g->is_smooth ? g->trial : g->params;
@@ -377,7 +377,7 @@ static void set_aside(many *s, const cbp_lanes *g, size_t lane, cbp_lanes *done)
     done->iterations[to] = g->iterations[lane];
     done->state[to] = turns ? CBP_LANE_HANDED : CBP_LANE_DONE;
     if (s->waiting == CBP_LANES) {
-        finish(s, done);
+        finish_done(s, done);
     }
 }
 
@@ -434,7 +434,7 @@ static void fit_in_lanes(many *s, cbp_lanes *g, cbp_lanes *done)
         tell(s);
         for (size_t k = 0; k < CBP_LANES; k++) {
             if (g->state[k] == CBP_LANE_DONE) {
-                set_aside(s, g, k, done);
+                set_lane_aside(s, g, k, done);
             } else if (g->state[k] == CBP_LANE_HANDED) {
                 fit_one(s, s->loads[k].chain);
             } else if (s->stops && g->state[k] == CBP_LANE_RUNNING) {
@@ -446,7 +446,7 @@ static void fit_in_lanes(many *s, cbp_lanes *g, cbp_lanes *done)
             running -= g->state[k] == CBP_LANE_IDLE;
         }
     }
-    finish(s, done);
+    finish_done(s, done);
 }
 
 /* ---- the call --------------------------------------------------------------------------------------------------- */

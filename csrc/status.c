@@ -1,5 +1,5 @@
 /* Status codes in words, and the version. */
-#include "internal.h"
+#include "compiler.h"
 
 const char *cbp_version(void)
 {

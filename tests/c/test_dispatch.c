@@ -1,6 +1,6 @@
 /* The kernel in use has a known name, can be lowered, and comes back; an unknown name changes nothing. */
 #include "check.h"
-#include "internal.h"
+#include "dispatch.h"
 
 static const char *const known[] = {"generic", "avx2", "avx512"};
 #define KNOWN (sizeof known / sizeof *known)

@@ -1,6 +1,4 @@
-/* The rows of a least-squares step: a tile of examples as columns, reflected into a triangle. Part of kernels.h, which
- * includes this under each target.
- */
+/* The rows of a least-squares step: a tile of examples as columns, reflected into a triangle. */
 
 /* For a tile, of examples with the weight `weight` whose root is `root`: error = weight * E, push = root * sqrt(stiff),
  * the lack and the excess. Lane k of the last layer has the weight w[k] and the bias b[k]. */

@@ -1,6 +1,4 @@
-/* Where many fits start, one in each lane: the candidate that leaves the least, or what lies between it and its neighbours.
- * Part of kernels.h, which includes this under each target, after kernels_many.h.
- */
+/* Where many fits start, one in each lane: the candidate that leaves the least, or what lies between it and its neighbours. */
 
 /* features[n][CBP_LANES]: what the first `depth` layers, with params[2 depth][CBP_LANES], make of each lane's inputs. */
 static void find_features(const cbp_lanes *g, size_t depth, const cbp_real *params, cbp_real *features)

@@ -19,11 +19,13 @@ CBP_INLINE int cbp_is_total(cbp_real weight)
 /* Whether a chain has layers, parameters and known activations. */
 int cbp_check_chain(const cbp_chain *chain);
 
-/* Whether there is such a loss for the chain; and for the log loss, whether y[n] are targets of it. */
-int cbp_check_criterion(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *y, size_t n);
+/* Whether there is such a loss for the chain; and for the log loss, whether y[n] are targets of
+ * it. */
+int cbp_check_criterion(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *y,
+                        size_t n);
 
 /* What every average checks of its arguments; `out` stands for all outputs. */
-int cbp_check_average(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x, const cbp_real *y,
-                      const cbp_real *weight, size_t n, const cbp_real *out);
+int cbp_check_average(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x,
+                      const cbp_real *y, const cbp_real *weight, size_t n, const cbp_real *out);
 
 #endif

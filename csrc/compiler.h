@@ -1,4 +1,5 @@
-/* Compiler portability: IEEE arithmetic without contraction, and what compilers spell differently. */
+/* Compiler portability: IEEE arithmetic without contraction, and what compilers spell
+ * differently. */
 #ifndef CBP_COMPILER_H
 #define CBP_COMPILER_H
 
@@ -19,12 +20,13 @@
 #endif
 
 #if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD != 0
-#error "cbackprop needs arithmetic without excess precision: compile for SSE2 (-msse2 -mfpmath=sse) on 32-bit x86"
+#error "cbackprop needs arithmetic without excess precision: on 32-bit x86 -msse2 -mfpmath=sse"
 #endif
 
-#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__ != 0) || defined(_M_FP_FAST) ||     \
-    defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) || defined(__NO_SIGNED_ZEROS__)
-#error "cbackprop needs IEEE arithmetic: compile without -ffast-math, -Ofast, -funsafe-math-optimizations, /fp:fast and their parts"
+#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__ != 0) || \
+    defined(_M_FP_FAST) || defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) ||   \
+    defined(__NO_SIGNED_ZEROS__)
+#error "cbackprop needs IEEE arithmetic: not -ffast-math, -Ofast, /fp:fast, nor any part of them"
 #endif
 
 /* Not so with -fsingle-precision-constant, which no macro tells of. */

@@ -50,7 +50,8 @@ static int has(unsigned word, unsigned bits)
     return (word & bits) == bits;
 }
 
-/* AVX2 needs FMA beside it and the xmm and ymm states saved, AVX-512 its masks and zmm states too. */
+/* AVX2 needs FMA beside it and the xmm and ymm states saved, AVX-512 its masks and zmm states
+ * too. */
 const cbp_kernels *cbp_kernels_for(unsigned leaf_1, unsigned leaf_7, unsigned states)
 {
     const unsigned fma = 1u << 12, avx = 1u << 28;
@@ -71,7 +72,8 @@ static const cbp_kernels *best(void)
     return cbp_kernels_for(leaf_1, leaf_7, states);
 }
 
-static const cbp_kernels *const tables[] = {&cbp_kernels_generic, &cbp_kernels_avx2, &cbp_kernels_avx512};
+static const cbp_kernels *const tables[] = {&cbp_kernels_generic, &cbp_kernels_avx2,
+                                            &cbp_kernels_avx512};
 #else
 static const cbp_kernels *best(void)
 {

@@ -5,12 +5,13 @@
 #include "kernels.h"
 
 #if CBP_X86_KERNELS
-/* The best table for what a processor tells of itself (cpuid leaf 1, c, and leaf 7, b) and its system saves (xgetbv). */
+/* The best table for what a processor tells of itself (cpuid leaf 1, c, and leaf 7, b) and its
+ * system saves (xgetbv). */
 const cbp_kernels *cbp_kernels_for(unsigned leaf_1, unsigned leaf_7, unsigned states);
 #endif
 
-/* The table in use, null before the first call: the one writable global, a pointer that any thread may set, always to
- * the same table unless a test chooses (dispatch.c). */
+/* The table in use, null before the first call: the one writable global, a pointer that any thread
+ * may set, always to the same table unless a test chooses (dispatch.c). */
 #if defined(__GNUC__) || defined(__clang__)
 extern const cbp_kernels *cbp_kernels_chosen;
 #define CBP_LOAD_CHOSEN() __atomic_load_n(&cbp_kernels_chosen, __ATOMIC_ACQUIRE)

@@ -1,18 +1,21 @@
-/* The table of kernels: the loops of kernels/, compiled for one instruction set, and what they are given. */
+/* The table of kernels: the loops of kernels/, compiled for one instruction set, and what they are
+ * given. */
 #ifndef CBP_KERNELS_H
 #define CBP_KERNELS_H
 
 #include "compiler.h"
 
-#if (defined(__GNUC__) || defined(__clang__)) && (defined(__x86_64__) || defined(_M_X64)) && !defined(CBP_SINGLE)
+#if (defined(__GNUC__) || defined(__clang__)) && (defined(__x86_64__) || defined(_M_X64)) && \
+    !defined(CBP_SINGLE)
 #define CBP_X86_KERNELS 1
 #else
 #define CBP_X86_KERNELS 0
 #endif
 
-/* A tile is the group of examples that the array passes carry through all layers at once: its activations and slopes
- * (2 kB a layer) stay in the first-level cache for the depths that people use. Sums keep CBP_LANES partial sums apart,
- * a multiple of every vector width, so that the order of the additions is the same on all of them. */
+/* A tile is the group of examples that the array passes carry through all layers at once: its
+ * activations and slopes (2 kB a layer) stay in the first-level cache for the depths that people
+ * use. Sums keep CBP_LANES partial sums apart, a multiple of every vector width, so that the order
+ * of the additions is the same on all of them. */
 #define CBP_LANES 16
 #define CBP_TILE 128
 
@@ -36,8 +39,8 @@ typedef struct cbp_chain {
 /* The "loss" whose gradient is the Jacobian: the output itself. */
 #define CBP_OUTPUT (-1)
 
-/* Adds `term` to the compensated sum (*sum, *lost): Knuth's two-sum, which finds the rounding error exactly. Once the
- * sum is not finite the error means nothing and is dropped. */
+/* Adds `term` to the compensated sum (*sum, *lost): Knuth's two-sum, which finds the rounding error
+ * exactly. Once the sum is not finite the error means nothing and is dropped. */
 CBP_INLINE void cbp_add(cbp_real *sum, cbp_real *lost, cbp_real term)
 {
     const cbp_real total = *sum + term;
@@ -58,29 +61,33 @@ typedef struct cbp_record {
 #define CBP_LANE_HANDED ((cbp_real)2) /* to the careful fit of one chain */
 #define CBP_LANE_IDLE ((cbp_real)3)   /* no chain left for it */
 
-/* Fits of CBP_LANES chains under way, one in each lane. Numbers of free parameters stand in the order of params; packed
- * matrices have free + 1 rows, [row (row + 1) / 2 + column][CBP_LANES]. */
+/* Fits of CBP_LANES chains under way, one in each lane. Numbers of free parameters stand in the
+ * order of params; packed matrices have free + 1 rows, [row (row + 1) / 2 + column][CBP_LANES]. */
 typedef struct cbp_lanes {
     const unsigned char *activations, *frozen;
     size_t layers, free, n;
     cbp_criterion criterion;
-    cbp_real tolerance, patience;              /* iterations before the careful fit takes over */
-    int is_smooth;                             /* no slope jumps, so that a last step can be taken unseen */
-    const size_t *places;                      /* of the free among all parameters */
-    const cbp_real *low, *high;                /* [free], or null */
-    cbp_real *x, *y, *weight, *root;           /* [n][CBP_LANES]; root = sqrt(weight), a missing point has weight 0 */
-    cbp_real *params, *trial;                  /* [2 layers][CBP_LANES] */
-    cbp_real *normal, *trial_normal;           /* packed; of a lane that is done trial_normal has the inverse */
-    cbp_real *factor, *scaled;                 /* packed */
-    cbp_real *bend, *trial_bend;               /* packed: what the normal equations lack of the loss's curvature */
-    cbp_real *step, *held;                     /* [free][CBP_LANES] */
-    cbp_real *work;                            /* (free + 1 + 3 layers + 6) * CBP_FIT_TILE */
+    cbp_real tolerance, patience; /* iterations before the careful fit takes over */
+    /* no slope jumps, so that a last step can be taken unseen */
+    int is_smooth;
+    const size_t *places;       /* of the free among all parameters */
+    const cbp_real *low, *high; /* [free], or null */
+    /* [n][CBP_LANES]; root = sqrt(weight), a missing point has weight 0 */
+    cbp_real *x, *y, *weight, *root;
+    cbp_real *params, *trial; /* [2 layers][CBP_LANES] */
+    /* packed; of a lane that is done trial_normal has the inverse */
+    cbp_real *normal, *trial_normal;
+    cbp_real *factor, *scaled; /* packed */
+    /* packed: what the normal equations lack of the loss's curvature */
+    cbp_real *bend, *trial_bend;
+    cbp_real *step, *held; /* [free][CBP_LANES] */
+    cbp_real *work;        /* (free + 1 + 3 layers + 6) * CBP_FIT_TILE */
     cbp_row loss, trial_loss;
-    cbp_row squares;               /* of the targets, weighted; log loss: the weights */
+    cbp_row squares; /* of the targets, weighted; log loss: the weights */
     cbp_row damping, growth;
-    cbp_row predicted;             /* by how much the last step was to make the loss less */
-    cbp_row length;                /* its own, squared, in units of what each parameter does */
-    cbp_row was_plain;             /* the last step was undamped, whole and taken */
+    cbp_row predicted; /* by how much the last step was to make the loss less */
+    cbp_row length;    /* its own, squared, in units of what each parameter does */
+    cbp_row was_plain; /* the last step was undamped, whole and taken */
     cbp_row iterations, state;
 } cbp_lanes;
 
@@ -88,15 +95,19 @@ typedef struct cbp_lanes {
 #define CBP_CANDIDATES 4
 
 typedef struct cbp_candidates {
-    const cbp_real *params;   /* [count][width], of which the first 2 layers count */
+    const cbp_real *params; /* [count][width], of which the first 2 layers count */
     size_t count, width;
-    size_t row, depth;        /* row: so many are neighbours, 0 if none are; depth: layers before a linear last one, or all */
-    int is_linear;            /* the last layer is the identity */
-    int solves_w, solves_b;   /* its free ones are solved for */
-    cbp_real low_w, high_w;   /* between which its weight must lie: if it is not solved for, both what it is */
-    int is_shared;            /* inputs are shared and all weights 1 */
-    const cbp_real *features; /* what `depth` layers make of shared inputs, [count][n]; null where they are not shared */
-    const cbp_real *centred;  /* the same less their mean, if the last bias is solved for; [count to CBP_CANDIDATES][n] */
+    /* row: so many are neighbours, 0 if none are; depth: layers before a linear last one, or all */
+    size_t row, depth;
+    int is_linear;          /* the last layer is the identity */
+    int solves_w, solves_b; /* its free ones are solved for */
+    /* between which its weight must lie: if it is not solved for, both what it is */
+    cbp_real low_w, high_w;
+    int is_shared; /* inputs are shared and all weights 1 */
+    /* what `depth` layers make of shared inputs, [count][n]; null where they are not shared */
+    const cbp_real *features;
+    /* the same less their mean, if the last bias is solved for; [count to CBP_CANDIDATES][n] */
+    const cbp_real *centred;
     const cbp_real *sizes;    /* [count to CBP_CANDIDATES]: sums of squares of those */
     const cbp_real *inverses; /* of those, if the last weight is solved for, else 0 */
     cbp_real *own_features;   /* to work in, [n][CBP_LANES] */
@@ -106,30 +117,38 @@ typedef struct cbp_candidates {
 /* The table. Arguments have been checked; shapes are cbackprop.h's. */
 typedef struct cbp_kernels {
     const char *name;
-    void (*activation)(int code, const cbp_real *z, size_t n, cbp_real *value, cbp_real *slope, cbp_real *second);
+    void (*activation)(int code, const cbp_real *z, size_t n, cbp_real *value, cbp_real *slope,
+                       cbp_real *second);
     cbp_real (*forward_one)(const cbp_chain *chain, cbp_real x);
     cbp_real (*slope_one)(const cbp_chain *chain, cbp_real x);
     cbp_real (*inverse_one)(const cbp_chain *chain, cbp_real y);
     cbp_real (*loss_one)(const cbp_chain *chain, cbp_criterion criterion, cbp_real x, cbp_real y);
-    cbp_real (*gradient_one)(const cbp_chain *chain, cbp_criterion criterion, cbp_real x, cbp_real y, const cbp_record *record);
+    cbp_real (*gradient_one)(const cbp_chain *chain, cbp_criterion criterion, cbp_real x,
+                             cbp_real y, const cbp_record *record);
     void (*forward)(const cbp_chain *chain, const cbp_real *x, size_t n, cbp_real *out);
     void (*slope)(const cbp_chain *chain, const cbp_real *x, size_t n, cbp_real *out);
     void (*inverse)(const cbp_chain *chain, const cbp_real *y, size_t n, cbp_real *out);
-    void (*rows)(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x, const cbp_real *y, size_t n,
-                 cbp_real *work, cbp_real *rows);
-    void (*loss_sums)(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x, const cbp_real *y,
-                      const cbp_real *weight, size_t n, cbp_real *sums, cbp_real *lost);
-    void (*gradient_sums)(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x, const cbp_real *y,
-                          const cbp_real *weight, size_t n, cbp_real *work, cbp_real *sums, cbp_real *lost);
-    void (*hessian_sums)(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x, const cbp_real *y,
-                         const cbp_real *weight, size_t n, cbp_real *work, cbp_real *sums, cbp_real *lost);
-    void (*fit_rows)(const cbp_chain *chain, cbp_criterion criterion, const unsigned char *frozen, const cbp_real *x,
-                     const cbp_real *y, const cbp_real *weight, size_t n, size_t free, cbp_real *work,
-                     cbp_real *triangle, cbp_real *sum, cbp_real *lost);
-    void (*merge_triangles)(size_t width, const cbp_real *other, cbp_real *columns, cbp_real *triangle);
+    void (*rows)(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x,
+                 const cbp_real *y, size_t n, cbp_real *work, cbp_real *rows);
+    void (*loss_sums)(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x,
+                      const cbp_real *y, const cbp_real *weight, size_t n, cbp_real *sums,
+                      cbp_real *lost);
+    void (*gradient_sums)(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x,
+                          const cbp_real *y, const cbp_real *weight, size_t n, cbp_real *work,
+                          cbp_real *sums, cbp_real *lost);
+    void (*hessian_sums)(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x,
+                         const cbp_real *y, const cbp_real *weight, size_t n, cbp_real *work,
+                         cbp_real *sums, cbp_real *lost);
+    void (*fit_rows)(const cbp_chain *chain, cbp_criterion criterion, const unsigned char *frozen,
+                     const cbp_real *x, const cbp_real *y, const cbp_real *weight, size_t n,
+                     size_t free, cbp_real *work, cbp_real *triangle, cbp_real *sum,
+                     cbp_real *lost);
+    void (*merge_triangles)(size_t width, const cbp_real *other, cbp_real *columns,
+                            cbp_real *triangle);
     void (*fit_lanes)(cbp_lanes *lanes);
     void (*finish_lanes)(cbp_lanes *lanes);
-    void (*choose_starts)(const cbp_lanes *lanes, const cbp_candidates *candidates, cbp_real *chosen);
+    void (*choose_starts)(const cbp_lanes *lanes, const cbp_candidates *candidates,
+                          cbp_real *chosen);
 } cbp_kernels;
 
 extern const cbp_kernels cbp_kernels_generic;
@@ -142,7 +161,9 @@ extern const cbp_kernels cbp_kernels_avx512;
 extern const cbp_activation_facts cbp_activation_table[];
 extern const cbp_loss_facts cbp_loss_table[];
 
-/* sizes[n]: the square of what each output near a amounts to, in the units of the residuals of a least-squares step. */
-void cbp_loss_sizes(cbp_criterion criterion, const cbp_real *a, const cbp_real *y, size_t n, cbp_real *sizes);
+/* sizes[n]: the square of what each output near a amounts to, in the units of the residuals of a
+ * least-squares step. */
+void cbp_loss_sizes(cbp_criterion criterion, const cbp_real *a, const cbp_real *y, size_t n,
+                    cbp_real *sizes);
 
 #endif

@@ -1,16 +1,18 @@
 /* Sums over examples of the Hessian, one example after the other. */
 
-/* The Hessian in closed form. With c_m = d2E/dz_m2, c_l = c_(l+1) (w_(l+1) s_l)^2 + dE/da_l act''(z_l), and J the
- * slope of z_m in z_l, for l <= m:
- *   d2E/db_m db_l = c_m J,   d2E/dw_m db_l = c_m J a_(m-1) + delta_m da_(m-1)/dz_l,   and a_(l-1) times these for w_l.
+/* The Hessian in closed form. With c_m = d2E/dz_m2, c_l = c_(l+1) (w_(l+1) s_l)^2 + dE/da_l
+ * act''(z_l), and J the slope of z_m in z_l, for l <= m:
+ *   d2E/db_m db_l = c_m J,   d2E/dw_m db_l = c_m J a_(m-1) + delta_m da_(m-1)/dz_l,
+ * and a_(l-1) times these for w_l.
  * Adds weight and the lower triangle to sums[1 + (2L)^2], then copies it to the upper one. */
-static void hessian_sums(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x, const cbp_real *y,
-                         const cbp_real *weight, size_t n, cbp_real *work, cbp_real *sums, cbp_real *lost)
+static void hessian_sums(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x,
+                         const cbp_real *y, const cbp_real *weight, size_t n, cbp_real *work,
+                         cbp_real *sums, cbp_real *lost)
 {
     const cbp_real *params = chain->params;
     const size_t layers = chain->layers, last = layers - 1, width = 2 * layers;
-    cbp_real *a = work, *slopes = a + layers + 1, *seconds = slopes + layers, *delta = seconds + layers,
-             *curve = delta + layers;
+    cbp_real *a = work, *slopes = a + layers + 1, *seconds = slopes + layers,
+             *delta = seconds + layers, *curve = delta + layers;
     const int of_z = is_of_z(criterion.loss);
     for (size_t i = 0; i < n; i++) {
         const cbp_real factor = weight ? weight[i] : 1;
@@ -30,13 +32,15 @@ static void hessian_sums(const cbp_chain *chain, cbp_criterion criterion, const 
             curve[last] = factor * loss.second;
         } else {
             delta[last] = factor * times_alone(loss.slope, s);
-            curve[last] = factor * (times_alone(times_alone(loss.second, s), s) + times_alone(loss.slope, seconds[last]));
+            curve[last] = factor * (times_alone(times_alone(loss.second, s), s) +
+                                    times_alone(loss.slope, seconds[last]));
         }
         for (size_t l = last; l-- > 0;) {
             const cbp_real push = times_alone(delta[l + 1], params[2 * l + 2]);
             const cbp_real reach = times_alone(params[2 * l + 2], slopes[l]);
             delta[l] = times_alone(push, slopes[l]);
-            curve[l] = times_alone(times_alone(curve[l + 1], reach), reach) + times_alone(push, seconds[l]);
+            curve[l] = times_alone(times_alone(curve[l + 1], reach), reach) +
+                       times_alone(push, seconds[l]);
         }
         cbp_add(&sums[0], &lost[0], factor);
         for (size_t m = 0; m < layers; m++) {
@@ -52,7 +56,8 @@ static void hessian_sums(const cbp_chain *chain, cbp_criterion criterion, const 
                 if (l == 0) {
                     break;
                 }
-                before = l == m ? slopes[l - 1] : times_alone(times_alone(before, params[2 * l]), slopes[l - 1]);
+                before = l == m ? slopes[l - 1]
+                                : times_alone(times_alone(before, params[2 * l]), slopes[l - 1]);
                 reach = times_alone(times_alone(reach, params[2 * l]), slopes[l - 1]);
             }
         }

@@ -1,15 +1,19 @@
 /* Lanes: the loop over them, examples laid out in them, and what is asked of all of them. */
 
-/* Left to itself gcc would write the loop out as sixteen scalar steps before it thinks of vectors, and both compilers would
- * ask at run time whether the lanes of two arrays overlap, which they never do across lanes. */
+/* Left to itself gcc would write the loop out as sixteen scalar steps before it thinks of vectors,
+ * and both compilers would ask at run time whether the lanes of two arrays overlap, which they
+ * never do across lanes. */
 #if defined(__clang__)
-#pragma clang diagnostic ignored "-Wpass-failed" /* unoptimised and sanitized builds have no vectors */
+#pragma clang diagnostic ignored \
+    "-Wpass-failed" /* unoptimised and sanitized builds have no vectors */
 #define CBP_PRAGMA(text) _Pragma(#text)
-#define CBP_EACH_OF(lanes, vectors)                                                                             \
-    CBP_PRAGMA(clang loop vectorize(assume_safety) vectorize_width(8) interleave_count(vectors) unroll(disable)) \
+#define CBP_EACH_OF(lanes, vectors)                                                             \
+    CBP_PRAGMA(clang loop vectorize(assume_safety) vectorize_width(8) interleave_count(vectors) \
+                   unroll(disable))                                                             \
     for (size_t k = 0; k < (lanes); k++)
 #elif defined(__GNUC__)
-#define CBP_EACH_OF(lanes, vectors) _Pragma("GCC ivdep") _Pragma("GCC unroll 1") for (size_t k = 0; k < (lanes); k++)
+#define CBP_EACH_OF(lanes, vectors) \
+    _Pragma("GCC ivdep") _Pragma("GCC unroll 1") for (size_t k = 0; k < (lanes); k++)
 #else
 #define CBP_EACH_OF(lanes, vectors) for (size_t k = 0; k < (lanes); k++)
 #endif
@@ -21,8 +25,8 @@ static size_t padded(size_t count)
     return (count + CBP_LANES - 1) / CBP_LANES * CBP_LANES;
 }
 
-/* `count` examples as lanes of a tile: where they are if they fill their lanes, else in `tile`, the padding being the
- * last. */
+/* `count` examples as lanes of a tile: where they are if they fill their lanes, else in `tile`, the
+ * padding being the last. */
 static const cbp_real *tile_of(const cbp_real *from, size_t count, cbp_real *tile)
 {
     if (count % CBP_LANES == 0) {
@@ -35,8 +39,8 @@ static const cbp_real *tile_of(const cbp_real *from, size_t count, cbp_real *til
     return tile;
 }
 
-/* Zeros in place of the padding. The loop over all lanes of the last group is a few vectors; one over the padding alone
- * would become a slow string instruction. */
+/* Zeros in place of the padding. The loop over all lanes of the last group is a few vectors; one
+ * over the padding alone would become a slow string instruction. */
 static void clear_padding(cbp_real *tile, size_t count)
 {
     const size_t start = padded(count) - CBP_LANES;
@@ -77,9 +81,9 @@ static int has_nan(const cbp_real *numbers, size_t count)
 }
 
 /* A sum of lanes by halves; a loop over the halves would not be unrolled. */
-#define CBP_HALVE(lane, half)              \
-    for (size_t k = 0; k < (half); k++) {  \
-        (lane)[k] += (lane)[k + (half)];   \
+#define CBP_HALVE(lane, half)             \
+    for (size_t k = 0; k < (half); k++) { \
+        (lane)[k] += (lane)[k + (half)];  \
     }
 
 /* Where row i, column j <= i of a symmetric matrix stands, for each lane. */

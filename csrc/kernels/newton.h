@@ -1,12 +1,13 @@
-/* Many fits at once, one chain in each lane: the normal equations are solved lane by lane, and the step is judged. Lanes
- * know nothing of each other, so that a chain's result is the same in any company.
+/* Many fits at once, one chain in each lane: the normal equations are solved lane by lane, and the
+ * step is judged. Lanes know nothing of each other, so that a chain's result is the same in any
+ * company.
  */
 
-/* ---- the verdict ------------------------------------------------------------------------------------------------ */
+/* ---- the verdict ----------------------------------------------------------------------------- */
 
 /* to = from in the lanes where `where` is not 0; few of them, if any. */
-static void take_where(const cbp_real *CBP_RESTRICT where, const cbp_real *CBP_RESTRICT from, size_t len,
-                       cbp_real *CBP_RESTRICT to)
+static void take_where(const cbp_real *CBP_RESTRICT where, const cbp_real *CBP_RESTRICT from,
+                       size_t len, cbp_real *CBP_RESTRICT to)
 {
     for (size_t i = 0; i < len; i += CBP_LANES) {
         CBP_EACH_LANE
@@ -30,7 +31,8 @@ static void judge_trial(cbp_lanes *g, const cbp_real *CBP_RESTRICT lost)
     cbp_row better, worse;
     CBP_EACH_LANE
     {
-        const cbp_real loss = g->loss[k], fall = loss - g->trial_loss[k], predicted = g->predicted[k];
+        const cbp_real loss = g->loss[k], fall = loss - g->trial_loss[k],
+                       predicted = g->predicted[k];
         const cbp_real blur = 8 * unit * (8 * loss + cbp_sqrt(loss * g->squares[k]));
         const int is_seen = predicted > blur;
         const int is_unseen = !is_seen & (blur < CBP_INFINITY);
@@ -41,7 +43,8 @@ static void judge_trial(cbp_lanes *g, const cbp_real *CBP_RESTRICT lost)
         const cbp_real down = g->growth[k] > 4 ? CBP_PICK(0.125, 0.125f) : CBP_PICK(0.005, 0.005f);
         const cbp_real factor = ratio > CBP_PICK(0.75, 0.75f) ? down : ratio > half / 2 ? half : 4;
         const cbp_real eased = loss < CBP_INFINITY ? damping * factor : damping;
-        const cbp_real raised = (damping > CBP_PICK(1e-3, 1e-3f) ? damping : CBP_PICK(1e-3, 1e-3f)) * g->growth[k];
+        const cbp_real raised =
+            (damping > CBP_PICK(1e-3, 1e-3f) ? damping : CBP_PICK(1e-3, 1e-3f)) * g->growth[k];
         better[k] = is_good ? 1 : 0;
         g->damping[k] = !is_good ? raised : eased < CBP_PICK(1e-4, 1e-4f) ? 0 : eased;
         g->growth[k] = is_good ? 4 : 2 * g->growth[k];
@@ -63,15 +66,15 @@ static void judge_trial(cbp_lanes *g, const cbp_real *CBP_RESTRICT lost)
     exchange(&g->params, &g->trial);
 }
 
-/* ---- the step --------------------------------------------------------------------------------------------------- */
+/* ---- the step -------------------------------------------------------------------------------- */
 
-/* The least share of its diagonal that a pivot keeps where a column has something to say that those before it have not:
- * normal equations have lost half of the digits then. */
+/* The least share of its diagonal that a pivot keeps where a column has something to say that those
+ * before it have not: normal equations have lost half of the digits then. */
 #define CBP_UNCLEAR CBP_PICK(1e-6, 1e-3f)
 
-/* Cholesky's factors L D L' of the damped normal equations, with the residuals as the last row: g->factor has L below the
- * diagonal and 1/D on it, g->scaled has L D. What is held has a row of its own. `clear` is 0 where
- * less is left of a diagonal than says something new, or nothing. */
+/* Cholesky's factors L D L' of the damped normal equations, with the residuals as the last row:
+ * g->factor has L below the diagonal and 1/D on it, g->scaled has L D. What is held has a row of
+ * its own. `clear` is 0 where less is left of a diagonal than says something new, or nothing. */
 static void factor_normal(cbp_lanes *g, int bent, cbp_real *CBP_RESTRICT clear)
 {
     const size_t free = g->free;
@@ -80,7 +83,8 @@ static void factor_normal(cbp_lanes *g, int bent, cbp_real *CBP_RESTRICT clear)
     for (size_t i = 0; i <= free; i++) {
         for (size_t j = 0; j <= i && j < free; j++) {
             const cbp_real *CBP_RESTRICT normal = g->normal + packed(i, j);
-            cbp_real *CBP_RESTRICT to = g->factor + packed(i, j), *CBP_RESTRICT scaled = g->scaled + packed(i, j);
+            cbp_real *CBP_RESTRICT to = g->factor + packed(i, j),
+                                   *CBP_RESTRICT scaled = g->scaled + packed(i, j);
             const cbp_real damped = i == j ? 1 : 0;
             CBP_EACH_LANE
             {
@@ -94,14 +98,16 @@ static void factor_normal(cbp_lanes *g, int bent, cbp_real *CBP_RESTRICT clear)
                 }
             }
             if (g->low) {
-                const cbp_real *held_i = g->held + (i < free ? i : j) * CBP_LANES, *held_j = g->held + j * CBP_LANES;
+                const cbp_real *held_i = g->held + (i < free ? i : j) * CBP_LANES,
+                               *held_j = g->held + j * CBP_LANES;
                 CBP_EACH_LANE
                 {
                     entry[k] = held_i[k] + held_j[k] > 0 ? damped : entry[k];
                 }
             }
             for (size_t m = 0; m < j; m++) {
-                const cbp_real *CBP_RESTRICT left = g->factor + packed(i, m), *CBP_RESTRICT right = g->scaled + packed(j, m);
+                const cbp_real *CBP_RESTRICT left = g->factor + packed(i, m),
+                                             *CBP_RESTRICT right = g->scaled + packed(j, m);
                 CBP_EACH_LANE
                 {
                     entry[k] = CBP_FMA(-left[k], right[k], entry[k]);
@@ -137,7 +143,8 @@ static void solve_factored(cbp_lanes *g)
             step[k] = -last[k];
         }
         for (size_t i = j + 1; i < free; i++) {
-            const cbp_real *entry = g->factor + packed(i, j), *CBP_RESTRICT other = g->step + i * CBP_LANES;
+            const cbp_real *entry = g->factor + packed(i, j),
+                           *CBP_RESTRICT other = g->step + i * CBP_LANES;
             CBP_EACH_LANE
             {
                 step[k] = CBP_FMA(-entry[k], other[k], step[k]);
@@ -150,27 +157,33 @@ static void solve_factored(cbp_lanes *g)
 static void hold_pushed(cbp_lanes *g)
 {
     for (size_t j = 0; j < g->free; j++) {
-        const cbp_real *slope = g->normal + packed(g->free, j), *point = g->params + g->places[j] * CBP_LANES;
+        const cbp_real *slope = g->normal + packed(g->free, j),
+                       *point = g->params + g->places[j] * CBP_LANES;
         const cbp_real low = g->low[j], high = g->high[j];
         cbp_real *CBP_RESTRICT held = g->held + j * CBP_LANES;
         CBP_EACH_LANE
         {
-            held[k] = ((point[k] <= low) & (slope[k] >= 0)) | ((point[k] >= high) & (slope[k] <= 0)) ? 1 : 0;
+            held[k] = ((point[k] <= low) & (slope[k] >= 0)) | ((point[k] >= high) & (slope[k] <= 0))
+                          ? 1
+                          : 0;
         }
     }
 }
 
-/* Holds also what stands at a bound and would be moved beyond it by the step; whether there was any. */
+/* Holds also what stands at a bound and would be moved beyond it by the step; whether there was
+ * any. */
 static int hold_leaving(cbp_lanes *g)
 {
     cbp_row found = {0};
     for (size_t j = 0; j < g->free; j++) {
-        const cbp_real *step = g->step + j * CBP_LANES, *point = g->params + g->places[j] * CBP_LANES;
+        const cbp_real *step = g->step + j * CBP_LANES,
+                       *point = g->params + g->places[j] * CBP_LANES;
         const cbp_real low = g->low[j], high = g->high[j];
         cbp_real *CBP_RESTRICT held = g->held + j * CBP_LANES;
         CBP_EACH_LANE
         {
-            const int leaves = ((point[k] <= low) & (step[k] < 0)) | ((point[k] >= high) & (step[k] > 0));
+            const int leaves =
+                ((point[k] <= low) & (step[k] < 0)) | ((point[k] >= high) & (step[k] > 0));
             found[k] = leaves ? 1 : found[k];
             held[k] = leaves ? 1 : held[k];
         }
@@ -182,7 +195,8 @@ static int hold_leaving(cbp_lanes *g)
 static void cut_at_bounds(const cbp_lanes *g, cbp_real *CBP_RESTRICT part)
 {
     for (size_t j = 0; j < g->free; j++) {
-        const cbp_real *step = g->step + j * CBP_LANES, *point = g->params + g->places[j] * CBP_LANES;
+        const cbp_real *step = g->step + j * CBP_LANES,
+                       *point = g->params + g->places[j] * CBP_LANES;
         const cbp_real low = g->low[j], high = g->high[j];
         CBP_EACH_LANE
         {
@@ -198,13 +212,15 @@ static void make_trial(cbp_lanes *g, const cbp_real *CBP_RESTRICT part)
 {
     memcpy(g->trial, g->params, 2 * g->layers * CBP_LANES * sizeof *g->trial);
     for (size_t j = 0; j < g->free; j++) {
-        const cbp_real *step = g->step + j * CBP_LANES, *point = g->params + g->places[j] * CBP_LANES;
+        const cbp_real *step = g->step + j * CBP_LANES,
+                       *point = g->params + g->places[j] * CBP_LANES;
         cbp_real *CBP_RESTRICT trial = g->trial + g->places[j] * CBP_LANES;
         if (g->low) {
             const cbp_real low = g->low[j], high = g->high[j];
             CBP_EACH_LANE
             {
-                const cbp_real end = step[k] < 0 ? low : high, to = CBP_FMA(part[k], step[k], point[k]);
+                const cbp_real end = step[k] < 0 ? low : high,
+                               to = CBP_FMA(part[k], step[k], point[k]);
                 const int meets = (part[k] < 1) & ((end - point[k]) / step[k] <= part[k]);
                 trial[k] = meets ? end : cbp_clamp(to, low, high);
             }
@@ -238,9 +254,10 @@ static int forget_bend(cbp_lanes *g, const cbp_real *CBP_RESTRICT clear)
     return 1;
 }
 
-/* From the point reached, the next trial, or the end. A lane is done if what remains after the step is less than the
- * tolerance, as far as falls and lengths of the last two steps tell; the step is then taken unseen. Past a kink they tell
- * nothing: where there is one the step itself must bring less, and is not taken. */
+/* From the point reached, the next trial, or the end. A lane is done if what remains after the step
+ * is less than the tolerance, as far as falls and lengths of the last two steps tell; the step is
+ * then taken unseen. Past a kink they tell nothing: where there is one the step itself must bring
+ * less, and is not taken. */
 static void plan_trial(cbp_lanes *g)
 {
     const size_t free = g->free;
@@ -283,19 +300,24 @@ static void plan_trial(cbp_lanes *g)
         const cbp_real bend = -along[k] - damping * length[k];
         const cbp_real predicted = -part[k] * (2 * along[k] + part[k] * bend);
         const cbp_real share = predicted / squares[k];
-        const cbp_real fall_rate = predicted / g->predicted[k], length_rate = length[k] / g->length[k];
+        const cbp_real fall_rate = predicted / g->predicted[k],
+                       length_rate = length[k] / g->length[k];
         const cbp_real rate = fall_rate > length_rate ? fall_rate : length_rate;
-        const cbp_real rounding = 16 * CBP_PICK(DBL_EPSILON * DBL_EPSILON, FLT_EPSILON * FLT_EPSILON) * g->squares[k];
+        const cbp_real rounding =
+            16 * CBP_PICK(DBL_EPSILON * DBL_EPSILON, FLT_EPSILON * FLT_EPSILON) * g->squares[k];
         const int is_steady = g->is_smooth & (g->was_plain[k] > 0) & (rate < CBP_PICK(0.25, 0.25f));
         const cbp_real rest = is_steady ? 4 * rate * share : share;
         const int is_plain = (damping == 0) & (part[k] == 1);
-        /* what share of the loss a last step may be worth: less where falls are not steady and may differ from it widely */
+        /* what share of the loss a last step may be worth: less where falls are not steady and may
+         * differ from it widely */
         const cbp_real most = is_steady ? CBP_PICK(1e-10, 1e-5f) : CBP_PICK(1e-13, 1e-6f);
         const int is_settled = is_plain & (rest <= tolerance) & (predicted <= most * loss);
         const int is_done = is_settled | (is_plain & (predicted <= rounding));
-        /* outliers that a robust loss hardly sees, but by which rounding was measured: cbp_fit_squares does better */
+        /* outliers that a robust loss hardly sees, but by which rounding was measured:
+         * cbp_fit_squares does better */
         const int is_blurred = is_robust & (g->squares[k] > CBP_PICK(0x1p38, 0x1p20f) * loss);
-        const int is_lost = (clear[k] == 0) | (is_done & is_blurred) | !(loss < CBP_INFINITY) | (predicted != predicted);
+        const int is_lost = (clear[k] == 0) | (is_done & is_blurred) | !(loss < CBP_INFINITY) |
+                            (predicted != predicted);
         const int is_late = !is_done & (g->iterations[k] >= g->patience);
         const cbp_real ended = is_done ? CBP_LANE_DONE : CBP_LANE_RUNNING;
         const cbp_real state = is_lost | is_late ? CBP_LANE_HANDED : ended;
@@ -313,7 +335,8 @@ static void find_weak(const cbp_lanes *g, cbp_real *CBP_RESTRICT weak)
     const cbp_real limit = CBP_PICK(1e-16, 1e-8f); /* the square of CBP_WEAK */
     spread(0, weak);
     for (size_t j = 0; j < g->free; j++) {
-        const cbp_real *diagonal = g->normal + packed(j, j), *point = g->params + g->places[j] * CBP_LANES;
+        const cbp_real *diagonal = g->normal + packed(j, j),
+                       *point = g->params + g->places[j] * CBP_LANES;
         CBP_EACH_LANE
         {
             const cbp_real size = cbp_abs(point[k]) > 1 ? point[k] : 1;
@@ -323,7 +346,8 @@ static void find_weak(const cbp_lanes *g, cbp_real *CBP_RESTRICT weak)
     }
 }
 
-/* The inverse of the undamped normal equations, packed, into trial_normal: with M = L^-1 in g->scaled, M' D^-1 M. */
+/* The inverse of the undamped normal equations, packed, into trial_normal: with M = L^-1 in
+ * g->scaled, M' D^-1 M. */
 static void invert_normal(cbp_lanes *g)
 {
     const size_t free = g->free;
@@ -358,8 +382,8 @@ static void invert_normal(cbp_lanes *g)
     }
 }
 
-/* Of lanes that are done: the inverse of the normal equations to trial_normal; and CBP_LANE_HANDED in the place of
- * CBP_LANE_DONE where it is not clear that they have one. */
+/* Of lanes that are done: the inverse of the normal equations to trial_normal; and CBP_LANE_HANDED
+ * in the place of CBP_LANE_DONE where it is not clear that they have one. */
 static void finish_lanes(cbp_lanes *g)
 {
     cbp_row clear, weak, plain = {0};

@@ -1,7 +1,8 @@
-/* Many fits at once, one chain in each lane: the pass over the examples, which leaves the normal equations of each. */
+/* Many fits at once, one chain in each lane: the pass over the examples, which leaves the normal
+ * equations of each. */
 
-/* Half of the lanes: the sums of all products of six columns then stay in the registers of the widest vectors, and those
- * of one column with six in the registers of any. */
+/* Half of the lanes: the sums of all products of six columns then stay in the registers of the
+ * widest vectors, and those of one column with six in the registers of any. */
 #define CBP_HALF_LANES (CBP_LANES / 2)
 #define CBP_EACH_OF_HALF CBP_EACH_OF(CBP_HALF_LANES, 1)
 #define CBP_COLUMNS 6
@@ -20,29 +21,30 @@
 #define CBP_PAIRS_6(X) CBP_PAIRS_5(X) CBP_ROW_5(X, 5)
 
 #define START(i, j) cbp_real sum_##i##_##j[CBP_HALF_LANES] = {0};
-#define MULTIPLY(i, j) \
-    sum_##i##_##j[k] = \
-        CBP_FMA(left[i * CBP_FIT_TILE + at + k], right[j * CBP_FIT_TILE + at + k], sum_##i##_##j[k]);
+#define MULTIPLY(i, j)                                                                            \
+    sum_##i##_##j[k] = CBP_FMA(left[i * CBP_FIT_TILE + at + k], right[j * CBP_FIT_TILE + at + k], \
+                               sum_##i##_##j[k]);
 #define FINISH(i, j) sums[(i * (i + 1) / 2 + j) * CBP_LANES + half + k] += sum_##i##_##j[k];
-#define CASE(number, PRODUCTS)                                                 \
-    case number:                                                               \
-        for (size_t half = 0; half < CBP_LANES; half += CBP_HALF_LANES) {      \
-            PRODUCTS(START)                                                    \
-            for (size_t at = half; at < count; at += CBP_LANES) {              \
-                CBP_EACH_OF_HALF                                               \
-                {                                                              \
-                    PRODUCTS(MULTIPLY)                                         \
-                }                                                              \
-            }                                                                  \
-            CBP_EACH_OF_HALF                                                   \
-            {                                                                  \
-                PRODUCTS(FINISH)                                               \
-            }                                                                  \
-        }                                                                      \
+#define CASE(number, PRODUCTS)                                            \
+    case number:                                                          \
+        for (size_t half = 0; half < CBP_LANES; half += CBP_HALF_LANES) { \
+            PRODUCTS(START)                                               \
+            for (size_t at = half; at < count; at += CBP_LANES) {         \
+                CBP_EACH_OF_HALF                                          \
+                {                                                         \
+                    PRODUCTS(MULTIPLY)                                    \
+                }                                                         \
+            }                                                             \
+            CBP_EACH_OF_HALF                                              \
+            {                                                             \
+                PRODUCTS(FINISH)                                          \
+            }                                                             \
+        }                                                                 \
         break;
 
 /* sums += the products of all pairs of `number` columns, packed, over the examples of each lane. */
-static void add_all_products(const cbp_real *CBP_RESTRICT left, size_t number, size_t count, cbp_real *CBP_RESTRICT sums)
+static void add_all_products(const cbp_real *CBP_RESTRICT left, size_t number, size_t count,
+                             cbp_real *CBP_RESTRICT sums)
 {
     const cbp_real *right = left;
     switch (number) {
@@ -64,8 +66,8 @@ static void add_all_products(const cbp_real *CBP_RESTRICT left, size_t number, s
 #define CBP_ONE_ROW_6(X) CBP_ROW_5(X, 0)
 
 /* The same for one column and `number` others. */
-static void add_products(const cbp_real *CBP_RESTRICT left, const cbp_real *CBP_RESTRICT right, size_t number,
-                         size_t count, cbp_real *CBP_RESTRICT sums)
+static void add_products(const cbp_real *CBP_RESTRICT left, const cbp_real *CBP_RESTRICT right,
+                         size_t number, size_t count, cbp_real *CBP_RESTRICT sums)
 {
     switch (number) {
         CASE(1, CBP_ONE_ROW_1)
@@ -83,30 +85,33 @@ static void add_products(const cbp_real *CBP_RESTRICT left, const cbp_real *CBP_
 #undef FINISH
 #undef CASE
 
-/* The products of `number` columns from the one numbered `first` on with all columns up to themselves, packed, to sums. */
-static void add_rows_of_products(const cbp_real *left, const cbp_real *columns, size_t first, size_t number, size_t count,
-                                 cbp_real *sums)
+/* The products of `number` columns from the one numbered `first` on with all columns up to
+ * themselves, packed, to sums. */
+static void add_rows_of_products(const cbp_real *left, const cbp_real *columns, size_t first,
+                                 size_t number, size_t count, cbp_real *sums)
 {
     for (size_t i = first; i < first + number; i++, left += CBP_FIT_TILE) {
         for (size_t j = 0; j <= i; j += CBP_COLUMNS) {
-            add_products(left, columns + j * CBP_FIT_TILE, smaller(CBP_COLUMNS, i + 1 - j), count, sums + packed(i, j));
+            add_products(left, columns + j * CBP_FIT_TILE, smaller(CBP_COLUMNS, i + 1 - j), count,
+                         sums + packed(i, j));
         }
     }
 }
 
-/* Of a layer: bent (+)= residual (act'' / act') / push, or nothing where there is no such number; and left = bent times each
- * of the layer's columns. */
+/* Of a layer: bent (+)= residual (act'' / act') / push, or nothing where there is no such number;
+ * and left = bent times each of the layer's columns. */
 CBP_INLINE void bend_layer(int is_first, size_t number, const cbp_real *CBP_RESTRICT residual,
                            const cbp_real *CBP_RESTRICT second, const cbp_real *CBP_RESTRICT slope,
-                           const cbp_real *CBP_RESTRICT push, const cbp_real *CBP_RESTRICT columns, size_t count,
-                           cbp_real *CBP_RESTRICT bent, cbp_real *CBP_RESTRICT left)
+                           const cbp_real *CBP_RESTRICT push, const cbp_real *CBP_RESTRICT columns,
+                           size_t count, cbp_real *CBP_RESTRICT bent, cbp_real *CBP_RESTRICT left)
 {
     for (size_t start = 0; start < count; start += CBP_LANES) {
         CBP_EACH_LANE
         {
             const size_t j = start + k;
             const cbp_real term = residual[j] * second[j] / (slope[j] * push[j]);
-            const cbp_real own = term - term == 0 ? term : 0, total = is_first ? own : bent[j] + own;
+            const cbp_real own = term - term == 0 ? term : 0,
+                           total = is_first ? own : bent[j] + own;
             bent[j] = total;
             if (number > 0) {
                 left[j] = total * columns[j];
@@ -123,7 +128,7 @@ static int has_excess(int loss)
 {
     switch (loss) {
 #define CASE(code, name, target_low, target_high, dispersion, has_scale, is_robust, of_z, excess) \
-    case code: \
+    case code:                                                                                    \
         return excess;
         CBP_LOSSES(CASE)
 #undef CASE
@@ -132,14 +137,18 @@ static int has_excess(int loss)
     }
 }
 
-/* Adds to trial_bend what the normal equations lack of the curvature: the sum of residual * d^2 a_L / dp dq. With p in
- * layer i and q in layer j >= i it is that of the products of their columns, each times what the layers from j on bend,
- *   sum over l >= j of  residual act''_l / (act'_l push_l),    push_l = the column of layer l's bias,
- * and where q is a weight, p's share of the slope over q: finish_bend. The columns are those of tile_columns. */
-static void add_bend(const cbp_tile *tile, const cbp_real *columns, const cbp_real *passes, cbp_real *work, cbp_real *sums)
+/* Adds to trial_bend what the normal equations lack of the curvature: the sum of residual * d^2 a_L
+ * / dp dq. With p in layer i and q in layer j >= i it is that of the products of their columns,
+ * each times what the layers from j on bend,
+ *   sum over l >= j of  residual act''_l / (act'_l push_l),   push_l = the column of l's bias,
+ * and where q is a weight, p's share of the slope over q: finish_bend. The columns are those of
+ * tile_columns. */
+static void add_bend(const cbp_tile *tile, const cbp_real *columns, const cbp_real *passes,
+                     cbp_real *work, cbp_real *sums)
 {
     const size_t layers = tile->layers, count = tile->count;
-    const cbp_real *slopes = passes + layers * CBP_FIT_TILE, *residual = columns + tile->free * CBP_FIT_TILE;
+    const cbp_real *slopes = passes + layers * CBP_FIT_TILE,
+                   *residual = columns + tile->free * CBP_FIT_TILE;
     const int of_z = is_of_z(tile->criterion.loss);
     cbp_real *bent = work, *left = work + CBP_FIT_TILE;
     size_t column = tile->free;
@@ -148,10 +157,13 @@ static void add_bend(const cbp_tile *tile, const cbp_real *columns, const cbp_re
         memcpy(bent, tile->seconds + layers * CBP_FIT_TILE, count * sizeof *bent);
     }
     for (size_t l = layers; l-- > 0;) {
-        const int takes_b = !tile->frozen || !tile->frozen[2 * l + 1], takes_w = !tile->frozen || !tile->frozen[2 * l];
+        const int takes_b = !tile->frozen || !tile->frozen[2 * l + 1],
+                  takes_w = !tile->frozen || !tile->frozen[2 * l];
         const size_t number = (size_t)takes_b + (size_t)takes_w;
-        const cbp_real *push = takes_b ? columns + (column - 1) * CBP_FIT_TILE : passes + l * CBP_FIT_TILE;
-        const cbp_real *second = tile->seconds + l * CBP_FIT_TILE, *slope = slopes + l * CBP_FIT_TILE;
+        const cbp_real *push =
+            takes_b ? columns + (column - 1) * CBP_FIT_TILE : passes + l * CBP_FIT_TILE;
+        const cbp_real *second = tile->seconds + l * CBP_FIT_TILE,
+                       *slope = slopes + l * CBP_FIT_TILE;
         column -= number;
         if (!bends && (tile->activations[l] == CBP_IDENTITY || (of_z && l == layers - 1))) {
             continue;
@@ -195,12 +207,13 @@ static void finish_bend(cbp_lanes *g)
     }
 }
 
-/* trial_normal, trial_bend and trial_loss: row i, column j of the normal equations is the product of columns i and j, where
- * column `free` is the residuals. */
+/* trial_normal, trial_bend and trial_loss: row i, column j of the normal equations is the product
+ * of columns i and j, where column `free` is the residuals. */
 static void add_normal(int guarded, cbp_lanes *g)
 {
     const size_t free = g->free, all = g->n * CBP_LANES, layers = g->layers;
-    cbp_real *columns = g->work, *passes = columns + (free + 1) * CBP_FIT_TILE, *seconds = passes + CBP_TILE_WORK(layers);
+    cbp_real *columns = g->work, *passes = columns + (free + 1) * CBP_FIT_TILE,
+             *seconds = passes + CBP_TILE_WORK(layers);
     cbp_real error[CBP_FIT_TILE];
     int is_linear = 0;
     for (size_t i = 0; i < packed(free + 1, 0); i += CBP_LANES) {
@@ -212,8 +225,9 @@ static void add_normal(int guarded, cbp_lanes *g)
     spread(0, g->trial_loss);
     for (size_t start = 0; start < all; start += CBP_FIT_TILE) {
         const size_t count = smaller(CBP_FIT_TILE, all - start);
-        const cbp_tile tile = {g->activations, g->frozen,    layers,         free,           g->criterion, g->trial,
-                               g->x + start,   g->y + start, g->weight + start, g->root + start, count, seconds};
+        const cbp_tile tile = {g->activations,    g->frozen,       layers,       free,
+                               g->criterion,      g->trial,        g->x + start, g->y + start,
+                               g->weight + start, g->root + start, count,        seconds};
         is_linear = ends_linear(&tile);
         tile_columns(guarded, &tile, passes, columns, is_linear ? NULL : error);
         for (size_t j = 0; !is_linear && j < count; j += CBP_LANES) {

@@ -1,5 +1,6 @@
-/* All loops, and the table of them for one target: the one body that kernels_*.c include, each under its target, after
- * they have defined CBP_HAVE_FMA, CBP_HAS_WIDE_VECTORS, CBP_TARGET and CBP_TARGET_NAME.
+/* All loops, and the table of them for one target: the one body that kernels_*.c include, each
+ * under its target, after they have defined CBP_HAVE_FMA, CBP_HAS_WIDE_VECTORS, CBP_TARGET and
+ * CBP_TARGET_NAME.
  */
 #include "lanes.h"
 #include "layer.h"

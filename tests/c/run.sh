@@ -159,6 +159,7 @@ for cc in ${CC:+"$CC"} $([ -n "${CC:-}" ] || echo "$compilers"); do
     # shellcheck disable=SC2086
     suite "$cc, single precision" "$tag.single" $FLAGS $WARNINGS -DCBP_SINGLE
 
+    # shellcheck disable=SC2086
     check "$cc: header, C99" $cc -std=c99 -Wall -Wextra -Wpedantic -Werror -Icsrc tests/c/test_header.c -o "$tag.header"
     check "$cc: header, run" "$tag.header"
     case $cc in
@@ -167,6 +168,7 @@ for cc in ${CC:+"$CC"} $([ -n "${CC:-}" ] || echo "$compilers"); do
     *) cxx=${CXX:-c++} ;;
     esac
     if command -v "${cxx%% *}" >/dev/null 2>&1; then
+        # shellcheck disable=SC2086
         check "$cxx: header, C++11" $cxx -std=c++11 -Wall -Wextra -Wpedantic -Werror -Icsrc tests/c/test_header.cpp \
             "$tag"/*.o -lm -o "$tag.header++"
         check "$cxx: header, run" "$tag.header++"

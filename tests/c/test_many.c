@@ -1,11 +1,11 @@
-/* Many chains: the single calls; many fits: what each finds is what it would find alone, in any company and any memory, or
- * its own status; and where many fits start. */
+/* Many chains: the single calls; many fits: what each finds is what it would find alone, in any
+ * company and any memory, or its own status; and where many fits start. */
 #include "check.h"
 #include "fit.h"
 
 enum { GUARD = 64, OFFSETS = 64 / sizeof(cbp_real) };
 
-/* ---- one call ---------------------------------------------------------------------------------------------------- */
+/* ---- one call -------------------------------------------------------------------------------- */
 
 /* Fits of `m` chains with all that they read. */
 typedef struct call {
@@ -58,9 +58,12 @@ static size_t triangle_of(const call *c)
 static found room_for(const call *c)
 {
     const size_t all = 2 * c->layers, m = c->m;
-    found f = {c->layers, m, triangle_of(c), {filled(m * all, 5), bytes(m * sizeof(int)), bytes(m * sizeof(size_t)), filled(m, 5),
-                              filled(m, 5), filled(m, 5), filled(m, 5), filled(m * all, 5), filled(m * triangle_of(c), 5),
-                              bytes(m * all)}};
+    found f = {c->layers,
+               m,
+               triangle_of(c),
+               {filled(m * all, 5), bytes(m * sizeof(int)), bytes(m * sizeof(size_t)), filled(m, 5),
+                filled(m, 5), filled(m, 5), filled(m, 5), filled(m * all, 5),
+                filled(m * triangle_of(c), 5), bytes(m * all)}};
     memset(f.fits.determined, 5, m * all);
     for (size_t i = 0; i < m; i++) {
         memcpy(f.fits.params + i * all, c->start, all * sizeof *c->start);
@@ -89,11 +92,14 @@ static int is_same(const found *a, size_t i, const found *b, size_t j)
 {
     const size_t all = 2 * a->layers;
     return same_all(a->fits.params + i * all, b->fits.params + j * all, all) &&
-           a->fits.status[i] == b->fits.status[j] && a->fits.iterations[i] == b->fits.iterations[j] &&
+           a->fits.status[i] == b->fits.status[j] &&
+           a->fits.iterations[i] == b->fits.iterations[j] &&
            same(a->fits.loss[i], b->fits.loss[j]) && same(a->fits.weight[i], b->fits.weight[j]) &&
-           same(a->fits.variance[i], b->fits.variance[j]) && same(a->fits.left_over[i], b->fits.left_over[j]) &&
+           same(a->fits.variance[i], b->fits.variance[j]) &&
+           same(a->fits.left_over[i], b->fits.left_over[j]) &&
            same_all(a->fits.errors + i * all, b->fits.errors + j * all, all) &&
-           same_all(a->fits.covariance + i * a->triangle, b->fits.covariance + j * b->triangle, a->triangle) &&
+           same_all(a->fits.covariance + i * a->triangle, b->fits.covariance + j * b->triangle,
+                    a->triangle) &&
            memcmp(a->fits.determined + i * all, b->fits.determined + j * all, all) == 0;
 }
 
@@ -107,17 +113,20 @@ static int is_same_all(const found *a, const found *b)
     return a->m == b->m;
 }
 
-/* The fits, in work memory that starts `offset` numbers after where malloc put it, holds NaN, and is guarded. */
+/* The fits, in work memory that starts `offset` numbers after where malloc put it, holds NaN, and
+ * is guarded. */
 static int fit_at(const call *c, size_t offset, found *f)
 {
     const size_t len = cbp_fit_many_work_len(c->layers, free_of(c), c->n);
-    cbp_real *memory = filled(offset + len + GUARD, NAN), *work = memory + offset, *guard = work + len;
+    cbp_real *memory = filled(offset + len + GUARD, NAN), *work = memory + offset,
+             *guard = work + len;
     cbp_real *x = exactly(c->x, c->x_step ? c->n * c->m : c->n), *y = exactly(c->y, c->n * c->m);
     for (size_t k = 0; k < GUARD; k++) {
         guard[k] = R(1234.5) + R(k);
     }
-    const int status = cbp_fit_many(c->activations, c->frozen, c->lower, c->upper, x, y, c->weight, c->layers, c->n, c->m,
-                                    c->x_step, c->weight_step, &c->options, work, &f->fits);
+    const int status =
+        cbp_fit_many(c->activations, c->frozen, c->lower, c->upper, x, y, c->weight, c->layers,
+                     c->n, c->m, c->x_step, c->weight_step, &c->options, work, &f->fits);
     for (size_t k = 0; k < offset; k++) {
         CHECK(isnan(memory[k]));
     }
@@ -148,10 +157,12 @@ static call alone(const call *c, size_t i)
     return one;
 }
 
-/* ---- problems ---------------------------------------------------------------------------------------------------- */
+/* ---- problems -------------------------------------------------------------------------------- */
 
-static const unsigned char line[] = {CBP_IDENTITY}, neuron[] = {CBP_SIGMOID}, bend[] = {CBP_TANH, CBP_IDENTITY};
-static const unsigned char logistic[] = {CBP_LOG, CBP_SIGMOID, CBP_IDENTITY}, but_logarithm[] = {1, 1, 0, 0, 0, 0};
+static const unsigned char line[] = {CBP_IDENTITY}, neuron[] = {CBP_SIGMOID},
+                           bend[] = {CBP_TANH, CBP_IDENTITY};
+static const unsigned char logistic[] = {CBP_LOG, CBP_SIGMOID, CBP_IDENTITY},
+                           but_logarithm[] = {1, 1, 0, 0, 0, 0};
 static const unsigned char saturation[] = {CBP_EXPM1, CBP_IDENTITY}, weights_only[] = {0, 1, 0, 1};
 static const unsigned char growth[] = {CBP_TANH, CBP_EXP};
 static const unsigned char held_back[] = {CBP_TANH, CBP_SIGMOID}, first_layer[] = {0, 0, 1, 1};
@@ -160,8 +171,10 @@ enum { MOST_CHAINS = 50, MOST_EXAMPLES = 40 };
 static cbp_real all_x[MOST_CHAINS * MOST_EXAMPLES], all_y[MOST_CHAINS * MOST_EXAMPLES];
 static cbp_real all_weights[MOST_CHAINS * MOST_EXAMPLES];
 
-static const cbp_real line_start[] = {R(-0.5), R(0.5)}, bend_start[] = {1, 0, 1, 0}, held_start[] = {1, 0, 2, 0}, counts_start[] = {1, 0, 1, 1};
-static const cbp_real logistic_start[] = {1, 0, 1, 0, 3, R(0.5)}, saturation_start[] = {R(-0.5), 0, -1, 0};
+static const cbp_real line_start[] = {R(-0.5), R(0.5)}, bend_start[] = {1, 0, 1, 0},
+                      held_start[] = {1, 0, 2, 0}, counts_start[] = {1, 0, 1, 1};
+static const cbp_real logistic_start[] = {1, 0, 1, 0, 3, R(0.5)},
+                      saturation_start[] = {R(-0.5), 0, -1, 0};
 
 /* A kind of curve, and from where its chains start. */
 typedef struct family {
@@ -181,17 +194,25 @@ static const family families[KINDS] = {{line, NULL, line_start, 1, CBP_SQUARED},
                                        {held_back, first_layer, held_start, 2, CBP_LOG_LOSS},
                                        {growth, NULL, counts_start, 2, CBP_POISSON}};
 
-/* The noisy curves of m chains; inputs are (-2, 2), (0, 4) of saturations, their exponentials of logistics. */
+/* The noisy curves of m chains; inputs are (-2, 2), (0, 4) of saturations, their exponentials of
+ * logistics. */
 static call problem_of(int kind, size_t n, size_t m)
 {
     const family *of = &families[kind];
-    call c = {.activations = of->activations, .frozen = of->frozen, .start = of->start, .layers = of->layers,
-              .x = all_x, .y = all_y, .n = n, .m = m};
+    call c = {.activations = of->activations,
+              .frozen = of->frozen,
+              .start = of->start,
+              .layers = of->layers,
+              .x = all_x,
+              .y = all_y,
+              .n = n,
+              .m = m};
     CHECK(cbp_fit_defaults(&c.options) == CBP_OK);
     c.options.loss = of->loss;
     check_state = 40 + (uint64_t)kind;
     for (size_t i = 0; i < m; i++) {
-        const double a = random_between(0.9, 1.5), b = random_between(-0.5, 0.5), height = random_between(2, 4);
+        const double a = random_between(0.9, 1.5), b = random_between(-0.5, 0.5),
+                     height = random_between(2, 4);
         for (size_t k = 0, at = i * n; k < n; k++, at++) {
             const double t = 4 * ((double)k + 0.5) / (double)n - 2;
             const double curve = kind == LINES         ? a * t + b
@@ -215,14 +236,15 @@ static call problem_of(int kind, size_t n, size_t m)
     return c;
 }
 
-/* ---- as one by one ----------------------------------------------------------------------------------------------- */
+/* ---- as one by one --------------------------------------------------------------------------- */
 
 /* Chain i by cbp_fit_lm and cbp_fit_covariance, without what is missing. */
 static void compare(const call *c, size_t i, const found *f)
 {
     const call one = alone(c, i);
     const size_t all = 2 * c->layers, len = cbp_fit_work_len(c->layers, free_of(c), c->n);
-    cbp_real *x = numbers(c->n), *y = numbers(c->n), *weight = numbers(c->n), *work = filled(len, NAN);
+    cbp_real *x = numbers(c->n), *y = numbers(c->n), *weight = numbers(c->n),
+             *work = filled(len, NAN);
     const size_t open = free_of(c);
     cbp_real *params = numbers(all), *covariance = numbers(open * open), variance;
     unsigned char *determined = bytes(all);
@@ -241,20 +263,22 @@ static void compare(const call *c, size_t i, const found *f)
         }
     }
     memcpy(params, c->start, all * sizeof *params);
-    CHECK(cbp_fit_lm(c->activations, c->frozen, c->lower, c->upper, x, y, weight, c->layers, n, &c->options, work,
-                     params, &info) == CBP_OK);
+    CHECK(cbp_fit_lm(c->activations, c->frozen, c->lower, c->upper, x, y, weight, c->layers, n,
+                     &c->options, work, params, &info) == CBP_OK);
     CHECK(info.outcome == CBP_CONVERGED && f->fits.status[i] == CBP_CONVERGED);
-    CHECK(cbp_fit_covariance(params, c->activations, c->frozen, c->lower, c->upper, x, y, weight, c->layers, n,
-                             c->options.loss, c->options.scale, NULL, work, &variance, covariance,
-                             determined) == CBP_OK);
+    CHECK(cbp_fit_covariance(params, c->activations, c->frozen, c->lower, c->upper, x, y, weight,
+                             c->layers, n, c->options.loss, c->options.scale, NULL, work, &variance,
+                             covariance, determined) == CBP_OK);
     CHECK(memcmp(determined, f->fits.determined + i * all, all) == 0);
     CHECK(near((double)f->fits.weight[i], total, 0, 64));
     CHECK(f->fits.iterations[i] > 0);
 
-    /* How near the minimum is, both tell from their last two steps, and are trusted in that to the square root of the
-     * tolerance. Losses nearer to each other than rounding, which is of the outputs too, cannot be told apart, and the
-     * parameters of two such are, in standard errors, as far from each other as that difference is from the variance. */
-    const double beside = sqrt(fmax(squares / (total * (double)info.loss), 1)), blur = 8 * EPSILON * (8 + beside);
+    /* How near the minimum is, both tell from their last two steps, and are trusted in that to the
+     * square root of the tolerance. Losses nearer to each other than rounding, which is of the
+     * outputs too, cannot be told apart, and the parameters of two such are, in standard errors, as
+     * far from each other as that difference is from the variance. */
+    const double beside = sqrt(fmax(squares / (total * (double)info.loss), 1)),
+                 blur = 8 * EPSILON * (8 + beside);
     const double share = sqrt((double)c->options.tolerance) / 10 + sqrt((double)n * blur);
     CHECK(near((double)f->fits.loss[i], (double)info.loss, 0, 64 + 16 * beside * beside));
     const cbp_real *own = f->fits.covariance + i * f->triangle;
@@ -265,12 +289,14 @@ static void compare(const call *c, size_t i, const found *f)
         const double moved = fabs((double)f->fits.params[i * all + k] - (double)params[k]);
         CHECK(moved <= share * error);
         left_over -= determined[k] == CBP_DETERMINED || determined[k] == CBP_UNDETERMINED;
-        /* errors are of the point before the last step, which is less than 1e-3 of the residuals (single: 0.03) */
+        /* errors are of the point before the last step, which is less than 1e-3 of the residuals
+         * (single: 0.03) */
         CHECK(fabs(found_error - error) <= (sizeof(cbp_real) == 4 ? 1e-1 : 1e-5) * error);
         for (size_t j = 0; is_free && j <= row; j++) {
             const double size = error * sqrt((double)covariance[j * open + j]);
             CHECK(j < row || near(found_error, sqrt((double)*own), 0, 4));
-            CHECK(fabs((double)(*own++ - covariance[row * open + j])) <= (sizeof(cbp_real) == 4 ? 2e-1 : 2e-5) * size);
+            CHECK(fabs((double)(*own++ - covariance[row * open + j])) <=
+                  (sizeof(cbp_real) == 4 ? 2e-1 : 2e-5) * size);
         }
         row += (size_t)is_free;
     }
@@ -326,7 +352,8 @@ static void test_bounds(void)
 {
     const cbp_real infinite = R(INFINITY);
     const cbp_real lower[] = {9, 9, R(0.5), -infinite, 1, R(-0.25)};
-    const cbp_real upper[] = {8, 8, 1, infinite, 3, R(0.75)}; /* crossed where frozen, which is not read */
+    /* crossed where frozen, which is not read */
+    const cbp_real upper[] = {8, 8, 1, infinite, 3, R(0.75)};
     call c = problem_of(LOGISTICS, 24, MOST_CHAINS);
     size_t held = 0;
     c.lower = lower;
@@ -337,10 +364,12 @@ static void test_bounds(void)
         for (size_t k = 2; k < 6; k++) {
             const cbp_real param = f.fits.params[i * 6 + k];
             CHECK(param >= lower[k] && param <= upper[k]);
-            CHECK((f.fits.determined[i * 6 + k] == CBP_AT_BOUND) == (param == lower[k] || param == upper[k]));
+            CHECK((f.fits.determined[i * 6 + k] == CBP_AT_BOUND) ==
+                  (param == lower[k] || param == upper[k]));
             held += param == lower[k] || param == upper[k];
         }
-        CHECK(f.fits.params[i * 6] == 1 && f.fits.params[i * 6 + 1] == 0 && f.fits.errors[i * 6] == 0);
+        CHECK(f.fits.params[i * 6] == 1 && f.fits.params[i * 6 + 1] == 0 &&
+              f.fits.errors[i * 6] == 0);
         CHECK(f.fits.determined[i * 6] == CBP_FROZEN);
     }
     CHECK(held > 25);
@@ -350,7 +379,8 @@ static void test_bounds(void)
     c.lower = c.upper = logistic_start;
     f = fit(&c);
     for (size_t i = 0; i < c.m; i++) {
-        CHECK(f.fits.status[i] == CBP_CONVERGED && same_all(f.fits.params + i * 6, logistic_start, 6));
+        CHECK(f.fits.status[i] == CBP_CONVERGED &&
+              same_all(f.fits.params + i * 6, logistic_start, 6));
         CHECK(f.fits.left_over[i] == R(c.n));
         for (size_t k = 2; k < 6; k++) {
             CHECK(f.fits.determined[i * 6 + k] == CBP_AT_BOUND && f.fits.errors[i * 6 + k] == 0);
@@ -363,7 +393,8 @@ static void test_bounds(void)
 static void test_one_sided_bounds(void)
 {
     const cbp_real infinite = R(INFINITY);
-    const cbp_real lower[] = {0, 0, R(0.5), -infinite, 1, R(-0.25)}, upper[] = {9, 9, 1, infinite, 3, R(0.75)};
+    const cbp_real lower[] = {0, 0, R(0.5), -infinite, 1, R(-0.25)},
+                   upper[] = {9, 9, 1, infinite, 3, R(0.75)};
     const cbp_real no_lower[] = {0, 0, -infinite, -infinite, -infinite, -infinite};
     const cbp_real no_upper[] = {9, 9, infinite, infinite, infinite, infinite};
     for (int side = 0; side < 2; side++) {
@@ -399,7 +430,8 @@ static void test_undetermined(void)
         CHECK(f.fits.status[i] == CBP_CONVERGED);
         CHECK(near((double)f.fits.loss[i], (double)plain.fits.loss[i], 0, 1024));
         for (size_t k = 0; k < 4; k++) {
-            CHECK(f.fits.determined[i * 4 + k] == CBP_UNDETERMINED && isinf(f.fits.errors[i * 4 + k]));
+            CHECK(f.fits.determined[i * 4 + k] == CBP_UNDETERMINED &&
+                  isinf(f.fits.errors[i * 4 + k]));
         }
         CHECK(f.fits.left_over[i] == R(c.n - 4) && plain.fits.left_over[i] == R(c.n - 2));
     }
@@ -407,7 +439,8 @@ static void test_undetermined(void)
     release(&f);
 }
 
-/* Without room for covariances all else is the same, of chains that are refused or fitted anew, too. */
+/* Without room for covariances all else is the same, of chains that are refused or fitted anew,
+ * too. */
 static void test_without_covariance(void)
 {
     call c = problem_of(LOGISTICS, 17, 30);
@@ -439,17 +472,21 @@ static void test_one_by_one(void)
         c.options.restarts = 2;
         found f = fit(&c);
         for (size_t i = 0; i < c.m; i++) {
-            cbp_real params[6], *work = filled(cbp_fit_work_len(3, 4, 0), NAN), variance, covariance[16];
+            cbp_real params[6], *work = filled(cbp_fit_work_len(3, 4, 0), NAN), variance,
+                                covariance[16];
             unsigned char determined[6];
             cbp_fit_info info;
             memcpy(params, logistic_start, sizeof params);
-            CHECK(cbp_fit_lm(logistic, but_logarithm, NULL, c.upper, c.x, c.y + i * c.n, NULL, 3, c.n, &c.options, work,
-                             params, &info) == CBP_OK);
-            CHECK(cbp_fit_covariance(params, logistic, but_logarithm, NULL, c.upper, c.x, c.y + i * c.n, NULL, 3, c.n,
-                                     CBP_SQUARED, 1, NULL, work, &variance, covariance, determined) == CBP_OK);
-            CHECK(same_all(f.fits.params + i * 6, params, 6) && f.fits.status[i] == (int)info.outcome);
+            CHECK(cbp_fit_lm(logistic, but_logarithm, NULL, c.upper, c.x, c.y + i * c.n, NULL, 3,
+                             c.n, &c.options, work, params, &info) == CBP_OK);
+            CHECK(cbp_fit_covariance(params, logistic, but_logarithm, NULL, c.upper, c.x,
+                                     c.y + i * c.n, NULL, 3, c.n, CBP_SQUARED, 1, NULL, work,
+                                     &variance, covariance, determined) == CBP_OK);
+            CHECK(same_all(f.fits.params + i * 6, params, 6) &&
+                  f.fits.status[i] == (int)info.outcome);
             CHECK(f.fits.iterations[i] == info.iterations && same(f.fits.loss[i], info.loss));
-            CHECK(same(f.fits.variance[i], variance) && memcmp(f.fits.determined + i * 6, determined, 6) == 0);
+            CHECK(same(f.fits.variance[i], variance) &&
+                  memcmp(f.fits.determined + i * 6, determined, 6) == 0);
             const cbp_real *own = f.fits.covariance + i * f.triangle;
             for (size_t k = 0; k < 4; k++) {
                 CHECK(same(f.fits.errors[i * 6 + 2 + k], R(sqrt((double)covariance[k * 4 + k]))));
@@ -463,7 +500,7 @@ static void test_one_by_one(void)
     }
 }
 
-/* ---- company ----------------------------------------------------------------------------------------------------- */
+/* ---- company --------------------------------------------------------------------------------- */
 
 static void test_company(void)
 {
@@ -474,7 +511,8 @@ static void test_company(void)
             c.x_step = variant % 2 ? c.n : 0;
             c.weight = variant == 1 ? all_weights : NULL;
             c.weight_step = c.n;
-            for (size_t i = 0; i < c.n; i++) { /* a chain of its own kind in the midst of the others */
+            /* a chain of its own kind in the midst of the others */
+            for (size_t i = 0; i < c.n; i++) {
                 all_y[20 * c.n + i] = families[kind].loss == CBP_LOG_LOSS ? i > 7 : R(1e6);
             }
             all_y[7 * c.n + 3] = R(NAN);
@@ -539,7 +577,8 @@ static void test_single_examples(void)
     release(&whole);
 }
 
-/* An input that is no number, or has no logarithm, is nobody's where the target is missing, and a fault where it is not. */
+/* An input that is no number, or has no logarithm, is nobody's where the target is missing, and a
+ * fault where it is not. */
 static void test_shared_fault(void)
 {
     const cbp_real wrong[] = {R(NAN), R(INFINITY), -1};
@@ -552,7 +591,9 @@ static void test_shared_fault(void)
         all_x[at] = wrong[k];
         found shared = fit(&c);
         for (size_t i = 0; i < c.m; i++) {
-            CHECK(shared.fits.status[i] == (i % 2 == 0 ? CBP_CONVERGED : k < 2 ? CBP_ERROR_DATA : CBP_ERROR_START_LOSS));
+            CHECK(shared.fits.status[i] == (i % 2 == 0 ? CBP_CONVERGED
+                                            : k < 2    ? CBP_ERROR_DATA
+                                                       : CBP_ERROR_START_LOSS));
             memmove(all_x + i * c.n, all_x, c.n * sizeof *all_x);
         }
         c.x_step = c.n;
@@ -563,7 +604,8 @@ static void test_shared_fault(void)
     }
 }
 
-/* Doses of 0 below a logarithm that is fitted too: 0 times infinity is 0 in the lanes as elsewhere. */
+/* Doses of 0 below a logarithm that is fitted too: 0 times infinity is 0 in the lanes as
+ * elsewhere. */
 static void test_dose_zero(void)
 {
     const unsigned char frozen[] = {0, 1, 0, 1, 0, 0};
@@ -602,7 +644,7 @@ static void test_kernels(void)
     CHECK(cbp_kernel_choose(NULL) == CBP_OK);
 }
 
-/* ---- memory ------------------------------------------------------------------------------------------------------ */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 /* Wherever the work memory starts, and whatever it holds. */
 static void test_memory(void)
@@ -620,7 +662,8 @@ static void test_memory(void)
     }
 }
 
-/* Deep chains, few and many free parameters, few and many examples, of which some are too many for lanes. */
+/* Deep chains, few and many free parameters, few and many examples, of which some are too many for
+ * lanes. */
 static void test_sizes(void)
 {
     const unsigned char inner[] = {CBP_TANH, CBP_SOFTPLUS, CBP_SIN, CBP_SOFTSIGN};
@@ -641,7 +684,12 @@ static void test_sizes(void)
                 if ((n > 100 && layers > 2) || (layers > 7 && n > 17)) {
                     continue;
                 }
-                call c = {.activations = activations, .frozen = frozen, .start = start, .layers = layers, .n = n, .m = m};
+                call c = {.activations = activations,
+                          .frozen = frozen,
+                          .start = start,
+                          .layers = layers,
+                          .n = n,
+                          .m = m};
                 cbp_real *x = numbers(n * m), *y = numbers(n * m);
                 for (size_t at = 0; at < n * m; at++) {
                     x[at] = R(random_between(-2, 2));
@@ -674,7 +722,7 @@ static void test_sizes(void)
     }
 }
 
-/* ---- how fits end ------------------------------------------------------------------------------------------------ */
+/* ---- how fits end ---------------------------------------------------------------------------- */
 
 typedef struct watcher {
     size_t calls, stop_at, taken, disorder;
@@ -712,10 +760,12 @@ static void test_stopped(void)
                 finished++;
                 continue;
             }
-            CHECK(f.fits.status[i] == CBP_STOPPED && same_all(f.fits.params + i * 6, logistic_start, 6));
+            CHECK(f.fits.status[i] == CBP_STOPPED &&
+                  same_all(f.fits.params + i * 6, logistic_start, 6));
             CHECK(isnan(f.fits.loss[i]) && isnan(f.fits.variance[i]) && isnan(f.fits.left_over[i]));
             for (size_t k = 0; k < 6; k++) {
-                CHECK(isnan(f.fits.errors[i * 6 + k]) && f.fits.determined[i * 6 + k] == CBP_UNDETERMINED);
+                CHECK(isnan(f.fits.errors[i * 6 + k]) &&
+                      f.fits.determined[i * 6 + k] == CBP_UNDETERMINED);
             }
         }
         CHECK(finished >= before && (stop_at < all.calls || finished == c.m));
@@ -758,7 +808,8 @@ static void test_exhausted(void)
         c.options.tolerance = 0;
         found f = fit(&c);
         for (size_t i = 0; i < c.m; i++) {
-            CHECK(f.fits.status[i] == CBP_EXHAUSTED && f.fits.iterations[i] == limit && isfinite(f.fits.loss[i]));
+            CHECK(f.fits.status[i] == CBP_EXHAUSTED && f.fits.iterations[i] == limit &&
+                  isfinite(f.fits.loss[i]));
         }
         release(&f);
     }
@@ -771,7 +822,8 @@ static int is_refused(const call *c, const found *f, size_t i, int status)
     int is = f->fits.status[i] == status && f->fits.iterations[i] == 0 && f->fits.weight[i] == 0 &&
              isnan(f->fits.loss[i]) && isnan(f->fits.variance[i]) && isnan(f->fits.left_over[i]);
     for (size_t k = 0; k < all; k++) {
-        is = is && isnan(f->fits.errors[i * all + k]) && f->fits.determined[i * all + k] == CBP_UNDETERMINED;
+        is = is && isnan(f->fits.errors[i * all + k]) &&
+             f->fits.determined[i * all + k] == CBP_UNDETERMINED;
     }
     for (size_t k = 0; k < f->triangle; k++) {
         is = is && isnan(f->fits.covariance[i * f->triangle + k]);
@@ -791,7 +843,7 @@ static void test_refused_chains(void)
         int expected[45] = {0};
         found f = room_for(&c);
         for (size_t k = 0; k < 20; k++) {
-            all_y[2 * 20 + k] = R(NAN);           /* all missing */
+            all_y[2 * 20 + k] = R(NAN);             /* all missing */
             all_y[5 * 20 + k] = k < 3 ? 1 : R(NAN); /* three points, four parameters */
         }
         all_y[3 * 20 + 11] = R(INFINITY);
@@ -806,11 +858,13 @@ static void test_refused_chains(void)
             all_weights[22 * 20 + 5] = R(INFINITY);
             memset(all_weights + 23 * 20, 0, 20 * sizeof *all_weights);
             for (size_t k = 0; k < 20; k++) {
-                all_weights[25 * 20 + k] = CBP_LEAST_WEIGHT / 32; /* products of which would be lost */
+                /* products of which would be lost */
+                all_weights[25 * 20 + k] = CBP_LEAST_WEIGHT / 32;
             }
             all_x[24 * 20] = -1; /* outside the logarithm's domain */
             expected[17] = expected[18] = CBP_ERROR_DATA;
-            expected[19] = expected[21] = expected[22] = expected[23] = expected[25] = CBP_ERROR_WEIGHT;
+            expected[19] = expected[21] = expected[22] = expected[23] = expected[25] =
+                CBP_ERROR_WEIGHT;
             expected[24] = CBP_ERROR_START_LOSS;
         }
         f.fits.params[30 * 6 + 4] = R(NAN);
@@ -824,7 +878,8 @@ static void test_refused_chains(void)
             if (expected[i] == 0) {
                 CHECK(is_same(&f, i, &whole, i));
             } else {
-                CHECK(is_refused(&c, &f, i, expected[i]) && same_all(f.fits.params + i * 6, params + i * 6, 6));
+                CHECK(is_refused(&c, &f, i, expected[i]) &&
+                      same_all(f.fits.params + i * 6, params + i * 6, 6));
             }
         }
         free(params);
@@ -873,7 +928,7 @@ static void test_refused_chains(void)
     release(&f);
 }
 
-/* ---- refusals ---------------------------------------------------------------------------------------------------- */
+/* ---- refusals -------------------------------------------------------------------------------- */
 
 /* Whether the call fails with this status and writes nothing. */
 static int refuses(const call *c, int status)
@@ -890,11 +945,11 @@ static void test_refused_arguments(void)
     const unsigned char both[] = {1, 1}, unknown[] = {CBP_ACTIVATION_END};
     const cbp_real no_number[] = {0, R(NAN)}, one[] = {1, 1}, half[] = {R(0.5), R(0.5)};
     const call c = problem_of(LINES, 20, 5);
-#define REFUSED(status, change)           \
-    do {                                  \
-        call t = c;                       \
-        change;                           \
-        CHECK(refuses(&t, status));       \
+#define REFUSED(status, change)     \
+    do {                            \
+        call t = c;                 \
+        change;                     \
+        CHECK(refuses(&t, status)); \
     } while (0)
     REFUSED(CBP_ERROR_NULL, t.activations = NULL);
     REFUSED(CBP_ERROR_NULL, t.x = NULL);
@@ -925,12 +980,13 @@ static void test_refused_arguments(void)
     /* No layer, or more than there is memory for. */
     found f = room_for(&c), untouched = room_for(&c);
     cbp_real *work = numbers(cbp_fit_many_work_len(1, 2, 20));
-#define FIT(layers, options, work, fits) \
-    cbp_fit_many(line, NULL, NULL, NULL, all_x, all_y, NULL, layers, 20, 5, 0, 0, options, work, fits)
+#define FIT(layers, options, work, fits)                                                         \
+    cbp_fit_many(line, NULL, NULL, NULL, all_x, all_y, NULL, layers, 20, 5, 0, 0, options, work, \
+                 fits)
     CHECK(FIT(0, &c.options, work, &f.fits) == CBP_ERROR_LAYERS);
     CHECK(FIT(SIZE_MAX / 2, &c.options, work, &f.fits) == CBP_ERROR_LAYERS);
-    CHECK(cbp_fit_many(line, both, NULL, NULL, all_x, all_y, NULL, SIZE_MAX / 2, 20, 5, 0, 0, &c.options, work,
-                       &f.fits) == CBP_ERROR_LAYERS);
+    CHECK(cbp_fit_many(line, both, NULL, NULL, all_x, all_y, NULL, SIZE_MAX / 2, 20, 5, 0, 0,
+                       &c.options, work, &f.fits) == CBP_ERROR_LAYERS);
 
     CHECK(FIT(1, NULL, work, &f.fits) == CBP_ERROR_NULL);
     CHECK(FIT(1, &c.options, NULL, &f.fits) == CBP_ERROR_NULL);
@@ -959,18 +1015,20 @@ static void test_refused_arguments(void)
     release(&untouched);
 }
 
-/* ---- chains of all kinds ---------------------------------------------------------------------------------------- */
+/* ---- chains of all kinds --------------------------------------------------------------------- */
 
 /* Every activation, and a layer that is frozen within the chain or at its end. */
 static void test_kinds(void)
 {
-    static const unsigned char held_within[] = {0, 0, 1, 1, 0, 0}, held_last[] = {0, 0, 0, 0, 1, 1}, w_last[] = {0, 1, 1, 1, 0, 1};
+    static const unsigned char held_within[] = {0, 0, 1, 1, 0, 0}, held_last[] = {0, 0, 0, 0, 1, 1},
+                               w_last[] = {0, 1, 1, 1, 0, 1};
     static const cbp_real start[] = {R(0.75), R(0.25), R(1.25), R(0.5), 1, 0};
     static const unsigned char *const frozen[] = {NULL, held_within, held_last, w_last};
     size_t converged = 0;
     for (int code = CBP_IDENTITY; code < CBP_ACTIVATION_END; code++) {
         for (size_t k = 0; k < 4; k++) {
-            const unsigned char activations[] = {(unsigned char)code, CBP_TANH, k == 2 ? CBP_SOFTPLUS : CBP_IDENTITY};
+            const unsigned char activations[] = {(unsigned char)code, CBP_TANH,
+                                                 k == 2 ? CBP_SOFTPLUS : CBP_IDENTITY};
             call c = problem_of(SATURATIONS, 17, 18);
             cbp_real outputs[17];
             c.activations = activations;
@@ -988,8 +1046,10 @@ static void test_kinds(void)
             for (size_t i = 0; i < c.m; i++) {
                 call one = alone(&c, i);
                 found own = fit(&one);
-                CHECK(f.fits.status[i] == own.fits.status[0] && f.fits.iterations[i] == own.fits.iterations[0]);
-                CHECK(same(f.fits.loss[i], own.fits.loss[0]) && same_all(f.fits.params + i * 6, own.fits.params, 6));
+                CHECK(f.fits.status[i] == own.fits.status[0] &&
+                      f.fits.iterations[i] == own.fits.iterations[0]);
+                CHECK(same(f.fits.loss[i], own.fits.loss[0]) &&
+                      same_all(f.fits.params + i * 6, own.fits.params, 6));
                 converged += f.fits.status[i] == CBP_CONVERGED;
                 release(&own);
             }
@@ -999,12 +1059,14 @@ static void test_kinds(void)
     CHECK(converged > 600);
 }
 
-/* A last step that takes a weight to 0, whose input is infinite: where it ends there is no loss, which has to be seen. */
+/* A last step that takes a weight to 0, whose input is infinite: where it ends there is no loss,
+ * which has to be seen. */
 static void test_weight_to_zero(void)
 {
     const cbp_real least = sizeof(cbp_real) == 4 ? R(FLT_MIN) : R(DBL_MIN);
     const unsigned char chain[] = {CBP_EXP, CBP_SOFTSIGN}, frozen[] = {1, 1, 0, 1};
-    const cbp_real x[] = {least, least, least, least, R(-8e30)}, y[] = {least, least, least, least, -1};
+    const cbp_real x[] = {least, least, least, least, R(-8e30)},
+                   y[] = {least, least, least, least, -1};
     const cbp_real start[] = {R(-2.25), R(1.875), least, least};
     call c = problem_of(BENDS, 5, 1);
     c.activations = chain;
@@ -1015,7 +1077,8 @@ static void test_weight_to_zero(void)
     c.options.tolerance = R(1e-3);
     found f = fit(&c);
     cbp_real value, gradient[4], *work = numbers(cbp_work_len(2, 5));
-    CHECK(cbp_gradient(f.fits.params, chain, x, y, NULL, 2, 5, CBP_SQUARED, 1, work, &value, gradient) == CBP_OK);
+    CHECK(cbp_gradient(f.fits.params, chain, x, y, NULL, 2, 5, CBP_SQUARED, 1, work, &value,
+                       gradient) == CBP_OK);
     CHECK(near((double)f.fits.loss[0], (double)value, 0, 64));
     free(work);
     release(&f);
@@ -1024,7 +1087,8 @@ static void test_weight_to_zero(void)
 /* A bound far off and weights that are small: the sum of the loss is finite, its average is not. */
 static void test_infinite_average(void)
 {
-    const cbp_real far = sizeof(cbp_real) == 4 ? R(1e25) : R(1e160), light = sizeof(cbp_real) == 4 ? R(1e-22) : R(1e-150);
+    const cbp_real far = sizeof(cbp_real) == 4 ? R(1e25) : R(1e160),
+                   light = sizeof(cbp_real) == 4 ? R(1e-22) : R(1e-150);
     const cbp_real lower[] = {-1, far}, upper[] = {1, R(INFINITY)}, start[] = {0, far};
     const unsigned char frozen[] = {1, 0};
     call c = problem_of(LINES, 12, 20);
@@ -1044,9 +1108,10 @@ static void test_infinite_average(void)
     release(&f);
 }
 
-/* ---- where to start ---------------------------------------------------------------------------------------------- */
+/* ---- where to start -------------------------------------------------------------------------- */
 
-/* The sum of squares that a candidate leaves for chain i, its last layer's free w and b being put in *w and *b. */
+/* The sum of squares that a candidate leaves for chain i, its last layer's free w and b being put
+ * in *w and *b. */
 static double squares_of(const call *c, size_t i, const cbp_real *candidate, double *w, double *b)
 {
     const call one = alone(c, i);
@@ -1057,7 +1122,8 @@ static double squares_of(const call *c, size_t i, const cbp_real *candidate, dou
     double total = 0, f_sum = 0, y_sum = 0, ff = 0, fy = 0, squares = 0;
     cbp_real *features = numbers(c->n);
     CHECK(!linear || c->layers > 1);
-    CHECK(cbp_forward(candidate, c->activations, one.x, c->layers - (size_t)linear, c->n, features) == CBP_OK);
+    CHECK(cbp_forward(candidate, c->activations, one.x, c->layers - (size_t)linear, c->n,
+                      features) == CBP_OK);
     *w = linear ? (double)candidate[last] : 1;
     *b = linear ? (double)candidate[last + 1] : 0;
     for (int pass = 0; pass < 3; pass++) {
@@ -1069,7 +1135,8 @@ static double squares_of(const call *c, size_t i, const cbp_real *candidate, dou
                 f_sum += weight * f;
                 y_sum += weight * y;
             } else if (weight > 0 && pass == 1) {
-                const double mean_f = solves_b ? f_sum / total : 0, level = solves_b ? y_sum / total : *b;
+                const double mean_f = solves_b ? f_sum / total : 0,
+                             level = solves_b ? y_sum / total : *b;
                 ff += weight * (f - mean_f) * (f - mean_f);
                 fy += weight * (f - mean_f) * (y - level);
             } else if (weight > 0) {
@@ -1086,7 +1153,8 @@ static double squares_of(const call *c, size_t i, const cbp_real *candidate, dou
     return squares;
 }
 
-static int choose_at(const call *c, const cbp_real *candidates, size_t count, size_t row, size_t offset, cbp_real *params)
+static int choose_at(const call *c, const cbp_real *candidates, size_t count, size_t row,
+                     size_t offset, cbp_real *params)
 {
     const size_t len = cbp_choose_starts_work_len(c->layers, c->n, count);
     cbp_real *memory = filled(offset + len + GUARD, NAN), *work = memory + offset;
@@ -1094,8 +1162,9 @@ static int choose_at(const call *c, const cbp_real *candidates, size_t count, si
     for (size_t k = 0; k < GUARD; k++) {
         work[len + k] = R(1234.5) + R(k);
     }
-    const int status = cbp_choose_starts(c->activations, c->frozen, c->lower, c->upper, c->x, y, c->weight, c->layers, c->n,
-                                         c->m, c->x_step, c->weight_step, candidates, count, row, work, params);
+    const int status = cbp_choose_starts(c->activations, c->frozen, c->lower, c->upper, c->x, y,
+                                         c->weight, c->layers, c->n, c->m, c->x_step,
+                                         c->weight_step, candidates, count, row, work, params);
     for (size_t k = 0; k < GUARD; k++) {
         CHECK(work[len + k] == R(1234.5) + R(k));
     }
@@ -1111,7 +1180,8 @@ static void fill_candidates(const call *c, cbp_real *candidates)
     check_state = 77;
     for (size_t k = 0; k < CANDIDATES * 2 * c->layers; k++) {
         const size_t place = k % (2 * c->layers);
-        candidates[k] = c->frozen && c->frozen[place] ? c->start[place] : R(random_between(-1.5, 2));
+        candidates[k] =
+            c->frozen && c->frozen[place] ? c->start[place] : R(random_between(-1.5, 2));
     }
 }
 
@@ -1119,7 +1189,8 @@ static void fill_candidates(const call *c, cbp_real *candidates)
 static void check_starts(const call *c)
 {
     const size_t all = 2 * c->layers, last = all - 2;
-    cbp_real *candidates = numbers(CANDIDATES * all), *params = filled(c->m * all, 5), *again = filled(c->m * all, 5);
+    cbp_real *candidates = numbers(CANDIDATES * all), *params = filled(c->m * all, 5),
+             *again = filled(c->m * all, 5);
     const int linear = c->activations[c->layers - 1] == CBP_IDENTITY;
     size_t chosen[CANDIDATES] = {0};
     fill_candidates(c, candidates);
@@ -1131,7 +1202,10 @@ static void check_starts(const call *c)
         for (size_t k = 0; k < CANDIDATES; k++) {
             const double squares = squares_of(c, i, candidates + k * all, &w, &b);
             least = squares < least ? squares : least;
-            best = memcmp(candidates + k * all, found_params, (linear ? last : all) * sizeof *params) ? best : k;
+            best =
+                memcmp(candidates + k * all, found_params, (linear ? last : all) * sizeof *params)
+                    ? best
+                    : k;
         }
         if (!CHECK(best < CANDIDATES)) {
             continue;
@@ -1144,7 +1218,8 @@ static void check_starts(const call *c)
             CHECK(near((double)found_params[last + 1], b, 1, sizeof(cbp_real) == 4 ? 1e4 : 1e5));
         }
         const call one = alone(c, i);
-        CHECK(choose_at(&one, candidates, CANDIDATES, 0, 0, again) == CBP_OK && same_all(again, found_params, all));
+        CHECK(choose_at(&one, candidates, CANDIDATES, 0, 0, again) == CBP_OK &&
+              same_all(again, found_params, all));
     }
     size_t different = 0;
     for (size_t k = 0; k < CANDIDATES; k++) {
@@ -1152,7 +1227,8 @@ static void check_starts(const call *c)
     }
     CHECK(different > 1);
     for (size_t offset = 1; offset <= OFFSETS; offset++) {
-        CHECK(choose_at(c, candidates, CANDIDATES, 0, offset, again) == CBP_OK && same_all(again, params, c->m * all));
+        CHECK(choose_at(c, candidates, CANDIDATES, 0, offset, again) == CBP_OK &&
+              same_all(again, params, c->m * all));
     }
     free(candidates);
     free(params);
@@ -1191,7 +1267,8 @@ static void test_starts(void)
     check_starts(&single);
 
     /* Bounds hold what was chosen, also what was solved for. */
-    const cbp_real lower[] = {9, 9, -9, -9, R(-0.25), R(-0.5)}, upper[] = {8, 8, R(0.5), 0, R(0.25), R(0.5)};
+    const cbp_real lower[] = {9, 9, -9, -9, R(-0.25), R(-0.5)},
+                   upper[] = {8, 8, R(0.5), 0, R(0.25), R(0.5)};
     call c = problem_of(LOGISTICS, 21, 20), free_call = c;
     cbp_real candidates[CANDIDATES * 6], params[20 * 6], unbounded[20 * 6];
     fill_candidates(&c, candidates);
@@ -1224,7 +1301,8 @@ static void test_starts_between(void)
             all_y[at] = R(NAN);
         }
         for (size_t k = 0; k < SLOPES * MIDDLES; k++) {
-            const double slope = pow(2, (double)(k % SLOPES) - 2), middle = (double)(k / SLOPES) - 4;
+            const double slope = pow(2, (double)(k % SLOPES) - 2),
+                         middle = (double)(k / SLOPES) - 4;
             const cbp_real candidate[6] = {1, 0, R(slope), R(-slope * middle), 7, 8};
             memcpy(grid + k * 6, candidate, sizeof candidate);
         }
@@ -1236,20 +1314,24 @@ static void test_starts_between(void)
             const double squares = squares_of(&c, i, params + i * 6, &w, &b);
             sum += squares;
             sum_plain += squares_of(&c, i, plain + i * 6, &w, &b);
-            /* halfway to a neighbour at most: a factor of 3/2 in the slope, and a half in the middle */
+            /* halfway to a neighbour at most: a factor of 3/2 in the slope, and a half in the
+             * middle */
             const double slope = (double)(params[i * 6 + 2] / plain[i * 6 + 2]);
-            const double middle = (double)(params[i * 6 + 3] / params[i * 6 + 2] - plain[i * 6 + 3] / plain[i * 6 + 2]);
+            const double middle = (double)(params[i * 6 + 3] / params[i * 6 + 2] -
+                                           plain[i * 6 + 3] / plain[i * 6 + 2]);
             CHECK(slope > 0.749 && slope < 1.501 && fabs(middle) < 0.501);
             CHECK(params[i * 6] == 1 && params[i * 6 + 1] == 0);
             (void)squares_of(&c, i, params + i * 6, &w, &b);
             CHECK(near((double)params[i * 6 + 4], w, 1, sizeof(cbp_real) == 4 ? 1e4 : 1e5));
             CHECK(near((double)params[i * 6 + 5], b, 1, sizeof(cbp_real) == 4 ? 1e4 : 1e5));
             const call one = alone(&c, i);
-            CHECK(choose_at(&one, grid, SLOPES * MIDDLES, SLOPES, 0, again) == CBP_OK && same_all(again, params + i * 6, 6));
+            CHECK(choose_at(&one, grid, SLOPES * MIDDLES, SLOPES, 0, again) == CBP_OK &&
+                  same_all(again, params + i * 6, 6));
         }
         CHECK(sum < 0.9 * sum_plain);
     }
-    /* at the ends of rows and columns, or beside candidates that tell nothing, there is nothing between */
+    /* at the ends of rows and columns, or beside candidates that tell nothing, there is nothing
+     * between */
     call last = problem_of(LOGISTICS, 21, M);
     for (int low = 0; low < 2; low++) { /* slopes that are too low, or middles */
         for (size_t k = 0; k < SLOPES * MIDDLES; k++) {
@@ -1259,8 +1341,10 @@ static void test_starts_between(void)
         CHECK(choose_at(&last, grid, SLOPES * MIDDLES, SLOPES, 0, params) == CBP_OK);
         size_t at_end = 0;
         for (size_t i = 0; i < M; i++) {
-            const double slope = (double)params[i * 6 + 2], middle = -(double)params[i * 6 + 3] / slope;
-            at_end += low ? fabs(middle + 12) < 1e-3 : params[i * 6 + 2] == grid[(SLOPES - 1) * 6 + 2];
+            const double slope = (double)params[i * 6 + 2],
+                         middle = -(double)params[i * 6 + 3] / slope;
+            at_end +=
+                low ? fabs(middle + 12) < 1e-3 : params[i * 6 + 2] == grid[(SLOPES - 1) * 6 + 2];
         }
         CHECK(at_end > M * 3 / 4);
     }
@@ -1279,7 +1363,8 @@ static void test_starts_between(void)
     }
     /* a candidate at the edge of the grid stays there; rows must be full */
     call c = problem_of(LOGISTICS, 21, M);
-    CHECK(choose_at(&c, grid, SLOPES, SLOPES, 0, params) == CBP_OK && choose_at(&c, grid, 2, 1, 0, plain) == CBP_OK);
+    CHECK(choose_at(&c, grid, SLOPES, SLOPES, 0, params) == CBP_OK &&
+          choose_at(&c, grid, 2, 1, 0, plain) == CBP_OK);
     for (size_t i = 0; i < M; i++) {
         CHECK(params[i * 6 + 3] == -params[i * 6 + 2] * -4);
         CHECK(same_all(plain + i * 6, grid, 4) || same_all(plain + i * 6, grid + 6, 4));
@@ -1306,7 +1391,8 @@ static void test_starts_of_lines(void)
             for (size_t k = 0; k < 2; k++) {
                 const int is_given = c.frozen && c.frozen[k];
                 const double param = (double)params[i * 2 + k];
-                CHECK(is_given ? param == (double)candidates[k] : near(param, (double)f.fits.params[i * 2 + k], 1, 256));
+                CHECK(is_given ? param == (double)candidates[k]
+                               : near(param, (double)f.fits.params[i * 2 + k], 1, 256));
             }
         }
         release(&f);
@@ -1326,11 +1412,12 @@ static void test_starts_of_nothing(void)
     }
     c.n = 5;
     c.m = 0;
-    CHECK(cbp_choose_starts(logistic, NULL, NULL, NULL, all_x, NULL, NULL, 3, 5, 0, 0, 0, candidates, CANDIDATES, 0,
-                            all_weights, params) == CBP_OK);
+    CHECK(cbp_choose_starts(logistic, NULL, NULL, NULL, all_x, NULL, NULL, 3, 5, 0, 0, 0,
+                            candidates, CANDIDATES, 0, all_weights, params) == CBP_OK);
 }
 
-/* Candidates of which nothing can be told are passed over; where there is no other, the first is taken as it is. */
+/* Candidates of which nothing can be told are passed over; where there is no other, the first is
+ * taken as it is. */
 static void test_hopeless_starts(void)
 {
     call c = problem_of(LOGISTICS, 21, 20);
@@ -1374,11 +1461,11 @@ static void test_refused_starts(void)
     for (size_t k = 0; k < 30; k++) {
         params[k] = 5;
     }
-#define REFUSED(status, change)                                                     \
-    do {                                                                            \
-        call t = c;                                                                 \
-        change;                                                                     \
-        CHECK(choose_at(&t, candidates, CANDIDATES, 0, 0, params) == status);          \
+#define REFUSED(status, change)                                               \
+    do {                                                                      \
+        call t = c;                                                           \
+        change;                                                               \
+        CHECK(choose_at(&t, candidates, CANDIDATES, 0, 0, params) == status); \
     } while (0)
     REFUSED(CBP_ERROR_NULL, t.activations = NULL);
     REFUSED(CBP_ERROR_NULL, t.x = NULL);
@@ -1388,23 +1475,23 @@ static void test_refused_starts(void)
     CHECK(choose_at(&c, NULL, CANDIDATES, 0, 0, params) == CBP_ERROR_NULL);
     CHECK(choose_at(&c, candidates, 0, 0, 0, params) == CBP_ERROR_OPTION);
     CHECK(choose_at(&c, candidates, CANDIDATES, 0, 0, NULL) == CBP_ERROR_NULL);
-    CHECK(cbp_choose_starts(logistic, NULL, NULL, NULL, all_x, all_y, NULL, 3, 20, 5, 0, 0, candidates, CANDIDATES, 0, NULL,
-                            params) == CBP_ERROR_NULL);
-    CHECK(cbp_choose_starts(logistic, NULL, NULL, NULL, all_x, all_y, NULL, 0, 20, 5, 0, 0, candidates, CANDIDATES, 0,
-                            all_weights, params) == CBP_ERROR_LAYERS);
-    CHECK(cbp_choose_starts(logistic, NULL, NULL, NULL, all_x, all_y, NULL, SIZE_MAX / 2, 20, 5, 0, 0, candidates,
-                            CANDIDATES, 0, all_weights, params) == CBP_ERROR_LAYERS);
+    CHECK(cbp_choose_starts(logistic, NULL, NULL, NULL, all_x, all_y, NULL, 3, 20, 5, 0, 0,
+                            candidates, CANDIDATES, 0, NULL, params) == CBP_ERROR_NULL);
+    CHECK(cbp_choose_starts(logistic, NULL, NULL, NULL, all_x, all_y, NULL, 0, 20, 5, 0, 0,
+                            candidates, CANDIDATES, 0, all_weights, params) == CBP_ERROR_LAYERS);
+    CHECK(cbp_choose_starts(logistic, NULL, NULL, NULL, all_x, all_y, NULL, SIZE_MAX / 2, 20, 5, 0,
+                            0, candidates, CANDIDATES, 0, all_weights, params) == CBP_ERROR_LAYERS);
     for (size_t k = 0; k < 30; k++) {
         CHECK(params[k] == 5);
     }
 }
 
-/* ---- many chains ------------------------------------------------------------------------------------------------- */
+/* ---- many chains ----------------------------------------------------------------------------- */
 
-typedef int (*single)(const cbp_real *params, const unsigned char *activations, const cbp_real *in, size_t layers,
-                      size_t n, cbp_real *out);
-typedef int (*many)(const cbp_real *params, const unsigned char *activations, const cbp_real *in, size_t layers, size_t n,
-                    size_t m, int shares, cbp_real *out);
+typedef int (*single)(const cbp_real *params, const unsigned char *activations, const cbp_real *in,
+                      size_t layers, size_t n, cbp_real *out);
+typedef int (*many)(const cbp_real *params, const unsigned char *activations, const cbp_real *in,
+                    size_t layers, size_t n, size_t m, int shares, cbp_real *out);
 
 static void test_maps(void)
 {
@@ -1422,7 +1509,8 @@ static void test_maps(void)
         for (int shares = 0; shares < 2; shares++) {
             CHECK(all[f](params, logistic, c.x, 3, N, M, shares, out) == CBP_OK);
             for (size_t i = 0; i < M; i++) {
-                CHECK(one[f](params + i * 6, logistic, shares ? c.x : c.x + i * N, 3, N, expected) == CBP_OK);
+                CHECK(one[f](params + i * 6, logistic, shares ? c.x : c.x + i * N, 3, N,
+                             expected) == CBP_OK);
                 CHECK(same_all(out + i * N, expected, N));
             }
             CHECK(all[f](params, logistic, c.x, 3, 0, M, shares, out) == CBP_OK);
@@ -1437,7 +1525,8 @@ static void test_maps(void)
         CHECK(all[f](params, unknown, c.x, 3, N, M, 0, out) == CBP_ERROR_ACTIVATION && out[0] == 5);
     }
 
-    /* What is wrong with all chains is found before the first is written, with a weight of 0 and without any chain. */
+    /* What is wrong with all chains is found before the first is written, with a weight of 0 and
+     * without any chain. */
     const unsigned char kinked[] = {CBP_LOG, CBP_RELU, CBP_IDENTITY};
     params[4] = 0;
     for (size_t m = 0; m <= M; m += M) {
@@ -1446,11 +1535,14 @@ static void test_maps(void)
             CHECK(all[f](params, unknown, c.x, 3, N, m, 0, out) == CBP_ERROR_ACTIVATION);
             CHECK(all[f](params, logistic, c.x, 0, N, m, 0, out) == CBP_ERROR_LAYERS);
             CHECK(all[f](params, logistic, c.x, SIZE_MAX, N, m, 0, out) == CBP_ERROR_LAYERS);
-            CHECK(all[f](params, logistic, c.x, SIZE_MAX / 2 + 1, N, m, 1, out) == CBP_ERROR_LAYERS);
-            CHECK(all[f](NULL, logistic, c.x, 3, N, m, 0, out) == (m > 0 ? CBP_ERROR_NULL : CBP_OK));
+            CHECK(all[f](params, logistic, c.x, SIZE_MAX / 2 + 1, N, m, 1, out) ==
+                  CBP_ERROR_LAYERS);
+            CHECK(all[f](NULL, logistic, c.x, 3, N, m, 0, out) ==
+                  (m > 0 ? CBP_ERROR_NULL : CBP_OK));
             CHECK(all[f](params, logistic, NULL, 3, 0, m, 0, NULL) == CBP_OK);
         }
-        CHECK(cbp_inverse_many(params, kinked, c.x, 3, N, m, 0, out) == CBP_ERROR_NOT_INVERTIBLE && out[0] == 5);
+        CHECK(cbp_inverse_many(params, kinked, c.x, 3, N, m, 0, out) == CBP_ERROR_NOT_INVERTIBLE &&
+              out[0] == 5);
     }
     params[4] = 1;
 
@@ -1478,38 +1570,43 @@ static void test_gradients(void)
     for (int variant = 0; variant < 4; variant++) {
         const int shares = variant & 1;
         const cbp_real *weight = variant & 2 ? all_weights : NULL;
-        CHECK(cbp_gradient_many(params, logistic, c.x, c.y, weight, 3, N, M, shares, CBP_CAUCHY, R(0.5), work, mean,
-                                gradient) == CBP_OK);
-        CHECK(cbp_gradient_many(params, logistic, c.x, c.y, weight, 3, N, M, shares, CBP_CAUCHY, R(0.5), work,
-                                alone_mean, NULL) == CBP_OK);
+        CHECK(cbp_gradient_many(params, logistic, c.x, c.y, weight, 3, N, M, shares, CBP_CAUCHY,
+                                R(0.5), work, mean, gradient) == CBP_OK);
+        CHECK(cbp_gradient_many(params, logistic, c.x, c.y, weight, 3, N, M, shares, CBP_CAUCHY,
+                                R(0.5), work, alone_mean, NULL) == CBP_OK);
         CHECK(same_all(mean, alone_mean, M));
         for (size_t i = 0; i < M; i++) {
-            CHECK(cbp_gradient(params + i * 6, logistic, shares ? c.x : c.x + i * N, c.y + i * N, weight, 3, N,
-                               CBP_CAUCHY, R(0.5), work, &one_mean, one) == CBP_OK);
+            CHECK(cbp_gradient(params + i * 6, logistic, shares ? c.x : c.x + i * N, c.y + i * N,
+                               weight, 3, N, CBP_CAUCHY, R(0.5), work, &one_mean, one) == CBP_OK);
             CHECK(same(one_mean, mean[i]) && same_all(one, gradient + i * 6, 6));
         }
     }
     mean[0] = gradient[0] = 5;
-    CHECK(cbp_gradient_many(params, logistic, c.x, c.y, NULL, 3, N, M, 0, CBP_SQUARED, 1, work, NULL, gradient) ==
-          CBP_ERROR_NULL);
-    CHECK(cbp_gradient_many(NULL, logistic, c.x, c.y, NULL, 3, N, M, 0, CBP_SQUARED, 1, work, mean, gradient) ==
-          CBP_ERROR_NULL);
-    CHECK(cbp_gradient_many(params, logistic, NULL, c.y, NULL, 3, N, M, 0, CBP_SQUARED, 1, work, mean, gradient) ==
-          CBP_ERROR_NULL);
-    CHECK(cbp_gradient_many(params, logistic, c.x, NULL, NULL, 3, N, M, 0, CBP_SQUARED, 1, work, mean, gradient) ==
-          CBP_ERROR_NULL);
-    CHECK(cbp_gradient_many(params, logistic, c.x, c.y, NULL, 3, 0, M, 0, CBP_SQUARED, 1, work, mean, gradient) ==
-          CBP_ERROR_EMPTY);
-    CHECK(cbp_gradient_many(params, logistic, c.x, c.y, NULL, 3, N, M, 0, CBP_LOG_LOSS, 1, work, mean, gradient) ==
-          CBP_ERROR_NO_SIGMOID);
+    CHECK(cbp_gradient_many(params, logistic, c.x, c.y, NULL, 3, N, M, 0, CBP_SQUARED, 1, work,
+                            NULL, gradient) == CBP_ERROR_NULL);
+    CHECK(cbp_gradient_many(NULL, logistic, c.x, c.y, NULL, 3, N, M, 0, CBP_SQUARED, 1, work, mean,
+                            gradient) == CBP_ERROR_NULL);
+    CHECK(cbp_gradient_many(params, logistic, NULL, c.y, NULL, 3, N, M, 0, CBP_SQUARED, 1, work,
+                            mean, gradient) == CBP_ERROR_NULL);
+    CHECK(cbp_gradient_many(params, logistic, c.x, NULL, NULL, 3, N, M, 0, CBP_SQUARED, 1, work,
+                            mean, gradient) == CBP_ERROR_NULL);
+    CHECK(cbp_gradient_many(params, logistic, c.x, c.y, NULL, 3, 0, M, 0, CBP_SQUARED, 1, work,
+                            mean, gradient) == CBP_ERROR_EMPTY);
+    CHECK(cbp_gradient_many(params, logistic, c.x, c.y, NULL, 3, N, M, 0, CBP_LOG_LOSS, 1, work,
+                            mean, gradient) == CBP_ERROR_NO_SIGMOID);
     CHECK(mean[0] == 5 && gradient[0] == 5);
-    CHECK(cbp_gradient_many(params, logistic, c.x, c.y, NULL, 3, N, 0, 0, CBP_SQUARED, 1, work, mean, NULL) == CBP_OK);
-    CHECK(cbp_gradient_many(NULL, logistic, NULL, NULL, NULL, 3, N, 0, 0, CBP_SQUARED, 1, NULL, NULL, NULL) == CBP_OK);
+    CHECK(cbp_gradient_many(params, logistic, c.x, c.y, NULL, 3, N, 0, 0, CBP_SQUARED, 1, work,
+                            mean, NULL) == CBP_OK);
+    CHECK(cbp_gradient_many(NULL, logistic, NULL, NULL, NULL, 3, N, 0, 0, CBP_SQUARED, 1, NULL,
+                            NULL, NULL) == CBP_OK);
 
-    /* What is wrong with a later chain, or with all, is found before the first is written, and without any chain. */
-#define ASK(activations, weight, layers, m, loss, scale, work)                                                        \
-    cbp_gradient_many(params, activations, c.x, y, weight, layers, N, m, 0, loss, scale, work, mean, gradient)
-    const unsigned char unknown[] = {CBP_LOG, CBP_ACTIVATION_END, CBP_SIGMOID}, certain[] = {CBP_LOG, CBP_TANH, CBP_SIGMOID};
+    /* What is wrong with a later chain, or with all, is found before the first is written, and
+     * without any chain. */
+#define ASK(activations, weight, layers, m, loss, scale, work)                                 \
+    cbp_gradient_many(params, activations, c.x, y, weight, layers, N, m, 0, loss, scale, work, \
+                      mean, gradient)
+    const unsigned char unknown[] = {CBP_LOG, CBP_ACTIVATION_END, CBP_SIGMOID},
+                        certain[] = {CBP_LOG, CBP_TANH, CBP_SIGMOID};
     cbp_real y[M * N] = {0}, weight[N] = {1};
     for (size_t m = 0; m <= M; m += M) {
         y[M * N - 1] = 0;
@@ -1522,13 +1619,16 @@ static void test_gradients(void)
         CHECK(ASK(logistic, NULL, 3, m, CBP_HUBER, 0, work) == CBP_ERROR_SCALE);
         CHECK(ASK(logistic, NULL, 3, m, CBP_LOG_LOSS, 1, work) == CBP_ERROR_NO_SIGMOID);
         weight[1] = -1;
-        CHECK(ASK(certain, weight, 3, m, CBP_LOG_LOSS, 1, work) == (m > 0 ? CBP_ERROR_WEIGHT : CBP_OK));
+        CHECK(ASK(certain, weight, 3, m, CBP_LOG_LOSS, 1, work) ==
+              (m > 0 ? CBP_ERROR_WEIGHT : CBP_OK));
         weight[0] = weight[1] = 0;
-        CHECK(ASK(certain, weight, 3, m, CBP_LOG_LOSS, 1, work) == (m > 0 ? CBP_ERROR_WEIGHT : CBP_OK));
+        CHECK(ASK(certain, weight, 3, m, CBP_LOG_LOSS, 1, work) ==
+              (m > 0 ? CBP_ERROR_WEIGHT : CBP_OK));
         weight[0] = 1;
         CHECK(ASK(certain, NULL, 3, m, CBP_SQUARED, 1, NULL) == (m > 0 ? CBP_ERROR_NULL : CBP_OK));
         y[M * N - 1] = 2;
-        CHECK(ASK(certain, weight, 3, m, CBP_LOG_LOSS, 1, work) == (m > 0 ? CBP_ERROR_TARGET : CBP_OK));
+        CHECK(ASK(certain, weight, 3, m, CBP_LOG_LOSS, 1, work) ==
+              (m > 0 ? CBP_ERROR_TARGET : CBP_OK));
         CHECK(mean[0] == 5 && gradient[0] == 5);
     }
 #undef ASK
@@ -1540,16 +1640,17 @@ static void test_kind_of_fit(void)
 {
     const unsigned char unknown[] = {CBP_LOG, CBP_ACTIVATION_END, CBP_IDENTITY};
     const call c = problem_of(LOGISTICS, 21, 2);
-    cbp_real *work = filled(cbp_fit_many_work_len(3, 6, 21) + cbp_choose_starts_work_len(3, 21, 1), NAN);
+    cbp_real *work =
+        filled(cbp_fit_many_work_len(3, 6, 21) + cbp_choose_starts_work_len(3, 21, 1), NAN);
     for (size_t m = 0; m <= 2; m += 2) {
         found f = room_for(&c);
         cbp_real start[12] = {5};
         f.fits.params[0] = 5;
-#define ASK(activations, layers)                                                                                      \
-    CHECK(cbp_fit_many(activations, NULL, NULL, NULL, c.x, c.y, NULL, layers, c.n, m, c.n, 0, &c.options, work,       \
-                       &f.fits) == status);                                                                           \
-    CHECK(cbp_choose_starts(activations, NULL, NULL, NULL, c.x, c.y, NULL, layers, c.n, m, c.n, 0, c.start, 1, 0,     \
-                            work, start) == status)
+#define ASK(activations, layers)                                                                   \
+    CHECK(cbp_fit_many(activations, NULL, NULL, NULL, c.x, c.y, NULL, layers, c.n, m, c.n, 0,      \
+                       &c.options, work, &f.fits) == status);                                      \
+    CHECK(cbp_choose_starts(activations, NULL, NULL, NULL, c.x, c.y, NULL, layers, c.n, m, c.n, 0, \
+                            c.start, 1, 0, work, start) == status)
         int status = CBP_ERROR_NULL;
         ASK(NULL, 3);
         status = CBP_ERROR_ACTIVATION;

@@ -33,8 +33,8 @@ skip() {
 FLAGS=$(sed -n '/^UNIX_FLAGS/,/^]/s/^ *"\(-.*\)",$/\1/p' setup.py | grep -v '^-std=' | tr '\n' ' ')
 WARNINGS='-Wall -Wextra -Wconversion -Wshadow -Wmissing-prototypes -Werror'
 TESTS='test_status test_dispatch test_chain test_elementary test_kernels test_fit
-test_fit_descent test_fit_descent_course test_fit_lm test_fit_lm_losses test_fit_lm_course test_covariance test_many test_fit_pass
-test_golden'
+test_fit_descent test_fit_descent_ends test_fit_lm test_fit_lm_losses test_fit_lm_ends test_covariance
+test_chains test_many test_many_ends test_starts test_fit_pass test_golden'
 case $FLAGS in
 *-ffp-contract=off*) ;;
 *)

@@ -1,4 +1,5 @@
-/* Descents: how they go and end, when they diverge, and when they refuse. */
+/* Descents, the hazards of one that does not arrive: it diverges, seen by its loss or not, is
+ * stopped between batches, keeps the best or the last, or is refused. */
 #include "fit_descent_call.h"
 
 /* ---- how fits end ---------------------------------------------------------------------------- */
@@ -405,5 +406,5 @@ int main(void)
     test_refused_start();
     test_refused_memory();
     test_refused_arguments();
-    return check_done("test_fit_descent_course");
+    return check_done("test_fit_descent_ends");
 }

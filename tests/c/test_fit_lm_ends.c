@@ -1,4 +1,6 @@
-/* How fits by Levenberg-Marquardt go and end: progress, restarts, memory, refusals. */
+/* Levenberg-Marquardt, the hazards of a fit that does not run straight to a minimum: it is stopped
+ * by the caller or by the limit of iterations, restarted, held to the memory asked for, or refused.
+ */
 #include "fit_lm_call.h"
 
 /* ---- how fits go and end --------------------------------------------------------------------- */
@@ -625,5 +627,5 @@ int main(void)
     test_refused_start();
     test_refused_arguments();
     test_refused_nulls();
-    return check_done("test_fit_lm_course");
+    return check_done("test_fit_lm_ends");
 }

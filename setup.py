@@ -6,7 +6,6 @@ a folder of its own, so that the sources may be read-only; but an editable insta
 where the sources are, has the package's files there.
 """
 
-import json
 import os
 import re
 import subprocess
@@ -16,9 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-import Cython
 from setuptools import Extension, setup
-from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 
@@ -28,7 +25,7 @@ VERSION = re.search(r'#define CBP_VERSION "([^"]+)"', HEADER).group(1)
 PACKAGE = ROOT / "src" / "cbackprop"
 
 # No contraction and no trapping arithmetic: the first keeps every target's bits the same, the
-# second lets the loops with selections become vector code. See csrc/internal.h.
+# second lets the loops with selections become vector code. See csrc/compiler.h.
 UNIX_FLAGS = [
     "-std=c11",
     "-O3",
@@ -86,38 +83,6 @@ class BuildExt(build_ext):
         super().build_extensions()
 
 
-class BdistWheel(bdist_wheel):
-    """Adds the bill of materials (PEP 770): besides its own code a wheel holds some of Cython's."""
-
-    def egg2dist(self, egginfo_path, distinfo_path):
-        super().egg2dist(egginfo_path, distinfo_path)
-        own, cython = (
-            {
-                "type": "library",
-                "bom-ref": f"pkg:pypi/{name}@{version}",
-                "name": name,
-                "version": version,
-                "purl": f"pkg:pypi/{name}@{version}",
-                "licenses": [{"license": {"id": licence}}],
-            }
-            for name, version, licence in (
-                ("cbackprop", VERSION, "MIT"),
-                ("cython", Cython.__version__, "Apache-2.0"),
-            )
-        )
-        bill = {
-            "bomFormat": "CycloneDX",
-            "specVersion": "1.6",
-            "version": 1,
-            "metadata": {"component": own},
-            "components": [cython],
-            "dependencies": [{"ref": own["bom-ref"], "dependsOn": [cython["bom-ref"]]}],
-        }
-        folder = Path(distinfo_path) / "sboms"
-        folder.mkdir()
-        (folder / "cbackprop.cdx.json").write_text(json.dumps(bill, indent=1), encoding="utf-8")
-
-
 # CBACKPROP_ABI3=1: one wheel for CPython 3.13 and all later ones. `net(x)` is slower there.
 ABI3 = os.environ.get("CBACKPROP_ABI3") == "1"
 MACROS = [("CBP_API", "")]  # nothing but the module's init function is exported
@@ -142,7 +107,7 @@ core = Extension(
     sources=["src/cbackprop/_core.pyx", *sorted(str(path) for path in Path("csrc").glob("*.c"))],
     depends=[
         *(str(path) for path in Path("src/cbackprop").glob("*.pxi")),
-        *(str(path) for path in Path("csrc").glob("*.h")),
+        *(str(path) for path in Path("csrc").rglob("*.h")),
     ],
     include_dirs=["csrc"],
     define_macros=MACROS,
@@ -156,6 +121,6 @@ with tempfile.TemporaryDirectory(prefix="cbackprop-") as folder:
     setup(
         version=VERSION,
         ext_modules=[core],
-        cmdclass={"build_py": BuildPy, "build_ext": BuildExt, "bdist_wheel": BdistWheel},
+        cmdclass={"build_py": BuildPy, "build_ext": BuildExt},
         options=options,
     )

@@ -1,7 +1,9 @@
-/* The activations: value, slope, second derivative, inverse. One short block each, and a row in the list at the end.
+/* The activations: value, slope, second derivative, inverse. One short block each, and a row in the
+ * list at the end.
  *
- * Slopes and second derivatives are computed from z, never from the value: 1 - a has lost what the slope is made of.
- * A jet that is read only in part is computed only in part: every function here is inlined.
+ * Slopes and second derivatives are computed from z, never from the value: 1 - a has lost what the
+ * slope is made of. A jet that is read only in part is computed only in part: every function here
+ * is inlined.
  */
 #ifndef CBP_ACTIVATION_H
 #define CBP_ACTIVATION_H
@@ -15,12 +17,13 @@ typedef struct cbp_jet {
 #define CBP_HALF_PI CBP_PICK(0x1.921fb54442d18p+0, 0x1.921fb6p+0f)
 #define CBP_HALF CBP_PICK(0.5, 0.5f)
 
-/* Past this size a factor of z cannot save exp(-|z|) from being 0, and must not be infinite beside it. */
+/* Past this size a factor of z cannot save exp(-|z|) from being 0, and must not be infinite beside
+ * it. */
 #define CBP_EXP_REACH CBP_PICK(800.0, 120.0f)
 /* The same for exp(-z^2/2). */
 #define CBP_BELL_REACH CBP_PICK(40.0, 15.0f)
 
-/* ---- piecewise linear and power functions --------------------------------------------------------------------- */
+/* ---- piecewise linear and power functions ---------------------------------------------------- */
 
 CBP_INLINE cbp_jet cbp_identity_jet(cbp_real z)
 {
@@ -61,7 +64,8 @@ CBP_INLINE cbp_jet cbp_square_jet(cbp_real z)
 CBP_INLINE cbp_jet cbp_sqrt_jet(cbp_real z)
 {
     const cbp_real value = cbp_sqrt(z);
-    return (cbp_jet){value, CBP_HALF / cbp_abs(value), -(CBP_HALF * CBP_HALF / cbp_abs(z)) / cbp_abs(value)};
+    return (cbp_jet){value, CBP_HALF / cbp_abs(value),
+                     -(CBP_HALF * CBP_HALF / cbp_abs(z)) / cbp_abs(value)};
 }
 
 CBP_INLINE cbp_real cbp_sqrt_inverse(cbp_real y)
@@ -93,7 +97,7 @@ CBP_INLINE cbp_real cbp_softsign_inverse(cbp_real y)
     return cbp_abs(y) <= 1 ? y / (1 - cbp_abs(y)) : CBP_NAN;
 }
 
-/* ---- exponential and logarithm -------------------------------------------------------------------------------- */
+/* ---- exponential and logarithm --------------------------------------------------------------- */
 
 CBP_INLINE cbp_jet cbp_exp_jet(cbp_real z)
 {
@@ -143,7 +147,8 @@ CBP_INLINE cbp_jet cbp_elu_jet(cbp_real z)
 {
     const cbp_power power = cbp_exp_falling(z > 0 ? 0 : -z, 0);
     const cbp_real growth = cbp_power_value(power);
-    return (cbp_jet){z > 0 ? z : cbp_power_minus_one(power), z > 0 ? 1 : growth, z > 0 ? 0 : growth};
+    return (cbp_jet){z > 0 ? z : cbp_power_minus_one(power), z > 0 ? 1 : growth,
+                     z > 0 ? 0 : growth};
 }
 
 CBP_INLINE cbp_real cbp_elu_inverse(cbp_real y)
@@ -151,9 +156,10 @@ CBP_INLINE cbp_real cbp_elu_inverse(cbp_real y)
     return y > 0 ? y : cbp_log1p(y);
 }
 
-/* ---- the logistic family: all from e = exp(-|z|) ------------------------------------------------------------- */
+/* ---- the logistic family: all from e = exp(-|z|) --------------------------------------------- */
 
-/* By r = sigma(|z|) and s = sigma(-|z|) <= 1/2, which has full relative accuracy, and so has the slope s - s^2. */
+/* By r = sigma(|z|) and s = sigma(-|z|) <= 1/2, which has full relative accuracy, and so has the
+ * slope s - s^2. */
 CBP_INLINE cbp_jet cbp_sigmoid_jet(cbp_real z)
 {
     const cbp_power power = cbp_exp_falling(cbp_abs(z), 0);
@@ -173,7 +179,8 @@ CBP_INLINE cbp_real cbp_sigmoid_inverse(cbp_real y)
     return cbp_abs(d) < CBP_HALF ? cbp_with_sign(middle, d) : outer;
 }
 
-/* (1 - e)/(1 + e) with e = exp(-2|z|), by way of 1 - e without cancellation; the slope is 4 (s - s^2), s = e/(1 + e). */
+/* (1 - e)/(1 + e) with e = exp(-2|z|), by way of 1 - e without cancellation; the slope is 4 (s -
+ * s^2), s = e/(1 + e). */
 CBP_INLINE cbp_jet cbp_tanh_jet(cbp_real z)
 {
     const cbp_power power = cbp_exp_falling(2 * cbp_abs(z), 0);
@@ -211,7 +218,8 @@ CBP_INLINE cbp_real cbp_softplus_inverse(cbp_real y)
 CBP_INLINE cbp_jet cbp_log_sigmoid_jet(cbp_real z)
 {
     const cbp_jet mirrored = cbp_softplus_jet(-z);
-    /* not -second, which gcc makes one operation of with the fused one that it comes from, and a 0 of another sign */
+    /* not -second, which gcc makes one operation of with the fused one that it comes from, and a 0
+     * of another sign */
     return (cbp_jet){-mirrored.value, mirrored.slope, cbp_with_sign(mirrored.second, -1)};
 }
 
@@ -220,25 +228,27 @@ CBP_INLINE cbp_real cbp_log_sigmoid_inverse(cbp_real y)
     return -cbp_softplus_inverse(-y);
 }
 
-/* z sigma(z); slope sigma + z sigma', second (2 - z tanh(z/2)) sigma'. Below 0, where exp may be subnormal, the power's
- * last factor comes last. */
+/* z sigma(z); slope sigma + z sigma', second (2 - z tanh(z/2)) sigma'. Below 0, where exp may be
+ * subnormal, the power's last factor comes last. */
 CBP_INLINE cbp_jet cbp_silu_jet(cbp_real z)
 {
     const cbp_real near = cbp_clamp(z, -CBP_EXP_REACH, CBP_EXP_REACH);
     const cbp_power power = cbp_exp_falling(cbp_abs(near), 0);
     const cbp_real e = cbp_power_value(power);
     const cbp_pair one_e = cbp_pair_sum(1, e);
-    const cbp_pair small = cbp_pair_ratio(cbp_power_pair(power), one_e); /* sigma(-|z|) before its powers of 2 */
+    /* sigma(-|z|) before its powers of 2 */
+    const cbp_pair small = cbp_pair_ratio(cbp_power_pair(power), one_e);
     const cbp_real tail = small.high * power.scale;
     const cbp_real s = tail * power.rest;
     const cbp_real r = 1 - s;
     const cbp_real bend = 2 + cbp_abs(near) * (cbp_power_minus_one(power) / one_e.high);
-    return (cbp_jet){z < 0 ? cbp_pair_times(small, near) * power.scale * power.rest : z / one_e.high,
+    return (cbp_jet){z < 0 ? cbp_pair_times(small, near) * power.scale * power.rest
+                           : z / one_e.high,
                      z < 0 ? tail * CBP_FMA(near, r, 1) * power.rest : CBP_FMA(near * s, r, r),
                      tail * r * bend * power.rest};
 }
 
-/* ---- the normal family: all from exp(-z^2/2) ------------------------------------------------------------------ */
+/* ---- the normal family: all from exp(-z^2/2) ------------------------------------------------- */
 
 #define CBP_NORMAL_PEAK CBP_PICK(0x1.9884533d43651p-2, 0x1.988454p-2f) /* 1/sqrt(2 pi) */
 
@@ -247,14 +257,16 @@ CBP_INLINE cbp_jet cbp_gaussian_jet(cbp_real z)
     const cbp_real near = cbp_clamp(z, -CBP_BELL_REACH, CBP_BELL_REACH);
     const cbp_power power = cbp_bell(near);
     const cbp_real bell = (1 + power.grown) * power.scale;
-    return (cbp_jet){bell * power.rest, -near * bell * power.rest, (near - 1) * (near + 1) * bell * power.rest};
+    return (cbp_jet){bell * power.rest, -near * bell * power.rest,
+                     (near - 1) * (near + 1) * bell * power.rest};
 }
 
 /* Phi(-t) without the last factor of exp(-t^2/2), for 0 <= t <= 40. */
 CBP_INLINE cbp_real cbp_normal_tail(cbp_real t, cbp_power power)
 {
     const cbp_pair bell = cbp_power_pair(power), mills = cbp_mills(t);
-    const cbp_real outer = CBP_FMA(bell.high, mills.high, CBP_FMA(bell.high, mills.low, bell.low * mills.high));
+    const cbp_real outer =
+        CBP_FMA(bell.high, mills.high, CBP_FMA(bell.high, mills.low, bell.low * mills.high));
     return t < CBP_CENTRE ? cbp_central_tail(t) / power.rest : outer * power.scale;
 }
 
@@ -267,8 +279,9 @@ CBP_INLINE cbp_jet cbp_normal_cdf_jet(cbp_real z)
     return (cbp_jet){z < 0 ? tail : 1 - tail, density * power.rest, -near * density * power.rest};
 }
 
-/* t with Phi(t) - 1/2 = d, for 0 <= d <= 1/4. Newton's method: Phi is concave, so that from a start before the root each
- * step stays before it; the first misses by 0.05 at most, and each squares what it misses by. */
+/* t with Phi(t) - 1/2 = d, for 0 <= d <= 1/4. Newton's method: Phi is concave, so that from a start
+ * before the root each step stays before it; the first misses by 0.05 at most, and each squares
+ * what it misses by. */
 CBP_INLINE cbp_real cbp_normal_central_inverse(cbp_real d)
 {
     cbp_real t = d / CBP_NORMAL_PEAK;
@@ -279,8 +292,8 @@ CBP_INLINE cbp_real cbp_normal_central_inverse(cbp_real d)
     return t;
 }
 
-/* t >= 0 with Phi(-t) = q <= 1/2. Newton's method on log Phi(-t) = log q: log Phi is concave, so that from a start beyond
- * the root each step stays beyond it; the slope need not be exact. */
+/* t >= 0 with Phi(-t) = q <= 1/2. Newton's method on log Phi(-t) = log q: log Phi is concave, so
+ * that from a start beyond the root each step stays beyond it; the slope need not be exact. */
 CBP_INLINE cbp_real cbp_normal_tail_inverse(cbp_real q)
 {
     const cbp_real goal = cbp_log(q);
@@ -312,11 +325,12 @@ CBP_INLINE cbp_jet cbp_gelu_jet(cbp_real z)
     const cbp_real above = 1 - tail * power.rest; /* Phi(|z|) */
     const cbp_real slope_above = CBP_FMA(near, density * power.rest, above);
     const cbp_real slope_below = CBP_FMA(near, density, tail) * power.rest;
-    return (cbp_jet){z < 0 ? near * tail * power.rest : z * above, z < 0 ? slope_below : slope_above,
+    return (cbp_jet){z < 0 ? near * tail * power.rest : z * above,
+                     z < 0 ? slope_below : slope_above,
                      CBP_FMA(-near, near, 2) * density * power.rest};
 }
 
-/* ---- circular functions --------------------------------------------------------------------------------------- */
+/* ---- circular functions ---------------------------------------------------------------------- */
 
 /* The slope 1/(1 + z^2) by t = min(|z|, 1/|z|), whose square cannot overflow. */
 CBP_INLINE cbp_jet cbp_arctan_jet(cbp_real z)
@@ -342,13 +356,14 @@ CBP_INLINE cbp_jet cbp_sin_jet(cbp_real z)
     return (cbp_jet){turn.sin, turn.cos, -turn.sin};
 }
 
-/* ---- what is not one-to-one has no inverse; the public functions refuse it before it gets here ------------------ */
+/* ---- what is not one-to-one has no inverse; the public functions refuse it before it gets here
+ * ------------------ */
 
-#define CBP_NO_INVERSE(name)                                    \
-    CBP_INLINE cbp_real cbp_##name##_inverse(cbp_real y)     \
-    {                                                           \
-        (void)y;                                                \
-        return CBP_NAN;                                         \
+#define CBP_NO_INVERSE(name)                             \
+    CBP_INLINE cbp_real cbp_##name##_inverse(cbp_real y) \
+    {                                                    \
+        (void)y;                                         \
+        return CBP_NAN;                                  \
     }
 CBP_NO_INVERSE(relu)
 CBP_NO_INVERSE(silu)
@@ -358,9 +373,10 @@ CBP_NO_INVERSE(gaussian)
 CBP_NO_INVERSE(sin)
 #undef CBP_NO_INVERSE
 
-/* ---- the list -------------------------------------------------------------------------------------------------- */
+/* ---- the list -------------------------------------------------------------------------------- */
 
-/* Every activation: code, name, domain, range, whether it is one-to-one, whether its slope jumps somewhere. */
+/* Every activation: code, name, domain, range, whether it is one-to-one, whether its slope jumps
+ * somewhere. */
 #define CBP_ACTIVATIONS(X)                                                                    \
     X(CBP_IDENTITY, identity, -INFINITY, INFINITY, -INFINITY, INFINITY, 1, 0)                 \
     X(CBP_SIGMOID, sigmoid, -INFINITY, INFINITY, 0, 1, 1, 0)                                  \

@@ -1,13 +1,17 @@
-/* cbackprop: exact passes of scalar chain networks. The only public header; nothing else is needed to use the core.
+/* cbackprop: exact passes of scalar chain networks. The only public header; nothing else is needed
+ * to use the core.
  *
  * A chain of L layers, one unit each:   z_l = w_l a_(l-1) + b_l,   a_l = act_l(z_l),   a_0 = x.
  *
  * Every function below
- *   - reads `params` = [w1, b1, w2, b2, ..., wL, bL] (2L numbers) and `activations` (L codes of enum cbp_activation);
+ *   - reads `params` = [w1, b1, w2, b2, ..., wL, bL] (2L numbers) and `activations` (L codes of
+ *     enum cbp_activation);
  *   - returns CBP_OK or a negative enum cbp_status; on failure no output has been written;
- *   - keeps no state, allocates nothing, never touches errno: any number of threads may call it at once;
+ *   - keeps no state, allocates nothing, never touches errno: any number of threads may call it at
+ *     once;
  *   - takes outputs that do not overlap inputs, unless it says otherwise;
- *   - gives NaN for NaN, for that example alone, and treats a product of 0 and infinity on the way back as 0.
+ *   - gives NaN for NaN, for that example alone, and treats a product of 0 and infinity on the way
+ *     back as 0.
  * The result for one example is the same, bit for bit, alone and among others.
  */
 #ifndef CBACKPROP_H
@@ -20,7 +24,8 @@
 #define CBP_VERSION_PATCH 0
 #define CBP_VERSION "0.1.0"
 
-/* Defined empty, by who compiles the core into something of his own, it keeps the functions to himself. */
+/* Defined empty, by who compiles the core into something of his own, it keeps the functions to
+ * himself. */
 #if defined(CBP_API)
 #elif defined(_WIN32) && defined(CBP_BUILD_SHARED)
 #define CBP_API __declspec(dllexport)
@@ -36,7 +41,8 @@
 extern "C" {
 #endif
 
-/* The working number: double, or float when the core and its caller are compiled with -DCBP_SINGLE. */
+/* The working number: double, or float when the core and its caller are compiled with
+ * -DCBP_SINGLE. */
 #ifdef CBP_SINGLE
 typedef float cbp_real;
 #else
@@ -66,7 +72,8 @@ enum cbp_activation {
     CBP_GAUSSIAN = 18, /* exp(-z^2/2) */
     CBP_LOG_SIGMOID = 19,
     CBP_NORMAL_CDF = 20,
-    CBP_SIN = 21, /* accurate for |z| <= 2^20 (single: 2^13); beyond, only -1 <= sin <= 1 is promised */
+    /* accurate for |z| <= 2^20 (single: 2^13); beyond, only -1 <= sin <= 1 is promised */
+    CBP_SIN = 21,
     CBP_ACTIVATION_END
 };
 
@@ -78,43 +85,48 @@ enum cbp_loss {
     CBP_HUBER,       /* robust: r^2 while |r| <= s, then 2 s |r| - s^2 */
     CBP_SOFT_L1,     /* robust: 2 s^2 (sqrt(1 + (r/s)^2) - 1) */
     CBP_CAUCHY,      /* robust: s^2 log(1 + (r/s)^2) */
-    CBP_POISSON,     /* the deviance 2 (y log(y/a) - (y - a)) of a count, NaN unless a > 0; y >= 0, finite */
+    /* the deviance 2 (y log(y/a) - (y - a)) of a count, NaN unless a > 0; y >= 0, finite */
+    CBP_POISSON,
     CBP_LOSS_END
 };
 
 enum cbp_status {
     CBP_OK = 0,
-    CBP_ERROR_NULL = -1,           /* a required pointer is null */
-    CBP_ERROR_LAYERS = -2,         /* no layer, or more than memory can address */
-    CBP_ERROR_ACTIVATION = -3,     /* a code outside enum cbp_activation */
-    CBP_ERROR_EMPTY = -4,          /* an average over no example */
-    CBP_ERROR_LOSS = -5,           /* a code outside enum cbp_loss */
-    CBP_ERROR_SCALE = -6,          /* a loss scale that is not positive and finite */
-    CBP_ERROR_NO_SIGMOID = -7,     /* a loss of a final sigmoid, on another chain */
-    CBP_ERROR_TARGET = -8,         /* a target that the loss does not take */
-    CBP_ERROR_WEIGHT = -9,         /* an example weight that is negative or NaN, or weights of no sum to divide by */
+    CBP_ERROR_NULL = -1,       /* a required pointer is null */
+    CBP_ERROR_LAYERS = -2,     /* no layer, or more than memory can address */
+    CBP_ERROR_ACTIVATION = -3, /* a code outside enum cbp_activation */
+    CBP_ERROR_EMPTY = -4,      /* an average over no example */
+    CBP_ERROR_LOSS = -5,       /* a code outside enum cbp_loss */
+    CBP_ERROR_SCALE = -6,      /* a loss scale that is not positive and finite */
+    CBP_ERROR_NO_SIGMOID = -7, /* a loss of a final sigmoid, on another chain */
+    CBP_ERROR_TARGET = -8,     /* a target that the loss does not take */
+    /* an example weight that is negative or NaN, or weights of no sum to divide by */
+    CBP_ERROR_WEIGHT = -9,
     CBP_ERROR_NOT_INVERTIBLE = -10, /* a layer with w = 0 or an activation that is not one-to-one */
-    CBP_ERROR_LEARNING_RATE = -11, /* a learning rate that is not finite */
-    CBP_ERROR_NOT_FINITE = -12,    /* a gradient that is not finite, so that no step was made */
-    CBP_ERROR_KERNEL = -13,        /* a kernel level that this processor or build does not have */
-    CBP_ERROR_OPTION = -14,        /* an option out of its range, or options of an unknown size */
-    CBP_ERROR_NO_FREE = -15,       /* every parameter is frozen: nothing to fit */
-    CBP_ERROR_FEW_EXAMPLES = -16,  /* fewer examples of positive weight than free parameters */
-    CBP_ERROR_BOUNDS = -17,        /* a lower bound above its upper one, or NaN */
-    CBP_ERROR_START = -18,         /* a start outside its bounds or not finite */
-    CBP_ERROR_START_LOSS = -19,    /* a loss at the start, or a sum of squared targets, that is not finite */
-    CBP_ERROR_DATA = -20,          /* an example that is NaN or infinite */
-    CBP_ERROR_NODE = -21,          /* a node that does not follow those before it, or for which there is no room */
+    CBP_ERROR_LEARNING_RATE = -11,  /* a learning rate that is not finite */
+    CBP_ERROR_NOT_FINITE = -12,     /* a gradient that is not finite, so that no step was made */
+    CBP_ERROR_KERNEL = -13,         /* a kernel level that this processor or build does not have */
+    CBP_ERROR_OPTION = -14,         /* an option out of its range, or options of an unknown size */
+    CBP_ERROR_NO_FREE = -15,        /* every parameter is frozen: nothing to fit */
+    CBP_ERROR_FEW_EXAMPLES = -16,   /* fewer examples of positive weight than free parameters */
+    CBP_ERROR_BOUNDS = -17,         /* a lower bound above its upper one, or NaN */
+    CBP_ERROR_START = -18,          /* a start outside its bounds or not finite */
+    /* a loss at the start, or a sum of squared targets, that is not finite */
+    CBP_ERROR_START_LOSS = -19,
+    CBP_ERROR_DATA = -20, /* an example that is NaN or infinite */
+    /* a node that does not follow those before it, or for which there is no room */
+    CBP_ERROR_NODE = -21,
     CBP_STATUS_END = -22
 };
 
 /* CBP_VERSION of the library that runs. */
 CBP_API const char *cbp_version(void);
 
-/* One sentence for any status; for a number that is no status, a sentence that says so. Never null. */
+/* One sentence for any status; for a number that is no status, a sentence that says so. Never
+ * null. */
 CBP_API const char *cbp_status_string(int status);
 
-/* ---- activations ---------------------------------------------------------------------------------------------- */
+/* ---- activations ----------------------------------------------------------------------------- */
 
 /* Where an activation is defined and what it reaches; the ends are limits and may be infinite. */
 typedef struct cbp_activation_facts {
@@ -128,154 +140,172 @@ typedef struct cbp_activation_facts {
 /* Facts of one activation. Fails with CBP_ERROR_ACTIVATION, CBP_ERROR_NULL. */
 CBP_API int cbp_activation_describe(int activation, cbp_activation_facts *facts);
 
-/* Value, slope and second derivative of one activation at z[0..n). Outputs may be null when not wanted; each may be z
- * itself. Outside the domain all three are NaN. Error bounds (double): value 2.5 ulp, slope 4 ulp, second 8 ulp.
- * Fails with CBP_ERROR_ACTIVATION, CBP_ERROR_NULL. */
-CBP_API int cbp_activation_values(int activation, const cbp_real *z, size_t n, cbp_real *value, cbp_real *slope,
-                                  cbp_real *second);
+/* Value, slope and second derivative of one activation at z[0..n). Outputs may be null when not
+ * wanted; each may be z itself. Outside the domain all three are NaN. Error bounds (double): value
+ * 2.5 ulp, slope 4 ulp, second 8 ulp. Fails with CBP_ERROR_ACTIVATION, CBP_ERROR_NULL. */
+CBP_API int cbp_activation_values(int activation, const cbp_real *z, size_t n, cbp_real *value,
+                                  cbp_real *slope, cbp_real *second);
 
-/* ---- losses ---------------------------------------------------------------------------------------------------- */
+/* ---- losses ---------------------------------------------------------------------------------- */
 
 /* What a loss takes, and what a fit with it means. */
 typedef struct cbp_loss_facts {
     const char *name;
     cbp_real target_low, target_high; /* a target beyond them is CBP_ERROR_TARGET */
-    cbp_real dispersion; /* 0: the variance of the errors is estimated. Else the distribution tells it: E is 2 dispersion
-                          * times the negative log-likelihood, but for what the target alone gives, and the covariance is
-                          * dispersion over half the curvature of the summed loss */
-    int has_scale;       /* 1 if it reads the scale */
-    int is_robust;       /* 1 if it hardly sees how far off an outlier is */
-    int needs_sigmoid;   /* 1 if it is a loss of z of a final sigmoid */
+    /* 0: the variance of the errors is estimated. Else the distribution tells it: E is 2 dispersion
+     * times the negative log-likelihood, but for what the target alone gives, and the covariance is
+     * dispersion over half the curvature of the summed loss */
+    cbp_real dispersion;
+    int has_scale;     /* 1 if it reads the scale */
+    int is_robust;     /* 1 if it hardly sees how far off an outlier is */
+    int needs_sigmoid; /* 1 if it is a loss of z of a final sigmoid */
 } cbp_loss_facts;
 
 /* Facts of one loss. Fails with CBP_ERROR_LOSS, CBP_ERROR_NULL. */
 CBP_API int cbp_loss_describe(int loss, cbp_loss_facts *facts);
 
-/* ---- one value for each example ------------------------------------------------------------------------------- */
+/* ---- one value for each example -------------------------------------------------------------- */
 /* Shapes: x[n] and out[n]; n may be 0; out may be x itself.
  * Fail with CBP_ERROR_NULL, CBP_ERROR_LAYERS, CBP_ERROR_ACTIVATION. */
 
 /* out[i] = a_L of x[i]. */
-CBP_API int cbp_forward(const cbp_real *params, const unsigned char *activations, const cbp_real *x, size_t layers,
-                        size_t n, cbp_real *out);
+CBP_API int cbp_forward(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
+                        size_t layers, size_t n, cbp_real *out);
 
 /* out[i] = d a_L / d a_0 at x[i]. */
-CBP_API int cbp_slope(const cbp_real *params, const unsigned char *activations, const cbp_real *x, size_t layers,
-                      size_t n, cbp_real *out);
+CBP_API int cbp_slope(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
+                      size_t layers, size_t n, cbp_real *out);
 
-/* out[i] = the input whose output is y[i], layer by layer from the last; NaN where no input gives y[i].
- * Fails with CBP_ERROR_NOT_INVERTIBLE also. */
-CBP_API int cbp_inverse(const cbp_real *params, const unsigned char *activations, const cbp_real *y, size_t layers,
-                        size_t n, cbp_real *out);
+/* out[i] = the input whose output is y[i], layer by layer from the last; NaN where no input gives
+ * y[i]. Fails with CBP_ERROR_NOT_INVERTIBLE also. */
+CBP_API int cbp_inverse(const cbp_real *params, const unsigned char *activations, const cbp_real *y,
+                        size_t layers, size_t n, cbp_real *out);
 
-/* ---- one row for each example --------------------------------------------------------------------------------- */
-/* Shapes: x[n], y[n], rows[n][2L]; n may be 0. `work` holds cbp_work_len(layers, n) numbers, unread on entry, and may
- * be null when that is 0. Fail with CBP_ERROR_NULL, CBP_ERROR_LAYERS, CBP_ERROR_ACTIVATION. */
+/* ---- one row for each example ---------------------------------------------------------------- */
+/* Shapes: x[n], y[n], rows[n][2L]; n may be 0. `work` holds cbp_work_len(layers, n) numbers, unread
+ * on entry, and may be null when that is 0. Fail with CBP_ERROR_NULL, CBP_ERROR_LAYERS,
+ * CBP_ERROR_ACTIVATION. */
 
-/* How many numbers of work memory the functions with a `work` argument need: 0 for one example and up to 32 layers, 6L
- * for one example of more; for several examples about 292 L, however many. */
+/* How many numbers of work memory the functions with a `work` argument need: 0 for one example and
+ * up to 32 layers, 6L for one example of more; for several examples about 292 L, however many. */
 CBP_API size_t cbp_work_len(size_t layers, size_t n);
 
 /* rows[i] = d a_L / d params at x[i]. */
-CBP_API int cbp_jacobian(const cbp_real *params, const unsigned char *activations, const cbp_real *x, size_t layers,
-                         size_t n, cbp_real *work, cbp_real *rows);
+CBP_API int cbp_jacobian(const cbp_real *params, const unsigned char *activations,
+                         const cbp_real *x, size_t layers, size_t n, cbp_real *work,
+                         cbp_real *rows);
 
-/* rows[i] = d E / d params of example i, not multiplied by any weight. Fails also with CBP_ERROR_LOSS,
- * CBP_ERROR_SCALE, CBP_ERROR_NO_SIGMOID, CBP_ERROR_TARGET. */
-CBP_API int cbp_gradients(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
-                          const cbp_real *y, size_t layers, size_t n, int loss, cbp_real scale, cbp_real *work,
-                          cbp_real *rows);
+/* rows[i] = d E / d params of example i, not multiplied by any weight. Fails also with
+ * CBP_ERROR_LOSS, CBP_ERROR_SCALE, CBP_ERROR_NO_SIGMOID, CBP_ERROR_TARGET. */
+CBP_API int cbp_gradients(const cbp_real *params, const unsigned char *activations,
+                          const cbp_real *x, const cbp_real *y, size_t layers, size_t n, int loss,
+                          cbp_real scale, cbp_real *work, cbp_real *rows);
 
-/* ---- averages over the examples ------------------------------------------------------------------------------- */
-/* Shapes: x[n], y[n], weight[n] or null (all 1), n at least 1. Fail as cbp_gradients, and with CBP_ERROR_EMPTY and
- * CBP_ERROR_WEIGHT. The mean is sum(weight * term) / sum(weight), where the sum of the weights must be finite and at least
- * CBP_LEAST_WEIGHT: with less the products are lost below the smallest numbers. */
+/* ---- averages over the examples -------------------------------------------------------------- */
+/* Shapes: x[n], y[n], weight[n] or null (all 1), n at least 1. Fail as cbp_gradients, and with
+ * CBP_ERROR_EMPTY and CBP_ERROR_WEIGHT. The mean is sum(weight * term) / sum(weight), where the sum
+ * of the weights must be finite and at least CBP_LEAST_WEIGHT: with less the products are lost
+ * below the smallest numbers. */
 #ifdef CBP_SINGLE
 #define CBP_LEAST_WEIGHT 1e-24f
 #else
 #define CBP_LEAST_WEIGHT 1e-200
 #endif
 
-/* Examples are summed in blocks of this many, the blocks one after the other with compensation: batches cut at
- * multiples of it give the same bits as the whole. */
+/* Examples are summed in blocks of this many, the blocks one after the other with compensation:
+ * batches cut at multiples of it give the same bits as the whole. */
 #define CBP_BLOCK 2048
 
-/* Adds to sums[2L+2] the vector [sum weight, sum weight E, sum weight dE/dparams ...] of these examples, and to
- * lost[2L+2] what rounding lost on the way: sums + lost is the total to about twice the working precision. Start both
- * at 0. Vectors of shards are merged, in a fixed order, by cbp_sums_merge. Weights of which all are 0 are no error.
- * `work` holds cbp_work_len(layers, 2) numbers, for one example too. */
-CBP_API int cbp_gradient_sums(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
-                              const cbp_real *y, const cbp_real *weight, size_t layers, size_t n, int loss,
-                              cbp_real scale, cbp_real *work, cbp_real *sums, cbp_real *lost);
+/* Adds to sums[2L+2] the vector [sum weight, sum weight E, sum weight dE/dparams ...] of these
+ * examples, and to lost[2L+2] what rounding lost on the way: sums + lost is the total to about
+ * twice the working precision. Start both at 0. Vectors of shards are merged, in a fixed order, by
+ * cbp_sums_merge. Weights of which all are 0 are no error. `work` holds cbp_work_len(layers, 2)
+ * numbers, for one example too. */
+CBP_API int cbp_gradient_sums(const cbp_real *params, const unsigned char *activations,
+                              const cbp_real *x, const cbp_real *y, const cbp_real *weight,
+                              size_t layers, size_t n, int loss, cbp_real scale, cbp_real *work,
+                              cbp_real *sums, cbp_real *lost);
 
 /* The same for sums[2] = [sum weight, sum weight E] alone; needs no work memory. */
-CBP_API int cbp_loss_sums(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
-                          const cbp_real *y, const cbp_real *weight, size_t layers, size_t n, int loss, cbp_real scale,
-                          cbp_real *sums, cbp_real *lost);
+CBP_API int cbp_loss_sums(const cbp_real *params, const unsigned char *activations,
+                          const cbp_real *x, const cbp_real *y, const cbp_real *weight,
+                          size_t layers, size_t n, int loss, cbp_real scale, cbp_real *sums,
+                          cbp_real *lost);
 
 /* Adds one shard's (sums, lost), each of `len` numbers, to a total. Fails with CBP_ERROR_NULL. */
-CBP_API int cbp_sums_merge(const cbp_real *shard_sums, const cbp_real *shard_lost, size_t len, cbp_real *sums,
-                           cbp_real *lost);
+CBP_API int cbp_sums_merge(const cbp_real *shard_sums, const cbp_real *shard_lost, size_t len,
+                           cbp_real *sums, cbp_real *lost);
 
-/* mean[len - 1] = sums[1..len) over sums[0], each with what it lost: the loss, then the averaged gradient. `mean` may be
- * `sums`. Fails with CBP_ERROR_NULL, and with CBP_ERROR_WEIGHT if the total weight is no sum to divide by. */
+/* mean[len - 1] = sums[1..len) over sums[0], each with what it lost: the loss, then the averaged
+ * gradient. `mean` may be `sums`. Fails with CBP_ERROR_NULL, and with CBP_ERROR_WEIGHT if the total
+ * weight is no sum to divide by. */
 CBP_API int cbp_sums_mean(const cbp_real *sums, const cbp_real *lost, size_t len, cbp_real *mean);
 
 /* *mean = the loss. */
-CBP_API int cbp_loss_mean(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
-                          const cbp_real *y, const cbp_real *weight, size_t layers, size_t n, int loss, cbp_real scale,
-                          cbp_real *mean);
+CBP_API int cbp_loss_mean(const cbp_real *params, const unsigned char *activations,
+                          const cbp_real *x, const cbp_real *y, const cbp_real *weight,
+                          size_t layers, size_t n, int loss, cbp_real scale, cbp_real *mean);
 
-/* gradient[2L] = the averaged gradient; *mean = the loss, unless `mean` is null. `gradient` may be `params`. */
-CBP_API int cbp_gradient(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
-                         const cbp_real *y, const cbp_real *weight, size_t layers, size_t n, int loss, cbp_real scale,
-                         cbp_real *work, cbp_real *mean, cbp_real *gradient);
+/* gradient[2L] = the averaged gradient; *mean = the loss, unless `mean` is null. `gradient` may be
+ * `params`. */
+CBP_API int cbp_gradient(const cbp_real *params, const unsigned char *activations,
+                         const cbp_real *x, const cbp_real *y, const cbp_real *weight,
+                         size_t layers, size_t n, int loss, cbp_real scale, cbp_real *work,
+                         cbp_real *mean, cbp_real *gradient);
 
-/* Adds to sums[1 + (2L)^2] the vector [sum weight, sum weight d2E/dparams2 ...] of these examples, row by row, and to
- * `lost` what rounding lost, as cbp_gradient_sums. `work` holds 5L + 1 numbers. */
-CBP_API int cbp_hessian_sums(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
-                             const cbp_real *y, const cbp_real *weight, size_t layers, size_t n, int loss,
-                             cbp_real scale, cbp_real *work, cbp_real *sums, cbp_real *lost);
+/* Adds to sums[1 + (2L)^2] the vector [sum weight, sum weight d2E/dparams2 ...] of these examples,
+ * row by row, and to `lost` what rounding lost, as cbp_gradient_sums. `work` holds 5L + 1
+ * numbers. */
+CBP_API int cbp_hessian_sums(const cbp_real *params, const unsigned char *activations,
+                             const cbp_real *x, const cbp_real *y, const cbp_real *weight,
+                             size_t layers, size_t n, int loss, cbp_real scale, cbp_real *work,
+                             cbp_real *sums, cbp_real *lost);
 
 /* How many numbers of work memory cbp_hessian needs. */
 CBP_API size_t cbp_hessian_work_len(size_t layers);
 
 /* hessian[2L][2L] = the second derivatives of the loss, exact. */
 CBP_API int cbp_hessian(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
-                        const cbp_real *y, const cbp_real *weight, size_t layers, size_t n, int loss, cbp_real scale,
-                        cbp_real *work, cbp_real *hessian);
+                        const cbp_real *y, const cbp_real *weight, size_t layers, size_t n,
+                        int loss, cbp_real scale, cbp_real *work, cbp_real *hessian);
 
-/* One step of gradient descent on the averaged squared loss, params -= learning_rate * gradient, leaving alone those
- * with frozen[k] != 0 (`frozen` null: none). *mean = the loss before the step, unless null. On failure the parameters
- * are untouched. Fails also with CBP_ERROR_LEARNING_RATE, CBP_ERROR_NOT_FINITE. */
-CBP_API int cbp_step(const unsigned char *activations, const unsigned char *frozen, const cbp_real *x,
-                     const cbp_real *y, size_t layers, size_t n, cbp_real learning_rate, cbp_real *work,
-                     cbp_real *params, cbp_real *mean);
+/* One step of gradient descent on the averaged squared loss, params -= learning_rate * gradient,
+ * leaving alone those with frozen[k] != 0 (`frozen` null: none). *mean = the loss before the step,
+ * unless null. On failure the parameters are untouched. Fails also with CBP_ERROR_LEARNING_RATE,
+ * CBP_ERROR_NOT_FINITE. */
+CBP_API int cbp_step(const unsigned char *activations, const unsigned char *frozen,
+                     const cbp_real *x, const cbp_real *y, size_t layers, size_t n,
+                     cbp_real learning_rate, cbp_real *work, cbp_real *params, cbp_real *mean);
 
-/* ---- fitting --------------------------------------------------------------------------------------------------- */
-/* Parameters that make the averaged loss least. Shapes: x[n], y[n], weight[n] or null, frozen[2L] or null,
- * lower[2L] and upper[2L] or null (no bounds; -inf and inf: none there). `params` holds the start on entry and what
- * was found on return, also when the fit was stopped or did not converge; after a failure, still the start. Frozen
- * parameters are neither moved nor checked. Fail as cbp_gradient, and with CBP_ERROR_OPTION, CBP_ERROR_NO_FREE,
- * CBP_ERROR_BOUNDS, CBP_ERROR_START, CBP_ERROR_START_LOSS, CBP_ERROR_DATA. */
+/* ---- fitting --------------------------------------------------------------------------------- */
+/* Parameters that make the averaged loss least. Shapes: x[n], y[n], weight[n] or null, frozen[2L]
+ * or null, lower[2L] and upper[2L] or null (no bounds; -inf and inf: none there). `params` holds
+ * the start on entry and what was found on return, also when the fit was stopped or did not
+ * converge; after a failure, still the start. Frozen parameters are neither moved nor checked. Fail
+ * as cbp_gradient, and with CBP_ERROR_OPTION, CBP_ERROR_NO_FREE, CBP_ERROR_BOUNDS, CBP_ERROR_START,
+ * CBP_ERROR_START_LOSS, CBP_ERROR_DATA. */
 
 /* How a fit ended. */
 enum cbp_outcome {
     CBP_RUNNING = 0,
-    CBP_CONVERGED, /* no step makes the loss less, to the tolerance or to what rounding lets one see */
+    /* no step makes the loss less, to the tolerance or to what rounding lets one see */
+    CBP_CONVERGED,
     CBP_EXHAUSTED, /* max_iterations were not enough */
-    CBP_STOPPED,   /* by the progress function; if that was before the first pass ended, the loss is NaN */
-    CBP_DIVERGED,  /* the loss or its gradient ceased to be finite (descents alone) */
+    /* by the progress function; if that was before the first pass ended, the loss is NaN */
+    CBP_STOPPED,
+    CBP_DIVERGED, /* the loss or its gradient ceased to be finite (descents alone) */
     CBP_OUTCOME_END
 };
 
 /* Where a fit has got to. */
 typedef struct cbp_fit_info {
     enum cbp_outcome outcome;
-    size_t iterations, evaluations; /* evaluations: passes over all examples, in parts of them for batches */
-    cbp_real loss;                  /* averaged, at params */
-    cbp_real gradient_norm;         /* Euclidean, of the averaged loss there by the free parameters that no bound holds */
-    const cbp_real *params;         /* found so far, [2L]; after the fit, the caller's own */
+    /* evaluations: passes over all examples, in parts of them for batches */
+    size_t iterations, evaluations;
+    cbp_real loss; /* averaged, at params */
+    /* Euclidean, of the averaged loss there by the free parameters that no bound holds */
+    cbp_real gradient_norm;
+    const cbp_real *params; /* found so far, [2L]; after the fit, the caller's own */
 } cbp_fit_info;
 
 enum cbp_method { CBP_GRADIENT_DESCENT = 0, CBP_MOMENTUM, CBP_ADAM, CBP_METHOD_END };
@@ -286,53 +316,61 @@ typedef struct cbp_fit_options {
     cbp_real scale;
     size_t max_iterations;
     cbp_real tolerance;
-    /* Called after each iteration, and during long ones every few milliseconds with the same numbers; a result other
-     * than 0 ends the fit with CBP_STOPPED. May be null. */
+    /* Called after each iteration, and during long ones every few milliseconds with the same
+     * numbers; a result other than 0 ends the fit with CBP_STOPPED. May be null. */
     int (*progress)(void *user, const cbp_fit_info *info);
     void *user;
-    cbp_real *history; /* the loss before the first iteration and after each, [history_len]; may be null */
+    /* the loss before the first iteration and after each, [history_len]; may be null */
+    cbp_real *history;
     size_t history_len;
-    size_t restarts;         /* Levenberg-Marquardt: how many other starts to try, drawn around the one given */
+    /* Levenberg-Marquardt: how many other starts to try, drawn around the one given */
+    size_t restarts;
     unsigned long long seed; /* of restarts and of the order of examples */
     int method;              /* descents: enum cbp_method */
     cbp_real learning_rate;
-    cbp_real momentum;  /* CBP_MOMENTUM: velocity = momentum * velocity - learning_rate * gradient */
-    size_t batch_size;  /* descents: examples a step; 0: all */
+    /* CBP_MOMENTUM: velocity = momentum * velocity - learning_rate * gradient */
+    cbp_real momentum;
+    size_t batch_size; /* descents: examples a step; 0: all */
 } cbp_fit_options;
 
-/* Fills *options: squared loss, scale 1, 2000 iterations, tolerance 1e-10 (single: 1e-5), gradient descent on all
- * examples with learning rate 0.1, momentum 0.9; the rest 0. Fails with CBP_ERROR_NULL. */
+/* Fills *options: squared loss, scale 1, 2000 iterations, tolerance 1e-10 (single: 1e-5), gradient
+ * descent on all examples with learning rate 0.1, momentum 0.9; the rest 0. Fails with
+ * CBP_ERROR_NULL. */
 CBP_API int cbp_fit_defaults(cbp_fit_options *options);
 
-/* How many numbers of work memory cbp_fit_lm and cbp_fit_covariance need for n examples in memory and so many parameters
- * that are not frozen; with n = 0, all other functions of a fit that have a `work` argument. */
+/* How many numbers of work memory cbp_fit_lm and cbp_fit_covariance need for n examples in memory
+ * and so many parameters that are not frozen; with n = 0, all other functions of a fit that have a
+ * `work` argument. */
 CBP_API size_t cbp_fit_work_len(size_t layers, size_t free, size_t n);
 
-/* Levenberg-Marquardt: Gauss-Newton steps held to a region of trust, from the exact Jacobian by orthogonal
- * transformations (Householder). Robust losses are met by reweighting, those whose variance is known in their Fisher form.
- * If the fit does not converge in half of the iterations (if they are 200 or more), or leaves a parameter undetermined,
- * it is tried again in another scaling and with a last identity layer solved for first; so it is from `restarts` other
- * starts, each with its own max_iterations. The best of all is kept.
- * Returns the best parameters found. Fails also with CBP_ERROR_FEW_EXAMPLES.
- * Converged: the step that remains changes the outputs by less than `tolerance` times the residuals (in Euclidean norm),
- * or by less than rounding does. */
-CBP_API int cbp_fit_lm(const unsigned char *activations, const unsigned char *frozen, const cbp_real *lower,
-                       const cbp_real *upper, const cbp_real *x, const cbp_real *y, const cbp_real *weight,
-                       size_t layers, size_t n, const cbp_fit_options *options, cbp_real *work, cbp_real *params,
+/* Levenberg-Marquardt: Gauss-Newton steps held to a region of trust, from the exact Jacobian by
+ * orthogonal transformations (Householder). Robust losses are met by reweighting, those whose
+ * variance is known in their Fisher form. If the fit does not converge in half of the iterations
+ * (if they are 200 or more), or leaves a parameter undetermined, it is tried again in another
+ * scaling and with a last identity layer solved for first; so it is from `restarts` other starts,
+ * each with its own max_iterations. The best of all is kept. Returns the best parameters found.
+ * Fails also with CBP_ERROR_FEW_EXAMPLES. Converged: the step that remains changes the outputs by
+ * less than `tolerance` times the residuals (in Euclidean norm), or by less than rounding does. */
+CBP_API int cbp_fit_lm(const unsigned char *activations, const unsigned char *frozen,
+                       const cbp_real *lower, const cbp_real *upper, const cbp_real *x,
+                       const cbp_real *y, const cbp_real *weight, size_t layers, size_t n,
+                       const cbp_fit_options *options, cbp_real *work, cbp_real *params,
                        cbp_fit_info *info);
 
-/* How many numbers of work memory cbp_fit_descent needs. `order`, which a batch_size other than 0 needs too, is n
- * numbers of type size_t. */
+/* How many numbers of work memory cbp_fit_descent needs. `order`, which a batch_size other than 0
+ * needs too, is n numbers of type size_t. */
 CBP_API size_t cbp_fit_descent_work_len(size_t layers, size_t batch_size);
 
-/* Gradient descent, with momentum, or Adam (beta 0.9 and 0.999, epsilon 1e-8), on all examples or on batches of them in a
- * shuffled order. An iteration is one pass over all examples. Converged: the norm of the averaged gradient is at most
- * `tolerance` (never, if that is 0). Returns the last parameters; a descent that was stopped or that diverged, the best
- * that it had after an iteration; a gradient at the start that is not finite is CBP_DIVERGED. The parameters are held to their bounds after each step. The order of examples
- * depends on the seed alone. */
-CBP_API int cbp_fit_descent(const unsigned char *activations, const unsigned char *frozen, const cbp_real *lower,
-                            const cbp_real *upper, const cbp_real *x, const cbp_real *y, const cbp_real *weight,
-                            size_t layers, size_t n, const cbp_fit_options *options, cbp_real *work, size_t *order,
+/* Gradient descent, with momentum, or Adam (beta 0.9 and 0.999, epsilon 1e-8), on all examples or
+ * on batches of them in a shuffled order. An iteration is one pass over all examples. Converged:
+ * the norm of the averaged gradient is at most `tolerance` (never, if that is 0). Returns the last
+ * parameters; a descent that was stopped or that diverged, the best that it had after an iteration;
+ * a gradient at the start that is not finite is CBP_DIVERGED. The parameters are held to their
+ * bounds after each step. The order of examples depends on the seed alone. */
+CBP_API int cbp_fit_descent(const unsigned char *activations, const unsigned char *frozen,
+                            const cbp_real *lower, const cbp_real *upper, const cbp_real *x,
+                            const cbp_real *y, const cbp_real *weight, size_t layers, size_t n,
+                            const cbp_fit_options *options, cbp_real *work, size_t *order,
                             cbp_real *params, cbp_fit_info *info);
 
 /* What the examples say of one parameter. */
@@ -344,27 +382,30 @@ enum cbp_determined {
     CBP_DETERMINED_END
 };
 
-/* At fitted parameters: determined[2L], each of enum cbp_determined, and covariance[free][free] of those that are not
- * frozen. Rows of parameters at a bound are 0, the variance of an undetermined one is infinite and its covariances NaN. The
- * covariance is s^2 times the inverse curvature with s^2 = *variance = sum(weight r^2) / (examples - parameters), NaN if
- * nothing is left over; for robust losses the weights are those of the last reweighting; a loss with a dispersion
- * (cbp_loss_describe) has *variance = 1, and that dispersion for s^2. The
- * curvature is the Gauss-Newton approximation (as R's nls and SciPy have it) if `hessian` is null, else what stands there:
- * the exact one of cbp_hessian (as R's drc). If that is not positive definite, all are undetermined.
- * `work` holds cbp_fit_work_len(layers, free, n) numbers. */
-CBP_API int cbp_fit_covariance(const cbp_real *params, const unsigned char *activations, const unsigned char *frozen,
-                               const cbp_real *lower, const cbp_real *upper, const cbp_real *x, const cbp_real *y,
-                               const cbp_real *weight, size_t layers, size_t n, int loss, cbp_real scale,
-                               const cbp_real *hessian, cbp_real *work, cbp_real *variance, cbp_real *covariance,
-                               unsigned char *determined);
+/* At fitted parameters: determined[2L], each of enum cbp_determined, and covariance[free][free] of
+ * those that are not frozen. Rows of parameters at a bound are 0, the variance of an undetermined
+ * one is infinite and its covariances NaN. The covariance is s^2 times the inverse curvature with
+ * s^2 = *variance = sum(weight r^2) / (examples - parameters), NaN if nothing is left over; for
+ * robust losses the weights are those of the last reweighting; a loss with a dispersion
+ * (cbp_loss_describe) has *variance = 1, and that dispersion for s^2. The curvature is the
+ * Gauss-Newton approximation (as R's nls and SciPy have it) if `hessian` is null, else what stands
+ * there: the exact one of cbp_hessian (as R's drc). If that is not positive definite, all are
+ * undetermined. `work` holds cbp_fit_work_len(layers, free, n) numbers. */
+CBP_API int cbp_fit_covariance(const cbp_real *params, const unsigned char *activations,
+                               const unsigned char *frozen, const cbp_real *lower,
+                               const cbp_real *upper, const cbp_real *x, const cbp_real *y,
+                               const cbp_real *weight, size_t layers, size_t n, int loss,
+                               cbp_real scale, const cbp_real *hessian, cbp_real *work,
+                               cbp_real *variance, cbp_real *covariance, unsigned char *determined);
 
-/* ---- fits of examples that are in several places --------------------------------------------------------------- */
-/* A fit needs to know of its examples only what a pass over them adds up to: a node. Examples have an index, and
- * CBP_LEAF of them, from a multiple of CBP_LEAF on, are a leaf; the last leaf may have fewer. The node of a leaf is computed
- * from its examples, and nodes of leaves that follow each other are merged two by two, always the same two. So the bits of
- * a fit do not depend on where the examples are, in how many places, or which thread has computed what: cbp_fit_lm, which
- * has all of them in memory, gives the same.
- * The functions fail as cbp_gradient and cbp_fit_lm do, where they have such arguments. */
+/* ---- fits of examples that are in several places --------------------------------------------- */
+/* A fit needs to know of its examples only what a pass over them adds up to: a node. Examples have
+ * an index, and CBP_LEAF of them, from a multiple of CBP_LEAF on, are a leaf; the last leaf may
+ * have fewer. The node of a leaf is computed from its examples, and nodes of leaves that follow
+ * each other are merged two by two, always the same two. So the bits of a fit do not depend on
+ * where the examples are, in how many places, or which thread has computed what: cbp_fit_lm, which
+ * has all of them in memory, gives the same. The functions fail as cbp_gradient and cbp_fit_lm do,
+ * where they have such arguments. */
 #define CBP_LEAF 4096
 
 /* x[n], y[n], weight[n] or null (all 1). */
@@ -379,8 +420,9 @@ typedef struct cbp_criterion {
     cbp_real scale;
 } cbp_criterion;
 
-/* A chain to be fitted, without its parameters: activations[L], and as for cbp_fit_lm frozen[2L] or null, lower[2L] and
- * upper[2L] or null. Bounds are read by cbp_fit_over and cbp_fit_node_covariance alone. */
+/* A chain to be fitted, without its parameters: activations[L], and as for cbp_fit_lm frozen[2L] or
+ * null, lower[2L] and upper[2L] or null. Bounds are read by cbp_fit_over and
+ * cbp_fit_node_covariance alone. */
 typedef struct cbp_fit_chain {
     const unsigned char *activations, *frozen;
     const cbp_real *lower, *upper;
@@ -388,11 +430,12 @@ typedef struct cbp_fit_chain {
 } cbp_fit_chain;
 
 /* How many numbers a node has. They are
- *   - the triangle R[free + 1][free + 1], row by row, 0 below the diagonal: R'R = [J r]'[J r], where J has a column for each
- *     parameter that is not frozen, r are the residuals, and rows are weighted as cbp_fit_lm does;
- *   - four sums: of weights, of weight * E, of examples of positive weight, and of weight * y^2 (robust
- *     losses: less of what is off by more than their scale; losses with a dispersion: the same in their rows' units, such
- *     as the sum of weights);
+ *   - the triangle R[free + 1][free + 1], row by row, 0 below the diagonal: R'R = [J r]'[J r],
+ *     where J has a column for each parameter that is not frozen, r are the residuals, and rows are
+ *     weighted as cbp_fit_lm does;
+ *   - four sums: of weights, of weight * E, of examples of positive weight, and of weight * y^2
+ *     (robust losses: less of what is off by more than their scale; losses with a dispersion: the
+ *     same in their rows' units, such as the sum of weights);
  *   - the compensation of each: what rounding has taken from it. */
 CBP_API size_t cbp_fit_node_len(size_t free);
 
@@ -411,29 +454,33 @@ typedef struct cbp_fit_nodes {
 /* How many nodes there must be room for, for so many leaves. */
 CBP_API size_t cbp_fit_nodes_capacity(size_t leaves);
 
-/* Adds the nodes of the leaves that these examples are, the first one having the index `first`. Only the last of all
- * leaves may be incomplete. Fails with CBP_ERROR_NODE if leaf `first` does not follow those that are there, or there is no
- * room; what has been added may then stay. */
-CBP_API int cbp_fit_nodes_add(const cbp_fit_chain *chain, const cbp_real *params, cbp_criterion criterion,
-                              const cbp_examples *examples, size_t first, cbp_real *work, cbp_fit_nodes *nodes);
+/* Adds the nodes of the leaves that these examples are, the first one having the index `first`.
+ * Only the last of all leaves may be incomplete. Fails with CBP_ERROR_NODE if leaf `first` does not
+ * follow those that are there, or there is no room; what has been added may then stay. */
+CBP_API int cbp_fit_nodes_add(const cbp_fit_chain *chain, const cbp_real *params,
+                              cbp_criterion criterion, const cbp_examples *examples, size_t first,
+                              cbp_real *work, cbp_fit_nodes *nodes);
 
-/* Adds a node that cbp_fit_nodes_add has computed elsewhere. `work` holds (free + 1) * 256 numbers. Fails with
- * CBP_ERROR_NULL, and with CBP_ERROR_NODE as cbp_fit_nodes_add. */
-CBP_API int cbp_fit_nodes_push(cbp_fit_nodes *nodes, cbp_fit_place place, const cbp_real *node, cbp_real *work);
+/* Adds a node that cbp_fit_nodes_add has computed elsewhere. `work` holds (free + 1) * 256 numbers.
+ * Fails with CBP_ERROR_NULL, and with CBP_ERROR_NODE as cbp_fit_nodes_add. */
+CBP_API int cbp_fit_nodes_push(cbp_fit_nodes *nodes, cbp_fit_place place, const cbp_real *node,
+                               cbp_real *work);
 
-/* Merges all nodes, which are then used up, and writes the one that is left, of all examples. `work` as for
- * cbp_fit_nodes_push. Fails with CBP_ERROR_NULL, and with CBP_ERROR_NODE if there is none or the first leaf is not the
- * first of all. */
+/* Merges all nodes, which are then used up, and writes the one that is left, of all examples.
+ * `work` as for cbp_fit_nodes_push. Fails with CBP_ERROR_NULL, and with CBP_ERROR_NODE if there is
+ * none or the first leaf is not the first of all. */
 CBP_API int cbp_fit_nodes_merge(cbp_fit_nodes *nodes, cbp_real *work, cbp_real *node);
 
-/* A pass over all examples, wherever they are, at these params[2L] and with these frozen[2L] (null: none; the last layer
- * alone may be free, where the fit solves for it): writes the node of all, and returns 0. Any other result ends the fit
- * with CBP_STOPPED. */
-typedef int (*cbp_fit_pass)(void *user, const cbp_real *params, const unsigned char *frozen, cbp_real *node);
+/* A pass over all examples, wherever they are, at these params[2L] and with these frozen[2L] (null:
+ * none; the last layer alone may be free, where the fit solves for it): writes the node of all, and
+ * returns 0. Any other result ends the fit with CBP_STOPPED. */
+typedef int (*cbp_fit_pass)(void *user, const cbp_real *params, const unsigned char *frozen,
+                            cbp_real *node);
 
 /* cbp_fit_lm of examples that only the pass, called with `user`, knows. */
-CBP_API int cbp_fit_over(cbp_fit_pass pass, void *user, const cbp_fit_chain *chain, const cbp_fit_options *options,
-                         cbp_real *work, cbp_real *params, cbp_fit_info *info);
+CBP_API int cbp_fit_over(cbp_fit_pass pass, void *user, const cbp_fit_chain *chain,
+                         const cbp_fit_options *options, cbp_real *work, cbp_real *params,
+                         cbp_fit_info *info);
 
 /* What cbp_fit_covariance finds: *variance, covariance[free][free], determined[2L]. */
 typedef struct cbp_fit_spread {
@@ -442,99 +489,117 @@ typedef struct cbp_fit_spread {
 } cbp_fit_spread;
 
 /* cbp_fit_covariance from the node of all examples at these parameters. */
-CBP_API int cbp_fit_node_covariance(const cbp_fit_chain *chain, const cbp_real *params, int loss, const cbp_real *node,
-                                    const cbp_real *hessian, cbp_real *work, const cbp_fit_spread *out);
+CBP_API int cbp_fit_node_covariance(const cbp_fit_chain *chain, const cbp_real *params, int loss,
+                                    const cbp_real *node, const cbp_real *hessian, cbp_real *work,
+                                    const cbp_fit_spread *out);
 
-/* ---- many chains ----------------------------------------------------------------------------------------------- */
-/* m chains of one kind, params[m][2L], each with n inputs of its own, x[m][n], or with the same ones, x[n], if `shares_x`
- * is not 0; m may be 0. Results are those of the single calls, bit by bit. */
+/* ---- many chains ----------------------------------------------------------------------------- */
+/* m chains of one kind, params[m][2L], each with n inputs of its own, x[m][n], or with the same
+ * ones, x[n], if `shares_x` is not 0; m may be 0. Results are those of the single calls, bit by
+ * bit. */
 
 /* out[m][n] = a_L. Fail as cbp_forward and its like. */
-CBP_API int cbp_forward_many(const cbp_real *params, const unsigned char *activations, const cbp_real *x, size_t layers,
-                             size_t n, size_t m, int shares_x, cbp_real *out);
+CBP_API int cbp_forward_many(const cbp_real *params, const unsigned char *activations,
+                             const cbp_real *x, size_t layers, size_t n, size_t m, int shares_x,
+                             cbp_real *out);
 
 /* out[m][n] = da_L/da_0. */
-CBP_API int cbp_slope_many(const cbp_real *params, const unsigned char *activations, const cbp_real *x, size_t layers,
-                           size_t n, size_t m, int shares_x, cbp_real *out);
+CBP_API int cbp_slope_many(const cbp_real *params, const unsigned char *activations,
+                           const cbp_real *x, size_t layers, size_t n, size_t m, int shares_x,
+                           cbp_real *out);
 
-/* out[m][n] = the inputs of given outputs; NaN throughout for a chain in which some weight is 0. Fails with
- * CBP_ERROR_NOT_INVERTIBLE where an activation is not one-to-one. */
-CBP_API int cbp_inverse_many(const cbp_real *params, const unsigned char *activations, const cbp_real *y, size_t layers,
-                             size_t n, size_t m, int shares_y, cbp_real *out);
+/* out[m][n] = the inputs of given outputs; NaN throughout for a chain in which some weight is 0.
+ * Fails with CBP_ERROR_NOT_INVERTIBLE where an activation is not one-to-one. */
+CBP_API int cbp_inverse_many(const cbp_real *params, const unsigned char *activations,
+                             const cbp_real *y, size_t layers, size_t n, size_t m, int shares_y,
+                             cbp_real *out);
 
-/* mean[m] = the losses; gradient[m][2L] = the averaged gradients, unless null. y[m][n]; weight[n], of all chains, or null.
- * `work` as for cbp_gradient. Fails as cbp_gradient. */
-CBP_API int cbp_gradient_many(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
-                              const cbp_real *y, const cbp_real *weight, size_t layers, size_t n, size_t m,
-                              int shares_x, int loss, cbp_real scale, cbp_real *work, cbp_real *mean,
-                              cbp_real *gradient);
+/* mean[m] = the losses; gradient[m][2L] = the averaged gradients, unless null. y[m][n]; weight[n],
+ * of all chains, or null. `work` as for cbp_gradient. Fails as cbp_gradient. */
+CBP_API int cbp_gradient_many(const cbp_real *params, const unsigned char *activations,
+                              const cbp_real *x, const cbp_real *y, const cbp_real *weight,
+                              size_t layers, size_t n, size_t m, int shares_x, int loss,
+                              cbp_real scale, cbp_real *work, cbp_real *mean, cbp_real *gradient);
 
-/* ---- many fits of one kind -------------------------------------------------------------------------------------- */
+/* ---- many fits of one kind ------------------------------------------------------------------- */
 
 /* What becomes of m chains. None may be null but covariance. */
 typedef struct cbp_fits {
-    cbp_real *params;          /* [m][2L]: the starts on entry, what was found on return */
-    int *status;               /* [m]: an enum cbp_outcome, or the (negative) enum cbp_status of a chain not fitted */
-    size_t *iterations;        /* [m] */
-    cbp_real *loss;            /* [m], averaged */
-    cbp_real *weight;          /* [m], of all its examples that are not missing */
-    cbp_real *variance;        /* [m], s^2 as cbp_fit_covariance has it */
-    cbp_real *left_over;       /* [m], degrees of freedom: examples less parameters that were fitted */
-    cbp_real *errors;          /* [m][2L], standard errors: 0 of what does not move, infinite of what is undetermined */
-    cbp_real *covariance;      /* [m][free (free + 1) / 2] or null: the lower triangle, row by row, of the free ones */
+    cbp_real *params; /* [m][2L]: the starts on entry, what was found on return */
+    /* [m]: an enum cbp_outcome, or the (negative) enum cbp_status of a chain not fitted */
+    int *status;
+    size_t *iterations; /* [m] */
+    cbp_real *loss;     /* [m], averaged */
+    cbp_real *weight;   /* [m], of all its examples that are not missing */
+    cbp_real *variance; /* [m], s^2 as cbp_fit_covariance has it */
+    /* [m], degrees of freedom: examples less parameters that were fitted */
+    cbp_real *left_over;
+    /* [m][2L], standard errors: 0 of what does not move, infinite of what is undetermined */
+    cbp_real *errors;
+    /* [m][free (free + 1) / 2] or null: the lower triangle, row by row, of the free ones */
+    cbp_real *covariance;
     unsigned char *determined; /* [m][2L], each of enum cbp_determined */
 } cbp_fits;
 
 /* How many numbers of work memory cbp_choose_starts needs. */
 CBP_API size_t cbp_choose_starts_work_len(size_t layers, size_t n, size_t count);
 
-/* params[m][2L] = for each of m chains (as in cbp_fit_many) that of candidates[count][2L] which leaves the least sum of
- * squares, whatever the loss, once the free weight (within its bounds) and bias of a last identity layer are put where
- * they make it least; held to the bounds. What is frozen must be the same in all candidates. If they stand in rows of `row`
- * each, neighbours in a row and in a column being alike, what lies between the best and its neighbours, where parabolas
- * through what they leave have their minimum, is taken instead unless it is far worse; `row` 0 says that they are not. Where no candidate has a finite sum it is the first. Fails with
- * CBP_ERROR_NULL, CBP_ERROR_LAYERS, CBP_ERROR_ACTIVATION, and without candidates or with a row that is not full with
- * CBP_ERROR_OPTION. */
-CBP_API int cbp_choose_starts(const unsigned char *activations, const unsigned char *frozen, const cbp_real *lower,
-                              const cbp_real *upper, const cbp_real *x, const cbp_real *y, const cbp_real *weight,
-                              size_t layers, size_t n, size_t m, size_t x_step, size_t weight_step,
-                              const cbp_real *candidates, size_t count, size_t row, cbp_real *work, cbp_real *params);
+/* params[m][2L] = for each of m chains (as in cbp_fit_many) that of candidates[count][2L] which
+ * leaves the least sum of squares, whatever the loss, once the free weight (within its bounds) and
+ * bias of a last identity layer are put where they make it least; held to the bounds. What is
+ * frozen must be the same in all candidates. If they stand in rows of `row` each, neighbours in a
+ * row and in a column being alike, what lies between the best and its neighbours, where parabolas
+ * through what they leave have their minimum, is taken instead unless it is far worse; `row` 0 says
+ * that they are not. Where no candidate has a finite sum it is the first. Fails with
+ * CBP_ERROR_NULL, CBP_ERROR_LAYERS, CBP_ERROR_ACTIVATION, and without candidates or with a row that
+ * is not full with CBP_ERROR_OPTION. */
+CBP_API int cbp_choose_starts(const unsigned char *activations, const unsigned char *frozen,
+                              const cbp_real *lower, const cbp_real *upper, const cbp_real *x,
+                              const cbp_real *y, const cbp_real *weight, size_t layers, size_t n,
+                              size_t m, size_t x_step, size_t weight_step,
+                              const cbp_real *candidates, size_t count, size_t row, cbp_real *work,
+                              cbp_real *params);
 
-/* How many numbers of work memory cbp_fit_many needs, for so many free parameters and n examples a chain. */
+/* How many numbers of work memory cbp_fit_many needs, for so many free parameters and n examples a
+ * chain. */
 CBP_API size_t cbp_fit_many_work_len(size_t layers, size_t free, size_t n);
 
-/* cbp_fit_lm and cbp_fit_covariance for m chains with the same activations, frozen parameters and bounds. Chain i has
- * y[i n ... i n + n), a NaN being a missing point, x from x + i x_step and weights from weight + i weight_step; a step
- * of 0 shares them. Chains are fitted side by side, one in each lane of the vectors, by Newton's steps from normal equations
- * and second derivatives; those that do not converge there, or leave a doubt whether a parameter is determined, are fitted anew by cbp_fit_lm. So a chain's result
- * is the same in any company. A chain that cannot be fitted, for which cbp_fit_lm would fail, has that as its status,
- * its start for parameters and NaN for the rest.
- * The progress function, called after each iteration of the lanes, is told how many chains have been taken up; if it stops
- * the fit, chains not finished have the status CBP_STOPPED. Fails, before it has changed anything, for what is common to
- * all chains: as cbp_fit_lm, but for examples and starts. */
-CBP_API int cbp_fit_many(const unsigned char *activations, const unsigned char *frozen, const cbp_real *lower,
-                         const cbp_real *upper, const cbp_real *x, const cbp_real *y, const cbp_real *weight,
-                         size_t layers, size_t n, size_t m, size_t x_step, size_t weight_step,
+/* cbp_fit_lm and cbp_fit_covariance for m chains with the same activations, frozen parameters and
+ * bounds. Chain i has y[i n ... i n + n), a NaN being a missing point, x from x + i x_step and
+ * weights from weight + i weight_step; a step of 0 shares them. Chains are fitted side by side, one
+ * in each lane of the vectors, by Newton's steps from normal equations and second derivatives;
+ * those that do not converge there, or leave a doubt whether a parameter is determined, are fitted
+ * anew by cbp_fit_lm. So a chain's result is the same in any company. A chain that cannot be
+ * fitted, for which cbp_fit_lm would fail, has that as its status, its start for parameters and NaN
+ * for the rest. The progress function, called after each iteration of the lanes, is told how many
+ * chains have been taken up; if it stops the fit, chains not finished have the status CBP_STOPPED.
+ * Fails, before it has changed anything, for what is common to all chains: as cbp_fit_lm, but for
+ * examples and starts. */
+CBP_API int cbp_fit_many(const unsigned char *activations, const unsigned char *frozen,
+                         const cbp_real *lower, const cbp_real *upper, const cbp_real *x,
+                         const cbp_real *y, const cbp_real *weight, size_t layers, size_t n,
+                         size_t m, size_t x_step, size_t weight_step,
                          const cbp_fit_options *options, cbp_real *work, const cbp_fits *fits);
 
-/* ---- one example, everything shown ---------------------------------------------------------------------------- */
+/* ---- one example, everything shown ----------------------------------------------------------- */
 
-/* z[L], a[L], slope[L] (act'(z)), delta[L] (dE/dz), gradient[2L] and *value (the loss E) of the example (x, y).
- * Fails as cbp_gradients. */
-CBP_API int cbp_trace(const cbp_real *params, const unsigned char *activations, cbp_real x, cbp_real y, size_t layers,
-                      int loss, cbp_real scale, cbp_real *z, cbp_real *a, cbp_real *slope, cbp_real *delta,
-                      cbp_real *gradient, cbp_real *value);
+/* z[L], a[L], slope[L] (act'(z)), delta[L] (dE/dz), gradient[2L] and *value (the loss E) of the
+ * example (x, y). Fails as cbp_gradients. */
+CBP_API int cbp_trace(const cbp_real *params, const unsigned char *activations, cbp_real x,
+                      cbp_real y, size_t layers, int loss, cbp_real scale, cbp_real *z, cbp_real *a,
+                      cbp_real *slope, cbp_real *delta, cbp_real *gradient, cbp_real *value);
 
-/* ---- kernels -------------------------------------------------------------------------------------------------- */
+/* ---- kernels --------------------------------------------------------------------------------- */
 
-/* The loops are compiled for several instruction sets, and the best that the processor and its system offer is taken
- * at the first call. All with fused multiply-add give the same bits. */
+/* The loops are compiled for several instruction sets, and the best that the processor and its
+ * system offer is taken at the first call. All with fused multiply-add give the same bits. */
 
 /* The name of the kernels in use: "generic", "avx2" or "avx512". */
 CBP_API const char *cbp_kernel(void);
 
-/* For tests: use the named kernels from now on, or the best again if `name` is null. Fails with CBP_ERROR_KERNEL and
- * changes nothing if this machine does not have them. Safe at any time; calls under way keep theirs. */
+/* For tests: use the named kernels from now on, or the best again if `name` is null. Fails with
+ * CBP_ERROR_KERNEL and changes nothing if this machine does not have them. Safe at any time; calls
+ * under way keep theirs. */
 CBP_API int cbp_kernel_choose(const char *name);
 
 #ifdef __cplusplus

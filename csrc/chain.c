@@ -1,7 +1,9 @@
-/* The public functions on a chain: each checks its arguments, calls the kernels, and finishes the averages. */
-#include "internal.h"
+/* The public functions on a chain: each checks its arguments, calls the kernels, and finishes the
+ * averages. */
+#include "chain.h"
+#include "dispatch.h"
 
-/* ---- activations ---------------------------------------------------------------------------------------------- */
+/* ---- activations ----------------------------------------------------------------------------- */
 
 int cbp_activation_describe(int activation, cbp_activation_facts *facts)
 {
@@ -15,8 +17,8 @@ int cbp_activation_describe(int activation, cbp_activation_facts *facts)
     return CBP_OK;
 }
 
-int cbp_activation_values(int activation, const cbp_real *z, size_t n, cbp_real *value, cbp_real *slope,
-                          cbp_real *second)
+int cbp_activation_values(int activation, const cbp_real *z, size_t n, cbp_real *value,
+                          cbp_real *slope, cbp_real *second)
 {
     if (activation < 0 || activation >= CBP_ACTIVATION_END) {
         return CBP_ERROR_ACTIVATION;
@@ -28,7 +30,7 @@ int cbp_activation_values(int activation, const cbp_real *z, size_t n, cbp_real 
     return CBP_OK;
 }
 
-/* ---- losses ---------------------------------------------------------------------------------------------------- */
+/* ---- losses ---------------------------------------------------------------------------------- */
 
 int cbp_loss_describe(int loss, cbp_loss_facts *facts)
 {
@@ -42,7 +44,7 @@ int cbp_loss_describe(int loss, cbp_loss_facts *facts)
     return CBP_OK;
 }
 
-/* ---- checks --------------------------------------------------------------------------------------------------- */
+/* ---- checks ---------------------------------------------------------------------------------- */
 
 int cbp_check_chain(const cbp_chain *chain)
 {
@@ -70,7 +72,8 @@ static int check_map(const cbp_chain *chain, const cbp_real *in, size_t n, const
     return status;
 }
 
-int cbp_check_criterion(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *y, size_t n)
+int cbp_check_criterion(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *y,
+                        size_t n)
 {
     if (criterion.loss < 0 || criterion.loss >= CBP_LOSS_END) {
         return CBP_ERROR_LOSS;
@@ -93,8 +96,8 @@ int cbp_check_criterion(const cbp_chain *chain, cbp_criterion criterion, const c
 }
 
 /* A chain, its loss, and n examples; `out` stands for all outputs. */
-static int check_examples(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x, const cbp_real *y, size_t n,
-                          const cbp_real *out)
+static int check_examples(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x,
+                          const cbp_real *y, size_t n, const cbp_real *out)
 {
     int status = check_map(chain, x, n, out);
     if (status == CBP_OK && n > 0 && !y) {
@@ -113,8 +116,8 @@ static int check_weights(const cbp_real *weight, size_t n)
     return CBP_OK;
 }
 
-int cbp_check_average(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x, const cbp_real *y,
-                      const cbp_real *weight, size_t n, const cbp_real *out)
+int cbp_check_average(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x,
+                      const cbp_real *y, const cbp_real *weight, size_t n, const cbp_real *out)
 {
     int status = check_examples(chain, criterion, x, y, n, out);
     if (status == CBP_OK && n == 0) {
@@ -123,10 +126,10 @@ int cbp_check_average(const cbp_chain *chain, cbp_criterion criterion, const cbp
     return status == CBP_OK ? check_weights(weight, n) : status;
 }
 
-/* ---- one value for each example ------------------------------------------------------------------------------- */
+/* ---- one value for each example -------------------------------------------------------------- */
 
-int cbp_forward(const cbp_real *params, const unsigned char *activations, const cbp_real *x, size_t layers, size_t n,
-                cbp_real *out)
+int cbp_forward(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
+                size_t layers, size_t n, cbp_real *out)
 {
     const cbp_chain chain = {params, activations, layers};
     const int status = check_map(&chain, x, n, out);
@@ -141,8 +144,8 @@ int cbp_forward(const cbp_real *params, const unsigned char *activations, const 
     return CBP_OK;
 }
 
-int cbp_slope(const cbp_real *params, const unsigned char *activations, const cbp_real *x, size_t layers, size_t n,
-              cbp_real *out)
+int cbp_slope(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
+              size_t layers, size_t n, cbp_real *out)
 {
     const cbp_chain chain = {params, activations, layers};
     const int status = check_map(&chain, x, n, out);
@@ -157,8 +160,8 @@ int cbp_slope(const cbp_real *params, const unsigned char *activations, const cb
     return CBP_OK;
 }
 
-int cbp_inverse(const cbp_real *params, const unsigned char *activations, const cbp_real *y, size_t layers, size_t n,
-                cbp_real *out)
+int cbp_inverse(const cbp_real *params, const unsigned char *activations, const cbp_real *y,
+                size_t layers, size_t n, cbp_real *out)
 {
     const cbp_chain chain = {params, activations, layers};
     const int status = check_map(&chain, y, n, out);
@@ -178,9 +181,10 @@ int cbp_inverse(const cbp_real *params, const unsigned char *activations, const 
     return CBP_OK;
 }
 
-/* ---- work memory ---------------------------------------------------------------------------------------------- */
+/* ---- work memory ----------------------------------------------------------------------------- */
 
-/* One example: its record. More: the tile's activations and slopes, the lanes, and two vectors of sums. */
+/* One example: its record. More: the tile's activations and slopes, the lanes, and two vectors of
+ * sums. */
 static size_t record_len(size_t layers)
 {
     return 6 * layers;
@@ -207,13 +211,14 @@ static cbp_real *memory_of(cbp_real *work, cbp_real *stack, size_t layers, size_
 
 static cbp_record record_in(cbp_real *memory, size_t layers, cbp_real *gradient)
 {
-    return (cbp_record){memory, memory + layers, memory + 2 * layers, memory + 3 * layers, gradient};
+    return (cbp_record){memory, memory + layers, memory + 2 * layers, memory + 3 * layers,
+                        gradient};
 }
 
-/* ---- one row for each example --------------------------------------------------------------------------------- */
+/* ---- one row for each example ---------------------------------------------------------------- */
 
-static int rows_of(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x, const cbp_real *y, size_t n,
-                   cbp_real *work, cbp_real *rows)
+static int rows_of(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x,
+                   const cbp_real *y, size_t n, cbp_real *work, cbp_real *rows)
 {
     cbp_real stack[4 * CBP_STACK_LAYERS];
     work = memory_of(work, stack, chain->layers, n);
@@ -229,8 +234,8 @@ static int rows_of(const cbp_chain *chain, cbp_criterion criterion, const cbp_re
     return CBP_OK;
 }
 
-int cbp_jacobian(const cbp_real *params, const unsigned char *activations, const cbp_real *x, size_t layers, size_t n,
-                 cbp_real *work, cbp_real *rows)
+int cbp_jacobian(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
+                 size_t layers, size_t n, cbp_real *work, cbp_real *rows)
 {
     const cbp_chain chain = {params, activations, layers};
     const cbp_criterion output = {CBP_OUTPUT, 1};
@@ -238,8 +243,9 @@ int cbp_jacobian(const cbp_real *params, const unsigned char *activations, const
     return status == CBP_OK ? rows_of(&chain, output, x, x, n, work, rows) : status;
 }
 
-int cbp_gradients(const cbp_real *params, const unsigned char *activations, const cbp_real *x, const cbp_real *y,
-                  size_t layers, size_t n, int loss, cbp_real scale, cbp_real *work, cbp_real *rows)
+int cbp_gradients(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
+                  const cbp_real *y, size_t layers, size_t n, int loss, cbp_real scale,
+                  cbp_real *work, cbp_real *rows)
 {
     const cbp_chain chain = {params, activations, layers};
     const cbp_criterion criterion = {loss, scale};
@@ -247,11 +253,11 @@ int cbp_gradients(const cbp_real *params, const unsigned char *activations, cons
     return status == CBP_OK ? rows_of(&chain, criterion, x, y, n, work, rows) : status;
 }
 
-/* ---- averages over the examples ------------------------------------------------------------------------------- */
+/* ---- averages over the examples -------------------------------------------------------------- */
 
-int cbp_gradient_sums(const cbp_real *params, const unsigned char *activations, const cbp_real *x, const cbp_real *y,
-                      const cbp_real *weight, size_t layers, size_t n, int loss, cbp_real scale, cbp_real *work,
-                      cbp_real *sums, cbp_real *lost)
+int cbp_gradient_sums(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
+                      const cbp_real *y, const cbp_real *weight, size_t layers, size_t n, int loss,
+                      cbp_real scale, cbp_real *work, cbp_real *sums, cbp_real *lost)
 {
     const cbp_chain chain = {params, activations, layers};
     const cbp_criterion criterion = {loss, scale};
@@ -266,9 +272,9 @@ int cbp_gradient_sums(const cbp_real *params, const unsigned char *activations, 
     return CBP_OK;
 }
 
-int cbp_loss_sums(const cbp_real *params, const unsigned char *activations, const cbp_real *x, const cbp_real *y,
-                  const cbp_real *weight, size_t layers, size_t n, int loss, cbp_real scale, cbp_real *sums,
-                  cbp_real *lost)
+int cbp_loss_sums(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
+                  const cbp_real *y, const cbp_real *weight, size_t layers, size_t n, int loss,
+                  cbp_real scale, cbp_real *sums, cbp_real *lost)
 {
     const cbp_chain chain = {params, activations, layers};
     const cbp_criterion criterion = {loss, scale};
@@ -283,7 +289,8 @@ int cbp_loss_sums(const cbp_real *params, const unsigned char *activations, cons
     return CBP_OK;
 }
 
-int cbp_sums_merge(const cbp_real *shard_sums, const cbp_real *shard_lost, size_t len, cbp_real *sums, cbp_real *lost)
+int cbp_sums_merge(const cbp_real *shard_sums, const cbp_real *shard_lost, size_t len,
+                   cbp_real *sums, cbp_real *lost)
 {
     if (!shard_sums || !shard_lost || !sums || !lost) {
         return CBP_ERROR_NULL;
@@ -316,8 +323,9 @@ static int check_single(const cbp_real *weight)
     return !weight || cbp_is_total(*weight) ? CBP_OK : CBP_ERROR_WEIGHT;
 }
 
-int cbp_loss_mean(const cbp_real *params, const unsigned char *activations, const cbp_real *x, const cbp_real *y,
-                  const cbp_real *weight, size_t layers, size_t n, int loss, cbp_real scale, cbp_real *mean)
+int cbp_loss_mean(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
+                  const cbp_real *y, const cbp_real *weight, size_t layers, size_t n, int loss,
+                  cbp_real scale, cbp_real *mean)
 {
     const cbp_chain chain = {params, activations, layers};
     const cbp_criterion criterion = {loss, scale};
@@ -338,8 +346,8 @@ int cbp_loss_mean(const cbp_real *params, const unsigned char *activations, cons
 }
 
 /* Averages of checked examples, [loss, gradient ...], left at the start of `work`. */
-static int tile_means(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x, const cbp_real *y,
-                      const cbp_real *weight, size_t n, cbp_real *work)
+static int tile_means(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x,
+                      const cbp_real *y, const cbp_real *weight, size_t n, cbp_real *work)
 {
     const size_t len = 2 * chain->layers + 2;
     cbp_real *sums = work, *lost = sums + len;
@@ -348,9 +356,9 @@ static int tile_means(const cbp_chain *chain, cbp_criterion criterion, const cbp
     return cbp_sums_mean(sums, lost, len, sums);
 }
 
-int cbp_gradient(const cbp_real *params, const unsigned char *activations, const cbp_real *x, const cbp_real *y,
-                 const cbp_real *weight, size_t layers, size_t n, int loss, cbp_real scale, cbp_real *work,
-                 cbp_real *mean, cbp_real *gradient)
+int cbp_gradient(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
+                 const cbp_real *y, const cbp_real *weight, size_t layers, size_t n, int loss,
+                 cbp_real scale, cbp_real *work, cbp_real *mean, cbp_real *gradient)
 {
     const cbp_chain chain = {params, activations, layers};
     const cbp_criterion criterion = {loss, scale};
@@ -361,7 +369,8 @@ int cbp_gradient(const cbp_real *params, const unsigned char *activations, const
         status = CBP_ERROR_NULL;
     }
     if (status == CBP_OK) {
-        status = n == 1 ? check_single(weight) : tile_means(&chain, criterion, x, y, weight, n, work);
+        status =
+            n == 1 ? check_single(weight) : tile_means(&chain, criterion, x, y, weight, n, work);
     }
     if (status != CBP_OK) {
         return status;
@@ -384,8 +393,9 @@ CBP_INLINE cbp_real stepped(cbp_real param, cbp_real slope, cbp_real learning_ra
     return frozen ? param : param - learning_rate * slope;
 }
 
-int cbp_step(const unsigned char *activations, const unsigned char *frozen, const cbp_real *x, const cbp_real *y,
-             size_t layers, size_t n, cbp_real learning_rate, cbp_real *work, cbp_real *params, cbp_real *mean)
+int cbp_step(const unsigned char *activations, const unsigned char *frozen, const cbp_real *x,
+             const cbp_real *y, size_t layers, size_t n, cbp_real learning_rate, cbp_real *work,
+             cbp_real *params, cbp_real *mean)
 {
     const cbp_chain chain = {params, activations, layers};
     const cbp_criterion squared = {CBP_SQUARED, 1};
@@ -436,9 +446,9 @@ static int check_hessian(size_t layers)
     return layers > 0 && layers > CBP_MOST_LAYERS / layers ? CBP_ERROR_LAYERS : CBP_OK;
 }
 
-int cbp_hessian_sums(const cbp_real *params, const unsigned char *activations, const cbp_real *x, const cbp_real *y,
-                     const cbp_real *weight, size_t layers, size_t n, int loss, cbp_real scale, cbp_real *work,
-                     cbp_real *sums, cbp_real *lost)
+int cbp_hessian_sums(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
+                     const cbp_real *y, const cbp_real *weight, size_t layers, size_t n, int loss,
+                     cbp_real scale, cbp_real *work, cbp_real *sums, cbp_real *lost)
 {
     const cbp_chain chain = {params, activations, layers};
     const cbp_criterion criterion = {loss, scale};
@@ -462,9 +472,9 @@ size_t cbp_hessian_work_len(size_t layers)
     return 2 * hessian_sums_len(layers) + 5 * layers + 1;
 }
 
-int cbp_hessian(const cbp_real *params, const unsigned char *activations, const cbp_real *x, const cbp_real *y,
-                const cbp_real *weight, size_t layers, size_t n, int loss, cbp_real scale, cbp_real *work,
-                cbp_real *hessian)
+int cbp_hessian(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
+                const cbp_real *y, const cbp_real *weight, size_t layers, size_t n, int loss,
+                cbp_real scale, cbp_real *work, cbp_real *hessian)
 {
     if (!work || !hessian) {
         return CBP_ERROR_NULL;
@@ -476,15 +486,16 @@ int cbp_hessian(const cbp_real *params, const unsigned char *activations, const 
     const size_t len = hessian_sums_len(layers);
     cbp_real *sums = work, *lost = sums + len;
     memset(sums, 0, 2 * len * sizeof *sums);
-    status = cbp_hessian_sums(params, activations, x, y, weight, layers, n, loss, scale, lost + len, sums, lost);
+    status = cbp_hessian_sums(params, activations, x, y, weight, layers, n, loss, scale, lost + len,
+                              sums, lost);
     return status == CBP_OK ? cbp_sums_mean(sums, lost, len, hessian) : status;
 }
 
-/* ---- one example, everything shown ---------------------------------------------------------------------------- */
+/* ---- one example, everything shown ----------------------------------------------------------- */
 
-int cbp_trace(const cbp_real *params, const unsigned char *activations, cbp_real x, cbp_real y, size_t layers,
-              int loss, cbp_real scale, cbp_real *z, cbp_real *a, cbp_real *slope, cbp_real *delta,
-              cbp_real *gradient, cbp_real *value)
+int cbp_trace(const cbp_real *params, const unsigned char *activations, cbp_real x, cbp_real y,
+              size_t layers, int loss, cbp_real scale, cbp_real *z, cbp_real *a, cbp_real *slope,
+              cbp_real *delta, cbp_real *gradient, cbp_real *value)
 {
     const cbp_chain chain = {params, activations, layers};
     const cbp_criterion criterion = {loss, scale};

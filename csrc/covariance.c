@@ -1,7 +1,8 @@
 /* The covariance of fitted parameters, and which of them the data do not determine. */
 #include "fit.h"
 
-/* Columns of length 1 whose smallest singular value is below this, of the largest, depend on each other. */
+/* Columns of length 1 whose smallest singular value is below this, of the largest, depend on each
+ * other. */
 #define DEPENDENT ((cbp_real)(sizeof(cbp_real) == sizeof(float) ? 1e-5 : 1e-12))
 
 /* From this share in a direction that the data leave open, a parameter is undetermined. */
@@ -17,17 +18,20 @@ static cbp_real column_square(const cbp_real *matrix, size_t rows, size_t column
 }
 
 /* Turns columns p and q of matrix[rows][columns] by an angle. */
-static void turn(cbp_real *matrix, size_t rows, size_t columns, size_t p, size_t q, cbp_real cosine, cbp_real sine)
+static void turn(cbp_real *matrix, size_t rows, size_t columns, size_t p, size_t q, cbp_real cosine,
+                 cbp_real sine)
 {
     for (size_t i = 0; i < rows; i++) {
-        cbp_real *const a = matrix + i * columns + p, *const b = matrix + i * columns + q, kept = *a;
+        cbp_real *const a = matrix + i * columns + p, *const b = matrix + i * columns + q,
+                        kept = *a;
         *a = cosine * kept - sine * *b;
         *b = sine * kept + cosine * *b;
     }
 }
 
-/* One-sided Jacobi rotations, until all columns of matrix[rows][columns] are at right angles: they are then the left
- * singular vectors times the singular values, and right[columns][columns] has the right vectors. */
+/* One-sided Jacobi rotations, until all columns of matrix[rows][columns] are at right angles: they
+ * are then the left singular vectors times the singular values, and right[columns][columns] has the
+ * right vectors. */
 static void straighten(cbp_real *matrix, size_t rows, size_t columns, cbp_real *right)
 {
     memset(right, 0, columns * columns * sizeof *right);
@@ -58,11 +62,12 @@ static void straighten(cbp_real *matrix, size_t rows, size_t columns, cbp_real *
     }
 }
 
-/* inverse[columns][columns] = factor * (matrix' matrix)^-1, with directions left out that are lost in rounding; those
- * parameters that lie in one get undetermined[j] = 1. Columns are taken to length 1 first. `right` and
- * inverse have columns^2 numbers, lengths 2 columns. */
-static void invert_square(cbp_real *matrix, size_t rows, size_t columns, cbp_real factor, cbp_real *right,
-                          cbp_real *lengths, cbp_real *inverse, cbp_real *undetermined)
+/* inverse[columns][columns] = factor * (matrix' matrix)^-1, with directions left out that are lost
+ * in rounding; those parameters that lie in one get undetermined[j] = 1. Columns are taken to
+ * length 1 first. `right` and inverse have columns^2 numbers, lengths 2 columns. */
+static void invert_square(cbp_real *matrix, size_t rows, size_t columns, cbp_real factor,
+                          cbp_real *right, cbp_real *lengths, cbp_real *inverse,
+                          cbp_real *undetermined)
 {
     cbp_real largest = 0, *squares = lengths + columns;
     for (size_t j = 0; j < columns; j++) {
@@ -83,17 +88,17 @@ static void invert_square(cbp_real *matrix, size_t rows, size_t columns, cbp_rea
             const cbp_real share = right[i * columns + k];
             undetermined[i] = lost && (share > SHARE || -share > SHARE) ? 1 : undetermined[i];
             for (size_t j = 0; !lost && j < columns; j++) {
-                inverse[i * columns + j] +=
-                    factor * (share / lengths[i]) * (right[j * columns + k] / lengths[j]) / squares[k];
+                inverse[i * columns + j] += factor * (share / lengths[i]) *
+                                            (right[j * columns + k] / lengths[j]) / squares[k];
             }
         }
     }
 }
 
-/* The same where matrix[columns][columns] is an upper triangle that is far from singular, by its inverse, which goes to
- * `inverse_triangle`; 0 if it is not. */
-static int invert_triangle(const cbp_real *matrix, size_t columns, cbp_real factor, cbp_real *inverse_triangle,
-                           cbp_real *inverse)
+/* The same where matrix[columns][columns] is an upper triangle that is far from singular, by its
+ * inverse, which goes to `inverse_triangle`; 0 if it is not. */
+static int invert_triangle(const cbp_real *matrix, size_t columns, cbp_real factor,
+                           cbp_real *inverse_triangle, cbp_real *inverse)
 {
     for (size_t j = 0; j < columns; j++) {
         const cbp_real length = cbp_root(column_square(matrix, columns, columns, j));
@@ -120,7 +125,8 @@ static int invert_triangle(const cbp_real *matrix, size_t columns, cbp_real fact
     return 1;
 }
 
-/* Half the Hessian of the summed loss as the upper factor of Cholesky, in its place; 0 if it is not positive definite. */
+/* Half the Hessian of the summed loss as the upper factor of Cholesky, in its place; 0 if it is not
+ * positive definite. */
 static int factor_square(cbp_real *matrix, size_t size)
 {
     for (size_t i = 0; i < size; i++) {
@@ -141,10 +147,12 @@ static int factor_square(cbp_real *matrix, size_t size)
     return 1;
 }
 
-/* The columns of determined parameters, out of matrix[rows][width] with one for each that `among` does not say is
- * frozen (null: one for every parameter), times `factor`. With `rows_too` the rows are picked in the same way. */
+/* The columns of determined parameters, out of matrix[rows][width] with one for each that `among`
+ * does not say is frozen (null: one for every parameter), times `factor`. With `rows_too` the rows
+ * are picked in the same way. */
 static void pick(const cbp_real *matrix, size_t rows, size_t width, const unsigned char *among,
-                 const unsigned char *determined, size_t all, int rows_too, cbp_real factor, cbp_real *picked)
+                 const unsigned char *determined, size_t all, int rows_too, cbp_real factor,
+                 cbp_real *picked)
 {
     for (size_t i = 0; i < rows; i++) {
         if (rows_too && determined[i] != CBP_DETERMINED) {
@@ -160,8 +168,8 @@ static void pick(const cbp_real *matrix, size_t rows, size_t width, const unsign
 }
 
 /* Sets aside what is frozen, held at a bound by the gradient, or without any effect to speak of. */
-static void set_aside(const cbp_fit *fit, const cbp_real *params, const cbp_real *triangle, size_t free,
-                      cbp_real target_size, unsigned char *determined)
+static void note_undetermined(const cbp_fit *fit, const cbp_real *params, const cbp_real *triangle,
+                              size_t free, cbp_real target_size, unsigned char *determined)
 {
     for (size_t k = 0, j = 0; k < 2 * fit->layers; k++) {
         determined[k] = CBP_FROZEN;
@@ -190,17 +198,18 @@ static size_t count_of(const unsigned char *determined, size_t all, enum cbp_det
     return count;
 }
 
-/* The determined parameters' covariance among zeros; undetermined ones have infinite variance. `row` and `column` are
- * the places of k and m among the free. */
-static void spread(const cbp_real *inverse, const cbp_real *undetermined, size_t open, size_t all, size_t free,
-                   unsigned char *determined, cbp_real *covariance)
+/* The determined parameters' covariance among zeros; undetermined ones have infinite variance.
+ * `row` and `column` are the places of k and m among the free. */
+static void spread_inverse(const cbp_real *inverse, const cbp_real *undetermined, size_t open,
+                           size_t all, size_t free, unsigned char *determined, cbp_real *covariance)
 {
     memset(covariance, 0, free * free * sizeof *covariance);
     for (size_t k = 0, i = 0, row = 0; k < all; k++) {
         if (determined[k] == CBP_DETERMINED) {
             for (size_t m = 0, j = 0, column = 0; m <= k; m++) { /* symmetric to the last bit */
                 if (determined[m] == CBP_DETERMINED) {
-                    covariance[row * free + column] = covariance[column * free + row] = inverse[i * open + j++];
+                    covariance[row * free + column] = covariance[column * free + row] =
+                        inverse[i * open + j++];
                 }
                 column += determined[m] != CBP_FROZEN;
             }
@@ -217,7 +226,9 @@ static void spread(const cbp_real *inverse, const cbp_real *undetermined, size_t
         for (size_t m = 0, column = 0; m < all && determined[k] == CBP_UNDETERMINED; m++) {
             if (determined[m] != CBP_FROZEN) {
                 covariance[row * free + column] = covariance[column * free + row] =
-                    k == m ? (cbp_real)INFINITY : determined[m] == CBP_AT_BOUND ? 0 : (cbp_real)NAN;
+                    k == m                          ? (cbp_real)INFINITY
+                    : determined[m] == CBP_AT_BOUND ? 0
+                                                    : (cbp_real)NAN;
                 column++;
             }
         }
@@ -226,13 +237,13 @@ static void spread(const cbp_real *inverse, const cbp_real *undetermined, size_t
 }
 
 /* From the node of all examples. */
-static int conclude(const cbp_fit *fit, const cbp_real *params, const cbp_real *hessian, const cbp_real *triangle,
-                    cbp_real *work, const cbp_fit_spread *out)
+static int conclude(const cbp_fit *fit, const cbp_real *params, const cbp_real *hessian,
+                    const cbp_real *triangle, cbp_real *work, const cbp_fit_spread *out)
 {
     const size_t all = 2 * fit->layers, free = cbp_count_free(fit->frozen, fit->layers);
     const cbp_real *of_node = triangle + cbp_fit_sums_at(free);
-    const cbp_real sums[4] = {of_node[0] + of_node[4], of_node[1] + of_node[5], of_node[2] + of_node[6],
-                              of_node[3] + of_node[7]};
+    const cbp_real sums[4] = {of_node[0] + of_node[4], of_node[1] + of_node[5],
+                              of_node[2] + of_node[6], of_node[3] + of_node[7]};
     cbp_real *variance = out->variance, *covariance = out->covariance;
     unsigned char *determined = out->determined;
     if (!cbp_is_total(sums[0])) {
@@ -241,10 +252,11 @@ static int conclude(const cbp_fit *fit, const cbp_real *params, const cbp_real *
     const cbp_real dispersion = cbp_loss_table[fit->criterion.loss].dispersion;
     cbp_real *matrix = work, *right = matrix + free * free, *inverse = right + free * free;
     cbp_real *lengths = inverse + free * free, *undetermined = lengths + 2 * free;
-    set_aside(fit, params, triangle, free, cbp_root(sums[3]), determined);
+    note_undetermined(fit, params, triangle, free, cbp_root(sums[3]), determined);
 
     size_t open = count_of(determined, all, CBP_DETERMINED), rows = free;
-    const cbp_real left_over = sums[2] - (cbp_real)(open + count_of(determined, all, CBP_UNDETERMINED));
+    const cbp_real left_over =
+        sums[2] - (cbp_real)(open + count_of(determined, all, CBP_UNDETERMINED));
     const cbp_real squares = column_square(triangle, free + 1, free + 1, free);
     *variance = dispersion > 0 ? 1 : left_over > 0 ? squares / left_over : (cbp_real)NAN;
     if (!hessian) {
@@ -265,17 +277,19 @@ static int conclude(const cbp_fit *fit, const cbp_real *params, const cbp_real *
     if (rows != open || !invert_triangle(matrix, open, factor, right, inverse)) {
         invert_square(matrix, rows, open, factor, right, lengths, inverse, undetermined);
     }
-    spread(inverse, undetermined, open, all, free, determined, covariance);
+    spread_inverse(inverse, undetermined, open, all, free, determined, covariance);
     return CBP_OK;
 }
 
-int cbp_fit_covariance(const cbp_real *params, const unsigned char *activations, const unsigned char *frozen,
-                       const cbp_real *lower, const cbp_real *upper, const cbp_real *x, const cbp_real *y,
-                       const cbp_real *weight, size_t layers, size_t n, int loss, cbp_real scale, const cbp_real *hessian,
-                       cbp_real *work, cbp_real *variance, cbp_real *covariance, unsigned char *determined)
+int cbp_fit_covariance(const cbp_real *params, const unsigned char *activations,
+                       const unsigned char *frozen, const cbp_real *lower, const cbp_real *upper,
+                       const cbp_real *x, const cbp_real *y, const cbp_real *weight, size_t layers,
+                       size_t n, int loss, cbp_real scale, const cbp_real *hessian, cbp_real *work,
+                       cbp_real *variance, cbp_real *covariance, unsigned char *determined)
 {
     const cbp_chain chain = {params, activations, layers};
-    const cbp_fit fit = {activations, frozen, lower, upper, x, y, weight, layers, n, {loss, scale}, NULL, NULL};
+    const cbp_fit fit = {activations, frozen, lower, upper,         x,    y,
+                         weight,      layers, n,     {loss, scale}, NULL, NULL};
     const int status = cbp_check_average(&chain, fit.criterion, x, y, weight, n, covariance);
     if (status != CBP_OK) {
         return status;
@@ -285,20 +299,34 @@ int cbp_fit_covariance(const cbp_real *params, const unsigned char *activations,
     }
     const size_t free = cbp_count_free(frozen, layers);
     cbp_real *node = work, *rest = node + cbp_fit_node_len(free);
-    cbp_fit_memory memory = {.fit = &fit, .work = rest, .nodes = rest + cbp_fit_pass_len(layers, free)};
+    cbp_fit_memory memory = {
+        .fit = &fit, .work = rest, .nodes = rest + cbp_fit_pass_len(layers, free)};
     (void)cbp_fit_pass_memory(&memory, params, frozen, node);
-    return conclude(&fit, params, hessian, node, rest, &(cbp_fit_spread){variance, covariance, determined});
+    return conclude(&fit, params, hessian, node, rest,
+                    &(cbp_fit_spread){variance, covariance, determined});
 }
 
-int cbp_fit_node_covariance(const cbp_fit_chain *chain, const cbp_real *params, int loss, const cbp_real *node,
-                            const cbp_real *hessian, cbp_real *work, const cbp_fit_spread *out)
+int cbp_fit_node_covariance(const cbp_fit_chain *chain, const cbp_real *params, int loss,
+                            const cbp_real *node, const cbp_real *hessian, cbp_real *work,
+                            const cbp_fit_spread *out)
 {
-    if (!chain || !node || !work || !out || !out->variance || !out->covariance || !out->determined) {
+    if (!chain || !node || !work || !out || !out->variance || !out->covariance ||
+        !out->determined) {
         return CBP_ERROR_NULL;
     }
     const cbp_chain plain = {params, chain->activations, chain->layers};
-    const cbp_fit fit = {chain->activations, chain->frozen, chain->lower, chain->upper, NULL, NULL, NULL, chain->layers, 0,
-                         {loss, 1}, NULL, NULL};
+    const cbp_fit fit = {chain->activations,
+                         chain->frozen,
+                         chain->lower,
+                         chain->upper,
+                         NULL,
+                         NULL,
+                         NULL,
+                         chain->layers,
+                         0,
+                         {loss, 1},
+                         NULL,
+                         NULL};
     int status = cbp_check_chain(&plain);
     if (status == CBP_OK) {
         status = cbp_check_criterion(&plain, fit.criterion, NULL, 0);

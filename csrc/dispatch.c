@@ -1,5 +1,5 @@
 /* Which kernels to run: asked of the processor and its operating system once, at the first call. */
-#include "internal.h"
+#include "dispatch.h"
 
 #if CBP_X86_KERNELS
 #ifdef _MSC_VER
@@ -50,7 +50,8 @@ static int has(unsigned word, unsigned bits)
     return (word & bits) == bits;
 }
 
-/* AVX2 needs FMA beside it and the xmm and ymm states saved, AVX-512 its masks and zmm states too. */
+/* AVX2 needs FMA beside it and the xmm and ymm states saved, AVX-512 its masks and zmm states
+ * too. */
 const cbp_kernels *cbp_kernels_for(unsigned leaf_1, unsigned leaf_7, unsigned states)
 {
     const unsigned fma = 1u << 12, avx = 1u << 28;
@@ -71,14 +72,15 @@ static const cbp_kernels *best(void)
     return cbp_kernels_for(leaf_1, leaf_7, states);
 }
 
-static const cbp_kernels *const levels[] = {&cbp_kernels_generic, &cbp_kernels_avx2, &cbp_kernels_avx512};
+static const cbp_kernels *const tables[] = {&cbp_kernels_generic, &cbp_kernels_avx2,
+                                            &cbp_kernels_avx512};
 #else
 static const cbp_kernels *best(void)
 {
     return &cbp_kernels_generic;
 }
 
-static const cbp_kernels *const levels[] = {&cbp_kernels_generic};
+static const cbp_kernels *const tables[] = {&cbp_kernels_generic};
 #endif
 
 const cbp_kernels *cbp_kernels_find(void)
@@ -101,11 +103,11 @@ int cbp_kernel_choose(const char *name)
         return CBP_OK;
     }
     for (size_t i = 0;; i++) {
-        if (strcmp(levels[i]->name, name) == 0) {
-            CBP_STORE_CHOSEN(levels[i]);
+        if (strcmp(tables[i]->name, name) == 0) {
+            CBP_STORE_CHOSEN(tables[i]);
             return CBP_OK;
         }
-        if (levels[i] == limit) {
+        if (tables[i] == limit) {
             return CBP_ERROR_KERNEL;
         }
     }

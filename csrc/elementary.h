@@ -1,17 +1,19 @@
-/* The elementary functions of the kernels: exp, log, expm1, log1p, arctan, sin and cos, the normal tail.
+/* The elementary functions of the kernels: exp, log, expm1, log1p, arctan, sin and cos, the normal
+ * tail.
  *
- * All are branch-free, so that a loop over them becomes vector code, and all arithmetic is IEEE with fused operations
- * exactly where CBP_FMA stands, so that every target which has them gives the same bits. The polynomials are minimax
- * ones: tests/vectors/derive_constants.py derives the tables below and checks them against this file.
+ * All are branch-free, so that a loop over them becomes vector code, and all arithmetic is IEEE
+ * with fused operations exactly where CBP_FMA stands, so that every target which has them gives the
+ * same bits. The polynomials are minimax ones: tests/vectors/derive_constants.py derives the tables
+ * below and checks them against this file.
  *
- * Included by kernels.h under each target; CBP_HAVE_FMA says whether that target has fused multiply-add.
+ * Included under each target; CBP_HAVE_FMA says whether that target has fused multiply-add.
  */
 #ifndef CBP_ELEMENTARY_H
 #define CBP_ELEMENTARY_H
 
-#include "internal.h"
+#include "compiler.h"
 
-/* ---- the number format ---------------------------------------------------------------------------------------- */
+/* ---- the number format ----------------------------------------------------------------------- */
 
 #ifdef CBP_SINGLE
 typedef uint32_t cbp_bits;
@@ -25,13 +27,14 @@ typedef int64_t cbp_signed_bits;
 #define CBP_MATH(name) name
 #endif
 
-#define CBP_MANTISSA CBP_PICK(52, 23)         /* stored bits of the fraction */
-#define CBP_BIAS CBP_PICK(1023, 127)          /* of the exponent */
+#define CBP_MANTISSA CBP_PICK(52, 23)           /* stored bits of the fraction */
+#define CBP_BIAS CBP_PICK(1023, 127)            /* of the exponent */
 #define CBP_SMALLEST CBP_PICK(DBL_MIN, FLT_MIN) /* normal number */
 #define CBP_INFINITY ((cbp_real)INFINITY)
 #define CBP_NAN ((cbp_real)NAN)
 
-/* Adding 1.5 * 2^mantissa rounds to the nearest integer and leaves it in the low bits of the sum. */
+/* Adding 1.5 * 2^mantissa rounds to the nearest integer and leaves it in the low bits of the
+ * sum. */
 #define CBP_ROUNDER CBP_PICK(0x1.8p52, 0x1.8p23f)
 
 CBP_INLINE cbp_bits cbp_to_bits(cbp_real x)
@@ -58,8 +61,8 @@ CBP_INLINE cbp_real CBP_FMA(cbp_real a, cbp_real b, cbp_real c)
 #endif
 }
 
-/* a * b - product, the rounding error of product = a * b; without fused multiply-add by Veltkamp's splitting, for
- * factors far from overflow. */
+/* a * b - product, the rounding error of product = a * b; without fused multiply-add by Veltkamp's
+ * splitting, for factors far from overflow. */
 CBP_INLINE cbp_real cbp_product_error(cbp_real a, cbp_real b, cbp_real product)
 {
 #if CBP_HAVE_FMA
@@ -153,12 +156,15 @@ CBP_INLINE cbp_real cbp_times(cbp_real factor, cbp_real x)
 #define CBP_POLY11(c, i, x) CBP_FMA(CBP_POLY10(c, (i) + 1, x), x, (c)[i])
 #define CBP_POLY12(c, i, x) CBP_FMA(CBP_POLY11(c, (i) + 1, x), x, (c)[i])
 
-/* ---- the polynomials ------------------------------------------------------------------------------------------ */
+/* ---- the polynomials ------------------------------------------------------------------------- */
 
-/* exp(r) = 1 + r + r^2 tail(r), |r| <= log(2)/2;   log((1+s)/(1-s)) = 2s + s z tail(z), z = s^2, s = f/(2+f),
- * 1 + f in [sqrt(1/2), sqrt(2)];   atan(t) = t + t z tail(z), z = t^2, t <= tan(pi/8);   sin(t) = t + t z tail(z) and
- * cos(t) = 1 - z/2 + z^2 tail(z), z = t^2, t <= pi/4;   scaled(v) = (1 + 2t) exp(t^2/2) Phi(-t),
- * v = (t - 5)/(t + 5), t <= 40;   Phi(t) = 1/2 + t centre(z), z = t^2, t <= 3/4. */
+/* exp(r) = 1 + r + r^2 tail(r), |r| <= log(2)/2;   log((1+s)/(1-s)) = 2s + s z tail(z), z = s^2, s
+ * = f/(2+f), 1 + f in [sqrt(1/2), sqrt(2)];   atan(t) = t + t z tail(z), z = t^2, t <= tan(pi/8);
+ * sin(t) = t + t z tail(z) and cos(t) = 1 - z/2 + z^2 tail(z), z = t^2, t <= pi/4;   scaled(v) = (1
+ * + 2t) exp(t^2/2) Phi(-t), v = (t - 5)/(t + 5), t <= 40;   Phi(t) = 1/2 + t centre(z), z = t^2, t
+ * <= 3/4. */
+/* as derive_constants.py prints them */
+/* clang-format off */
 #ifdef CBP_SINGLE
 static const cbp_real cbp_exp_tail[5] = { /* error 2^-27.7 */ 5.0e-1f, 1.66665182e-1f,
     4.16662022e-2f, 8.36888514e-3f, 1.39507337e-3f};
@@ -205,25 +211,28 @@ static const cbp_real cbp_normal_centre[10] = { /* error 2^-55.7 */ 3.9894228040
     -9.4446548276151392e-6, 6.659641028844182e-7, -4.1214497275641148e-8, 2.2561280940703706e-9,
     -9.8929162863332873e-11};
 #endif
+/* clang-format on */
 
-/* ---- exp ------------------------------------------------------------------------------------------------------ */
+/* ---- exp ------------------------------------------------------------------------------------- */
 
 /* log(2) in two parts, the first short enough that its products with exponents are exact. */
 #define CBP_LN2_HIGH CBP_PICK(0x1.62e42fefp-1, 0x1.62ep-1f)
 #define CBP_LN2_LOW CBP_PICK(0x1.473de6af278edp-34, 0x1.0bfbe8p-15f)
 #define CBP_LOG2_E CBP_PICK(0x1.71547652b82fep+0, 0x1.715476p+0f)
 
-/* Above the first, exp is infinite; below the second it is 0 after rounding, even multiplied by 1000 (single: 100). */
+/* Above the first, exp is infinite; below the second it is 0 after rounding, even multiplied by
+ * 1000 (single: 100). */
 #define CBP_EXP_HIGH CBP_PICK(710.0, 89.0f)
 #define CBP_EXP_LOW CBP_PICK(-760.0, -110.0f)
 
-/* exp(x) = (1 + grown) * scale * rest, the last two powers of 2. A result below the normal range is rounded once, in
- * the last product, if everything else is multiplied in before `rest`. */
+/* exp(x) = (1 + grown) * scale * rest, the last two powers of 2. A result below the normal range is
+ * rounded once, in the last product, if everything else is multiplied in before `rest`. */
 typedef struct cbp_power {
     cbp_real grown, scale, rest;
 } cbp_power;
 
-/* exp(r) - 1 for |r| <= log(2)/2, by Estrin's scheme: one number alone waits for the chain of operations. */
+/* exp(r) - 1 for |r| <= log(2)/2, by Estrin's scheme: one number alone waits for the chain of
+ * operations. */
 CBP_INLINE cbp_real cbp_expm1_core(cbp_real r)
 {
     const cbp_real *c = cbp_exp_tail;
@@ -232,16 +241,18 @@ CBP_INLINE cbp_real cbp_expm1_core(cbp_real r)
 #ifdef CBP_SINGLE
     const cbp_real high = c[4];
 #else
-    const cbp_real high = CBP_FMA(CBP_POLY2(c, 8, r), r4, CBP_FMA(CBP_POLY2(c, 6, r), r2, CBP_POLY2(c, 4, r)));
+    const cbp_real high =
+        CBP_FMA(CBP_POLY2(c, 8, r), r4, CBP_FMA(CBP_POLY2(c, 6, r), r2, CBP_POLY2(c, 4, r)));
 #endif
     return CBP_FMA(r2 * r4, high, low);
 }
 
-/* exp(-size - low) for size >= 0: one shift makes the scale, for exponents as low as the format's smallest subnormal.
- * `low` is what size lacks; 0, which costs nothing, if it is exact. */
+/* exp(-size - low) for size >= 0: one shift makes the scale, for exponents as low as the format's
+ * smallest subnormal. `low` is what size lacks; 0, which costs nothing, if it is exact. */
 CBP_INLINE cbp_power cbp_exp_falling(cbp_real size, cbp_real low)
 {
-    const cbp_real lifted = CBP_ROUNDER + CBP_BIAS + CBP_PICK(128, 64); /* makes k a biased exponent */
+    /* makes k a biased exponent */
+    const cbp_real lifted = CBP_ROUNDER + CBP_BIAS + CBP_PICK(128, 64);
     const cbp_real held = -CBP_EXP_LOW < size ? -CBP_EXP_LOW : size;
     const cbp_real rounded = CBP_FMA(-held, CBP_LOG2_E, lifted);
     const cbp_real k = rounded - lifted;
@@ -261,7 +272,8 @@ CBP_INLINE cbp_power cbp_exp_any(cbp_real x)
     const cbp_real k = rounded - CBP_ROUNDER;
     const cbp_real r = CBP_FMA(-k, CBP_LN2_LOW, CBP_FMA(-k, CBP_LN2_HIGH, held));
     /* k + 2 bias, a small positive number; halved, the two halves are biased exponents */
-    const cbp_bits both = cbp_to_bits(rounded) - cbp_to_bits(CBP_ROUNDER) + (cbp_bits)(2 * CBP_BIAS);
+    const cbp_bits both =
+        cbp_to_bits(rounded) - cbp_to_bits(CBP_ROUNDER) + (cbp_bits)(2 * CBP_BIAS);
     const cbp_bits half = both >> 1;
     cbp_power power;
     power.grown = cbp_expm1_core(r);
@@ -276,8 +288,8 @@ CBP_INLINE cbp_pair cbp_power_pair(cbp_power power)
     return cbp_pair_sum(1, power.grown);
 }
 
-/* exp(x), exp(x) + 1 and exp(x) - 1 from the power of an x <= 0. The powers of 2 meet first, while the polynomial is
- * still under way. */
+/* exp(x), exp(x) + 1 and exp(x) - 1 from the power of an x <= 0. The powers of 2 meet first, while
+ * the polynomial is still under way. */
 CBP_INLINE cbp_real cbp_power_value(cbp_power power)
 {
     const cbp_real scale = power.scale * power.rest;
@@ -310,7 +322,7 @@ CBP_INLINE cbp_real cbp_expm1(cbp_real x)
     return CBP_FMA(power.scale, power.grown, power.scale - 1 / power.rest) * power.rest;
 }
 
-/* ---- log ------------------------------------------------------------------------------------------------------ */
+/* ---- log ------------------------------------------------------------------------------------- */
 
 /* x = 2^k (1 + f) with 1 + f in [sqrt(1/2), sqrt(2)), for positive normal x. */
 typedef struct cbp_split {
@@ -320,7 +332,8 @@ typedef struct cbp_split {
 
 CBP_INLINE cbp_split cbp_split_of(cbp_real x)
 {
-    const cbp_bits root_half = CBP_PICK(0x3fe6a09e667f3bcdu, 0x3f3504f3u); /* the bits of sqrt(1/2) */
+    /* the bits of sqrt(1/2) */
+    const cbp_bits root_half = CBP_PICK(0x3fe6a09e667f3bcdu, 0x3f3504f3u);
     const cbp_bits one = (cbp_bits)CBP_BIAS << CBP_MANTISSA;
     const cbp_bits exponents = ~(cbp_bits)0 << CBP_MANTISSA;
     const cbp_bits above = cbp_to_bits(x) - root_half;
@@ -329,8 +342,9 @@ CBP_INLINE cbp_split cbp_split_of(cbp_real x)
     const cbp_real unit = CBP_PICK(0x1p52, 0x1p23f);
     const cbp_bits offset = (cbp_bits)(CBP_BIAS + 1);
     cbp_split split;
-    split.k = cbp_from_bits((above + (offset << CBP_MANTISSA)) >> CBP_MANTISSA | cbp_to_bits(unit)) -
-              (unit + (cbp_real)(CBP_BIAS + 1));
+    split.k =
+        cbp_from_bits((above + (offset << CBP_MANTISSA)) >> CBP_MANTISSA | cbp_to_bits(unit)) -
+        (unit + (cbp_real)(CBP_BIAS + 1));
     split.f = cbp_from_bits(cbp_to_bits(x) - step) - 1;
     split.shrink = split.k > 100 ? 0 : cbp_from_bits(one - step);
     return split;
@@ -371,7 +385,7 @@ CBP_INLINE cbp_real cbp_log1p(cbp_real x)
     return x < -1 ? CBP_NAN : value;
 }
 
-/* ---- circular functions --------------------------------------------------------------------------------------- */
+/* ---- circular functions ---------------------------------------------------------------------- */
 
 CBP_INLINE cbp_real cbp_arctan(cbp_real x)
 {
@@ -382,10 +396,12 @@ CBP_INLINE cbp_real cbp_arctan(cbp_real x)
     const int middle = size > near, last = size > far;
     const cbp_real top = last ? -1 : middle ? size - 1 : size;
     const cbp_real bottom = last ? size : middle ? size + 1 : 1;
-    const cbp_real high = last ? CBP_PICK(0x1.921fb54442d18p+0, 0x1.921fb6p+0f)
-                               : middle ? CBP_PICK(0x1.921fb54442d18p-1, 0x1.921fb6p-1f) : 0;
-    const cbp_real low = last ? CBP_PICK(0x1.1a62633145c07p-54, -0x1.777a5cp-25f)
-                              : middle ? CBP_PICK(0x1.1a62633145c07p-55, -0x1.777a5cp-26f) : 0;
+    const cbp_real high = last     ? CBP_PICK(0x1.921fb54442d18p+0, 0x1.921fb6p+0f)
+                          : middle ? CBP_PICK(0x1.921fb54442d18p-1, 0x1.921fb6p-1f)
+                                   : 0;
+    const cbp_real low = last     ? CBP_PICK(0x1.1a62633145c07p-54, -0x1.777a5cp-25f)
+                         : middle ? CBP_PICK(0x1.1a62633145c07p-55, -0x1.777a5cp-26f)
+                                  : 0;
     const cbp_real t = top / bottom;
     const cbp_real z = t * t;
     const cbp_real tail = z * CBP_PICK(CBP_POLY11, CBP_POLY5)(cbp_arctan_tail, 0, z);
@@ -396,12 +412,14 @@ typedef struct cbp_turn {
     cbp_real sin, cos;
 } cbp_turn;
 
-/* sin and cos of x. pi/2 comes in three parts, of which the first two have exact products with the quarter k as long
- * as |x| <= 2^20 (single: 2^13); beyond, the remainder loses accuracy and is held to the quarter. */
+/* sin and cos of x. pi/2 comes in three parts, of which the first two have exact products with the
+ * quarter k as long as |x| <= 2^20 (single: 2^13); beyond, the remainder loses accuracy and is held
+ * to the quarter. */
 CBP_INLINE cbp_turn cbp_sin_cos(cbp_real x)
 {
     const cbp_real edge = CBP_PICK(0x1.921fb54442d19p-1, 0x1.921fb8p-1f); /* just above pi/4 */
-    const cbp_real rounded = CBP_FMA(x, CBP_PICK(0x1.45f306dc9c883p-1, 0x1.45f306p-1f), CBP_ROUNDER);
+    const cbp_real rounded =
+        CBP_FMA(x, CBP_PICK(0x1.45f306dc9c883p-1, 0x1.45f306p-1f), CBP_ROUNDER);
     const cbp_real k = rounded - CBP_ROUNDER;
     const cbp_real first = CBP_FMA(-k, CBP_PICK(0x1.921fb544p+0, 0x1.92p+0f), x);
     const cbp_real step = k * CBP_PICK(0x1.0b4611a6p-34, 0x1.fbp-12f);
@@ -427,7 +445,7 @@ CBP_INLINE cbp_turn cbp_sin_cos(cbp_real x)
     return turn;
 }
 
-/* ---- the normal distribution ---------------------------------------------------------------------------------- */
+/* ---- the normal distribution ----------------------------------------------------------------- */
 
 /* exp(-z^2/2) as a power, for |z| <= 40: the square's rounding error is carried along. */
 CBP_INLINE cbp_power cbp_bell(cbp_real z)
@@ -437,7 +455,8 @@ CBP_INLINE cbp_power cbp_bell(cbp_real z)
     return cbp_exp_falling(half * square, half * cbp_product_error(z, z, square));
 }
 
-/* Phi(-t) exp(t^2/2) for 0 <= t <= 40, less exactly below 3/4. The fraction is taken in pairs: its parts vary fast. */
+/* Phi(-t) exp(t^2/2) for 0 <= t <= 40, less exactly below 3/4. The fraction is taken in pairs: its
+ * parts vary fast. */
 CBP_INLINE cbp_pair cbp_mills(cbp_real t)
 {
     const cbp_pair top = {t - 5, 0}, bottom = {t + 5, t < 5 ? t - ((t + 5) - 5) : 0};
@@ -455,7 +474,8 @@ CBP_INLINE cbp_pair cbp_mills(cbp_real t)
     return cbp_pair_ratio(cbp_pair_sum(c[0], x * rest), below);
 }
 
-/* Below this, Phi(-t) = 1/2 - t centre(t^2) has no cancellation to speak of, and the fraction above loses digits. */
+/* Below this, Phi(-t) = 1/2 - t centre(t^2) has no cancellation to speak of, and the fraction above
+ * loses digits. */
 #define CBP_CENTRE CBP_PICK(0.75, 0.75f)
 
 /* (Phi(t) - 1/2) / t */

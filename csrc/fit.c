@@ -28,7 +28,8 @@ size_t cbp_count_free(const unsigned char *frozen, size_t layers)
 size_t cbp_count_leading(const unsigned char *frozen, size_t layers)
 {
     size_t leading = 0;
-    while (leading + 1 < layers && !cbp_is_free(frozen, 2 * leading) && !cbp_is_free(frozen, 2 * leading + 1)) {
+    while (leading + 1 < layers && !cbp_is_free(frozen, 2 * leading) &&
+           !cbp_is_free(frozen, 2 * leading + 1)) {
         leading++;
     }
     return leading;
@@ -57,7 +58,8 @@ cbp_real cbp_fit_squares(const cbp_fit *fit, const cbp_real *params)
         if (is_robust) {
             cbp_kernels_now()->forward(&chain, fit->x + start, count, outputs);
         }
-        cbp_loss_sizes(fit->criterion, is_robust ? outputs : fit->y + start, fit->y + start, count, sizes);
+        cbp_loss_sizes(fit->criterion, is_robust ? outputs : fit->y + start, fit->y + start, count,
+                       sizes);
         for (size_t i = 0; i < count; i++) {
             const cbp_real weight = fit->weight ? fit->weight[start + i] : 1;
             squares += weight > 0 ? weight * sizes[i] : 0; /* 0 times infinity is 0 */
@@ -66,17 +68,20 @@ cbp_real cbp_fit_squares(const cbp_fit *fit, const cbp_real *params)
     return squares;
 }
 
-/* ---- checks --------------------------------------------------------------------------------------------------- */
+/* ---- checks ---------------------------------------------------------------------------------- */
 
 static int check_options(const cbp_fit_options *options)
 {
-    const int usable = options->size == sizeof *options && options->max_iterations > 0 && options->tolerance >= 0 &&
-                       cbp_is_finite(options->tolerance) && options->method >= 0 && options->method < CBP_METHOD_END &&
+    const int usable = options->size == sizeof *options && options->max_iterations > 0 &&
+                       options->tolerance >= 0 && cbp_is_finite(options->tolerance) &&
+                       options->method >= 0 && options->method < CBP_METHOD_END &&
                        options->momentum >= 0 && options->momentum < 1;
     if (!usable) {
         return CBP_ERROR_OPTION;
     }
-    return options->learning_rate > 0 && cbp_is_finite(options->learning_rate) ? CBP_OK : CBP_ERROR_LEARNING_RATE;
+    return options->learning_rate > 0 && cbp_is_finite(options->learning_rate)
+               ? CBP_OK
+               : CBP_ERROR_LEARNING_RATE;
 }
 
 int cbp_fit_check_start(const cbp_fit *fit, const cbp_real *params)
@@ -129,15 +134,16 @@ int cbp_fit_check_over(const cbp_fit *fit, const cbp_real *params)
     if (status == CBP_OK) {
         status = cbp_check_criterion(&chain, fit->criterion, fit->y, 0);
     }
-    return status == CBP_OK && cbp_count_free(fit->frozen, fit->layers) == 0 ? CBP_ERROR_NO_FREE : status;
+    return status == CBP_OK && cbp_count_free(fit->frozen, fit->layers) == 0 ? CBP_ERROR_NO_FREE
+                                                                             : status;
 }
 
 int cbp_fit_check(const cbp_fit *fit, const cbp_real *params)
 {
     int status = cbp_fit_check_over(fit, params);
     if (status == CBP_OK) {
-        status = cbp_check_average(&(cbp_chain){params, fit->activations, fit->layers}, fit->criterion, fit->x, fit->y,
-                                   fit->weight, fit->n, params);
+        status = cbp_check_average(&(cbp_chain){params, fit->activations, fit->layers},
+                                   fit->criterion, fit->x, fit->y, fit->weight, fit->n, params);
     }
     if (status == CBP_OK) {
         status = cbp_fit_check_data(fit);
@@ -149,11 +155,12 @@ int cbp_fit_check(const cbp_fit *fit, const cbp_real *params)
     return status == CBP_OK ? cbp_fit_check_start(fit, params) : status;
 }
 
-/* ---- progress ------------------------------------------------------------------------------------------------- */
+/* ---- progress -------------------------------------------------------------------------------- */
 
 int cbp_fit_progress(const cbp_fit *fit)
 {
-    return fit->options && fit->options->progress && fit->options->progress(fit->options->user, fit->info);
+    return fit->options && fit->options->progress &&
+           fit->options->progress(fit->options->user, fit->info);
 }
 
 void cbp_fit_remember(const cbp_fit *fit, size_t iteration, cbp_real loss)
@@ -163,7 +170,7 @@ void cbp_fit_remember(const cbp_fit *fit, size_t iteration, cbp_real loss)
     }
 }
 
-/* ---- random numbers ------------------------------------------------------------------------------------------- */
+/* ---- random numbers -------------------------------------------------------------------------- */
 
 uint64_t cbp_random_bits(uint64_t *state)
 {

@@ -2,7 +2,8 @@
 #ifndef CBP_FIT_H
 #define CBP_FIT_H
 
-#include "internal.h"
+#include "chain.h"
+#include "dispatch.h"
 
 /* A checked problem. */
 typedef struct cbp_fit {
@@ -71,7 +72,8 @@ CBP_INLINE cbp_real cbp_bounded(const cbp_fit *fit, size_t k, cbp_real param)
     return param < low ? low : param > high ? high : param;
 }
 
-/* A diagonal entry of a triangle above this part of its column means that the column is independent of those before it. */
+/* A diagonal entry of a triangle above this part of its column means that the column is independent
+ * of those before it. */
 #define CBP_CLEAR ((cbp_real)(sizeof(cbp_real) == sizeof(float) ? 1e-2 : 1e-5))
 
 /* Whether a bound holds a parameter that the loss, with this slope there, pushes beyond it. */
@@ -80,8 +82,8 @@ CBP_INLINE int cbp_is_held(const cbp_fit *fit, size_t k, cbp_real param, cbp_rea
     return (param <= cbp_low(fit, k) && slope >= 0) || (param >= cbp_high(fit, k) && slope <= 0);
 }
 
-/* A parameter says nothing if its change by itself, or by 1 if it is less, moves the outputs by less than this part of
- * the targets. */
+/* A parameter says nothing if its change by itself, or by 1 if it is less, moves the outputs by
+ * less than this part of the targets. */
 #define CBP_WEAK ((cbp_real)(sizeof(cbp_real) == sizeof(float) ? 1e-4 : 1e-8))
 
 /* All weights, and how many examples have one above 0. */
@@ -91,12 +93,14 @@ typedef struct cbp_fit_totals {
 
 cbp_fit_totals cbp_fit_totals_of(const cbp_fit *fit);
 
-/* What the outputs are measured by: the weighted sum of squared targets, for the log loss of the weights. For a robust loss
- * those further off than the scale s, by r, count for s/r of that, Cauchy's for (s/r)^2, as in the reweighting at `params`:
- * a far outlier must not make rounding seem large. */
+/* What the outputs are measured by: the weighted sum of squared targets, for the log loss of the
+ * weights. For a robust loss those further off than the scale s, by r, count for s/r of that,
+ * Cauchy's for (s/r)^2, as in the reweighting at `params`: a far outlier must not make rounding
+ * seem large. */
 cbp_real cbp_fit_squares(const cbp_fit *fit, const cbp_real *params);
 
-/* How many examples a pass goes through before it asks whether to stop: a few milliseconds' work, whole blocks. */
+/* How many examples a pass goes through before it asks whether to stop: a few milliseconds' work,
+ * whole blocks. */
 CBP_INLINE size_t cbp_fit_stretch(size_t layers)
 {
     return (((size_t)1 << 20) / layers / CBP_BLOCK + 1) * CBP_BLOCK;
@@ -124,8 +128,10 @@ typedef struct cbp_fit_memory {
 
 size_t cbp_fit_memory_len(size_t free, size_t n);
 
-/* A pass over them, a cbp_fit_pass, whose `user` is a cbp_fit_memory. Asks the progress function between stretches. */
-int cbp_fit_pass_memory(void *user, const cbp_real *params, const unsigned char *frozen, cbp_real *node);
+/* A pass over them, a cbp_fit_pass, whose `user` is a cbp_fit_memory. Asks the progress function
+ * between stretches. */
+int cbp_fit_pass_memory(void *user, const cbp_real *params, const unsigned char *frozen,
+                        cbp_real *node);
 
 /* Tells the progress function, if there is one. Not 0: the fit is to stop. */
 int cbp_fit_progress(const cbp_fit *fit);
@@ -133,7 +139,8 @@ int cbp_fit_progress(const cbp_fit *fit);
 /* Writes the loss after so many iterations to the history, if there is one. */
 void cbp_fit_remember(const cbp_fit *fit, size_t iteration, cbp_real loss);
 
-/* SplitMix64 (Steele, Lea, Flood 2014): the next 64 random bits of a state that starts as the seed. */
+/* SplitMix64 (Steele, Lea, Flood 2014): the next 64 random bits of a state that starts as the
+ * seed. */
 uint64_t cbp_random_bits(uint64_t *state);
 
 /* Uniform in [0, 1), a multiple of 2^-53 (single: 2^-24). */

@@ -1,11 +1,12 @@
-/* Gradient descent, descent with momentum, and Adam (D. P. Kingma, J. Ba, Adam: a method for stochastic optimization,
- * 2015), on all examples or on batches of them.
+/* Gradient descent, descent with momentum, and Adam (D. P. Kingma, J. Ba, Adam: a method for
+ * stochastic optimization, 2015), on all examples or on batches of them.
  *
- * The loss and its gradient over all examples are known at marks: at the start and after each iteration. What a fit
- * returns, and shows to the progress function, is the last mark, whether or not its loss is the least: a descent that
- * does not settle (its learning rate too large, its batches too small) is to be seen as it is. A fit that was stopped
- * or that diverged returns the mark of the least loss; one stopped before the first mark returns its start, the loss
- * and the gradient's norm NaN.
+ * The loss and its gradient over all examples are known at marks: at the start and after each
+ * iteration. What a fit returns, and shows to the progress function, is the last mark, whether or
+ * not its loss is the least: a descent that does not settle (its learning rate too large, its
+ * batches too small) is to be seen as it is. A fit that was stopped or that diverged returns the
+ * mark of the least loss; one stopped before the first mark returns its start, the loss and the
+ * gradient's norm NaN.
  */
 #include "fit.h"
 
@@ -13,8 +14,9 @@
 #define KEEP_SQUARE ((cbp_real)0.999) /* beta2 */
 #define LEAST_ROOT ((cbp_real)1e-8)   /* epsilon */
 
-/* What the examples of a batch cost, and the batch itself, counted in examples of a pass in order: measured at one
- * layer 4 and 100, at eight 2 and 35; from arrays larger than the caches an example costs up to 50. */
+/* What the examples of a batch cost, and the batch itself, counted in examples of a pass in order:
+ * measured at one layer 4 and 100, at eight 2 and 35; from arrays larger than the caches an example
+ * costs up to 50. */
 #define DRAWN_COST 8
 #define BATCH_COST 64
 
@@ -25,18 +27,21 @@ typedef struct descent {
     size_t batch;               /* examples a step */
     size_t *order;
     uint64_t random;
-    size_t unasked;                       /* examples since the progress function was last asked */
-    cbp_real *params, *marked, *best;     /* now, at the last mark, at the best one */
-    cbp_real best_loss, best_norm;        /* there */
-    cbp_real *velocity, *square;          /* the last step or Adam's mean slope; Adam's mean square of the slope */
-    cbp_real slope_unseen, square_unseen; /* Adam: the weight that these means still give to their start, 0 */
-    cbp_real *sums, *lost;                /* as cbp_gradient_sums; sums become [loss, gradient ...] */
-    cbp_real *tile, *x, *y, *weight;      /* the kernels' memory; a piece of a batch */
+    size_t unasked;                   /* examples since the progress function was last asked */
+    cbp_real *params, *marked, *best; /* now, at the last mark, at the best one */
+    cbp_real best_loss, best_norm;    /* there */
+    /* the last step or Adam's mean slope; Adam's mean square of the slope */
+    cbp_real *velocity, *square;
+    /* Adam: the weight that these means still give to their start, 0 */
+    cbp_real slope_unseen, square_unseen;
+    /* as cbp_gradient_sums; sums become [loss, gradient ...] */
+    cbp_real *sums, *lost;
+    cbp_real *tile, *x, *y, *weight; /* the kernels' memory; a piece of a batch */
 } descent;
 
-/* ---- memory --------------------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
-static size_t smaller(size_t a, size_t b)
+static size_t fewer(size_t a, size_t b)
 {
     return a < b ? a : b;
 }
@@ -44,20 +49,23 @@ static size_t smaller(size_t a, size_t b)
 /* Whole blocks, so that a batch has the sums of one pass. */
 static size_t piece_len(size_t batch_size)
 {
-    return smaller(batch_size, CBP_BLOCK);
+    return fewer(batch_size, CBP_BLOCK);
 }
 
-/* Five vectors of parameters, two of sums, the kernels' memory, and the x, y and weights of a piece of a batch. */
+/* Five vectors of parameters, two of sums, the kernels' memory, and the x, y and weights of a piece
+ * of a batch. */
 size_t cbp_fit_descent_work_len(size_t layers, size_t batch_size)
 {
-    return 5 * 2 * layers + 2 * (2 * layers + 2) + cbp_work_len(layers, 2) + 3 * piece_len(batch_size);
+    return 5 * 2 * layers + 2 * (2 * layers + 2) + cbp_work_len(layers, 2) +
+           3 * piece_len(batch_size);
 }
 
-static descent descent_from(const cbp_fit *fit, const cbp_real *start, cbp_real *work, size_t *order)
+static descent descent_from(const cbp_fit *fit, const cbp_real *start, cbp_real *work,
+                            size_t *order)
 {
     const size_t layers = fit->layers, len = 2 * layers, batch = fit->options->batch_size;
     descent d = {.fit = fit, .kernels = cbp_kernels_now(), .order = order, .params = work};
-    d.batch = batch > 0 ? smaller(batch, fit->n) : fit->n;
+    d.batch = batch > 0 ? fewer(batch, fit->n) : fit->n;
     d.random = (uint64_t)fit->options->seed;
     d.marked = d.params + len;
     d.best = d.marked + len;
@@ -80,7 +88,7 @@ static descent descent_from(const cbp_fit *fit, const cbp_real *start, cbp_real 
     return d;
 }
 
-/* ---- sums ----------------------------------------------------------------------------------------------------- */
+/* ---- sums ------------------------------------------------------------------------------------ */
 
 /* Before each piece of a pass; not 0: the fit is to stop. */
 static int stopped_before(descent *d, size_t cost)
@@ -100,13 +108,16 @@ static void clear_sums(descent *d)
     memset(d->sums, 0, 2 * (2 * d->fit->layers + 2) * sizeof *d->sums);
 }
 
-static void add_sums(descent *d, const cbp_real *x, const cbp_real *y, const cbp_real *weight, size_t count)
+static void add_sums(descent *d, const cbp_real *x, const cbp_real *y, const cbp_real *weight,
+                     size_t count)
 {
     const cbp_chain chain = {d->params, d->fit->activations, d->fit->layers};
-    d->kernels->gradient_sums(&chain, d->fit->criterion, x, y, weight, count, d->tile, d->sums, d->lost);
+    d->kernels->gradient_sums(&chain, d->fit->criterion, x, y, weight, count, d->tile, d->sums,
+                              d->lost);
 }
 
-/* The sums become [loss, gradient ...]; fails, and leaves them, if the weights do not make a mean. */
+/* The sums become [loss, gradient ...]; fails, and leaves them, if the weights do not make a
+ * mean. */
 static int mean_of_sums(descent *d)
 {
     return cbp_sums_mean(d->sums, d->lost, 2 * d->fit->layers + 2, d->sums);
@@ -119,18 +130,20 @@ static enum cbp_outcome sum_all(descent *d)
     const size_t stretch = cbp_fit_stretch(fit->layers);
     clear_sums(d);
     for (size_t start = 0; start < fit->n; start += stretch) {
-        const size_t count = smaller(stretch, fit->n - start);
+        const size_t count = fewer(stretch, fit->n - start);
         if (stopped_before(d, count)) {
             return CBP_STOPPED;
         }
-        add_sums(d, fit->x + start, fit->y + start, fit->weight ? fit->weight + start : NULL, count);
+        add_sums(d, fit->x + start, fit->y + start, fit->weight ? fit->weight + start : NULL,
+                 count);
     }
     fit->info->evaluations++;
     return CBP_RUNNING;
 }
 
-/* Shuffles as it goes (Fisher, Yates): places start ... start + count - 1 of the order are drawn from those not drawn
- * before, and their examples gathered. The order that an earlier pass left is as good a start as any. */
+/* Shuffles as it goes (Fisher, Yates): places start ... start + count - 1 of the order are drawn
+ * from those not drawn before, and their examples gathered. The order that an earlier pass left is
+ * as good a start as any. */
 static void draw(descent *d, size_t start, size_t count)
 {
     const cbp_fit *fit = d->fit;
@@ -153,7 +166,7 @@ static enum cbp_outcome sum_batch(descent *d, size_t start, size_t count)
     const size_t piece = piece_len(d->batch);
     clear_sums(d);
     for (size_t done = 0; done < count; done += piece) {
-        const size_t some = smaller(piece, count - done);
+        const size_t some = fewer(piece, count - done);
         if (stopped_before(d, DRAWN_COST * some + BATCH_COST)) {
             return CBP_STOPPED;
         }
@@ -163,24 +176,26 @@ static enum cbp_outcome sum_batch(descent *d, size_t start, size_t count)
     return CBP_RUNNING;
 }
 
-/* ---- steps ---------------------------------------------------------------------------------------------------- */
+/* ---- steps ----------------------------------------------------------------------------------- */
 
 /* By how much parameter k moves. */
 static cbp_real change(descent *d, size_t k, cbp_real slope)
 {
     const cbp_fit_options *options = d->fit->options;
     if (options->method != CBP_ADAM) {
-        const cbp_real kept = options->method == CBP_MOMENTUM ? options->momentum * d->velocity[k] : 0;
+        const cbp_real kept =
+            options->method == CBP_MOMENTUM ? options->momentum * d->velocity[k] : 0;
         return d->velocity[k] = kept - options->learning_rate * slope;
     }
     d->velocity[k] = KEEP_SLOPE * d->velocity[k] + (1 - KEEP_SLOPE) * slope;
     d->square[k] = KEEP_SQUARE * d->square[k] + (1 - KEEP_SQUARE) * (slope * slope);
-    const cbp_real mean = d->velocity[k] / (1 - d->slope_unseen), square = d->square[k] / (1 - d->square_unseen);
+    const cbp_real mean = d->velocity[k] / (1 - d->slope_unseen),
+                   square = d->square[k] / (1 - d->square_unseen);
     return -options->learning_rate * (mean / ((cbp_real)sqrt((double)square) + LEAST_ROOT));
 }
 
-/* Along the gradient in the sums. A parameter can be finite where the numbers behind it are not: held by a bound, or by
- * a mean square that is infinite and lets nothing move again. */
+/* Along the gradient in the sums. A parameter can be finite where the numbers behind it are not:
+ * held by a bound, or by a mean square that is infinite and lets nothing move again. */
 static enum cbp_outcome step(descent *d)
 {
     const cbp_real *gradient = d->sums + 1;
@@ -190,7 +205,8 @@ static enum cbp_outcome step(descent *d)
     for (size_t k = 0; k < 2 * d->fit->layers; k++) {
         if (cbp_is_free(d->fit->frozen, k)) {
             d->params[k] = cbp_bounded(d->fit, k, d->params[k] + change(d, k, gradient[k]));
-            finite &= cbp_is_finite(d->params[k]) && cbp_is_finite(d->velocity[k]) && cbp_is_finite(d->square[k]);
+            finite &= cbp_is_finite(d->params[k]) && cbp_is_finite(d->velocity[k]) &&
+                      cbp_is_finite(d->square[k]);
         }
     }
     return finite ? CBP_RUNNING : CBP_DIVERGED;
@@ -201,7 +217,7 @@ static enum cbp_outcome step_by_batches(descent *d)
 {
     const size_t n = d->fit->n;
     for (size_t start = 0, count; start < n; start += count) {
-        count = smaller(d->batch, n - start);
+        count = fewer(d->batch, n - start);
         enum cbp_outcome outcome = sum_batch(d, start, count);
         if (outcome == CBP_RUNNING && mean_of_sums(d) == CBP_OK) {
             outcome = step(d);
@@ -214,7 +230,7 @@ static enum cbp_outcome step_by_batches(descent *d)
     return CBP_RUNNING;
 }
 
-/* ---- marks ---------------------------------------------------------------------------------------------------- */
+/* ---- marks ----------------------------------------------------------------------------------- */
 
 /* Whether a parameter is free, and no bound holds it. */
 static int moves(const descent *d, size_t k, cbp_real slope)
@@ -222,7 +238,8 @@ static int moves(const descent *d, size_t k, cbp_real slope)
     return cbp_is_free(d->fit->frozen, k) && !cbp_is_held(d->fit, k, d->params[k], slope);
 }
 
-/* Euclidean, over what moves, the largest taken out so that no square overflows; NaN if any is not finite. */
+/* Euclidean, over what moves, the largest taken out so that no square overflows; NaN if any is not
+ * finite. */
 static cbp_real norm_of(const descent *d, const cbp_real *gradient)
 {
     const cbp_fit *fit = d->fit;
@@ -249,7 +266,8 @@ static enum cbp_outcome mark(descent *d)
 {
     cbp_fit_info *info = d->fit->info;
     const size_t size = 2 * d->fit->layers * sizeof *d->params;
-    const cbp_real loss = d->sums[0], norm = norm_of(d, d->sums + 1), tolerance = d->fit->options->tolerance;
+    const cbp_real loss = d->sums[0], norm = norm_of(d, d->sums + 1),
+                   tolerance = d->fit->options->tolerance;
     cbp_fit_remember(d->fit, info->iterations, loss);
     if (!cbp_is_finite(loss)) {
         return CBP_DIVERGED;
@@ -269,7 +287,7 @@ static enum cbp_outcome mark(descent *d)
 }
 
 /* The mark of the start; on failure nothing has been written. */
-static int begin(descent *d, enum cbp_outcome *outcome)
+static int begin_descent(descent *d, enum cbp_outcome *outcome)
 {
     *outcome = sum_all(d);
     if (*outcome != CBP_RUNNING) {
@@ -307,10 +325,12 @@ static enum cbp_outcome iterate(descent *d)
     if (cbp_fit_progress(d->fit) && outcome == CBP_RUNNING) {
         return CBP_STOPPED;
     }
-    return outcome == CBP_RUNNING && info->iterations >= d->fit->options->max_iterations ? CBP_EXHAUSTED : outcome;
+    return outcome == CBP_RUNNING && info->iterations >= d->fit->options->max_iterations
+               ? CBP_EXHAUSTED
+               : outcome;
 }
 
-/* ---- the fit -------------------------------------------------------------------------------------------------- */
+/* ---- the fit --------------------------------------------------------------------------------- */
 
 /* Whether the memory that the options need is there. */
 static int check_memory(const cbp_fit *fit, const cbp_real *work, const size_t *order)
@@ -319,7 +339,8 @@ static int check_memory(const cbp_fit *fit, const cbp_real *work, const size_t *
     return work && (order || batch == 0 || batch >= fit->n) ? CBP_OK : CBP_ERROR_NULL;
 }
 
-static void finish(const descent *d, enum cbp_outcome outcome, cbp_real *params, cbp_fit_info *info)
+static void finish_descent(const descent *d, enum cbp_outcome outcome, cbp_real *params,
+                           cbp_fit_info *info)
 {
     const int to_best = outcome == CBP_STOPPED || outcome == CBP_DIVERGED;
     memcpy(params, to_best ? d->best : d->marked, 2 * d->fit->layers * sizeof *params);
@@ -332,14 +353,19 @@ static void finish(const descent *d, enum cbp_outcome outcome, cbp_real *params,
     }
 }
 
-int cbp_fit_descent(const unsigned char *activations, const unsigned char *frozen, const cbp_real *lower,
-                    const cbp_real *upper, const cbp_real *x, const cbp_real *y, const cbp_real *weight,
-                    size_t layers, size_t n, const cbp_fit_options *options, cbp_real *work, size_t *order,
-                    cbp_real *params, cbp_fit_info *info)
+int cbp_fit_descent(const unsigned char *activations, const unsigned char *frozen,
+                    const cbp_real *lower, const cbp_real *upper, const cbp_real *x,
+                    const cbp_real *y, const cbp_real *weight, size_t layers, size_t n,
+                    const cbp_fit_options *options, cbp_real *work, size_t *order, cbp_real *params,
+                    cbp_fit_info *info)
 {
     cbp_fit_info so_far; /* not the caller's, which stays as it is if the start has no loss */
-    cbp_fit fit = {activations, frozen, lower, upper, x, y, weight, layers, n, {CBP_SQUARED, 1}, options,
-                   info ? &so_far : NULL};
+    cbp_fit fit = {activations, frozen,
+                   lower,       upper,
+                   x,           y,
+                   weight,      layers,
+                   n,           {CBP_SQUARED, 1},
+                   options,     info ? &so_far : NULL};
     if (options) {
         fit.criterion = (cbp_criterion){options->loss, options->scale};
     }
@@ -355,13 +381,13 @@ int cbp_fit_descent(const unsigned char *activations, const unsigned char *froze
     d.best_loss = d.best_norm = unknown;
     so_far = (cbp_fit_info){CBP_RUNNING, 0, 0, unknown, unknown, d.marked};
     enum cbp_outcome outcome;
-    status = begin(&d, &outcome);
+    status = begin_descent(&d, &outcome);
     if (status != CBP_OK) {
         return status;
     }
     while (outcome == CBP_RUNNING) {
         outcome = iterate(&d);
     }
-    finish(&d, outcome, params, info);
+    finish_descent(&d, outcome, params, info);
     return CBP_OK;
 }

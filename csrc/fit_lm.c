@@ -1,6 +1,7 @@
-/* Levenberg-Marquardt in Moré's form: the step is the least-squares one, held to a region of trust by a damping that is
- * found from it (J. J. Moré, The Levenberg-Marquardt algorithm: implementation and theory, 1978). The Jacobian is never
- * squared: each pass takes it, row by row, into a triangle R with R'R = J'J, whose last column carries the residuals.
+/* Levenberg-Marquardt in Moré's form: the step is the least-squares one, held to a region of trust
+ * by a damping that is found from it (J. J. Moré, The Levenberg-Marquardt algorithm: implementation
+ * and theory, 1978). The Jacobian is never squared: each pass takes it, row by row, into a triangle
+ * R with R'R = J'J, whose last column carries the residuals.
  */
 #include "fit_step.h"
 
@@ -21,10 +22,11 @@ typedef struct search {
     cbp_real best_loss, best_change; /* at `best`: the loss, summed; |J step| */
     cbp_real *trial_node;
     cbp_real *last_step; /* an entry for each free parameter */
-    cbp_real *params, *trial, *best, *start, *given; /* all parameters; where the attempt and the whole fit started */
+    /* all parameters; where the attempt and the whole fit started */
+    cbp_real *params, *trial, *best, *start, *given;
 } search;
 
-/* ---- memory ---------------------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 /* All parameters of the best, and what search_in places. */
 static size_t search_len(size_t layers, size_t free)
@@ -35,12 +37,14 @@ static size_t search_len(size_t layers, size_t free)
 /* Also enough for cbp_fit_covariance, which needs less. */
 size_t cbp_fit_work_len(size_t layers, size_t free, size_t n)
 {
-    return CBP_FIT_TILE + cbp_fit_pass_len(layers, free) + search_len(layers, free) + cbp_fit_memory_len(free, n);
+    return CBP_FIT_TILE + cbp_fit_pass_len(layers, free) + search_len(layers, free) +
+           cbp_fit_memory_len(free, n);
 }
 
 static search search_in(cbp_real *work, const cbp_fit *fit)
 {
-    const size_t layers = fit->layers, free = cbp_count_free(fit->frozen, layers), len = cbp_fit_node_len(free);
+    const size_t layers = fit->layers, free = cbp_count_free(fit->frozen, layers),
+                 len = cbp_fit_node_len(free);
     search s = {.fit = fit, .at = {.free = free, .width = free + 1, .triangle = work}};
     s.trial_node = s.at.triangle + len;
     s.at.stack = s.trial_node + len;
@@ -69,7 +73,7 @@ static void gather(const search *s, const cbp_real *all, cbp_real otherwise, cbp
     }
 }
 
-/* ---- passes ---------------------------------------------------------------------------------------------------- */
+/* ---- passes ---------------------------------------------------------------------------------- */
 
 /* One of a node's sums. */
 static cbp_real sum_of(const search *s, const cbp_real *node, size_t which)
@@ -89,7 +93,7 @@ static int evaluate(const search *s, const cbp_real *params, cbp_real *node, cbp
     return 0;
 }
 
-/* ---- one attempt ------------------------------------------------------------------------------------------------ */
+/* ---- one attempt ----------------------------------------------------------------------------- */
 
 /* Moré's scaling keeps the longest that a column has been; the other follows the column. */
 static void rescale(const search *s, int keep, int first)
@@ -131,17 +135,20 @@ static void measure(search *s)
     s->target_size = cbp_root(sum_of(s, s->at.triangle, 3));
 }
 
-/* What rounding makes of the summed loss: of its own digits, and of the outputs', which are as large as the targets.
- * Steps that change it by less are taken unseen. */
+/* What rounding makes of the summed loss: of its own digits, and of the outputs', which are as
+ * large as the targets. Steps that change it by less are taken unseen. */
 static cbp_real noise_level(const search *s, cbp_real loss)
 {
     return 8 * CBP_EPSILON * (8 * loss + cbp_root(loss) * s->target_size);
 }
 
-/* Whether the free parameters, and the loss, what it is measured by and the whole Jacobian of the pass there are finite. */
-static int is_usable(const search *s, const cbp_real *params, const cbp_real *triangle, cbp_real loss)
+/* Whether the free parameters, and the loss, what it is measured by and the whole Jacobian of the
+ * pass there are finite. */
+static int is_usable(const search *s, const cbp_real *params, const cbp_real *triangle,
+                     cbp_real loss)
 {
-    cbp_real sum = noise_level(s, loss) + loss / s->weight; /* the average may be infinite where the sum is not */
+    /* the average may be infinite where the sum is not */
+    cbp_real sum = noise_level(s, loss) + loss / s->weight;
     for (size_t k = 0; k < 2 * s->fit->layers; k++) {
         sum += cbp_is_free(s->fit->frozen, k) ? params[k] - params[k] : 0;
     }
@@ -165,8 +172,9 @@ static cbp_real gradient_norm(const search *s)
     return cbp_root(sum);
 }
 
-/* By how much the outputs at s->params differ from the best that the quadratic model there predicts: |J step|, or with
- * bounds, which hold what the step would move, the gradient in the scaling. */
+/* By how much the outputs at s->params differ from the best that the quadratic model there
+ * predicts: |J step|, or with bounds, which hold what the step would move, the gradient in the
+ * scaling. */
 static cbp_real remaining_change(const search *s)
 {
     const cbp_fit *fit = s->fit;
@@ -185,12 +193,13 @@ static cbp_real remaining_change(const search *s)
     return cbp_root(sum);
 }
 
-/* Takes s->params for the best if they are: where rounding hides which loss is less, if the step from there is shorter,
- * as seen in the outputs. */
+/* Takes s->params for the best if they are: where rounding hides which loss is less, if the step
+ * from there is shorter, as seen in the outputs. */
 static void keep_best(search *s, cbp_real loss)
 {
     cbp_fit_info *info = s->fit->info;
-    const cbp_real fall = s->best_loss - loss, noise = noise_level(s, loss), change = remaining_change(s);
+    const cbp_real fall = s->best_loss - loss, noise = noise_level(s, loss),
+                   change = remaining_change(s);
     if (fall > noise || (fall >= -noise && change <= s->best_change)) {
         memcpy(s->best, s->params, 2 * s->fit->layers * sizeof *s->best);
         s->best_loss = loss;
@@ -219,7 +228,7 @@ static void adapt(trust *c, cbp_real length, cbp_real ratio, int is_whole, int g
     }
 }
 
-static void begin(search *s, trust *c)
+static void begin_search(search *s, trust *c)
 {
     memset(s->at.held, 0, s->at.free * sizeof *s->at.held);
     memcpy(s->at.step, s->at.point, s->at.free * sizeof *s->at.step);
@@ -227,19 +236,22 @@ static void begin(search *s, trust *c)
     *c = (trust){radius > 0 ? radius : 100, 0, (cbp_real)INFINITY, 0};
 }
 
-/* Near a minimum an undamped step is a fixed part of the one before it, since one direction converges more slowly than
- * the others. It is then replaced by the sum of that series (Aitken's extrapolation); whether it was. */
+/* Near a minimum an undamped step is a fixed part of the one before it, since one direction
+ * converges more slowly than the others. It is then replaced by the sum of that series (Aitken's
+ * extrapolation); whether it was. */
 static int extrapolate(search *s)
 {
     cbp_real both = 0, own = 0, last = 0;
     for (size_t j = 0; j < s->at.free; j++) {
-        const cbp_real now = s->at.scaling[j] * s->at.step[j], before = s->at.scaling[j] * s->last_step[j];
+        const cbp_real now = s->at.scaling[j] * s->at.step[j],
+                       before = s->at.scaling[j] * s->last_step[j];
         both += now * before;
         own += now * now;
         last += before * before;
     }
     const cbp_real part = both / last;
-    if (!(both * both > (cbp_real)0.9 * own * last && part < (cbp_real)0.9 && part > (cbp_real)-0.9)) {
+    if (!(both * both > (cbp_real)0.9 * own * last && part < (cbp_real)0.9 &&
+          part > (cbp_real)-0.9)) {
         return 0;
     }
     for (size_t j = 0; j < s->at.free; j++) {
@@ -251,8 +263,10 @@ static int extrapolate(search *s)
 /* The step from s->at, with its length, predicted fall and relative step. */
 typedef struct plan {
     cbp_real length, predicted, relative_step;
-    cbp_real rest;                  /* the relative step that will be left after it, as far as can be told */
-    int is_whole, is_plain, is_cut;          /* trust is not what limits it; undamped, and as it came; cut at a bound */
+    /* the relative step that will be left after it, as far as can be told */
+    cbp_real rest;
+    /* trust is not what limits it; undamped, and as it came; cut at a bound */
+    int is_whole, is_plain, is_cut;
 } plan;
 
 static plan make_plan(search *s, trust *c)
@@ -274,7 +288,8 @@ static plan make_plan(search *s, trust *c)
     return p;
 }
 
-/* From s->params, whose pass is in s->at.triangle, down to a minimum; `keep` chooses the scaling. */
+/* From s->params, whose pass is in s->at.triangle, down to a minimum; `keep` chooses the
+ * scaling. */
 static enum cbp_outcome attempt(search *s, int keep, size_t limit, cbp_real *reached)
 {
     cbp_real loss = *reached;
@@ -285,7 +300,7 @@ static enum cbp_outcome attempt(search *s, int keep, size_t limit, cbp_real *rea
         gather(s, s->params, 0, s->at.point);
         rescale(s, keep, iteration == 0);
         if (iteration == 0) {
-            begin(s, &c);
+            begin_search(s, &c);
         }
         if (!fit->lower && !fit->upper) {
             memset(s->at.held, 0, s->at.free * sizeof *s->at.held);
@@ -298,9 +313,11 @@ static enum cbp_outcome attempt(search *s, int keep, size_t limit, cbp_real *rea
         if (evaluate(s, s->trial, s->trial_node, &trial_loss)) {
             return CBP_STOPPED;
         }
-        const cbp_real fall = loss - trial_loss, noise = noise_level(s, loss), rounding = 4 * CBP_EPSILON * s->target_size;
+        const cbp_real fall = loss - trial_loss, noise = noise_level(s, loss),
+                       rounding = 4 * CBP_EPSILON * s->target_size;
         const int unseen = p.predicted <= noise;
-        const int better = is_usable(s, s->trial, s->trial_node, trial_loss) && (fall > 0 || (unseen && -fall <= noise));
+        const int better = is_usable(s, s->trial, s->trial_node, trial_loss) &&
+                           (fall > 0 || (unseen && -fall <= noise));
         c.radius = iteration == 0 && p.length < c.radius ? p.length : c.radius;
         adapt(&c, p.length, fall / p.predicted, p.is_whole, unseen && better);
         if (better) {
@@ -316,7 +333,8 @@ static enum cbp_outcome attempt(search *s, int keep, size_t limit, cbp_real *rea
         if (cbp_fit_progress(fit)) { /* also if this attempt is at its end: another might follow */
             return CBP_STOPPED;
         }
-        const int settled = p.rest <= fit->options->tolerance || (unseen && (!better || p.relative_step > c.relative_step));
+        const int settled = p.rest <= fit->options->tolerance ||
+                            (unseen && (!better || p.relative_step > c.relative_step));
         if (!p.is_cut && (still || p.predicted <= rounding * rounding || (p.is_whole && settled))) {
             return CBP_CONVERGED;
         }
@@ -326,7 +344,7 @@ static enum cbp_outcome attempt(search *s, int keep, size_t limit, cbp_real *rea
     return CBP_EXHAUSTED;
 }
 
-/* ---- the fit ----------------------------------------------------------------------------------------------------- */
+/* ---- the fit --------------------------------------------------------------------------------- */
 
 /* Whether the last pass leaves a parameter undetermined, or nearly. */
 static int needs_second_attempt(const search *s)
@@ -334,7 +352,8 @@ static int needs_second_attempt(const search *s)
     gather(s, s->params, 0, s->at.point);
     for (size_t j = 0; j < s->at.free; j++) {
         const cbp_real norm = cbp_fit_step_column_norm(&s->at, j);
-        const cbp_real size = s->at.point[j] > 1 || s->at.point[j] < -1 ? cbp_magnitude(s->at.point[j]) : 1;
+        const cbp_real size =
+            s->at.point[j] > 1 || s->at.point[j] < -1 ? cbp_magnitude(s->at.point[j]) : 1;
         const cbp_real own = cbp_magnitude(s->at.triangle[j * s->at.width + j]);
         if (!(own > CBP_CLEAR * norm) || !(norm * size > CBP_WEAK * s->target_size)) {
             return 1;
@@ -350,25 +369,31 @@ static void draw_start(search *s, uint64_t *random)
         const cbp_real given = s->given[k];
         s->start[k] = given;
         if (cbp_is_free(s->fit->frozen, k)) {
-            const cbp_real low = cbp_low(s->fit, k), high = cbp_high(s->fit, k), t = cbp_random_uniform(random);
+            const cbp_real low = cbp_low(s->fit, k), high = cbp_high(s->fit, k),
+                           t = cbp_random_uniform(random);
             const cbp_real size = given != 0 ? cbp_magnitude(given) : 1;
-            const cbp_real drawn = cbp_is_finite(high - low) ? low + t * (high - low) : given + (4 * t - 2) * size;
+            const cbp_real drawn =
+                cbp_is_finite(high - low) ? low + t * (high - low) : given + (4 * t - 2) * size;
             s->start[k] = cbp_bounded(s->fit, k, drawn);
         }
     }
 }
 
-/* The weight and bias of a last identity layer, where free, are put where the squared loss is least for the others as
- * they are: a least-squares problem of one or two columns. 1 if the fit is to stop. */
+/* The weight and bias of a last identity layer, where free, are put where the squared loss is least
+ * for the others as they are: a least-squares problem of one or two columns. 1 if the fit is to
+ * stop. */
 static int solve_last_layer(search *s)
 {
     const cbp_fit *fit = s->fit;
     const size_t w = 2 * fit->layers - 2, b = w + 1;
-    const size_t columns = (size_t)cbp_is_free(fit->frozen, w) + (size_t)cbp_is_free(fit->frozen, b);
-    if (fit->activations[fit->layers - 1] != CBP_IDENTITY || fit->criterion.loss != CBP_SQUARED || columns == 0) {
+    const size_t columns =
+        (size_t)cbp_is_free(fit->frozen, w) + (size_t)cbp_is_free(fit->frozen, b);
+    if (fit->activations[fit->layers - 1] != CBP_IDENTITY || fit->criterion.loss != CBP_SQUARED ||
+        columns == 0) {
         return 0;
     }
-    unsigned char *others = (unsigned char *)s->trial; /* frozen for this pass; bytes, of which there is room */
+    /* frozen for this pass; bytes, of which there is room */
+    unsigned char *others = (unsigned char *)s->trial;
     cbp_real node[3 * 3 + 8], step[2] = {0, 0};
     memset(others, 1, w);
     others[w] = (unsigned char)!cbp_is_free(fit->frozen, w);
@@ -390,8 +415,8 @@ static int solve_last_layer(search *s)
     return 0;
 }
 
-/* From s->params, which is s->start. If that does not converge or leaves a parameter undetermined, once more in the other
- * scaling and with the last layer solved for first. */
+/* From s->params, which is s->start. If that does not converge or leaves a parameter undetermined,
+ * once more in the other scaling and with the last layer solved for first. */
 static enum cbp_outcome search_from(search *s, cbp_real loss)
 {
     const size_t limit = s->fit->options->max_iterations, used = s->fit->info->iterations;
@@ -414,8 +439,9 @@ static enum cbp_outcome search_from(search *s, cbp_real loss)
     return second == CBP_STOPPED || as_good || s->best_loss < best_before ? second : first;
 }
 
-/* Leading frozen layers give the same numbers at every pass: for a tile of examples they are worked once, the rest is fit
- * to what they give, and the number of parameters that it lacks is returned. */
+/* Leading frozen layers give the same numbers at every pass: for a tile of examples they are worked
+ * once, the rest is fit to what they give, and the number of parameters that it lacks is
+ * returned. */
 static size_t skip_frozen_layers(cbp_fit *fit, const cbp_real *params, cbp_real *outputs)
 {
     const size_t skipped = fit->n <= CBP_FIT_TILE ? cbp_count_leading(fit->frozen, fit->layers) : 0;
@@ -471,7 +497,8 @@ static int search_all(search *s, enum cbp_outcome *outcome)
         const cbp_real best_before = s->best_loss;
         enum cbp_outcome this_one = CBP_STOPPED;
         if (!evaluate(s, s->params, s->at.triangle, &loss)) {
-            this_one = is_usable(s, s->params, s->at.triangle, loss) ? search_from(s, loss) : *outcome;
+            this_one =
+                is_usable(s, s->params, s->at.triangle, loss) ? search_from(s, loss) : *outcome;
         }
         if (this_one == CBP_STOPPED || s->best_loss < best_before) {
             *outcome = this_one;
@@ -480,9 +507,10 @@ static int search_all(search *s, enum cbp_outcome *outcome)
     return CBP_OK;
 }
 
-/* From a checked start, whose first `skipped` parameters the fit does without. `work` has search_len numbers. */
-static int fit_from(const cbp_fit *fit, cbp_fit_pass pass, void *user, size_t skipped, cbp_real *work, cbp_real *params,
-                    cbp_fit_info *info)
+/* From a checked start, whose first `skipped` parameters the fit does without. `work` has
+ * search_len numbers. */
+static int fit_from(const cbp_fit *fit, cbp_fit_pass pass, void *user, size_t skipped,
+                    cbp_real *work, cbp_real *params, cbp_fit_info *info)
 {
     const size_t all = skipped + 2 * fit->layers;
     search s = search_in(work + all, fit);
@@ -507,31 +535,45 @@ static int fit_from(const cbp_fit *fit, cbp_fit_pass pass, void *user, size_t sk
 }
 
 int cbp_fit_lm(const unsigned char *activations, const unsigned char *frozen, const cbp_real *lower,
-               const cbp_real *upper, const cbp_real *x, const cbp_real *y, const cbp_real *weight, size_t layers,
-               size_t n, const cbp_fit_options *options, cbp_real *work, cbp_real *params, cbp_fit_info *info)
+               const cbp_real *upper, const cbp_real *x, const cbp_real *y, const cbp_real *weight,
+               size_t layers, size_t n, const cbp_fit_options *options, cbp_real *work,
+               cbp_real *params, cbp_fit_info *info)
 {
     const cbp_criterion criterion = {options ? options->loss : 0, options ? options->scale : 0};
     cbp_fit_info so_far;
-    cbp_fit fit = {activations, frozen, lower, upper, x, y, weight, layers, n, criterion, options, info ? &so_far : NULL};
+    cbp_fit fit = {activations, frozen, lower, upper,     x,       y,
+                   weight,      layers, n,     criterion, options, info ? &so_far : NULL};
     const int status = cbp_fit_check(&fit, params);
     if (status != CBP_OK || !work) {
         return status != CBP_OK ? status : CBP_ERROR_NULL;
     }
-    const size_t free = cbp_count_free(frozen, layers), skipped = skip_frozen_layers(&fit, params, work);
+    const size_t free = cbp_count_free(frozen, layers),
+                 skipped = skip_frozen_layers(&fit, params, work);
     cbp_real *passes = work + CBP_FIT_TILE, *rest = passes + cbp_fit_pass_len(layers, free);
     cbp_fit_memory memory = {.fit = &fit, .work = passes, .nodes = rest + search_len(layers, free)};
     return fit_from(&fit, cbp_fit_pass_memory, &memory, skipped, rest, params, info);
 }
 
-int cbp_fit_over(cbp_fit_pass pass, void *user, const cbp_fit_chain *chain, const cbp_fit_options *options,
-                 cbp_real *work, cbp_real *params, cbp_fit_info *info)
+int cbp_fit_over(cbp_fit_pass pass, void *user, const cbp_fit_chain *chain,
+                 const cbp_fit_options *options, cbp_real *work, cbp_real *params,
+                 cbp_fit_info *info)
 {
     if (!pass || !chain || !options || !work) {
         return CBP_ERROR_NULL;
     }
     cbp_fit_info so_far;
-    const cbp_fit fit = {chain->activations, chain->frozen, chain->lower, chain->upper, NULL, NULL, NULL, chain->layers, 0,
-                         {options->loss, options->scale}, options, info ? &so_far : NULL};
+    const cbp_fit fit = {chain->activations,
+                         chain->frozen,
+                         chain->lower,
+                         chain->upper,
+                         NULL,
+                         NULL,
+                         NULL,
+                         chain->layers,
+                         0,
+                         {options->loss, options->scale},
+                         options,
+                         info ? &so_far : NULL};
     const int status = cbp_fit_check_over(&fit, params);
     return status == CBP_OK ? fit_from(&fit, pass, user, 0, work, params, info) : status;
 }

@@ -1,5 +1,5 @@
-/* Passes over the examples: the node of each leaf is computed from its examples, and nodes are merged by a binary tree that
- * depends on the number of leaves alone. */
+/* Passes over the examples: the node of each leaf is computed from its examples, and nodes are
+ * merged by a binary tree that depends on the number of leaves alone. */
 #include "fit.h"
 
 /* So many leaves as an index can count have no more levels. */
@@ -26,7 +26,7 @@ size_t cbp_fit_nodes_capacity(size_t leaves)
     return 2 * levels_of(leaves);
 }
 
-/* ---- merging ---------------------------------------------------------------------------------------------------- */
+/* ---- merging --------------------------------------------------------------------------------- */
 
 /* Adds a node to the one before it. `work` holds (free + 1) * CBP_FIT_TILE numbers. */
 static void merge(size_t free, const cbp_real *other, cbp_real *work, cbp_real *node)
@@ -54,24 +54,29 @@ static int are_halves(cbp_fit_place a, cbp_fit_place b)
 static void settle(cbp_fit_nodes *nodes, cbp_fit_place place, cbp_real *work)
 {
     nodes->places[nodes->count++] = place;
-    while (nodes->count > 1 && are_halves(nodes->places[nodes->count - 2], nodes->places[nodes->count - 1])) {
+    while (nodes->count > 1 &&
+           are_halves(nodes->places[nodes->count - 2], nodes->places[nodes->count - 1])) {
         merge_last(nodes, work);
     }
 }
 
-/* Whether there is room for a node that starts at leaf `first`, and the one before it ends there. */
+/* Whether there is room for a node that starts at leaf `first`, and the one before it ends
+ * there. */
 static int fits(const cbp_fit_nodes *nodes, size_t first)
 {
     const cbp_fit_place *last = nodes->places + nodes->count - 1;
-    return nodes->count < nodes->capacity && (nodes->count == 0 || last->first + last->count == first);
+    return nodes->count < nodes->capacity &&
+           (nodes->count == 0 || last->first + last->count == first);
 }
 
-int cbp_fit_nodes_push(cbp_fit_nodes *nodes, cbp_fit_place place, const cbp_real *node, cbp_real *work)
+int cbp_fit_nodes_push(cbp_fit_nodes *nodes, cbp_fit_place place, const cbp_real *node,
+                       cbp_real *work)
 {
     if (!nodes || !nodes->values || !nodes->places || !node || !work) {
         return CBP_ERROR_NULL;
     }
-    const int is_aligned = place.count > 0 && (place.count & (place.count - 1)) == 0 && place.first % place.count == 0;
+    const int is_aligned =
+        place.count > 0 && (place.count & (place.count - 1)) == 0 && place.first % place.count == 0;
     const int is_countable = place.first <= SIZE_MAX / 4 && place.count <= SIZE_MAX / 4;
     if (!is_aligned || !is_countable || !fits(nodes, place.first)) {
         return CBP_ERROR_NODE;
@@ -100,7 +105,7 @@ int cbp_fit_nodes_merge(cbp_fit_nodes *nodes, cbp_real *work, cbp_real *node)
     return CBP_OK;
 }
 
-/* ---- leaves ----------------------------------------------------------------------------------------------------- */
+/* ---- leaves ---------------------------------------------------------------------------------- */
 
 /* The sums of a leaf, fit's examples, but for that of the losses. */
 static void compute_sums(const cbp_fit *fit, const cbp_real *params, cbp_real *sums)
@@ -112,10 +117,10 @@ static void compute_sums(const cbp_fit *fit, const cbp_real *params, cbp_real *s
     sums[3] = cbp_fit_squares(fit, params);
 }
 
-/* The rest of a leaf's node, which is 0 but for these sums. *passed counts the examples since the progress function was
- * asked. 1 if the fit is to stop. */
-static int compute_rows(const cbp_fit *fit, const cbp_real *params, const unsigned char *frozen, size_t free,
-                        size_t *passed, cbp_real *work, cbp_real *node)
+/* The rest of a leaf's node, which is 0 but for these sums. *passed counts the examples since the
+ * progress function was asked. 1 if the fit is to stop. */
+static int compute_rows(const cbp_fit *fit, const cbp_real *params, const unsigned char *frozen,
+                        size_t free, size_t *passed, cbp_real *work, cbp_real *node)
 {
     const cbp_chain chain = {params, fit->activations, fit->layers};
     const size_t stretch = cbp_fit_stretch(fit->layers);
@@ -129,16 +134,17 @@ static int compute_rows(const cbp_fit *fit, const cbp_real *params, const unsign
         }
         count = fit->n - start < stretch - *passed ? fit->n - start : stretch - *passed;
         cbp_kernels_now()->fit_rows(&chain, fit->criterion, frozen, fit->x + start, fit->y + start,
-                                    fit->weight ? fit->weight + start : NULL, count, free, work, node, &sums[1],
-                                    &compensation[1]);
+                                    fit->weight ? fit->weight + start : NULL, count, free, work,
+                                    node, &sums[1], &compensation[1]);
         *passed += count;
     }
     return 0;
 }
 
-/* The leaves that fit's examples are, from leaf `first` on; there is room for them. 1 if the fit is to stop. */
-static int add_leaves(const cbp_fit *fit, const cbp_real *params, const unsigned char *frozen, size_t first,
-                      cbp_real *work, cbp_fit_nodes *nodes)
+/* The leaves that fit's examples are, from leaf `first` on; there is room for them. 1 if the fit is
+ * to stop. */
+static int add_leaves(const cbp_fit *fit, const cbp_real *params, const unsigned char *frozen,
+                      size_t first, cbp_real *work, cbp_fit_nodes *nodes)
 {
     const size_t len = cbp_fit_node_len(nodes->free);
     size_t passed = 0;
@@ -160,31 +166,35 @@ static int add_leaves(const cbp_fit *fit, const cbp_real *params, const unsigned
 }
 
 int cbp_fit_nodes_add(const cbp_fit_chain *chain, const cbp_real *params, cbp_criterion criterion,
-                      const cbp_examples *examples, size_t first, cbp_real *work, cbp_fit_nodes *nodes)
+                      const cbp_examples *examples, size_t first, cbp_real *work,
+                      cbp_fit_nodes *nodes)
 {
     if (!chain || !examples || !work || !nodes || !nodes->values || !nodes->places) {
         return CBP_ERROR_NULL;
     }
-    const cbp_fit fit = {chain->activations, chain->frozen, NULL, NULL, examples->x, examples->y, examples->weight,
-                         chain->layers, examples->n, criterion, NULL, NULL};
-    int status = cbp_check_average(&(cbp_chain){params, chain->activations, chain->layers}, criterion, fit.x, fit.y,
-                                   fit.weight, fit.n, params);
+    const cbp_fit fit = {
+        chain->activations, chain->frozen, NULL,        NULL,      examples->x, examples->y,
+        examples->weight,   chain->layers, examples->n, criterion, NULL,        NULL};
+    int status = cbp_check_average(&(cbp_chain){params, chain->activations, chain->layers},
+                                   criterion, fit.x, fit.y, fit.weight, fit.n, params);
     if (status == CBP_OK) {
         status = cbp_fit_check_data(&fit);
     }
     if (status != CBP_OK) {
         return status;
     }
-    const size_t leaves = (fit.n - 1) / CBP_LEAF + 1, covered = nodes->count > 0 ? first - nodes->places[0].first : 0;
+    const size_t leaves = (fit.n - 1) / CBP_LEAF + 1,
+                 covered = nodes->count > 0 ? first - nodes->places[0].first : 0;
     const int has_room = nodes->capacity >= cbp_fit_nodes_capacity(covered + leaves);
-    if (!has_room || !fits(nodes, first) || nodes->free != cbp_count_free(chain->frozen, chain->layers)) {
+    if (!has_room || !fits(nodes, first) ||
+        nodes->free != cbp_count_free(chain->frozen, chain->layers)) {
         return CBP_ERROR_NODE;
     }
     (void)add_leaves(&fit, params, chain->frozen, first, work, nodes);
     return CBP_OK;
 }
 
-/* ---- examples in memory ----------------------------------------------------------------------------------------- */
+/* ---- examples in memory ---------------------------------------------------------------------- */
 
 /* A single leaf needs no other place than where the node of all is written. */
 size_t cbp_fit_memory_len(size_t free, size_t n)
@@ -193,8 +203,8 @@ size_t cbp_fit_memory_len(size_t free, size_t n)
 }
 
 /* Small fits take about as long as a few sums. */
-static int pass_over_leaf(cbp_fit_memory *memory, const cbp_real *params, const unsigned char *frozen, size_t free,
-                          cbp_real *node)
+static int pass_over_leaf(cbp_fit_memory *memory, const cbp_real *params,
+                          const unsigned char *frozen, size_t free, cbp_real *node)
 {
     size_t passed = 0;
     if (!memory->has_sums || cbp_loss_table[memory->fit->criterion.loss].is_robust) {
@@ -206,7 +216,8 @@ static int pass_over_leaf(cbp_fit_memory *memory, const cbp_real *params, const 
     return compute_rows(memory->fit, params, frozen, free, &passed, memory->work, node);
 }
 
-int cbp_fit_pass_memory(void *user, const cbp_real *params, const unsigned char *frozen, cbp_real *node)
+int cbp_fit_pass_memory(void *user, const cbp_real *params, const unsigned char *frozen,
+                        cbp_real *node)
 {
     cbp_fit_memory *memory = user;
     const cbp_fit *fit = memory->fit;

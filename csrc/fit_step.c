@@ -1,4 +1,5 @@
-/* One step of Levenberg-Marquardt: the least-squares step of a triangle, held to a region of trust and to bounds. */
+/* One step of Levenberg-Marquardt: the least-squares step of a triangle, held to a region of trust
+ * and to bounds. */
 #include "fit_step.h"
 
 void cbp_fit_step_gradient(const cbp_fit_step *s, cbp_real *gradient)
@@ -51,8 +52,9 @@ static void triangulate(cbp_real *stack, size_t rows, size_t columns, size_t wid
     }
 }
 
-/* The step that minimises |R step + residual|^2 + damping |scaling step|^2 over the parameters that are not held; those
- * that are go the step that stands there. 0 if that is not unique. The triangle of the free ones stays in `stack`. */
+/* The step that minimises |R step + residual|^2 + damping |scaling step|^2 over the parameters that
+ * are not held; those that are go the step that stands there. 0 if that is not unique. The triangle
+ * of the free ones stays in `stack`. */
 static int solve(const cbp_fit_step *s, cbp_real damping)
 {
     const size_t free = s->free, width = s->width;
@@ -121,7 +123,8 @@ cbp_real cbp_fit_step_length(const cbp_fit_step *s)
     return cbp_root(sum);
 }
 
-/* -d length / d damping, over the length: |R'^-1 scaling^2 step / length|^2 with the triangle that `solve` left. */
+/* -d length / d damping, over the length: |R'^-1 scaling^2 step / length|^2 with the triangle that
+ * `solve` left. */
 static cbp_real shrinkage(const cbp_fit_step *s, cbp_real length)
 {
     cbp_real sum = 0;
@@ -140,8 +143,8 @@ static cbp_real shrinkage(const cbp_fit_step *s, cbp_real length)
     return sum;
 }
 
-/* Holds what moves the outputs no more than rounding in a direction that the columns before it do not have, as the
- * triangle of the undamped problem shows; whether there was any. */
+/* Holds what moves the outputs no more than rounding in a direction that the columns before it do
+ * not have, as the triangle of the undamped problem shows; whether there was any. */
 static int hold_dependent(const cbp_fit_step *s)
 {
     int found = 0;
@@ -153,7 +156,8 @@ static int hold_dependent(const cbp_fit_step *s)
         for (size_t i = 0; i <= column; i++) {
             sum += s->stack[i * s->width + column] * s->stack[i * s->width + column];
         }
-        if (!(cbp_magnitude(s->stack[column * s->width + column]) > 64 * CBP_EPSILON * cbp_root(sum))) {
+        if (!(cbp_magnitude(s->stack[column * s->width + column]) >
+              64 * CBP_EPSILON * cbp_root(sum))) {
             s->held[j] = 1;
             s->step[j] = 0;
             found = 1;
@@ -200,7 +204,8 @@ int cbp_fit_step_within(const cbp_fit_step *s, cbp_real radius, cbp_real *dampin
         }
         const cbp_real length = cbp_fit_step_length(s), before = excess;
         excess = length - radius;
-        if ((excess <= radius / 10 && excess >= -radius / 10) || (low == 0 && excess <= before && before < 0)) {
+        if ((excess <= radius / 10 && excess >= -radius / 10) ||
+            (low == 0 && excess <= before && before < 0)) {
             return 0;
         }
         if (excess > 0) {
@@ -221,7 +226,8 @@ int cbp_fit_step_hold_at_bounds(const cbp_fit_step *s)
     cbp_fit_step_gradient(s, s->direction);
     for (size_t j = 0; j < s->free; j++) {
         const cbp_real slope = s->direction[j];
-        s->held[j] = (s->point[j] <= s->low[j] && slope >= 0) || (s->point[j] >= s->high[j] && slope <= 0);
+        s->held[j] =
+            (s->point[j] <= s->low[j] && slope >= 0) || (s->point[j] >= s->high[j] && slope <= 0);
         s->step[j] = 0;
         open += s->held[j] == 0 && slope != 0;
     }
@@ -249,7 +255,8 @@ int cbp_fit_step_stop_at_bounds(const cbp_fit_step *s, cbp_real damping)
             for (size_t j = 0; j < s->free; j++) {
                 s->step[j] *= part;
             }
-            s->step[first] = (s->step[first] > 0 ? s->high[first] : s->low[first]) - s->point[first];
+            s->step[first] =
+                (s->step[first] > 0 ? s->high[first] : s->low[first]) - s->point[first];
             return 1;
         }
         s->step[first] = 0;
@@ -279,7 +286,8 @@ cbp_real cbp_fit_step_predicted_fall(const cbp_fit_step *s)
 /* The sum of squares that the parabola starts from. */
 cbp_real cbp_fit_step_squares(const cbp_fit_step *s)
 {
-    const cbp_real left = s->triangle[s->free * s->width + s->free], change = cbp_fit_step_change(s);
+    const cbp_real left = s->triangle[s->free * s->width + s->free],
+                   change = cbp_fit_step_change(s);
     return left * left + change * change;
 }
 

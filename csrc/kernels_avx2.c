@@ -1,5 +1,5 @@
 /* The kernels for x86-64 with AVX2 and FMA. */
-#include "internal.h"
+#include "kernels.h"
 
 #if CBP_X86_KERNELS
 #ifdef __clang__
@@ -12,7 +12,9 @@
 #define CBP_HAS_WIDE_VECTORS 0
 #define CBP_TARGET avx2
 #define CBP_TARGET_NAME "avx2"
-#include "kernels.h"
+#include "loss.h"
+
+#include "kernels/table.h"
 
 #ifdef __clang__
 #pragma clang attribute pop

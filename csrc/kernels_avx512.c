@@ -1,9 +1,10 @@
 /* The kernels for x86-64 with AVX-512 (F, DQ, VL). */
-#include "internal.h"
+#include "kernels.h"
 
 #if CBP_X86_KERNELS
 #ifdef __clang__
-#pragma clang attribute push(__attribute__((target("avx512f,avx512dq,avx512vl,fma"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512dq,avx512vl,fma"))), \
+                             apply_to = function)
 #else
 #pragma GCC target("avx512f,avx512dq,avx512vl,fma,prefer-vector-width=512")
 #endif
@@ -12,7 +13,9 @@
 #define CBP_HAS_WIDE_VECTORS 1
 #define CBP_TARGET avx512
 #define CBP_TARGET_NAME "avx512"
-#include "kernels.h"
+#include "loss.h"
+
+#include "kernels/table.h"
 
 #ifdef __clang__
 #pragma clang attribute pop

@@ -1,30 +1,32 @@
-/* The losses: of each its value and two derivatives, its form in a least-squares step, and what rounding of an output is
- * measured by. One short block each, and a row in the list at the end.
+/* The losses: of each its value and two derivatives, its form in a least-squares step, and what
+ * rounding of an output is measured by. One short block each, and a row in the list at the end.
  */
 #ifndef CBP_LOSS_H
 #define CBP_LOSS_H
 
 #include "activation.h"
 
-/* Where one example has come to: its output a = act(z), and its target; and the scale of losses that have one. */
+/* Where one example has come to: its output a = act(z), and its target; and the scale of losses
+ * that have one. */
 typedef struct cbp_ending {
     cbp_real a, z, y, scale;
 } cbp_ending;
 
 /* How a loss of one example bends: near the output a (a loss of z: near z) E is about
  *   stiff (da + lack)^2 + constant,   stiff = E''/2 and lack = E'/E'',
- * where losses that are no sum of squares have something in the place of E'' that is always positive; `excess` is by
- * which share of it E'' is more. */
+ * where losses that are no sum of squares have something in the place of E'' that is always
+ * positive; `excess` is by which share of it E'' is more. */
 typedef struct cbp_bend {
     cbp_real error, lack, stiff, excess;
 } cbp_bend;
 
 /* Of each loss NAME below:
- *   cbp_NAME_loss_jet   E and its derivatives with respect to a, or with respect to z if the list says so
+ *   cbp_NAME_loss_jet   E and its derivatives with respect to a, or to z if the list says so
  *   cbp_NAME_loss_bend  its form in a least-squares step
- *   cbp_NAME_loss_size  the square of what an output near a amounts to, in the units of that step's residuals */
+ *   cbp_NAME_loss_size  the square of what an output near a amounts to, in the units of that
+ *                       step's residuals */
 
-/* ---- squared ---------------------------------------------------------------------------------------------------- */
+/* ---- squared --------------------------------------------------------------------------------- */
 
 CBP_INLINE cbp_jet cbp_squared_loss_jet(cbp_ending end)
 {
@@ -43,10 +45,10 @@ CBP_INLINE cbp_real cbp_squared_loss_size(cbp_ending end)
     return end.y * end.y;
 }
 
-/* ---- log -------------------------------------------------------------------------------------------------------- */
+/* ---- log ------------------------------------------------------------------------------------- */
 
-/* From z and the target: E = log(1 + exp(z)) - y z, dE/dz = sigma(z) - y, each written for z > 0 in 1 - y so that a
- * certain answer costs nothing and has a slope that is exact. */
+/* From z and the target: E = log(1 + exp(z)) - y z, dE/dz = sigma(z) - y, each written for z > 0 in
+ * 1 - y so that a certain answer costs nothing and has a slope that is exact. */
 CBP_INLINE cbp_jet cbp_log_loss_jet(cbp_ending end)
 {
     const cbp_real z = end.z, y = end.y;
@@ -55,10 +57,12 @@ CBP_INLINE cbp_jet cbp_log_loss_jet(cbp_ending end)
     const cbp_real r = 1 / cbp_power_plus_one(power);
     const cbp_real er = e * r;
     const cbp_real other = z < 0 ? y : 1 - y; /* the part of the target on the side that z denies */
-    return (cbp_jet){cbp_times(other, cbp_abs(z)) + cbp_log1p(e), z < 0 ? er - y : other - er, er * r};
+    return (cbp_jet){cbp_times(other, cbp_abs(z)) + cbp_log1p(e), z < 0 ? er - y : other - er,
+                     er * r};
 }
 
-/* Where sigma' is all but 0, a floor under it keeps the quotient finite; the slope E' stays exact. */
+/* Where sigma' is all but 0, a floor under it keeps the quotient finite; the slope E' stays
+ * exact. */
 CBP_INLINE cbp_bend cbp_log_loss_bend(cbp_ending end)
 {
     const cbp_jet loss = cbp_log_loss_jet(end);
@@ -73,7 +77,7 @@ CBP_INLINE cbp_real cbp_log_loss_size(cbp_ending end)
     return 1;
 }
 
-/* ---- robust ----------------------------------------------------------------------------------------------------- */
+/* ---- robust ---------------------------------------------------------------------------------- */
 
 /* Iterative reweighting: E'/r takes the place of E''. */
 CBP_INLINE cbp_bend cbp_robust_bend(cbp_jet loss, cbp_real residual)
@@ -82,8 +86,8 @@ CBP_INLINE cbp_bend cbp_robust_bend(cbp_jet loss, cbp_real residual)
     return (cbp_bend){loss.value, residual, stiff, CBP_HALF * loss.second / stiff - 1};
 }
 
-/* A target further off than the scale s, by r, counts for s/r of itself: a far outlier must not make rounding seem
- * large. */
+/* A target further off than the scale s, by r, counts for s/r of itself: a far outlier must not
+ * make rounding seem large. */
 CBP_INLINE cbp_real cbp_robust_part(cbp_ending end)
 {
     const cbp_real far = cbp_abs(end.a - end.y);
@@ -109,8 +113,8 @@ CBP_INLINE cbp_real cbp_huber_loss_size(cbp_ending end)
     return cbp_robust_part(end) * end.y;
 }
 
-/* With u = r/s: 2 r^2 / (1 + sqrt(1 + u^2)). Past u = 2^27 (single: 2^13) the root is |u| after rounding, its square
- * could overflow, and the loss is a straight line. */
+/* With u = r/s: 2 r^2 / (1 + sqrt(1 + u^2)). Past u = 2^27 (single: 2^13) the root is |u| after
+ * rounding, its square could overflow, and the loss is a straight line. */
 CBP_INLINE cbp_jet cbp_soft_l1_loss_jet(cbp_ending end)
 {
     const cbp_real residual = end.a - end.y, scale = end.scale;
@@ -119,7 +123,8 @@ CBP_INLINE cbp_jet cbp_soft_l1_loss_jet(cbp_ending end)
     const cbp_real root = cbp_sqrt(CBP_FMA(size, size, 1));
     const cbp_real near_value = 2 * residual * (residual / (1 + root));
     const cbp_real far_value = 2 * scale * (cbp_abs(residual) - scale);
-    return (cbp_jet){far ? far_value : near_value, far ? cbp_with_sign(2 * scale, residual) : 2 * residual / root,
+    return (cbp_jet){far ? far_value : near_value,
+                     far ? cbp_with_sign(2 * scale, residual) : 2 * residual / root,
                      2 / root / root / root};
 }
 
@@ -160,11 +165,12 @@ CBP_INLINE cbp_real cbp_cauchy_loss_size(cbp_ending end)
     return part * part;
 }
 
-/* ---- Poisson ---------------------------------------------------------------------------------------------------- */
+/* ---- Poisson --------------------------------------------------------------------------------- */
 
-/* The deviance 2 (y log(y/a) - (y - a)), where y log y is 0 at y = 0; NaN unless a > 0. By t = |a - y| over the lesser of
- * the two, so that log1p(t) is the logarithm of their ratio and keeps its digits where they are near. Where t is infinite
- * the logarithm counts for nothing beside a, or makes the deviance as infinite as its slope. */
+/* The deviance 2 (y log(y/a) - (y - a)), where y log y is 0 at y = 0; NaN unless a > 0. By t = |a -
+ * y| over the lesser of the two, so that log1p(t) is the logarithm of their ratio and keeps its
+ * digits where they are near. Where t is infinite the logarithm counts for nothing beside a, or
+ * makes the deviance as infinite as its slope. */
 CBP_INLINE cbp_jet cbp_poisson_loss_jet(cbp_ending end)
 {
     const cbp_real a = end.a > 0 ? end.a : CBP_NAN, y = end.y;
@@ -189,17 +195,17 @@ CBP_INLINE cbp_real cbp_poisson_loss_size(cbp_ending end)
     return end.y;
 }
 
-/* ---- the list --------------------------------------------------------------------------------------------------- */
+/* ---- the list -------------------------------------------------------------------------------- */
 
-/* Every loss: code, name; the least and the greatest target; `dispersion`, 0 where the variance is estimated (the facts of
- * cbackprop.h say more); whether it has a scale; whether it is robust; whether it is a loss of z, behind a sigmoid;
- * whether its bend has an excess. */
-#define CBP_LOSSES(X)                                                     \
-    X(CBP_SQUARED, squared, -INFINITY, INFINITY, 0, 0, 0, 0, 0)           \
-    X(CBP_LOG_LOSS, log, 0, 1, 0.5, 0, 0, 1, 0)                           \
-    X(CBP_HUBER, huber, -INFINITY, INFINITY, 0, 1, 1, 0, 1)               \
-    X(CBP_SOFT_L1, soft_l1, -INFINITY, INFINITY, 0, 1, 1, 0, 1)           \
-    X(CBP_CAUCHY, cauchy, -INFINITY, INFINITY, 0, 1, 1, 0, 1)             \
+/* Every loss: code, name; the least and the greatest target; `dispersion`, 0 where the variance is
+ * estimated (the facts of cbackprop.h say more); whether it has a scale; whether it is robust;
+ * whether it is a loss of z, behind a sigmoid; whether its bend has an excess. */
+#define CBP_LOSSES(X)                                           \
+    X(CBP_SQUARED, squared, -INFINITY, INFINITY, 0, 0, 0, 0, 0) \
+    X(CBP_LOG_LOSS, log, 0, 1, 0.5, 0, 0, 1, 0)                 \
+    X(CBP_HUBER, huber, -INFINITY, INFINITY, 0, 1, 1, 0, 1)     \
+    X(CBP_SOFT_L1, soft_l1, -INFINITY, INFINITY, 0, 1, 1, 0, 1) \
+    X(CBP_CAUCHY, cauchy, -INFINITY, INFINITY, 0, 1, 1, 0, 1)   \
     X(CBP_POISSON, poisson, 0, CBP_PICK(DBL_MAX, FLT_MAX), 1, 0, 0, 0, 1)
 
 #endif

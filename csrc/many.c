@@ -1,5 +1,5 @@
-/* Many fits of one kind: groups of chains, one to a lane, finished lanes refilled from the queue; what the lanes cannot
- * finish goes to the careful fit of one chain.
+/* Many fits of one kind: groups of chains, one to a lane, finished lanes refilled from the queue;
+ * what the lanes cannot finish goes to the careful fit of one chain.
  */
 #include "many.h"
 
@@ -9,7 +9,8 @@
 /* Of the first step, relative to the normal equations' diagonal. */
 #define FIRST_DAMPING ((cbp_real)1e-2)
 
-/* From so many examples on one chain keeps the processor busy, and copies for all lanes would be large. */
+/* From so many examples on one chain keeps the processor busy, and copies for all lanes would be
+ * large. */
 #define MOST_IN_LANES 4096
 
 /* What a lane carries. */
@@ -24,18 +25,20 @@ typedef struct many {
     const cbp_real *x, *y, *weight;
     size_t n, x_step, weight_step, chains, next;
     const cbp_fits *fits;
-    size_t free, skipped;   /* parameters; leading layers that are frozen */
-    int shares_x;           /* behind the frozen layers all chains have the same inputs, which stand in `inputs` */
-    int stops;              /* the progress function has said so */
-    load loads[CBP_LANES];  /* what the lanes carry */
-    load done[CBP_LANES];   /* what those did that wait to be finished together */
+    size_t free, skipped; /* parameters; leading layers that are frozen */
+    /* behind the frozen layers all chains have the same inputs, which stand in `inputs` */
+    int shares_x;
+    int stops;             /* the progress function has said so */
+    load loads[CBP_LANES]; /* what the lanes carry */
+    load done[CBP_LANES];  /* what those did that wait to be finished together */
     size_t waiting;
     int has_ones[CBP_LANES]; /* the lane's weights are all 1, and its inputs those of all */
     cbp_real *inputs, *one_x, *one_y, *one_weight; /* of one chain, [n] */
-    cbp_real *covariance, *careful;                /* [free][free], and what the fit of one chain needs */
+    /* [free][free], and what the fit of one chain needs */
+    cbp_real *covariance, *careful;
 } many;
 
-/* ---- memory ---------------------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 static size_t triangle_len(size_t size)
 {
@@ -49,7 +52,8 @@ static size_t packed_len(size_t free)
 
 static size_t lanes_len(size_t layers, size_t free, size_t n)
 {
-    return (4 * n + 6 * layers + 3 * free) * CBP_LANES + 8 * packed_len(free) + (3 * layers + free + 7) * CBP_FIT_TILE;
+    return (4 * n + 6 * layers + 3 * free) * CBP_LANES + 8 * packed_len(free) +
+           (3 * layers + free + 7) * CBP_FIT_TILE;
 }
 
 /* Of `free` numbers of type size_t. */
@@ -61,13 +65,14 @@ static size_t places_len(size_t free)
 size_t cbp_fit_many_work_len(size_t layers, size_t free, size_t n)
 {
     const size_t lanes = n < MOST_IN_LANES ? lanes_len(layers, free, n) : 0;
-    return CBP_ALIGNED + lanes + 4 * n + free * free + cbp_fit_work_len(layers, free, n) + 2 * free +
-           places_len(free);
+    return CBP_ALIGNED + lanes + 4 * n + free * free + cbp_fit_work_len(layers, free, n) +
+           2 * free + places_len(free);
 }
 
 static void place_lanes(cbp_lanes *g, size_t layers, cbp_real **work)
 {
-    const size_t examples = g->n * CBP_LANES, params = 2 * layers * CBP_LANES, packed = packed_len(g->free);
+    const size_t examples = g->n * CBP_LANES, params = 2 * layers * CBP_LANES,
+                 packed = packed_len(g->free);
     g->x = cbp_taken(work, examples);
     g->y = cbp_taken(work, examples);
     g->weight = cbp_taken(work, examples);
@@ -98,7 +103,7 @@ static void place_done(cbp_lanes *done, const cbp_lanes *g, cbp_real **work)
     done->bend = g->bend;
 }
 
-/* ---- one chain by itself ---------------------------------------------------------------------------------------- */
+/* ---- one chain by itself --------------------------------------------------------------------- */
 
 static cbp_real *params_of(const many *s, size_t chain)
 {
@@ -153,12 +158,14 @@ static void fit_one(many *s, size_t chain)
     }
     options.history_len = 0;
     one.weight = weight ? s->one_weight : NULL;
-    int status = cbp_fit_lm(one.activations, one.frozen, one.lower, one.upper, s->one_x, s->one_y, one.weight, one.layers,
-                            one.n, &options, s->careful, params_of(s, chain), &info);
+    int status =
+        cbp_fit_lm(one.activations, one.frozen, one.lower, one.upper, s->one_x, s->one_y,
+                   one.weight, one.layers, one.n, &options, s->careful, params_of(s, chain), &info);
     if (status == CBP_OK) {
-        status = cbp_fit_covariance(params_of(s, chain), one.activations, one.frozen, one.lower, one.upper, s->one_x,
-                                    s->one_y, one.weight, one.layers, one.n, one.criterion.loss, one.criterion.scale,
-                                    NULL, s->careful, &s->fits->variance[chain], s->covariance, determined);
+        status = cbp_fit_covariance(params_of(s, chain), one.activations, one.frozen, one.lower,
+                                    one.upper, s->one_x, s->one_y, one.weight, one.layers, one.n,
+                                    one.criterion.loss, one.criterion.scale, NULL, s->careful,
+                                    &s->fits->variance[chain], s->covariance, determined);
     }
     if (status != CBP_OK) {
         give_up(s, chain, status == CBP_ERROR_EMPTY ? CBP_ERROR_FEW_EXAMPLES : status);
@@ -172,18 +179,20 @@ static void fit_one(many *s, size_t chain)
     for (size_t k = 0, row = 0; k < all; k++) {
         const int is_free = cbp_is_free(one.frozen, k);
         count -= determined[k] == CBP_DETERMINED || determined[k] == CBP_UNDETERMINED;
-        s->fits->errors[chain * all + k] = is_free ? cbp_root(s->covariance[row * s->free + row]) : 0;
+        s->fits->errors[chain * all + k] =
+            is_free ? cbp_root(s->covariance[row * s->free + row]) : 0;
         row += (size_t)is_free;
     }
     s->fits->left_over[chain] = count;
-    cbp_real *covariance = s->fits->covariance ? s->fits->covariance + chain * triangle_len(s->free) : NULL;
+    cbp_real *covariance =
+        s->fits->covariance ? s->fits->covariance + chain * triangle_len(s->free) : NULL;
     for (size_t row = 0; covariance && row < s->free; row++) {
         memcpy(covariance, s->covariance + row * s->free, (row + 1) * sizeof *covariance);
         covariance += row + 1;
     }
 }
 
-/* ---- lanes ------------------------------------------------------------------------------------------------------ */
+/* ---- lanes ----------------------------------------------------------------------------------- */
 
 /* What a lane's examples add up to; `doubt` is not 0 if the careful fit is to judge them. */
 typedef struct totals {
@@ -198,7 +207,8 @@ static int takes_any_target(const many *s)
     return facts->target_low == (cbp_real)-INFINITY && facts->target_high == (cbp_real)INFINITY;
 }
 
-/* The targets alone, where nothing else is the chain's own, none is missing and the loss takes them all. */
+/* The targets alone, where nothing else is the chain's own, none is missing and the loss takes them
+ * all. */
 static totals load_targets(const many *s, cbp_lanes *g, size_t lane, const cbp_real *y)
 {
     totals t = {0, (cbp_real)s->n, 0, s->n};
@@ -212,7 +222,8 @@ static totals load_targets(const many *s, cbp_lanes *g, size_t lane, const cbp_r
 
 static totals load_examples(const many *s, cbp_lanes *g, size_t lane, size_t chain)
 {
-    const cbp_real *x = s->x + chain * s->x_step, *y = s->y + chain * s->n, *inputs = s->skipped > 0 ? s->inputs : x;
+    const cbp_real *x = s->x + chain * s->x_step, *y = s->y + chain * s->n,
+                   *inputs = s->skipped > 0 ? s->inputs : x;
     const cbp_real *weight = s->weight ? s->weight + chain * s->weight_step : NULL;
     const cbp_criterion criterion = s->kind.criterion;
     const cbp_loss_facts *facts = &cbp_loss_table[criterion.loss];
@@ -224,7 +235,10 @@ static totals load_examples(const many *s, cbp_lanes *g, size_t lane, size_t cha
     const cbp_real stand_in = cbp_stand_in(inputs, y, s->n);
     for (size_t i = 0, at = lane; i < s->n; i++, at += CBP_LANES) {
         const int is_missing = y[i] != y[i];
-        const cbp_real factor = is_missing ? 0 : weight ? weight[i] : 1, target = is_missing ? 0 : y[i];
+        const cbp_real factor = is_missing ? 0
+                                : weight   ? weight[i]
+                                           : 1,
+                       target = is_missing ? 0 : y[i];
         cbp_real size;
         t.doubt += is_missing ? 0 : (x[i] - x[i]) + (target - target) + (factor - factor);
         t.doubt += factor < 0 || target < facts->target_low || target > facts->target_high ? 1 : 0;
@@ -298,7 +312,8 @@ static void refill(many *s, cbp_lanes *g, size_t lane)
 /* What a finished lane has found. */
 static void store(const many *s, const cbp_lanes *g, size_t lane)
 {
-    const size_t chain = s->done[lane].chain, all = 2 * s->kind.layers, free = s->free, first = 2 * s->skipped;
+    const size_t chain = s->done[lane].chain, all = 2 * s->kind.layers, free = s->free,
+                 first = 2 * s->skipped;
     const cbp_real dispersion = cbp_loss_table[s->kind.criterion.loss].dispersion;
     cbp_real *params = params_of(s, chain), *errors = s->fits->errors + chain * all;
     unsigned char *determined = s->fits->determined + chain * all;
@@ -315,7 +330,9 @@ static void store(const many *s, const cbp_lanes *g, size_t lane)
     const cbp_real squares = s->kind.criterion.loss == CBP_SQUARED
                                  ? g->loss[lane]
                                  : g->normal[packed_len(free) - CBP_LANES + lane];
-    const cbp_real variance = dispersion > 0 ? 1 : left_over > 0 ? squares / left_over : (cbp_real)NAN;
+    const cbp_real variance = dispersion > 0  ? 1
+                              : left_over > 0 ? squares / left_over
+                                              : (cbp_real)NAN;
     const cbp_real factor = dispersion > 0 ? dispersion : variance;
     s->fits->status[chain] = CBP_CONVERGED;
     s->fits->iterations[chain] = (size_t)g->iterations[lane];
@@ -323,7 +340,8 @@ static void store(const many *s, const cbp_lanes *g, size_t lane)
     s->fits->weight[chain] = s->done[lane].total;
     s->fits->variance[chain] = variance;
     s->fits->left_over[chain] = left_over;
-    cbp_real *covariance = s->fits->covariance ? s->fits->covariance + chain * triangle_len(free) : NULL;
+    cbp_real *covariance =
+        s->fits->covariance ? s->fits->covariance + chain * triangle_len(free) : NULL;
     memset(errors, 0, all * sizeof *errors);
     for (size_t j = 0; j < free; j++) {
         const cbp_real *inverse = g->trial_normal + triangle_len(j) * CBP_LANES + lane;
@@ -337,7 +355,7 @@ static void store(const many *s, const cbp_lanes *g, size_t lane)
 }
 
 /* Errors and doubts of all lanes that are done, at once. */
-static void finish(many *s, cbp_lanes *done)
+static void finish_done(many *s, cbp_lanes *done)
 {
     cbp_kernels_now()->finish_lanes(done);
     for (size_t k = 0; k < s->waiting; k++) {
@@ -351,10 +369,10 @@ static void finish(many *s, cbp_lanes *done)
     s->waiting = 0;
 }
 
-/* A lane is done: the point that it takes to be the minimum, and what tells the errors there, wait for others. It is left
- * to the careful fit where a weight has changed its sign on the way, or come to 0, which is a kink too where the input is
- * huge. */
-static void set_aside(many *s, const cbp_lanes *g, size_t lane, cbp_lanes *done)
+/* A lane is done: the point that it takes to be the minimum, and what tells the errors there, wait
+ * for others. It is left to the careful fit where a weight has changed its sign on the way, or come
+ * to 0, which is a kink too where the input is huge. */
+static void set_lane_aside(many *s, const cbp_lanes *g, size_t lane, cbp_lanes *done)
 {
     const size_t to = s->waiting++;
     const cbp_real *point = g->is_smooth ? g->trial : g->params;
@@ -377,7 +395,7 @@ static void set_aside(many *s, const cbp_lanes *g, size_t lane, cbp_lanes *done)
     done->iterations[to] = g->iterations[lane];
     done->state[to] = turns ? CBP_LANE_HANDED : CBP_LANE_DONE;
     if (s->waiting == CBP_LANES) {
-        finish(s, done);
+        finish_done(s, done);
     }
 }
 
@@ -410,7 +428,8 @@ static int share_inputs(const many *s)
 /* Which progress the caller hears of: how many chains have been taken up. */
 static void tell(many *s)
 {
-    const cbp_fit_info info = {CBP_RUNNING, s->next, s->next, (cbp_real)NAN, (cbp_real)NAN, s->fits->params};
+    const cbp_fit_info info = {CBP_RUNNING,   s->next,       s->next,
+                               (cbp_real)NAN, (cbp_real)NAN, s->fits->params};
     const cbp_fit_options *options = s->kind.options;
     s->stops = s->stops || (options->progress && options->progress(options->user, &info));
 }
@@ -422,9 +441,11 @@ static void fit_in_lanes(many *s, cbp_lanes *g, cbp_lanes *done)
     memset(g->x, 0, (size_t)(g->trial - g->x) * sizeof *g->x);
     memset(g->bend, 0, (size_t)(g->work - g->bend) * sizeof *g->bend);
     memset(g->trial, 0, 2 * g->layers * CBP_LANES * sizeof *g->trial);
-    memset(done->params, 0, (size_t)(done->held + s->free * CBP_LANES - done->params) * sizeof *done->params);
+    memset(done->params, 0,
+           (size_t)(done->held + s->free * CBP_LANES - done->params) * sizeof *done->params);
     for (size_t k = 0; k < CBP_LANES; k++) {
-        g->squares[k] = g->loss[k] = g->damping[k] = g->growth[k] = g->predicted[k] = g->length[k] = 0;
+        g->squares[k] = g->loss[k] = g->damping[k] = g->growth[k] = g->predicted[k] = g->length[k] =
+            0;
         g->was_plain[k] = g->iterations[k] = 0;
         refill(s, g, k);
         running += g->state[k] != CBP_LANE_IDLE;
@@ -434,7 +455,7 @@ static void fit_in_lanes(many *s, cbp_lanes *g, cbp_lanes *done)
         tell(s);
         for (size_t k = 0; k < CBP_LANES; k++) {
             if (g->state[k] == CBP_LANE_DONE) {
-                set_aside(s, g, k, done);
+                set_lane_aside(s, g, k, done);
             } else if (g->state[k] == CBP_LANE_HANDED) {
                 fit_one(s, s->loads[k].chain);
             } else if (s->stops && g->state[k] == CBP_LANE_RUNNING) {
@@ -446,16 +467,17 @@ static void fit_in_lanes(many *s, cbp_lanes *g, cbp_lanes *done)
             running -= g->state[k] == CBP_LANE_IDLE;
         }
     }
-    finish(s, done);
+    finish_done(s, done);
 }
 
-/* ---- the call --------------------------------------------------------------------------------------------------- */
+/* ---- the call -------------------------------------------------------------------------------- */
 
 static int check(const many *s)
 {
     const cbp_fits *fits = s->fits;
     if (!fits->status || !fits->iterations || !fits->loss || !fits->weight || !fits->variance ||
-        !fits->left_over || !fits->errors || !fits->determined || (s->n > 0 && s->chains > 0 && (!s->x || !s->y))) {
+        !fits->left_over || !fits->errors || !fits->determined ||
+        (s->n > 0 && s->chains > 0 && (!s->x || !s->y))) {
         return CBP_ERROR_NULL;
     }
     /* an example and a start that nobody objects to: what is left is the kind of fit */
@@ -471,14 +493,22 @@ static int check(const many *s)
     return cbp_fit_check(&kind, s->careful);
 }
 
-int cbp_fit_many(const unsigned char *activations, const unsigned char *frozen, const cbp_real *lower,
-                 const cbp_real *upper, const cbp_real *x, const cbp_real *y, const cbp_real *weight, size_t layers,
-                 size_t n, size_t chains, size_t x_step, size_t weight_step, const cbp_fit_options *options,
-                 cbp_real *work, const cbp_fits *fits)
+int cbp_fit_many(const unsigned char *activations, const unsigned char *frozen,
+                 const cbp_real *lower, const cbp_real *upper, const cbp_real *x, const cbp_real *y,
+                 const cbp_real *weight, size_t layers, size_t n, size_t chains, size_t x_step,
+                 size_t weight_step, const cbp_fit_options *options, cbp_real *work,
+                 const cbp_fits *fits)
 {
     const cbp_criterion criterion = {options ? options->loss : 0, options ? options->scale : 0};
-    many s = {.kind = {activations, frozen, lower, upper, NULL, NULL, NULL, layers, 0, criterion, options, NULL},
-              .x = x, .y = y, .weight = weight, .n = n, .x_step = x_step, .weight_step = weight_step, .chains = chains,
+    many s = {.kind = {activations, frozen, lower, upper, NULL, NULL, NULL, layers, 0, criterion,
+                       options, NULL},
+              .x = x,
+              .y = y,
+              .weight = weight,
+              .n = n,
+              .x_step = x_step,
+              .weight_step = weight_step,
+              .chains = chains,
               .fits = fits};
     if (!work || !options || !fits) {
         return CBP_ERROR_NULL;
@@ -494,10 +524,17 @@ int cbp_fit_many(const unsigned char *activations, const unsigned char *frozen, 
     s.skipped = cbp_count_leading(frozen, layers);
     work = cbp_aligned(work);
     size_t *places = (size_t *)(void *)cbp_taken(&work, places_len(s.free));
-    cbp_lanes g = {.activations = activations + s.skipped, .frozen = frozen ? frozen + 2 * s.skipped : NULL,
-                   .layers = layers - s.skipped, .free = s.free, .n = n, .criterion = criterion,
-                   .tolerance = options->tolerance, .is_smooth = !has_kink(activations, layers),
-                   .patience = (cbp_real)(options->max_iterations < PATIENCE ? options->max_iterations : PATIENCE)};
+    cbp_lanes g = {
+        .activations = activations + s.skipped,
+        .frozen = frozen ? frozen + 2 * s.skipped : NULL,
+        .layers = layers - s.skipped,
+        .free = s.free,
+        .n = n,
+        .criterion = criterion,
+        .tolerance = options->tolerance,
+        .is_smooth = !has_kink(activations, layers),
+        .patience =
+            (cbp_real)(options->max_iterations < PATIENCE ? options->max_iterations : PATIENCE)};
     cbp_lanes done = g;
     const int in_lanes = n < MOST_IN_LANES && options->restarts == 0;
     if (in_lanes) {
@@ -528,7 +565,8 @@ int cbp_fit_many(const unsigned char *activations, const unsigned char *frozen, 
     if (in_lanes && chains > 0) {
         s.shares_x = share_inputs(&s);
         if (s.shares_x && s.skipped > 0) {
-            cbp_kernels_now()->forward(&(cbp_chain){fits->params, activations, s.skipped}, x, n, s.inputs);
+            cbp_kernels_now()->forward(&(cbp_chain){fits->params, activations, s.skipped}, x, n,
+                                       s.inputs);
         }
         fit_in_lanes(&s, &g, &done);
     }

@@ -20,8 +20,8 @@ CBP_INLINE cbp_real *cbp_taken(cbp_real **work, size_t len)
     return start;
 }
 
-/* What stands for the input of a missing point, which counts for nothing: that of the first point that is there, where the
- * chain is defined. */
+/* What stands for the input of a missing point, which counts for nothing: that of the first point
+ * that is there, where the chain is defined. */
 CBP_INLINE cbp_real cbp_stand_in(const cbp_real *x, const cbp_real *y, size_t n)
 {
     for (size_t i = 0; i < n; i++) {

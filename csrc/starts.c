@@ -9,12 +9,15 @@ static size_t rounded_up(size_t count)
 
 size_t cbp_choose_starts_work_len(size_t layers, size_t n, size_t count)
 {
-    return CBP_ALIGNED + (4 * n + 2 * layers + rounded_up(count)) * CBP_LANES + n + (2 * n + 2) * rounded_up(count);
+    return CBP_ALIGNED + (4 * n + 2 * layers + rounded_up(count)) * CBP_LANES + n +
+           (2 * n + 2) * rounded_up(count);
 }
 
-/* The features of candidates where all chains share the inputs, and their sums of squares, added up as in a lane. */
-static void describe(const cbp_candidates *c, const unsigned char *activations, const cbp_real *x, size_t n,
-                     cbp_real *features, cbp_real *centred, cbp_real *sizes, cbp_real *inverses)
+/* The features of candidates where all chains share the inputs, and their sums of squares, added up
+ * as in a lane. */
+static void describe(const cbp_candidates *c, const unsigned char *activations, const cbp_real *x,
+                     size_t n, cbp_real *features, cbp_real *centred, cbp_real *sizes,
+                     cbp_real *inverses)
 {
     memset(centred, 0, (n + 2) * rounded_up(c->count) * sizeof *centred);
     for (size_t number = 0; number < c->count; number++, features += n, centred += n) {
@@ -45,9 +48,10 @@ static void take_inputs(const cbp_chain *leading, const cbp_real *x, size_t n, c
     }
 }
 
-int cbp_choose_starts(const unsigned char *activations, const unsigned char *frozen, const cbp_real *lower,
-                      const cbp_real *upper, const cbp_real *x, const cbp_real *y, const cbp_real *weight, size_t layers,
-                      size_t n, size_t chains, size_t x_step, size_t weight_step, const cbp_real *candidates,
+int cbp_choose_starts(const unsigned char *activations, const unsigned char *frozen,
+                      const cbp_real *lower, const cbp_real *upper, const cbp_real *x,
+                      const cbp_real *y, const cbp_real *weight, size_t layers, size_t n,
+                      size_t chains, size_t x_step, size_t weight_step, const cbp_real *candidates,
                       size_t count, size_t row, cbp_real *work, cbp_real *params)
 {
     const cbp_chain chain = {candidates, activations, layers};
@@ -73,7 +77,8 @@ int cbp_choose_starts(const unsigned char *activations, const unsigned char *fro
     g.x = cbp_taken(&work, n * CBP_LANES);
     g.y = cbp_taken(&work, n * CBP_LANES);
     g.weight = cbp_taken(&work, n * CBP_LANES);
-    cbp_candidates own = {.params = candidates + 2 * skipped, .count = count, .width = 2 * layers, .row = row};
+    cbp_candidates own = {
+        .params = candidates + 2 * skipped, .count = count, .width = 2 * layers, .row = row};
     own.is_linear = activations[layers - 1] == CBP_IDENTITY;
     own.solves_w = own.is_linear && cbp_is_free(frozen, last);
     own.solves_b = own.is_linear && cbp_is_free(frozen, last + 1);
@@ -86,8 +91,10 @@ int cbp_choose_starts(const unsigned char *activations, const unsigned char *fro
     cbp_real *inputs = cbp_taken(&work, n);
     if (x_step == 0) {
         take_inputs(&leading, x, n, inputs);
-        cbp_real *features = cbp_taken(&work, n * count), *centred = cbp_taken(&work, n * rounded_up(count));
-        cbp_real *sizes = cbp_taken(&work, rounded_up(count)), *inverses = cbp_taken(&work, rounded_up(count));
+        cbp_real *features = cbp_taken(&work, n * count),
+                 *centred = cbp_taken(&work, n * rounded_up(count));
+        cbp_real *sizes = cbp_taken(&work, rounded_up(count)),
+                 *inverses = cbp_taken(&work, rounded_up(count));
         describe(&own, g.activations, inputs, n, features, centred, sizes, inverses);
         own.features = features;
         own.centred = centred;
@@ -102,7 +109,8 @@ int cbp_choose_starts(const unsigned char *activations, const unsigned char *fro
         int has_missing = 0;
         cbp_row chosen;
         for (size_t k = 0; k < CBP_LANES; k++) {
-            const cbp_real *own_y = y + (first + (k < lanes ? k : 0)) * n; /* lanes without a chain repeat the first */
+            /* lanes without a chain repeat the first */
+            const cbp_real *own_y = y + (first + (k < lanes ? k : 0)) * n;
             for (size_t i = 0; i < n; i++) {
                 has_missing |= own_y[i] != own_y[i];
                 g.y[i * CBP_LANES + k] = own_y[i] - level;
@@ -111,7 +119,8 @@ int cbp_choose_starts(const unsigned char *activations, const unsigned char *fro
         const int is_shared = may_share && !has_missing;
         for (size_t k = 0; !(is_shared && own.is_shared) && k < CBP_LANES; k++) {
             const size_t number = first + (k < lanes ? k : 0);
-            const cbp_real *own_y = y + number * n, *own_weight = weight ? weight + number * weight_step : NULL;
+            const cbp_real *own_y = y + number * n,
+                           *own_weight = weight ? weight + number * weight_step : NULL;
             if (x_step > 0) {
                 take_inputs(&leading, x + number * x_step, n, inputs);
             }
@@ -129,7 +138,8 @@ int cbp_choose_starts(const unsigned char *activations, const unsigned char *fro
             cbp_real *to = params + (first + k) * 2 * layers;
             for (size_t j = 0; j < 2 * layers; j++) {
                 const int is_chosen = chosen[k] >= 0 && j >= 2 * skipped;
-                const cbp_real param = is_chosen ? g.trial[(j - 2 * skipped) * CBP_LANES + k] : candidates[j];
+                const cbp_real param =
+                    is_chosen ? g.trial[(j - 2 * skipped) * CBP_LANES + k] : candidates[j];
                 to[j] = cbp_is_free(frozen, j) ? cbp_bounded(&kind, j, param) : param;
             }
         }

@@ -1,5 +1,5 @@
 /* Status codes in words, and the version. */
-#include "internal.h"
+#include "compiler.h"
 
 const char *cbp_version(void)
 {
@@ -28,7 +28,8 @@ const char *cbp_status_string(int status)
     case CBP_ERROR_TARGET:
         return "a target is outside the range that the loss takes";
     case CBP_ERROR_WEIGHT:
-        return "example weights must be finite and not negative, and their sum finite and at least CBP_LEAST_WEIGHT";
+        return "example weights must be finite and not negative, and their sum finite and at least "
+               "CBP_LEAST_WEIGHT";
     case CBP_ERROR_NOT_INVERTIBLE:
         return "a layer has w = 0 or an activation that is not one-to-one";
     case CBP_ERROR_LEARNING_RATE:

@@ -1,4 +1,5 @@
-/* The whole test framework: CHECK counts, a failure says where it is, and check_done ends the program. */
+/* The whole test framework: CHECK counts, a failure says where it is, and check_done ends the
+ * program. */
 #ifndef CBP_CHECK_H
 #define CBP_CHECK_H
 
@@ -39,7 +40,8 @@ static inline int check_that(int holds, const char *text, const char *file, int 
 static inline int takes_any_target(int loss)
 {
     cbp_loss_facts facts = {0};
-    return cbp_loss_describe(loss, &facts) == CBP_OK && facts.target_low < 0 && !facts.needs_sigmoid;
+    return cbp_loss_describe(loss, &facts) == CBP_OK && facts.target_low < 0 &&
+           !facts.needs_sigmoid;
 }
 
 /* The last line of a test program, and its exit status. */
@@ -49,7 +51,8 @@ static inline int check_done(const char *name)
     return check_failed > 0;
 }
 
-/* The same bits, or both NaN: which of several NaN an operation returns is not the library's to say. */
+/* The same bits, or both NaN: which of several NaN an operation returns is not the library's to
+ * say. */
 static inline int same(cbp_real a, cbp_real b)
 {
     return memcmp(&a, &b, sizeof a) == 0 || (isnan(a) && isnan(b));
@@ -98,7 +101,8 @@ static inline cbp_real *numbers(size_t n)
     return memory;
 }
 
-/* A copy that ends where the numbers end, so that sanitizers see whatever is read beyond; null of null. */
+/* A copy that ends where the numbers end, so that sanitizers see whatever is read beyond; null of
+ * null. */
 static inline cbp_real *exactly(const cbp_real *from, size_t len)
 {
     cbp_real *copy = from ? numbers(len) : NULL;

@@ -1,4 +1,5 @@
-/* What the tests of fits share: a call with all that it reads, and problems. `fit` is each one's own. */
+/* What the tests of fits share: a call with all that it reads, and problems. `fit` is each one's
+ * own. */
 #ifndef CBP_FIT_CALL_H
 #define CBP_FIT_CALL_H
 
@@ -10,7 +11,7 @@
 #define HUGE_REAL DBL_MAX
 #endif
 
-/* ---- one call ---------------------------------------------------------------------------------------------------- */
+/* ---- one call -------------------------------------------------------------------------------- */
 
 /* A fit with all that it reads, so that a test says only what matters to it. */
 typedef struct call {
@@ -22,8 +23,8 @@ typedef struct call {
     cbp_fit_info info;
 } call;
 
-static inline call fit_of(const unsigned char *activations, size_t layers, const cbp_real *x, const cbp_real *y,
-                          size_t n)
+static inline call fit_of(const unsigned char *activations, size_t layers, const cbp_real *x,
+                          const cbp_real *y, size_t n)
 {
     call c = {.activations = activations, .x = x, .y = y, .layers = layers, .n = n};
     CHECK(cbp_fit_defaults(&c.options) == CBP_OK);
@@ -45,7 +46,8 @@ static inline cbp_real *spoilt(size_t len)
 
 enum { MOST = 8 }; /* parameters of a chain whose covariance is asked for, or which is watched */
 
-/* Counts its calls, keeps what it was told last, sees that it is in order, and stops the fit at the call `stop_at`. */
+/* Counts its calls, keeps what it was told last, sees that it is in order, and stops the fit at the
+ * call `stop_at`. */
 typedef struct watcher {
     const call *c;
     size_t calls, stop_at;
@@ -80,14 +82,15 @@ static inline void watch_fit(call *c, watcher *w)
     c->options.user = w;
 }
 
-/* ---- problems ---------------------------------------------------------------------------------------------------- */
+/* ---- problems -------------------------------------------------------------------------------- */
 
 static const unsigned char line[] = {CBP_IDENTITY}, neuron[] = {CBP_SIGMOID};
 static const unsigned char two_lines[] = {CBP_IDENTITY, CBP_IDENTITY};
 static const unsigned char only_w[] = {0, 1}, only_b[] = {1, 0}, weights_only[] = {0, 1, 0, 1};
 static const cbp_real zeros[] = {0, 0}, ones[] = {1, 1}, fine[] = {1, 0};
 
-/* Points about a line, weights of which some are 0, and labels for one neuron: yes and no, some less sure. */
+/* Points about a line, weights of which some are 0, and labels for one neuron: yes and no, some
+ * less sure. */
 enum { POINTS = 40 };
 static cbp_real point_x[POINTS], point_y[POINTS], point_weight[POINTS], point_label[POINTS];
 
@@ -100,7 +103,8 @@ static inline void fill_points(void)
         point_weight[i] = i % 3 ? R(random_between(0, 2)) : 0;
     }
     for (size_t i = 0; i < POINTS; i++) {
-        point_label[i] = i % 5 == 0 ? R(0.25) : random_between(-1, 1) < 2 * (double)point_x[i] + 0.25;
+        point_label[i] =
+            i % 5 == 0 ? R(0.25) : random_between(-1, 1) < 2 * (double)point_x[i] + 0.25;
     }
 }
 
@@ -117,7 +121,8 @@ static inline void fill_many(void)
     }
 }
 
-/* So many layers that the progress function is asked every 2048 examples; all but the last are the identity. */
+/* So many layers that the progress function is asked every 2048 examples; all but the last are the
+ * identity. */
 enum { DEEP = 600 };
 
 static inline call deep_fit(cbp_real *params, unsigned char *activations, unsigned char *frozen)
@@ -145,8 +150,8 @@ static inline int refuses(call *c, const cbp_real *start, int status)
     c->options.history_len = 2;
     const int got = fit(c, params);
     return got == status && same_all(params, start, 2) && history[0] == 5 && history[1] == 5 &&
-           c->info.outcome == CBP_STOPPED && c->info.iterations == 3 && c->info.evaluations == 5 && c->info.loss == 7 &&
-           c->info.gradient_norm == 9 && c->info.params == zeros;
+           c->info.outcome == CBP_STOPPED && c->info.iterations == 3 && c->info.evaluations == 5 &&
+           c->info.loss == 7 && c->info.gradient_norm == 9 && c->info.params == zeros;
 }
 
 #endif

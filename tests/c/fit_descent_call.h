@@ -7,8 +7,9 @@
 static int fit(call *c, cbp_real *params)
 {
     cbp_real *work = spoilt(cbp_fit_descent_work_len(c->layers, c->options.batch_size));
-    const int status = cbp_fit_descent(c->activations, c->frozen, c->lower, c->upper, c->x, c->y, c->weight, c->layers,
-                                       c->n, &c->options, work, c->order, params, &c->info);
+    const int status =
+        cbp_fit_descent(c->activations, c->frozen, c->lower, c->upper, c->x, c->y, c->weight,
+                        c->layers, c->n, &c->options, work, c->order, params, &c->info);
     free(work);
     return status;
 }
@@ -16,10 +17,11 @@ static int fit(call *c, cbp_real *params)
 /* What a fit says of the parameters it returns is what the library finds there. */
 static inline void check_info(const call *c, const cbp_real *params)
 {
-    cbp_real *work = numbers(cbp_work_len(c->layers, c->n)), *gradient = numbers(2 * c->layers), loss;
+    cbp_real *work = numbers(cbp_work_len(c->layers, c->n)), *gradient = numbers(2 * c->layers),
+             loss;
     double norm = 0;
-    CHECK(cbp_gradient(params, c->activations, c->x, c->y, c->weight, c->layers, c->n, c->options.loss,
-                       c->options.scale, work, &loss, gradient) == CBP_OK);
+    CHECK(cbp_gradient(params, c->activations, c->x, c->y, c->weight, c->layers, c->n,
+                       c->options.loss, c->options.scale, work, &loss, gradient) == CBP_OK);
     for (size_t k = 0; k < 2 * c->layers; k++) {
         const int held = (c->lower && params[k] == c->lower[k] && gradient[k] >= 0) ||
                          (c->upper && params[k] == c->upper[k] && gradient[k] <= 0);
@@ -32,8 +34,8 @@ static inline void check_info(const call *c, const cbp_real *params)
     free(gradient);
 }
 
-/* A constant, fitted by b alone: E = (b - 1)^2, so that a step of gradient descent multiplies b - 1 by
- * 1 - 2 learning_rate. */
+/* A constant, fitted by b alone: E = (b - 1)^2, so that a step of gradient descent multiplies b - 1
+ * by 1 - 2 learning_rate. */
 static inline call fit_of_constant(double learning_rate)
 {
     call c = fit_of(line, 1, zeros, ones, 2);

@@ -1,10 +1,11 @@
-/* What the tests of Levenberg-Marquardt share: the fit, covariances, what is checked of both, and problems. */
+/* What the tests of Levenberg-Marquardt share: the fit, covariances, what is checked of both, and
+ * problems. */
 #ifndef CBP_FIT_LM_CALL_H
 #define CBP_FIT_LM_CALL_H
 
 #include "fit_call.h"
 
-/* ---- fits and covariances ---------------------------------------------------------------------------------------- */
+/* ---- fits and covariances -------------------------------------------------------------------- */
 
 static inline size_t free_of(const call *c)
 {
@@ -18,8 +19,8 @@ static inline size_t free_of(const call *c)
 static int fit(call *c, cbp_real *params)
 {
     cbp_real *work = spoilt(cbp_fit_work_len(c->layers, free_of(c), c->n));
-    const int status = cbp_fit_lm(c->activations, c->frozen, c->lower, c->upper, c->x, c->y, c->weight, c->layers, c->n,
-                                  &c->options, work, params, &c->info);
+    const int status = cbp_fit_lm(c->activations, c->frozen, c->lower, c->upper, c->x, c->y,
+                                  c->weight, c->layers, c->n, &c->options, work, params, &c->info);
     free(work);
     return status;
 }
@@ -73,10 +74,12 @@ static inline void widen(const call *c, int status, cbp_real *block, spread *s)
     free(block);
 }
 
-static inline int covariance_by(const call *c, const cbp_real *params, const cbp_real *hessian, spread *s)
+static inline int covariance_by(const call *c, const cbp_real *params, const cbp_real *hessian,
+                                spread *s)
 {
     const size_t all = 2 * c->layers;
-    cbp_real *work = spoilt(cbp_fit_work_len(c->layers, free_of(c), c->n)), *exact = exactly(hessian, all * all);
+    cbp_real *work = spoilt(cbp_fit_work_len(c->layers, free_of(c), c->n)),
+             *exact = exactly(hessian, all * all);
     unsigned char *determined = malloc(all); /* no more than what is to be written */
     if (!CHECK(determined != NULL)) {
         exit(1);
@@ -84,9 +87,9 @@ static inline int covariance_by(const call *c, const cbp_real *params, const cbp
     *s = untouched_spread();
     cbp_real *block = untouched_block(c);
     memcpy(determined, s->determined, all);
-    const int status = cbp_fit_covariance(params, c->activations, c->frozen, c->lower, c->upper, c->x, c->y, c->weight,
-                                          c->layers, c->n, c->options.loss, c->options.scale, exact, work, &s->variance,
-                                          block, determined);
+    const int status = cbp_fit_covariance(
+        params, c->activations, c->frozen, c->lower, c->upper, c->x, c->y, c->weight, c->layers,
+        c->n, c->options.loss, c->options.scale, exact, work, &s->variance, block, determined);
     widen(c, status, block, s);
     memcpy(s->determined, determined, all);
     free(determined);
@@ -109,8 +112,8 @@ static inline cbp_criterion criterion_of(const call *c)
 static inline cbp_fit_nodes room_for(size_t free_count, size_t n)
 {
     const size_t capacity = cbp_fit_nodes_capacity((n + CBP_LEAF - 1) / CBP_LEAF);
-    cbp_fit_nodes nodes = {spoilt(capacity * cbp_fit_node_len(free_count)), malloc(capacity * sizeof(cbp_fit_place)),
-                           free_count, capacity, 0};
+    cbp_fit_nodes nodes = {spoilt(capacity * cbp_fit_node_len(free_count)),
+                           malloc(capacity * sizeof(cbp_fit_place)), free_count, capacity, 0};
     if (!nodes.places) {
         exit(2);
     }
@@ -124,28 +127,35 @@ static inline void free_nodes(cbp_fit_nodes *nodes)
 }
 
 /* The examples from `start` to `end`, which are leaves, at some parameters. */
-static inline int add_nodes(const call *c, const cbp_real *params, size_t start, size_t end, cbp_fit_nodes *nodes)
+static inline int add_nodes(const call *c, const cbp_real *params, size_t start, size_t end,
+                            cbp_fit_nodes *nodes)
 {
     cbp_real *work = spoilt(cbp_fit_work_len(c->layers, nodes->free, 0));
     const cbp_fit_chain chain = chain_of(c);
-    const cbp_examples examples = {c->x + start, c->y + start, c->weight ? c->weight + start : NULL, end - start};
-    const int status = cbp_fit_nodes_add(&chain, params, criterion_of(c), &examples, start / CBP_LEAF, work, nodes);
+    const cbp_examples examples = {c->x + start, c->y + start, c->weight ? c->weight + start : NULL,
+                                   end - start};
+    const int status = cbp_fit_nodes_add(&chain, params, criterion_of(c), &examples,
+                                         start / CBP_LEAF, work, nodes);
     free(work);
     return status;
 }
 
 /* The covariance from the node of all examples. */
-static inline int covariance_by_node(const call *c, const cbp_real *params, const cbp_real *hessian, spread *s)
+static inline int covariance_by_node(const call *c, const cbp_real *params, const cbp_real *hessian,
+                                     spread *s)
 {
     const size_t open = free_of(c);
     cbp_fit_nodes nodes = room_for(open, c->n);
-    cbp_real *work = spoilt(cbp_fit_work_len(c->layers, open, 0)), *node = spoilt(cbp_fit_node_len(open));
-    CHECK(add_nodes(c, params, 0, c->n, &nodes) == CBP_OK && cbp_fit_nodes_merge(&nodes, work, node) == CBP_OK);
+    cbp_real *work = spoilt(cbp_fit_work_len(c->layers, open, 0)),
+             *node = spoilt(cbp_fit_node_len(open));
+    CHECK(add_nodes(c, params, 0, c->n, &nodes) == CBP_OK &&
+          cbp_fit_nodes_merge(&nodes, work, node) == CBP_OK);
     *s = untouched_spread();
     cbp_real *block = untouched_block(c);
     const cbp_fit_chain chain = chain_of(c);
     const cbp_fit_spread out = {&s->variance, block, s->determined};
-    const int status = cbp_fit_node_covariance(&chain, params, c->options.loss, node, hessian, work, &out);
+    const int status =
+        cbp_fit_node_covariance(&chain, params, c->options.loss, node, hessian, work, &out);
     widen(c, status, block, s);
     free_nodes(&nodes);
     free(node);
@@ -156,27 +166,30 @@ static inline int covariance_by_node(const call *c, const cbp_real *params, cons
 static inline int covariance_of(const call *c, const cbp_real *params, int curvature, spread *s)
 {
     cbp_real hessian[MOST * MOST], *work = numbers(cbp_hessian_work_len(c->layers));
-    CHECK(cbp_hessian(params, c->activations, c->x, c->y, c->weight, c->layers, c->n, c->options.loss,
-                      c->options.scale, work, hessian) == CBP_OK);
+    CHECK(cbp_hessian(params, c->activations, c->x, c->y, c->weight, c->layers, c->n,
+                      c->options.loss, c->options.scale, work, hessian) == CBP_OK);
     free(work);
     const cbp_real *exact = curvature == OBSERVED ? hessian : NULL;
     spread by_node;
     CHECK(covariance_by_node(c, params, exact, &by_node) == CBP_OK);
     const int status = covariance_by(c, params, exact, s);
-    CHECK(same(by_node.variance, s->variance) && same_all(by_node.covariance, s->covariance, MOST * MOST));
+    CHECK(same(by_node.variance, s->variance) &&
+          same_all(by_node.covariance, s->covariance, MOST * MOST));
     CHECK(memcmp(by_node.determined, s->determined, MOST) == 0);
     return status;
 }
 
-/* The averaged gradient, and how large it would be if no two examples pulled in different directions. */
-static inline void gradient_of(const call *c, const cbp_real *params, cbp_real *loss, cbp_real *gradient, double *pull)
+/* The averaged gradient, and how large it would be if no two examples pulled in different
+ * directions. */
+static inline void gradient_of(const call *c, const cbp_real *params, cbp_real *loss,
+                               cbp_real *gradient, double *pull)
 {
     const size_t all = 2 * c->layers;
     cbp_real *work = numbers(cbp_work_len(c->layers, c->n)), *rows = numbers(all * c->n);
-    CHECK(cbp_gradient(params, c->activations, c->x, c->y, c->weight, c->layers, c->n, c->options.loss,
-                       c->options.scale, work, loss, gradient) == CBP_OK);
-    CHECK(cbp_gradients(params, c->activations, c->x, c->y, c->layers, c->n, c->options.loss, c->options.scale, work,
-                        rows) == CBP_OK);
+    CHECK(cbp_gradient(params, c->activations, c->x, c->y, c->weight, c->layers, c->n,
+                       c->options.loss, c->options.scale, work, loss, gradient) == CBP_OK);
+    CHECK(cbp_gradients(params, c->activations, c->x, c->y, c->layers, c->n, c->options.loss,
+                        c->options.scale, work, rows) == CBP_OK);
     for (size_t k = 0; k < all; k++) {
         double sum = 0, total = 0;
         for (size_t i = 0; i < c->n; i++) {
@@ -190,8 +203,8 @@ static inline void gradient_of(const call *c, const cbp_real *params, cbp_real *
     free(rows);
 }
 
-/* What a fit says of the parameters it returns is what the library finds there: the loss, and the gradient by what is
- * free and not held by a bound. `norm` and `pull`: those of this gradient. */
+/* What a fit says of the parameters it returns is what the library finds there: the loss, and the
+ * gradient by what is free and not held by a bound. `norm` and `pull`: those of this gradient. */
 static inline void measure(const call *c, const cbp_real *params, double *norm, double *all_pull)
 {
     cbp_real *gradient = numbers(2 * c->layers), loss;
@@ -233,8 +246,8 @@ static inline void check_minimum(const call *c, const cbp_real *params)
     CHECK(norm <= (8 * (double)c->options.tolerance + 512 * EPSILON) * pull);
 }
 
-/* Converged, and as flat there as can be told by the loss, whose rounding of some EPSILON hides a slope of the square
- * root of that. */
+/* Converged, and as flat there as can be told by the loss, whose rounding of some EPSILON hides a
+ * slope of the square root of that. */
 static inline void check_valley(const call *c, const cbp_real *params)
 {
     double norm, pull;
@@ -243,7 +256,7 @@ static inline void check_valley(const call *c, const cbp_real *params)
     CHECK(norm <= (8 * (double)c->options.tolerance + 32 * sqrt(EPSILON)) * pull);
 }
 
-/* ---- problems ---------------------------------------------------------------------------------------------------- */
+/* ---- problems -------------------------------------------------------------------------------- */
 
 static const unsigned char saturation[] = {CBP_EXPM1, CBP_IDENTITY};
 
@@ -306,8 +319,8 @@ static inline int near_all(const cbp_real *a, const double *b, size_t n, double 
     return 1;
 }
 
-/* y = b1 (1 - exp(-b2 x)) as w1 = -b2, w2 = -b1, from the statistical reference datasets of NIST: certified values,
- * their standard deviations, and the sum of squares. */
+/* y = b1 (1 - exp(-b2 x)) as w1 = -b2, w2 = -b1, from the statistical reference datasets of NIST:
+ * certified values, their standard deviations, and the sum of squares. */
 typedef struct certified {
     size_t n;
     cbp_real x[14], y[14];
@@ -316,11 +329,16 @@ typedef struct certified {
 
 static const certified misra1a = {
     14,
-    {R(77.6), R(114.9), R(141.1), R(190.8), R(239.9), R(289), R(332.8), R(378.4), R(434.8), R(477.3), R(536.8),
-     R(593.1), R(689.1), R(760)},
-    {R(10.07), R(14.73), R(17.94), R(23.93), R(29.61), R(35.18), R(40.02), R(44.82), R(50.76), R(55.05), R(61.01),
-     R(66.4), R(75.47), R(81.78)},
-    238.94212918, 0.00055015643181, 2.7070075241, 7.2668688436e-06, 0.12455138894, {{500, 1e-4}, {250, 5e-4}}};
+    {R(77.6), R(114.9), R(141.1), R(190.8), R(239.9), R(289), R(332.8), R(378.4), R(434.8),
+     R(477.3), R(536.8), R(593.1), R(689.1), R(760)},
+    {R(10.07), R(14.73), R(17.94), R(23.93), R(29.61), R(35.18), R(40.02), R(44.82), R(50.76),
+     R(55.05), R(61.01), R(66.4), R(75.47), R(81.78)},
+    238.94212918,
+    0.00055015643181,
+    2.7070075241,
+    7.2668688436e-06,
+    0.12455138894,
+    {{500, 1e-4}, {250, 5e-4}}};
 
 static const certified boxbod = {6,
                                  {1, 2, 3, 5, 7, 10},

@@ -20,7 +20,7 @@ quiet() {
 for single in OFF ON; do
     # run.sh tests the single precision
     [ $single = OFF ] && testing=ON || testing=OFF
-    quiet cmake -S csrc -B "$build/core$single" -DCMAKE_INSTALL_PREFIX="$prefix" -DCBP_SINGLE=$single -DBUILD_TESTING=$testing
+    quiet cmake -S csrc -B "$build/core$single" -DCMAKE_INSTALL_PREFIX="$prefix" -DCBP_SINGLE=$single -DBUILD_TESTING="$testing"
     quiet cmake --build "$build/core$single"
     quiet ctest --test-dir "$build/core$single" --output-on-failure
     quiet cmake --install "$build/core$single"

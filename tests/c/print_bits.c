@@ -1,5 +1,5 @@
-/* Prints, for each kernel level of this machine, the bits of a few gradients and of many fits. All compilers and all flags, none
- * included, must print the same: run.sh compares. */
+/* Prints, for each kernel level of this machine, the bits of a few gradients and of many fits. All
+ * compilers and all flags, none included, must print the same: run.sh compares. */
 #include "check.h"
 
 static void print_bits(const char *what, const cbp_real *numbers_of, size_t n)
@@ -16,7 +16,8 @@ static void print_bits(const char *what, const cbp_real *numbers_of, size_t n)
 
 static cbp_real x[MOST_EXAMPLES], y[MOST_EXAMPLES], weight[MOST_EXAMPLES];
 
-static void print_gradient(const char *what, size_t layers, const unsigned char *activations, size_t n, int loss)
+static void print_gradient(const char *what, size_t layers, const unsigned char *activations,
+                           size_t n, int loss)
 {
     cbp_real params[2 * MOST_LAYERS], gradient[2 * MOST_LAYERS], mean;
     check_state = 20;
@@ -29,8 +30,8 @@ static void print_gradient(const char *what, size_t layers, const unsigned char 
         weight[i] = R(random_between(0, 2));
     }
     cbp_real *work = numbers(cbp_work_len(layers, n));
-    if (cbp_gradient(params, activations, x, y, n > 1 ? weight : NULL, layers, n, loss, R(0.5), work, &mean,
-                     gradient) != CBP_OK) {
+    if (cbp_gradient(params, activations, x, y, n > 1 ? weight : NULL, layers, n, loss, R(0.5),
+                     work, &mean, gradient) != CBP_OK) {
         exit(1);
     }
     free(work);
@@ -42,14 +43,16 @@ static void print_gradient(const char *what, size_t layers, const unsigned char 
 static void print_fits(size_t n, int loss, int weighted)
 {
     enum { CHAINS = 21, ALL = 6, TRIANGLE = 10 };
-    const unsigned char logistic[] = {CBP_LOG, CBP_SIGMOID, CBP_IDENTITY}, frozen[] = {1, 1, 0, 0, 0, 0};
+    const unsigned char logistic[] = {CBP_LOG, CBP_SIGMOID, CBP_IDENTITY},
+                        frozen[] = {1, 1, 0, 0, 0, 0};
     const cbp_real start[] = {1, 0, 1, 0, 3, R(0.5)};
     cbp_real params[CHAINS * ALL], mean[CHAINS], total[CHAINS], variance[CHAINS], left_over[CHAINS];
     cbp_real errors[CHAINS * ALL], covariance[CHAINS * TRIANGLE];
     unsigned char determined[CHAINS * ALL];
     int status[CHAINS];
     size_t iterations[CHAINS];
-    const cbp_fits fits = {params, status, iterations, mean, total, variance, left_over, errors, covariance, determined};
+    const cbp_fits fits = {params,   status,    iterations, mean,       total,
+                           variance, left_over, errors,     covariance, determined};
     cbp_fit_options options;
     cbp_real *work = numbers(cbp_fit_many_work_len(3, 4, n));
     check_state = 21;
@@ -62,7 +65,8 @@ static void print_fits(size_t n, int loss, int weighted)
         memcpy(params + i * ALL, start, sizeof start);
         for (size_t k = 0; k < n; k++) {
             const double t = (double)x[k];
-            y[i * n + k] = k % 11 == i ? R(NAN) : R(height * t / (t + middle) + random_between(-0.1, 0.1));
+            y[i * n + k] =
+                k % 11 == i ? R(NAN) : R(height * t / (t + middle) + random_between(-0.1, 0.1));
         }
     }
     if (cbp_fit_defaults(&options) != CBP_OK) {
@@ -70,8 +74,8 @@ static void print_fits(size_t n, int loss, int weighted)
     }
     options.loss = loss;
     options.scale = R(0.0625);
-    if (cbp_fit_many(logistic, frozen, NULL, NULL, x, y, weighted ? weight : NULL, 3, n, CHAINS, 0, 0, &options, work,
-                     &fits) != CBP_OK) {
+    if (cbp_fit_many(logistic, frozen, NULL, NULL, x, y, weighted ? weight : NULL, 3, n, CHAINS, 0,
+                     0, &options, work, &fits) != CBP_OK) {
         exit(1);
     }
     free(work);

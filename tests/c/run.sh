@@ -33,8 +33,8 @@ skip() {
 FLAGS=$(sed -n '/^UNIX_FLAGS/,/^]/s/^ *"\(-.*\)",$/\1/p' setup.py | grep -v '^-std=' | tr '\n' ' ')
 WARNINGS='-Wall -Wextra -Wconversion -Wshadow -Wmissing-prototypes -Werror'
 TESTS='test_status test_dispatch test_chain test_elementary test_kernels test_fit
-test_fit_descent test_fit_descent_course test_fit_lm test_fit_lm_losses test_fit_lm_course test_covariance test_many test_fit_pass
-test_golden'
+test_fit_descent test_fit_descent_ends test_fit_lm test_fit_lm_losses test_fit_lm_ends test_covariance
+test_chains test_many test_many_ends test_starts test_fit_pass test_golden'
 case $FLAGS in
 *-ffp-contract=off*) ;;
 *)
@@ -159,6 +159,7 @@ for cc in ${CC:+"$CC"} $([ -n "${CC:-}" ] || echo "$compilers"); do
     # shellcheck disable=SC2086
     suite "$cc, single precision" "$tag.single" $FLAGS $WARNINGS -DCBP_SINGLE
 
+    # shellcheck disable=SC2086
     check "$cc: header, C99" $cc -std=c99 -Wall -Wextra -Wpedantic -Werror -Icsrc tests/c/test_header.c -o "$tag.header"
     check "$cc: header, run" "$tag.header"
     case $cc in
@@ -167,6 +168,7 @@ for cc in ${CC:+"$CC"} $([ -n "${CC:-}" ] || echo "$compilers"); do
     *) cxx=${CXX:-c++} ;;
     esac
     if command -v "${cxx%% *}" >/dev/null 2>&1; then
+        # shellcheck disable=SC2086
         check "$cxx: header, C++11" $cxx -std=c++11 -Wall -Wextra -Wpedantic -Werror -Icsrc tests/c/test_header.cpp \
             "$tag"/*.o -lm -o "$tag.header++"
         check "$cxx: header, run" "$tag.header++"

@@ -1,7 +1,8 @@
-/* The public functions on chains: what they return, when they refuse, and that a refusal leaves outputs alone. */
+/* The public functions on chains: what they return, when they refuse, and that a refusal leaves
+ * outputs alone. */
 #include "check.h"
 
-/* ---- Network 1: two layers of sigmoid, the notes' formulas written out ------------------------------------------ */
+/* ---- Network 1: two layers of sigmoid, the notes' formulas written out ----------------------- */
 
 static const cbp_real network_params[] = {R(1.5), R(0.1), R(-0.8), R(0.3)};
 static const unsigned char network_activations[] = {CBP_SIGMOID, CBP_SIGMOID};
@@ -23,10 +24,12 @@ typedef struct notes {
     double z1, a1, z2, a2, error, delta1, delta2, gradient[4];
 } notes;
 
-/* E = (a2 - y)^2; back from the error: Delta2 = 2 (a2 - y) sigma'(z2), Delta1 = Delta2 w2 sigma'(z1). */
+/* E = (a2 - y)^2; back from the error: Delta2 = 2 (a2 - y) sigma'(z2), Delta1 = Delta2 w2
+ * sigma'(z1). */
 static notes written_out(const cbp_real *params, double x, double y)
 {
-    const double w1 = (double)params[0], b1 = (double)params[1], w2 = (double)params[2], b2 = (double)params[3];
+    const double w1 = (double)params[0], b1 = (double)params[1], w2 = (double)params[2],
+                 b2 = (double)params[3];
     notes n;
     n.z1 = w1 * x + b1;
     n.a1 = sigmoid(n.z1);
@@ -58,7 +61,8 @@ static void test_network_one(void)
         const notes n = written_out(network_params, (double)inputs[i], (double)targets[i]);
         cbp_real z[2], a[2], slope[2], delta[2], gradient[4], value, loss, own[4];
         CLOSE(out[i], n.a2);
-        CLOSE(slopes[i], sigmoid_slope(n.z2) * (double)network_params[2] * sigmoid_slope(n.z1) * (double)network_params[0]);
+        CLOSE(slopes[i], sigmoid_slope(n.z2) * (double)network_params[2] * sigmoid_slope(n.z1) *
+                             (double)network_params[0]);
         CHECK(near((double)back[i], (double)inputs[i], 4, 64));
         for (int k = 0; k < 4; k++) {
             CLOSE(rows[4 * i + k], n.gradient[k]);
@@ -67,7 +71,8 @@ static void test_network_one(void)
         }
         mean[0] += n.error / 3;
 
-        CHECK(cbp_trace(NETWORK, inputs[i], targets[i], 2, CBP_SQUARED, 1, z, a, slope, delta, gradient, &value) == CBP_OK);
+        CHECK(cbp_trace(NETWORK, inputs[i], targets[i], 2, CBP_SQUARED, 1, z, a, slope, delta,
+                        gradient, &value) == CBP_OK);
         CLOSE(z[0], n.z1);
         CLOSE(a[0], n.a1);
         CLOSE(z[1], n.z2);
@@ -79,28 +84,34 @@ static void test_network_one(void)
         CLOSE(value, n.error);
         CHECK(same_all(gradient, rows + 4 * i, 4));
 
-        CHECK(cbp_loss_mean(NETWORK, inputs + i, targets + i, NULL, 2, 1, CBP_SQUARED, 1, &loss) == CBP_OK);
+        CHECK(cbp_loss_mean(NETWORK, inputs + i, targets + i, NULL, 2, 1, CBP_SQUARED, 1, &loss) ==
+              CBP_OK);
         CHECK(same(loss, value));
-        CHECK(cbp_gradient(NETWORK, inputs + i, targets + i, NULL, 2, 1, CBP_SQUARED, 1, NULL, &loss, own) == CBP_OK);
+        CHECK(cbp_gradient(NETWORK, inputs + i, targets + i, NULL, 2, 1, CBP_SQUARED, 1, NULL,
+                           &loss, own) == CBP_OK);
         CHECK(same(loss, value) && same_all(own, gradient, 4));
     }
 
     cbp_real loss, gradient[4];
-    CHECK(cbp_gradient(NETWORK, inputs, targets, NULL, 2, 3, CBP_SQUARED, 1, work, &loss, gradient) == CBP_OK);
+    CHECK(cbp_gradient(NETWORK, inputs, targets, NULL, 2, 3, CBP_SQUARED, 1, work, &loss,
+                       gradient) == CBP_OK);
     CHECK(near((double)loss, mean[0], 0, 64));
     for (int k = 0; k < 4; k++) {
         CHECK(near((double)gradient[k], mean[k + 1], fabs((double)rows[k]), 64));
     }
     cbp_real only_loss, no_loss[4];
-    CHECK(cbp_loss_mean(NETWORK, inputs, targets, NULL, 2, 3, CBP_SQUARED, 1, &only_loss) == CBP_OK);
+    CHECK(cbp_loss_mean(NETWORK, inputs, targets, NULL, 2, 3, CBP_SQUARED, 1, &only_loss) ==
+          CBP_OK);
     CHECK(same(only_loss, loss));
-    CHECK(cbp_gradient(NETWORK, inputs, targets, NULL, 2, 3, CBP_SQUARED, 1, work, NULL, no_loss) == CBP_OK);
+    CHECK(cbp_gradient(NETWORK, inputs, targets, NULL, 2, 3, CBP_SQUARED, 1, work, NULL, no_loss) ==
+          CBP_OK);
     CHECK(same_all(no_loss, gradient, 4));
 
     /* Weights: that of 0 takes an example out; equal ones change nothing but the last bits. */
     const cbp_real first_only[] = {2, 0, 0};
     cbp_real weighted[4];
-    CHECK(cbp_gradient(NETWORK, inputs, targets, first_only, 2, 3, CBP_SQUARED, 1, work, &loss, weighted) == CBP_OK);
+    CHECK(cbp_gradient(NETWORK, inputs, targets, first_only, 2, 3, CBP_SQUARED, 1, work, &loss,
+                       weighted) == CBP_OK);
     for (int k = 0; k < 4; k++) {
         CLOSE(weighted[k], (double)rows[k]);
     }
@@ -117,13 +128,15 @@ static void test_step(void)
         for (int freeze = 0; freeze < 2; freeze++) {
             cbp_real params[4], gradient[4], before, loss = 0;
             memcpy(params, network_params, sizeof params);
-            CHECK(cbp_gradient(NETWORK, inputs, targets, NULL, 2, n, CBP_SQUARED, 1, work, &before, gradient) == CBP_OK);
-            CHECK(cbp_step(network_activations, freeze ? frozen : NULL, inputs, targets, 2, n, rate, work, params,
-                           freeze ? NULL : &loss) == CBP_OK);
+            CHECK(cbp_gradient(NETWORK, inputs, targets, NULL, 2, n, CBP_SQUARED, 1, work, &before,
+                               gradient) == CBP_OK);
+            CHECK(cbp_step(network_activations, freeze ? frozen : NULL, inputs, targets, 2, n, rate,
+                           work, params, freeze ? NULL : &loss) == CBP_OK);
             CHECK(freeze || same(loss, before));
             for (int k = 0; k < 4; k++) {
                 const cbp_real moved = network_params[k] - rate * gradient[k];
-                CHECK(near((double)params[k], (double)(freeze && frozen[k] ? network_params[k] : moved), 0, 2));
+                CHECK(near((double)params[k],
+                           (double)(freeze && frozen[k] ? network_params[k] : moved), 0, 2));
             }
         }
     }
@@ -135,20 +148,22 @@ static void test_hessian(void)
 {
     cbp_real *work = numbers(cbp_hessian_work_len(2)), *gradient_work = numbers(cbp_work_len(2, 3));
     cbp_real hessian[16];
-    CHECK(cbp_hessian(NETWORK, inputs, targets, NULL, 2, 3, CBP_SQUARED, 1, work, hessian) == CBP_OK);
+    CHECK(cbp_hessian(NETWORK, inputs, targets, NULL, 2, 3, CBP_SQUARED, 1, work, hessian) ==
+          CBP_OK);
     const cbp_real step = R(pow(EPSILON, 1.0 / 3));
     for (int row = 0; row < 4; row++) {
         cbp_real params[4], up[4], down[4];
         memcpy(params, network_params, sizeof params);
         params[row] = network_params[row] + step;
         const cbp_real high = params[row];
-        CHECK(cbp_gradient(params, network_activations, inputs, targets, NULL, 2, 3, CBP_SQUARED, 1, gradient_work, NULL,
-                           up) == CBP_OK);
+        CHECK(cbp_gradient(params, network_activations, inputs, targets, NULL, 2, 3, CBP_SQUARED, 1,
+                           gradient_work, NULL, up) == CBP_OK);
         params[row] = network_params[row] - step;
-        CHECK(cbp_gradient(params, network_activations, inputs, targets, NULL, 2, 3, CBP_SQUARED, 1, gradient_work, NULL,
-                           down) == CBP_OK);
+        CHECK(cbp_gradient(params, network_activations, inputs, targets, NULL, 2, 3, CBP_SQUARED, 1,
+                           gradient_work, NULL, down) == CBP_OK);
         for (int column = 0; column < 4; column++) {
-            const double difference = (double)(up[column] - down[column]) / (double)(high - params[row]);
+            const double difference =
+                (double)(up[column] - down[column]) / (double)(high - params[row]);
             CHECK(fabs(difference - (double)hessian[4 * row + column]) < 4 * pow(EPSILON, 2.0 / 3));
             CHECK(same(hessian[4 * row + column], hessian[4 * column + row]));
         }
@@ -157,22 +172,26 @@ static void test_hessian(void)
     free(gradient_work);
 }
 
-/* The same of every activation in the midst of four layers and of every loss, by differences of fourth order, with weights. */
+/* The same of every activation in the midst of four layers and of every loss, by differences of
+ * fourth order, with weights. */
 static void test_hessians(void)
 {
-    const cbp_real x[] = {R(0.4), R(0.9), R(1.3)}, y[] = {R(0.3), R(0.9), R(0.6)}, weight[] = {1, R(0.5), 2};
+    const cbp_real x[] = {R(0.4), R(0.9), R(1.3)}, y[] = {R(0.3), R(0.9), R(0.6)},
+                   weight[] = {1, R(0.5), 2};
     const cbp_real middle[] = {R(0.8), R(0.1), R(1.1), R(0.2), R(0.9), R(-0.3), R(1.2), R(0.15)};
     const double step = pow(EPSILON, 0.2), units = 4096 * pow(EPSILON, 0.8);
     cbp_real *work = numbers(cbp_hessian_work_len(4)), *gradient_work = numbers(cbp_work_len(4, 3));
     for (int activation = 0; activation < CBP_ACTIVATION_END; activation++) {
         for (int loss = 0; loss < CBP_LOSS_END; loss++) {
             const unsigned char last = takes_any_target(loss) ? CBP_TANH : CBP_SIGMOID;
-            const unsigned char codes[] = {CBP_SOFTPLUS, (unsigned char)activation, CBP_ARCTAN, last};
+            const unsigned char codes[] = {CBP_SOFTPLUS, (unsigned char)activation, CBP_ARCTAN,
+                                           last};
             cbp_real hessian[64];
             CHECK(cbp_hessian(middle, codes, x, y, weight, 4, 3, loss, 2, work, hessian) == CBP_OK);
             cbp_real mean, mean_beside, unused[8];
             CHECK(cbp_loss_mean(middle, codes, x, y, weight, 4, 3, loss, 2, &mean) == CBP_OK);
-            CHECK(cbp_gradient(middle, codes, x, y, weight, 4, 3, loss, 2, gradient_work, &mean_beside, unused) == CBP_OK);
+            CHECK(cbp_gradient(middle, codes, x, y, weight, 4, 3, loss, 2, gradient_work,
+                               &mean_beside, unused) == CBP_OK);
             CHECK(same(mean, mean_beside));
             double largest = 1;
             for (int k = 0; k < 64; k++) {
@@ -186,13 +205,18 @@ static void test_hessians(void)
                     memcpy(params, middle, sizeof params);
                     params[row] += R(step * (i < 2 ? i - 2 : i - 1));
                     at[i] = (double)params[row];
-                    CHECK(cbp_gradient(params, codes, x, y, weight, 4, 3, loss, 2, gradient_work, NULL, gradient[i]) ==
-                          CBP_OK);
+                    CHECK(cbp_gradient(params, codes, x, y, weight, 4, 3, loss, 2, gradient_work,
+                                       NULL, gradient[i]) == CBP_OK);
                 }
                 for (int column = 0; column < 8; column++) {
-                    const double outer = ((double)gradient[3][column] - (double)gradient[0][column]) / (at[3] - at[0]);
-                    const double inner = ((double)gradient[2][column] - (double)gradient[1][column]) / (at[2] - at[1]);
-                    CHECK(fabs((4 * inner - outer) / 3 - (double)hessian[8 * row + column]) <= units * largest);
+                    const double outer =
+                        ((double)gradient[3][column] - (double)gradient[0][column]) /
+                        (at[3] - at[0]);
+                    const double inner =
+                        ((double)gradient[2][column] - (double)gradient[1][column]) /
+                        (at[2] - at[1]);
+                    CHECK(fabs((4 * inner - outer) / 3 - (double)hessian[8 * row + column]) <=
+                          units * largest);
                 }
             }
         }
@@ -210,16 +234,20 @@ static void test_losses(void)
         const cbp_real x = R(0.25 * i), y = 0;
         const double r = (double)x, s = (double)scale, a = sigmoid(r), t = 0.25;
         const double expected[] = {r * r, 0, fabs(r) <= s ? r * r : 2 * s * fabs(r) - s * s,
-                                   2 * s * s * (sqrt(1 + r * r / s / s) - 1), s * s * log(1 + r * r / s / s)};
+                                   2 * s * s * (sqrt(1 + r * r / s / s) - 1),
+                                   s * s * log(1 + r * r / s / s)};
         for (int loss = 0; loss < CBP_LOSS_END; loss++) {
             const cbp_real target = R(t);
             cbp_real value;
             if (!takes_any_target(loss)) {
-                const double both = -t * log(a) - (1 - t) * log(1 - a), deviance = 2 * (t * log(t / a) - t + a);
-                CHECK(cbp_loss_mean(params, logistic, &x, &target, NULL, 1, 1, loss, 0, &value) == CBP_OK);
+                const double both = -t * log(a) - (1 - t) * log(1 - a),
+                             deviance = 2 * (t * log(t / a) - t + a);
+                CHECK(cbp_loss_mean(params, logistic, &x, &target, NULL, 1, 1, loss, 0, &value) ==
+                      CBP_OK);
                 CHECK(near((double)value, loss == CBP_LOG_LOSS ? both : deviance, t, 32));
             } else {
-                CHECK(cbp_loss_mean(params, identity, &x, &y, NULL, 1, 1, loss, scale, &value) == CBP_OK);
+                CHECK(cbp_loss_mean(params, identity, &x, &y, NULL, 1, 1, loss, scale, &value) ==
+                      CBP_OK);
                 CLOSE(value, expected[loss]);
             }
         }
@@ -229,11 +257,12 @@ static void test_losses(void)
     for (int sign = -1; sign <= 1; sign += 2) {
         const cbp_real x = R(sign * 1e9), y = 0;
         const double r = 1e9, s = (double)scale;
-        const double expected[] = {r * r, 0, 2 * s * r - s * s, 2 * s * r - 2 * s * s, 2 * s * s * log(r / s)};
+        const double expected[] = {r * r, 0, 2 * s * r - s * s, 2 * s * r - 2 * s * s,
+                                   2 * s * s * log(r / s)};
         for (int loss = 0; loss < CBP_LOSS_END; loss++) {
             cbp_real value;
-            CHECK(!takes_any_target(loss) ||
-                  cbp_loss_mean(params, identity, &x, &y, NULL, 1, 1, loss, scale, &value) == CBP_OK);
+            CHECK(!takes_any_target(loss) || cbp_loss_mean(params, identity, &x, &y, NULL, 1, 1,
+                                                           loss, scale, &value) == CBP_OK);
             CHECK(!takes_any_target(loss) || near((double)value, expected[loss], 0, 4));
         }
     }
@@ -242,7 +271,8 @@ static void test_losses(void)
 /* Dose 0: log gives -inf, the sigmoid 0 with slope 0, and 0 * inf on the way back is 0. */
 static void test_dose_zero(void)
 {
-    const cbp_real params[] = {1, 0, 2, 1, 3, R(0.5)}, doses[] = {0, 1, R(NAN), 2}, y[] = {1, 1, 1, 1};
+    const cbp_real params[] = {1, 0, 2, 1, 3, R(0.5)}, doses[] = {0, 1, R(NAN), 2},
+                   y[] = {1, 1, 1, 1};
     const unsigned char activations[] = {CBP_LOG, CBP_SIGMOID, CBP_IDENTITY};
     cbp_real rows[24];
     cbp_real *work = numbers(cbp_work_len(3, 4));
@@ -252,12 +282,13 @@ static void test_dose_zero(void)
     }
     CHECK(rows[5] == -1);
     for (int k = 0; k < 6; k++) {
-        CHECK(isfinite(rows[k]) && isfinite(rows[6 + k]) && isnan(rows[12 + k]) && isfinite(rows[18 + k]));
+        CHECK(isfinite(rows[k]) && isfinite(rows[6 + k]) && isnan(rows[12 + k]) &&
+              isfinite(rows[18 + k]));
     }
     free(work);
 }
 
-/* ---- sums -------------------------------------------------------------------------------------------------------- */
+/* ---- sums ------------------------------------------------------------------------------------ */
 
 enum { MANY = 3 * CBP_BLOCK + 77, DEPTH = 3, SUMS = 2 * DEPTH + 2 };
 
@@ -275,10 +306,12 @@ static void fill_many(void)
     }
 }
 
-static int sums_from(size_t start, size_t end, const cbp_real *weight, cbp_real *work, cbp_real *sums, cbp_real *lost)
+static int sums_from(size_t start, size_t end, const cbp_real *weight, cbp_real *work,
+                     cbp_real *sums, cbp_real *lost)
 {
-    return cbp_gradient_sums(deep_params, deep_activations, many_x + start, many_y + start, weight ? weight + start : NULL,
-                             DEPTH, end - start, CBP_SQUARED, 1, work, sums, lost);
+    return cbp_gradient_sums(deep_params, deep_activations, many_x + start, many_y + start,
+                             weight ? weight + start : NULL, DEPTH, end - start, CBP_SQUARED, 1,
+                             work, sums, lost);
 }
 
 static size_t earlier(size_t a, size_t b)
@@ -298,8 +331,8 @@ static void test_cuts(const cbp_real *weight)
             const size_t end = earlier(MANY, start + blocks * CBP_BLOCK);
             CHECK(sums_from(start, end, weight, work, sums, lost) == CBP_OK);
             CHECK(cbp_loss_sums(deep_params, deep_activations, many_x + start, many_y + start,
-                                weight ? weight + start : NULL, DEPTH, end - start, CBP_SQUARED, 1, loss_sums,
-                                loss_lost) == CBP_OK);
+                                weight ? weight + start : NULL, DEPTH, end - start, CBP_SQUARED, 1,
+                                loss_sums, loss_lost) == CBP_OK);
         }
         CHECK(same_all(sums, whole, SUMS) && same_all(lost, whole_lost, SUMS));
         CHECK(same_all(loss_sums, whole, 2) && same_all(loss_lost, whole_lost, 2));
@@ -309,7 +342,8 @@ static void test_cuts(const cbp_real *weight)
     cbp_real sums[SUMS] = {0}, lost[SUMS] = {0};
     for (size_t start = 0; start < MANY; start += CBP_BLOCK) {
         cbp_real shard[SUMS] = {0}, shard_lost[SUMS] = {0};
-        CHECK(sums_from(start, earlier(MANY, start + CBP_BLOCK), weight, work, shard, shard_lost) == CBP_OK);
+        CHECK(sums_from(start, earlier(MANY, start + CBP_BLOCK), weight, work, shard, shard_lost) ==
+              CBP_OK);
         CHECK(cbp_sums_merge(shard, shard_lost, SUMS, sums, lost) == CBP_OK);
     }
     CHECK(same_all(sums, whole, SUMS) && same_all(lost, whole_lost, SUMS));
@@ -317,23 +351,25 @@ static void test_cuts(const cbp_real *weight)
     /* The mean of the sums is what the averages return; `mean` may be `sums`. */
     cbp_real mean[SUMS - 1], loss, gradient[2 * DEPTH], only_loss;
     CHECK(cbp_sums_mean(whole, whole_lost, SUMS, mean) == CBP_OK);
-    CHECK(cbp_gradient(deep_params, deep_activations, many_x, many_y, weight, DEPTH, MANY, CBP_SQUARED, 1, work, &loss,
-                       gradient) == CBP_OK);
-    CHECK(cbp_loss_mean(deep_params, deep_activations, many_x, many_y, weight, DEPTH, MANY, CBP_SQUARED, 1, &only_loss) ==
-          CBP_OK);
+    CHECK(cbp_gradient(deep_params, deep_activations, many_x, many_y, weight, DEPTH, MANY,
+                       CBP_SQUARED, 1, work, &loss, gradient) == CBP_OK);
+    CHECK(cbp_loss_mean(deep_params, deep_activations, many_x, many_y, weight, DEPTH, MANY,
+                        CBP_SQUARED, 1, &only_loss) == CBP_OK);
     CHECK(same(mean[0], loss) && same(loss, only_loss) && same_all(mean + 1, gradient, 2 * DEPTH));
     CHECK(cbp_sums_mean(whole, whole_lost, SUMS, whole) == CBP_OK);
     CHECK(same_all(whole, mean, SUMS - 1));
     free(work);
 }
 
-/* Against the sum of the rows in long double: compensation leaves only the rounding of the rows and of one block. */
+/* Against the sum of the rows in long double: compensation leaves only the rounding of the rows and
+ * of one block. */
 static void test_sums_value(void)
 {
     cbp_real *work = numbers(cbp_work_len(DEPTH, MANY)), *rows = numbers((size_t)MANY * 2 * DEPTH);
     cbp_real sums[SUMS] = {0}, lost[SUMS] = {0};
     CHECK(sums_from(0, MANY, many_weight, work, sums, lost) == CBP_OK);
-    CHECK(cbp_gradients(deep_params, deep_activations, many_x, many_y, DEPTH, MANY, CBP_SQUARED, 1, work, rows) == CBP_OK);
+    CHECK(cbp_gradients(deep_params, deep_activations, many_x, many_y, DEPTH, MANY, CBP_SQUARED, 1,
+                        work, rows) == CBP_OK);
     long double weight = 0, size;
     for (size_t i = 0; i < MANY; i++) {
         weight += (long double)many_weight[i];
@@ -343,7 +379,8 @@ static void test_sums_value(void)
         long double total = 0;
         size = 0;
         for (size_t i = 0; i < MANY; i++) {
-            const long double term = (long double)many_weight[i] * (long double)rows[i * 2 * DEPTH + k];
+            const long double term =
+                (long double)many_weight[i] * (long double)rows[i * 2 * DEPTH + k];
             total += term;
             size += term < 0 ? -term : term;
         }
@@ -357,8 +394,8 @@ static void test_sums_value(void)
 static void test_sums_of_one_example(void)
 {
     for (size_t layers = 1; layers <= 40; layers += 13) {
-        cbp_real *params = numbers(2 * layers), *sums = numbers(2 * layers + 2), *lost = numbers(2 * layers + 2),
-                 *row = numbers(2 * layers);
+        cbp_real *params = numbers(2 * layers), *sums = numbers(2 * layers + 2),
+                 *lost = numbers(2 * layers + 2), *row = numbers(2 * layers);
         unsigned char activations[40];
         cbp_real *work = numbers(cbp_work_len(layers, 1)), *many = numbers(cbp_work_len(layers, 2));
         memset(activations, CBP_TANH, sizeof activations);
@@ -368,9 +405,10 @@ static void test_sums_of_one_example(void)
         for (size_t k = 0; k < 2 * layers + 2; k++) {
             sums[k] = lost[k] = 0;
         }
-        CHECK(cbp_gradients(params, activations, inputs, targets, layers, 1, CBP_SQUARED, 1, work, row) == CBP_OK);
-        CHECK(cbp_gradient_sums(params, activations, inputs, targets, NULL, layers, 1, CBP_SQUARED, 1, many, sums, lost) ==
-              CBP_OK);
+        CHECK(cbp_gradients(params, activations, inputs, targets, layers, 1, CBP_SQUARED, 1, work,
+                            row) == CBP_OK);
+        CHECK(cbp_gradient_sums(params, activations, inputs, targets, NULL, layers, 1, CBP_SQUARED,
+                                1, many, sums, lost) == CBP_OK);
         CHECK(sums[0] == 1);
         for (size_t k = 0; k < 2 * layers; k++) {
             CHECK(sums[k + 2] == row[k] && lost[k + 2] == 0);
@@ -384,7 +422,7 @@ static void test_sums_of_one_example(void)
     }
 }
 
-/* ---- aliases the header allows, sizes ---------------------------------------------------------------------------- */
+/* ---- aliases the header allows, sizes -------------------------------------------------------- */
 
 static void test_aliases(void)
 {
@@ -392,19 +430,23 @@ static void test_aliases(void)
     for (size_t n = 1; n <= 3; n += 2) {
         cbp_real params[4], gradient[4], out[3], own[3];
         memcpy(params, network_params, sizeof params);
-        CHECK(cbp_gradient(NETWORK, inputs, targets, NULL, 2, n, CBP_SQUARED, 1, work, NULL, gradient) == CBP_OK);
-        CHECK(cbp_gradient(params, network_activations, inputs, targets, NULL, 2, n, CBP_SQUARED, 1, work, NULL, params) ==
-              CBP_OK);
+        CHECK(cbp_gradient(NETWORK, inputs, targets, NULL, 2, n, CBP_SQUARED, 1, work, NULL,
+                           gradient) == CBP_OK);
+        CHECK(cbp_gradient(params, network_activations, inputs, targets, NULL, 2, n, CBP_SQUARED, 1,
+                           work, NULL, params) == CBP_OK);
         CHECK(same_all(params, gradient, 4));
 
         memcpy(own, inputs, sizeof own);
-        CHECK(cbp_forward(NETWORK, inputs, 2, n, out) == CBP_OK && cbp_forward(NETWORK, own, 2, n, own) == CBP_OK);
+        CHECK(cbp_forward(NETWORK, inputs, 2, n, out) == CBP_OK &&
+              cbp_forward(NETWORK, own, 2, n, own) == CBP_OK);
         CHECK(same_all(own, out, n));
         memcpy(own, inputs, sizeof own);
-        CHECK(cbp_slope(NETWORK, inputs, 2, n, out) == CBP_OK && cbp_slope(NETWORK, own, 2, n, own) == CBP_OK);
+        CHECK(cbp_slope(NETWORK, inputs, 2, n, out) == CBP_OK &&
+              cbp_slope(NETWORK, own, 2, n, own) == CBP_OK);
         CHECK(same_all(own, out, n));
         memcpy(own, targets, sizeof own);
-        CHECK(cbp_inverse(NETWORK, targets, 2, n, out) == CBP_OK && cbp_inverse(NETWORK, own, 2, n, own) == CBP_OK);
+        CHECK(cbp_inverse(NETWORK, targets, 2, n, out) == CBP_OK &&
+              cbp_inverse(NETWORK, own, 2, n, own) == CBP_OK);
         CHECK(same_all(own, out, n));
     }
     free(work);
@@ -418,7 +460,8 @@ static void test_work_len(void)
         CHECK(cbp_work_len(layers, 2) == cbp_work_len(layers, 10000000));
         CHECK(cbp_work_len(layers, 2) > 0 && cbp_work_len(layers, 2) <= 300 * layers + 400);
         /* where memory can address that many, as cbp_hessian asks */
-        CHECK(layers > SIZE_MAX / 4096 / layers || cbp_hessian_work_len(layers) >= 4 * layers * layers);
+        CHECK(layers > SIZE_MAX / 4096 / layers ||
+              cbp_hessian_work_len(layers) >= 4 * layers * layers);
     }
 }
 
@@ -427,17 +470,22 @@ static void test_without_memory(void)
 {
     cbp_real work[100], with[4], without[4], mean_with, mean_without;
     CHECK(cbp_jacobian(NETWORK, inputs, 2, 1, work, with) == CBP_OK);
-    CHECK(cbp_jacobian(NETWORK, inputs, 2, 1, NULL, without) == CBP_OK && same_all(with, without, 4));
+    CHECK(cbp_jacobian(NETWORK, inputs, 2, 1, NULL, without) == CBP_OK &&
+          same_all(with, without, 4));
     CHECK(cbp_gradients(NETWORK, inputs, targets, 2, 1, CBP_SQUARED, 1, work, with) == CBP_OK);
     CHECK(cbp_gradients(NETWORK, inputs, targets, 2, 1, CBP_SQUARED, 1, NULL, without) == CBP_OK);
     CHECK(same_all(with, without, 4));
-    CHECK(cbp_gradient(NETWORK, inputs, targets, NULL, 2, 1, CBP_SQUARED, 1, work, &mean_with, with) == CBP_OK);
-    CHECK(cbp_gradient(NETWORK, inputs, targets, NULL, 2, 1, CBP_SQUARED, 1, NULL, &mean_without, without) == CBP_OK);
+    CHECK(cbp_gradient(NETWORK, inputs, targets, NULL, 2, 1, CBP_SQUARED, 1, work, &mean_with,
+                       with) == CBP_OK);
+    CHECK(cbp_gradient(NETWORK, inputs, targets, NULL, 2, 1, CBP_SQUARED, 1, NULL, &mean_without,
+                       without) == CBP_OK);
     CHECK(same_all(with, without, 4) && same(mean_with, mean_without));
     memcpy(with, network_params, sizeof with);
     memcpy(without, network_params, sizeof without);
-    CHECK(cbp_step(network_activations, NULL, inputs, targets, 2, 1, R(0.5), work, with, &mean_with) == CBP_OK);
-    CHECK(cbp_step(network_activations, NULL, inputs, targets, 2, 1, R(0.5), NULL, without, &mean_without) == CBP_OK);
+    CHECK(cbp_step(network_activations, NULL, inputs, targets, 2, 1, R(0.5), work, with,
+                   &mean_with) == CBP_OK);
+    CHECK(cbp_step(network_activations, NULL, inputs, targets, 2, 1, R(0.5), NULL, without,
+                   &mean_without) == CBP_OK);
     CHECK(same_all(with, without, 4) && same(mean_with, mean_without));
 }
 
@@ -445,7 +493,8 @@ static void test_without_memory(void)
 static void test_deep(void)
 {
     const size_t layers = 100000;
-    cbp_real *params = numbers(2 * layers), *gradient = numbers(2 * layers), *work = numbers(cbp_work_len(layers, 2));
+    cbp_real *params = numbers(2 * layers), *gradient = numbers(2 * layers),
+             *work = numbers(cbp_work_len(layers, 2));
     unsigned char *activations = malloc(layers);
     if (!activations) {
         exit(2);
@@ -456,9 +505,10 @@ static void test_deep(void)
         params[2 * l + 1] = R(0.01);
     }
     for (size_t n = 1; n <= 2; n++) {
-        CHECK(cbp_gradient(params, activations, inputs, targets, NULL, layers, n, CBP_SQUARED, 1, work, NULL, gradient) ==
-              CBP_OK);
-        CHECK(isfinite(gradient[0]) && isfinite(gradient[2 * layers - 1]) && gradient[2 * layers - 1] != 0);
+        CHECK(cbp_gradient(params, activations, inputs, targets, NULL, layers, n, CBP_SQUARED, 1,
+                           work, NULL, gradient) == CBP_OK);
+        CHECK(isfinite(gradient[0]) && isfinite(gradient[2 * layers - 1]) &&
+              gradient[2 * layers - 1] != 0);
     }
     free(params);
     free(gradient);
@@ -466,14 +516,15 @@ static void test_deep(void)
     free(activations);
 }
 
-/* ---- ends of domains and ranges ---------------------------------------------------------------------------------- */
+/* ---- ends of domains and ranges -------------------------------------------------------------- */
 
 static void check_values(int activation, double z, int is_defined)
 {
     cbp_real at[3] = {R(z), R(z), R(z)}, value[3], slope[3], second[3];
     CHECK(cbp_activation_values(activation, at, 3, value, slope, second) == CBP_OK);
     for (int i = 0; i < 3; i++) {
-        CHECK(isnan(value[i]) == !is_defined && (is_defined || (isnan(slope[i]) && isnan(second[i]))));
+        CHECK(isnan(value[i]) == !is_defined &&
+              (is_defined || (isnan(slope[i]) && isnan(second[i]))));
     }
 }
 
@@ -492,24 +543,30 @@ static cbp_real inverse_at(int activation, double y)
 /* Value, slope and second derivative at 0, of either sign. */
 static void test_at_zero(void)
 {
-    const double inf = INFINITY, ln2 = 0.6931471805599453, peak = 0.3989422804014327; /* 1/sqrt(2 pi) */
+    /* 1/sqrt(2 pi) */
+    const double inf = INFINITY, ln2 = 0.6931471805599453, peak = 0.3989422804014327;
     const double known[CBP_ACTIVATION_END][3] = {
-        {0, 1, 0},     {0.5, 0.25, 0},      {0, 1, 0}, {0, 0, 0},   {0, 0.01, 0},  {0, 1, 1}, {ln2, 0.5, 0.25}, {0, 0.5, 0.5},
-        {0, 0.5, 2 * peak}, {0, 1, 0},      {0, 1, 0}, {1, 1, 1},   {0, 1, 1},     {-inf, inf, -inf}, {0, 1, -1},
-        {inf, -inf, inf},   {0, 0, 2},      {0, inf, -inf}, {1, 0, -1}, {-ln2, 0.5, -0.25}, {0.5, peak, 0}, {0, 1, 0}};
+        {0, 1, 0},        {0.5, 0.25, 0},   {0, 1, 0},      {0, 0, 0},          {0, 0.01, 0},
+        {0, 1, 1},        {ln2, 0.5, 0.25}, {0, 0.5, 0.5},  {0, 0.5, 2 * peak}, {0, 1, 0},
+        {0, 1, 0},        {1, 1, 1},        {0, 1, 1},      {-inf, inf, -inf},  {0, 1, -1},
+        {inf, -inf, inf}, {0, 0, 2},        {0, inf, -inf}, {1, 0, -1},         {-ln2, 0.5, -0.25},
+        {0.5, peak, 0},   {0, 1, 0}};
     for (int activation = 0; activation < CBP_ACTIVATION_END; activation++) {
         for (int sign = -1; sign <= 1; sign += 2) {
-            const cbp_real z = R(copysign(0, sign)), factor = activation == CBP_RECIPROCAL ? R(sign) : 1;
+            const cbp_real z = R(copysign(0, sign)),
+                           factor = activation == CBP_RECIPROCAL ? R(sign) : 1;
             cbp_real jet[3];
             CHECK(cbp_activation_values(activation, &z, 1, jet, jet + 1, jet + 2) == CBP_OK);
             for (int k = 0; k < 3; k++) {
-                CHECK(near((double)(k == 1 ? jet[k] : factor * jet[k]), known[activation][k], 0, 4));
+                CHECK(
+                    near((double)(k == 1 ? jet[k] : factor * jet[k]), known[activation][k], 0, 4));
             }
         }
     }
 }
 
-/* NaN for NaN and outside of the domain; an inverse takes ends of the range to ends of the domain, and is NaN beyond. */
+/* NaN for NaN and outside of the domain; an inverse takes ends of the range to ends of the domain,
+ * and is NaN beyond. */
 static void test_ends(void)
 {
     for (int activation = 0; activation < CBP_ACTIVATION_END; activation++) {
@@ -543,18 +600,21 @@ static void test_ends(void)
             CHECK(near((double)inverse_at(activation, (double)value), z, 1, 64));
         }
     }
-    for (int exponent = 60; exponent < (sizeof(cbp_real) == 4 ? 128 : 1024); exponent++) { /* far out, 1 is nothing */
+    /* far out, 1 is nothing */
+    for (int exponent = 60; exponent < (sizeof(cbp_real) == 4 ? 128 : 1024); exponent++) {
         const cbp_real z = R(ldexp(1.25, exponent));
         cbp_real plain, with_one;
         CHECK(cbp_activation_values(CBP_LOG, &z, 1, &plain, NULL, NULL) == CBP_OK);
         CHECK(cbp_activation_values(CBP_LOG1P, &z, 1, &with_one, NULL, NULL) == CBP_OK);
-        CHECK(near((double)with_one, log((double)z), 0, 4) && near((double)plain, log((double)z), 0, 4));
+        CHECK(near((double)with_one, log((double)z), 0, 4) &&
+              near((double)plain, log((double)z), 0, 4));
     }
-    CHECK((double)inverse_at(CBP_RECIPROCAL, 0) == INFINITY && inverse_at(CBP_RECIPROCAL, INFINITY) == 0);
+    CHECK((double)inverse_at(CBP_RECIPROCAL, 0) == INFINITY &&
+          inverse_at(CBP_RECIPROCAL, INFINITY) == 0);
     CHECK(fabs((double)inverse_at(CBP_ARCTAN, 1.5707963267948966)) > 0.25 / EPSILON);
 }
 
-/* ---- refusals ---------------------------------------------------------------------------------------------------- */
+/* ---- refusals -------------------------------------------------------------------------------- */
 
 /* One set of arguments that every function accepts. A case spoils one of them. */
 typedef struct arguments {
@@ -607,29 +667,32 @@ static int call_jacobian(const arguments *w)
 
 static int call_gradients(const arguments *w)
 {
-    return cbp_gradients(CHAIN_OF(w), w->x, w->y, w->layers, w->n, CRITERION_OF(w), work_of(w), output(w, 0));
+    return cbp_gradients(CHAIN_OF(w), w->x, w->y, w->layers, w->n, CRITERION_OF(w), work_of(w),
+                         output(w, 0));
 }
 
 static int call_gradient_sums(const arguments *w)
 {
-    return cbp_gradient_sums(CHAIN_OF(w), w->x, w->y, w->weight, w->layers, w->n, CRITERION_OF(w), work_of(w),
-                             output(w, 0), output(w, 1));
+    return cbp_gradient_sums(CHAIN_OF(w), w->x, w->y, w->weight, w->layers, w->n, CRITERION_OF(w),
+                             work_of(w), output(w, 0), output(w, 1));
 }
 
 static int call_loss_sums(const arguments *w)
 {
-    return cbp_loss_sums(CHAIN_OF(w), w->x, w->y, w->weight, w->layers, w->n, CRITERION_OF(w), output(w, 0), output(w, 1));
+    return cbp_loss_sums(CHAIN_OF(w), w->x, w->y, w->weight, w->layers, w->n, CRITERION_OF(w),
+                         output(w, 0), output(w, 1));
 }
 
 static int call_loss_mean(const arguments *w)
 {
-    return cbp_loss_mean(CHAIN_OF(w), w->x, w->y, w->weight, w->layers, w->n, CRITERION_OF(w), output(w, 0));
+    return cbp_loss_mean(CHAIN_OF(w), w->x, w->y, w->weight, w->layers, w->n, CRITERION_OF(w),
+                         output(w, 0));
 }
 
 static int call_gradient(const arguments *w)
 {
-    return cbp_gradient(CHAIN_OF(w), w->x, w->y, w->weight, w->layers, w->n, CRITERION_OF(w), work_of(w), outputs[2],
-                        output(w, 0));
+    return cbp_gradient(CHAIN_OF(w), w->x, w->y, w->weight, w->layers, w->n, CRITERION_OF(w),
+                        work_of(w), outputs[2], output(w, 0));
 }
 
 static int call_hessian(const arguments *w)
@@ -646,20 +709,21 @@ static int call_hessian_sums(const arguments *w)
 
 static int call_trace(const arguments *w)
 {
-    return cbp_trace(CHAIN_OF(w), w->x ? *w->x : 0, w->y ? *w->y : 0, w->layers, CRITERION_OF(w), outputs[2], outputs[3],
-                     outputs[4], outputs[5], output(w, 1), output(w, 0));
+    return cbp_trace(CHAIN_OF(w), w->x ? *w->x : 0, w->y ? *w->y : 0, w->layers, CRITERION_OF(w),
+                     outputs[2], outputs[3], outputs[4], outputs[5], output(w, 1), output(w, 0));
 }
 
 /* The parameters are an output: a copy of the case's stands in outputs[0]. */
 static int call_step(const arguments *w)
 {
     if (!w->params) {
-        return cbp_step(w->activations, NULL, w->x, w->y, w->layers, w->n, w->learning_rate, work_of(w), NULL, outputs[1]);
+        return cbp_step(w->activations, NULL, w->x, w->y, w->layers, w->n, w->learning_rate,
+                        work_of(w), NULL, outputs[1]);
     }
     cbp_real params[4];
     memcpy(params, w->params, sizeof params);
-    const int status = cbp_step(w->activations, NULL, w->x, w->y, w->layers, w->n, w->learning_rate, work_of(w), params,
-                                outputs[1]);
+    const int status = cbp_step(w->activations, NULL, w->x, w->y, w->layers, w->n, w->learning_rate,
+                                work_of(w), params, outputs[1]);
     CHECK(status == CBP_OK || same_all(params, w->params, 4));
     return status;
 }
@@ -689,20 +753,26 @@ static const struct {
     {"jacobian", call_jacobian, READS_X | READS_WORK | WRITES},
     {"gradients", call_gradients, READS_X | READS_Y | READS_LOSS | READS_WORK | WRITES},
     {"gradient_sums", call_gradient_sums,
-     READS_X | READS_Y | READS_LOSS | READS_WEIGHT | AVERAGES | READS_WORK | WRITES_TWO | WRITES | SUMS_ONLY},
+     READS_X | READS_Y | READS_LOSS | READS_WEIGHT | AVERAGES | READS_WORK | WRITES_TWO | WRITES |
+         SUMS_ONLY},
     {"loss_sums", call_loss_sums,
      READS_X | READS_Y | READS_LOSS | READS_WEIGHT | AVERAGES | WRITES_TWO | WRITES | SUMS_ONLY},
-    {"loss_mean", call_loss_mean, READS_X | READS_Y | READS_LOSS | READS_WEIGHT | AVERAGES | WRITES},
-    {"gradient", call_gradient, READS_X | READS_Y | READS_LOSS | READS_WEIGHT | AVERAGES | READS_WORK | WRITES},
-    {"hessian", call_hessian, READS_X | READS_Y | READS_LOSS | READS_WEIGHT | AVERAGES | READS_WORK | WRITES},
+    {"loss_mean", call_loss_mean,
+     READS_X | READS_Y | READS_LOSS | READS_WEIGHT | AVERAGES | WRITES},
+    {"gradient", call_gradient,
+     READS_X | READS_Y | READS_LOSS | READS_WEIGHT | AVERAGES | READS_WORK | WRITES},
+    {"hessian", call_hessian,
+     READS_X | READS_Y | READS_LOSS | READS_WEIGHT | AVERAGES | READS_WORK | WRITES},
     {"hessian_sums", call_hessian_sums,
-     READS_X | READS_Y | READS_LOSS | READS_WEIGHT | AVERAGES | READS_WORK | WRITES_TWO | WRITES | SUMS_ONLY},
+     READS_X | READS_Y | READS_LOSS | READS_WEIGHT | AVERAGES | READS_WORK | WRITES_TWO | WRITES |
+         SUMS_ONLY},
     {"trace", call_trace, READS_LOSS | WRITES_TWO | WRITES},
     {"step", call_step, READS_X | READS_Y | AVERAGES | READS_WORK | STEPS},
 };
 #define FUNCTIONS (sizeof functions / sizeof *functions)
 
-/* Every function with all of `traits` must answer with `status` and leave every output as it was. */
+/* Every function with all of `traits` must answer with `status` and leave every output as it
+ * was. */
 static void refuse(const char *what, int traits, const arguments *with, int status)
 {
     for (size_t f = 0; f < FUNCTIONS; f++) {
@@ -722,19 +792,31 @@ static void refuse(const char *what, int traits, const arguments *with, int stat
             }
         }
         if (!CHECK(got == status) || !CHECK(untouched)) {
-            fprintf(stderr, "    cbp_%s, %s: status %d, expected %d\n", functions[f].name, what, got, status);
+            fprintf(stderr, "    cbp_%s, %s: status %d, expected %d\n", functions[f].name, what,
+                    got, status);
         }
     }
 }
 
-static const arguments good = {network_params, network_activations, inputs, targets, NULL, 2, 3, CBP_SQUARED, 1, R(0.1),
-                               0, 0, 0};
+static const arguments good = {network_params,
+                               network_activations,
+                               inputs,
+                               targets,
+                               NULL,
+                               2,
+                               3,
+                               CBP_SQUARED,
+                               1,
+                               R(0.1),
+                               0,
+                               0,
+                               0};
 
 /* The case's own name for itself, its change to the good arguments, who refuses it, and how. */
-#define REFUSED(traits, status, change)  \
-    do {                                 \
-        arguments with = good;           \
-        change;                          \
+#define REFUSED(traits, status, change)         \
+    do {                                        \
+        arguments with = good;                  \
+        change;                                 \
         refuse(#change, traits, &with, status); \
     } while (0)
 
@@ -767,17 +849,24 @@ static void test_refusals(void)
         REFUSED(0, CBP_ERROR_ACTIVATION, with.activations = top; with.n = n);
         REFUSED(READS_LOSS, CBP_ERROR_LOSS, with.loss = -1; with.n = n);
         REFUSED(READS_LOSS, CBP_ERROR_LOSS, with.loss = CBP_LOSS_END; with.n = n);
-        REFUSED(READS_LOSS, CBP_ERROR_NO_SIGMOID, with.loss = CBP_LOG_LOSS; with.activations = open_end; with.n = n);
-        const int reads_all = n > 1 ? READS_LOSS | READS_Y : READS_LOSS; /* the last target of n is the bad one */
-        REFUSED(reads_all, CBP_ERROR_TARGET, with.loss = CBP_LOG_LOSS; with.y = above + 3 - n; with.n = n);
-        REFUSED(reads_all, CBP_ERROR_TARGET, with.loss = CBP_LOG_LOSS; with.y = below + 3 - n; with.n = n);
+        REFUSED(READS_LOSS, CBP_ERROR_NO_SIGMOID, with.loss = CBP_LOG_LOSS;
+                with.activations = open_end; with.n = n);
+        /* the last target of n is the bad one */
+        const int reads_all = n > 1 ? READS_LOSS | READS_Y : READS_LOSS;
+        REFUSED(reads_all, CBP_ERROR_TARGET, with.loss = CBP_LOG_LOSS; with.y = above + 3 - n;
+                with.n = n);
+        REFUSED(reads_all, CBP_ERROR_TARGET, with.loss = CBP_LOG_LOSS; with.y = below + 3 - n;
+                with.n = n);
         REFUSED(READS_WEIGHT, CBP_ERROR_WEIGHT, with.weight = bad_weights[0] + 3 - n; with.n = n);
         REFUSED(READS_WEIGHT, CBP_ERROR_WEIGHT, with.weight = bad_weights[1]; with.n = n);
-        REFUSED(reads_all, CBP_ERROR_TARGET, with.loss = CBP_POISSON; with.y = below + 3 - n; with.n = n);
-        REFUSED(reads_all, CBP_ERROR_TARGET, with.loss = CBP_POISSON; with.y = endless + 3 - n; with.n = n);
+        REFUSED(reads_all, CBP_ERROR_TARGET, with.loss = CBP_POISSON; with.y = below + 3 - n;
+                with.n = n);
+        REFUSED(reads_all, CBP_ERROR_TARGET, with.loss = CBP_POISSON; with.y = endless + 3 - n;
+                with.n = n);
         for (int loss = CBP_HUBER; loss <= CBP_CAUCHY; loss++) {
             for (int i = 0; i < 4; i++) {
-                REFUSED(READS_LOSS, CBP_ERROR_SCALE, with.loss = loss; with.scale = bad_scales[i]; with.n = n);
+                REFUSED(READS_LOSS, CBP_ERROR_SCALE, with.loss = loss; with.scale = bad_scales[i];
+                        with.n = n);
             }
         }
         for (int i = 0; i < 3; i++) {
@@ -817,7 +906,8 @@ static void test_refused_inverse(void)
         const unsigned char codes[] = {CBP_SIGMOID, (unsigned char)activation};
         CHECK(cbp_activation_describe(activation, &facts) == CBP_OK);
         if (!facts.one_to_one) {
-            CHECK(cbp_inverse(network_params, codes, targets, 2, 3, out) == CBP_ERROR_NOT_INVERTIBLE);
+            CHECK(cbp_inverse(network_params, codes, targets, 2, 3, out) ==
+                  CBP_ERROR_NOT_INVERTIBLE);
         }
     }
     CHECK(out[0] == 5 && out[1] == 5 && out[2] == 5);
@@ -836,9 +926,11 @@ static void test_refused_step(void)
     for (size_t n = 1; n <= 3; n += 2) {
         cbp_real params[] = {R(1e30), 0, R(1e30), 0}, mean = 5;
         const cbp_real before[] = {R(1e30), 0, R(1e30), 0};
-        CHECK(cbp_step(square, NULL, huge, targets, 2, n, R(1e30), work, params, &mean) == CBP_ERROR_NOT_FINITE);
+        CHECK(cbp_step(square, NULL, huge, targets, 2, n, R(1e30), work, params, &mean) ==
+              CBP_ERROR_NOT_FINITE);
         CHECK(same_all(params, before, 4) && mean == 5);
-        CHECK(cbp_step(network_activations, NULL, lost, targets, 2, n, 1, work, params, &mean) == CBP_ERROR_NOT_FINITE);
+        CHECK(cbp_step(network_activations, NULL, lost, targets, 2, n, 1, work, params, &mean) ==
+              CBP_ERROR_NOT_FINITE);
         CHECK(same_all(params, before, 4) && mean == 5);
     }
     free(work);
@@ -889,7 +981,8 @@ static void test_refused_trace(void)
             kept[k][0] = 5;
             to[k] = k == missing ? NULL : kept[k];
         }
-        CHECK(cbp_trace(NETWORK, 1, 0, 2, CBP_SQUARED, 1, to[0], to[1], to[2], to[3], to[4], to[5]) == CBP_ERROR_NULL);
+        CHECK(cbp_trace(NETWORK, 1, 0, 2, CBP_SQUARED, 1, to[0], to[1], to[2], to[3], to[4],
+                        to[5]) == CBP_ERROR_NULL);
         for (int k = 0; k < 6; k++) {
             CHECK(kept[k][0] == 5);
         }

@@ -1,15 +1,17 @@
 /* Covariances: what the data do not say, and when they are refused. */
 #include "fit_lm_call.h"
 
-/* ---- what the data do not say ------------------------------------------------------------------------------------ */
+/* ---- what the data do not say ---------------------------------------------------------------- */
 
 static int is_open(const spread *found, size_t all, size_t k)
 {
     int open = found->determined[k] == CBP_UNDETERMINED && isinf(found->covariance[k * all + k]) &&
                found->covariance[k * all + k] > 0;
     for (size_t m = 0; m < all; m++) {
-        const int fixed = found->determined[m] == CBP_FROZEN || found->determined[m] == CBP_AT_BOUND;
-        const cbp_real row = found->covariance[k * all + m], column = found->covariance[m * all + k];
+        const int fixed =
+            found->determined[m] == CBP_FROZEN || found->determined[m] == CBP_AT_BOUND;
+        const cbp_real row = found->covariance[k * all + m],
+                       column = found->covariance[m * all + k];
         open = open && (m == k || (fixed ? row == 0 && column == 0 : isnan(row) && isnan(column)));
     }
     return open;
@@ -51,8 +53,10 @@ static void test_redundant(void)
         spread straight;
         CHECK(covariance_of(&p, plain, GAUSS_NEWTON, &straight) == CBP_OK);
         const double part = (double)(params[2] * params[2]);
-        CHECK(near((double)found.covariance[0] * part, (double)straight.covariance[0], 0, 64 * within / EPSILON));
-        CHECK(near((double)found.covariance[5] * part, (double)straight.covariance[3], 0, 64 * within / EPSILON));
+        CHECK(near((double)found.covariance[0] * part, (double)straight.covariance[0], 0,
+                   64 * within / EPSILON));
+        CHECK(near((double)found.covariance[5] * part, (double)straight.covariance[3], 0,
+                   64 * within / EPSILON));
         CHECK(near((double)found.variance, (double)straight.variance, 0, 64 * within / EPSILON));
     }
 }
@@ -71,7 +75,8 @@ static void test_without_effect(void)
     call c = fit_of(line, 1, nothing, point_y, POINTS);
     CHECK(fit(&c, params) == CBP_OK);
     check_minimum(&c, params);
-    CHECK(isfinite(params[0]) && fabs((double)params[1] - mean) <= 8 * (double)c.options.tolerance + 64 * EPSILON);
+    CHECK(isfinite(params[0]) &&
+          fabs((double)params[1] - mean) <= 8 * (double)c.options.tolerance + 64 * EPSILON);
     for (int curvature = 0; curvature < CURVATURES; curvature++) {
         CHECK(covariance_of(&c, params, curvature, &found) == CBP_OK);
         CHECK(is_open(&found, 2, 0));
@@ -105,7 +110,8 @@ static void test_nothing_left(void)
         for (int curvature = 0; curvature < CURVATURES; curvature++) {
             CHECK(covariance_of(&c, params, curvature, &found) == CBP_OK);
             CHECK(isnan(found.variance));
-            CHECK(isnan(found.covariance[0]) && isnan(found.covariance[1]) && isnan(found.covariance[3]));
+            CHECK(isnan(found.covariance[0]) && isnan(found.covariance[1]) &&
+                  isnan(found.covariance[3]));
             CHECK(found.determined[0] == CBP_DETERMINED && found.determined[1] == CBP_DETERMINED);
         }
     }
@@ -118,7 +124,8 @@ static void test_nothing_left(void)
     CHECK(fit(&one, params) == CBP_OK && one.info.outcome == CBP_CONVERGED);
     CHECK(near((double)params[0], 8.5 / 3, 0, 16) && same(params[1], R(-0.5)));
     CHECK(covariance_of(&one, params, GAUSS_NEWTON, &found) == CBP_OK && isnan(found.variance));
-    CHECK(isnan(found.covariance[0]) && found.covariance[3] == 0 && found.determined[0] == CBP_DETERMINED);
+    CHECK(isnan(found.covariance[0]) && found.covariance[3] == 0 &&
+          found.determined[0] == CBP_DETERMINED);
 
     /* The log loss needs nothing left over; its variance is 1. */
     const cbp_real half[] = {R(0.25), R(0.75)};
@@ -142,7 +149,8 @@ static void test_exact(void)
     for (size_t k = 0; k < 3; k++) {
         cbp_real params[] = {R(starts[k][0]), R(starts[k][1])};
         call c = fit_of(line, 1, point_x, y, POINTS);
-        CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_CONVERGED && c.info.iterations <= 10);
+        CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_CONVERGED &&
+              c.info.iterations <= 10);
         CHECK(near((double)params[0], 2, 0, 32) && near((double)params[1], -1, 0, 32));
 
         cbp_real none[] = {R(starts[k][0]), R(starts[k][1])};
@@ -152,7 +160,8 @@ static void test_exact(void)
     }
 }
 
-/* An observed curvature that bends down somewhere: far from a minimum, the Hessian is not positive definite. */
+/* An observed curvature that bends down somewhere: far from a minimum, the Hessian is not positive
+ * definite. */
 static void test_no_minimum(void)
 {
     const cbp_real params[] = {-3, 0, 3, 0};
@@ -165,7 +174,7 @@ static void test_no_minimum(void)
     CHECK(found.covariance[5] == 0 && found.covariance[7] == 0 && found.covariance[15] == 0);
 }
 
-/* ---- refusals ---------------------------------------------------------------------------------------------------- */
+/* ---- refusals -------------------------------------------------------------------------------- */
 
 /* They are refused as the averages are, and what was refused has left no trace. */
 static void test_refused(void)
@@ -174,12 +183,13 @@ static void test_refused(void)
     const unsigned char unknown[] = {CBP_ACTIVATION_END};
     const call c = fit_of(line, 1, ones, zeros, 2);
     spread found;
-#define REFUSED(status, curvature, change)                                                               \
-    do {                                                                                                 \
-        call t = c;                                                                                      \
-        change;                                                                                          \
-        CHECK(covariance_by(&t, fine, (curvature) == OBSERVED ? identity : NULL, &found) == status);     \
-        CHECK(is_untouched_spread(&found));                                                              \
+#define REFUSED(status, curvature, change)                                                  \
+    do {                                                                                    \
+        call t = c;                                                                         \
+        change;                                                                             \
+        CHECK(covariance_by(&t, fine, (curvature) == OBSERVED ? identity : NULL, &found) == \
+              status);                                                                      \
+        CHECK(is_untouched_spread(&found));                                                 \
     } while (0)
     for (int k = 0; k < CURVATURES; k++) {
         REFUSED(CBP_ERROR_NULL, k, t.activations = NULL);
@@ -190,7 +200,8 @@ static void test_refused(void)
         REFUSED(CBP_ERROR_LOSS, k, t.options.loss = CBP_LOSS_END);
         REFUSED(CBP_ERROR_SCALE, k, (t.options.loss = CBP_CAUCHY, t.options.scale = -1));
         REFUSED(CBP_ERROR_NO_SIGMOID, k, t.options.loss = CBP_LOG_LOSS);
-        REFUSED(CBP_ERROR_TARGET, k, (t.activations = neuron, t.options.loss = CBP_LOG_LOSS, t.y = negative));
+        REFUSED(CBP_ERROR_TARGET, k,
+                (t.activations = neuron, t.options.loss = CBP_LOG_LOSS, t.y = negative));
         REFUSED(CBP_ERROR_WEIGHT, k, t.weight = negative);
         REFUSED(CBP_ERROR_WEIGHT, k, t.weight = zeros);
         REFUSED(CBP_ERROR_WEIGHT, k, t.weight = huge);
@@ -199,9 +210,9 @@ static void test_refused(void)
 
     cbp_real *work = numbers(cbp_fit_work_len(1, 2, POINTS));
     found = untouched_spread();
-#define ASK(params, work, variance, covariance, determined)                                                         \
-    cbp_fit_covariance(params, line, NULL, NULL, NULL, point_x, point_y, NULL, 1, POINTS, CBP_SQUARED, 1,           \
-                       NULL, work, variance, covariance, determined)
+#define ASK(params, work, variance, covariance, determined)                               \
+    cbp_fit_covariance(params, line, NULL, NULL, NULL, point_x, point_y, NULL, 1, POINTS, \
+                       CBP_SQUARED, 1, NULL, work, variance, covariance, determined)
     CHECK(ASK(NULL, work, &found.variance, found.covariance, found.determined) == CBP_ERROR_NULL);
     CHECK(ASK(fine, NULL, &found.variance, found.covariance, found.determined) == CBP_ERROR_NULL);
     CHECK(ASK(fine, work, NULL, found.covariance, found.determined) == CBP_ERROR_NULL);
@@ -216,7 +227,8 @@ static void test_refused(void)
 static void test_refused_nodes(void)
 {
     const unsigned char unknown[] = {CBP_ACTIVATION_END};
-    /* R'R of the first two columns is [1 0; 0 1], the residuals' squares are 1, and 5 - 2 is left over */
+    /* R'R of the first two columns is [1 0; 0 1], the residuals' squares are 1, and 5 - 2 is left
+     * over */
     const cbp_real node[17] = {1, 0, 0, 0, 1, 0, 0, 0, 1, 5, 1, 5, 1};
     const cbp_fit_chain good = {line, NULL, NULL, NULL, 1}, none = {line, NULL, NULL, NULL, 0};
     const cbp_fit_chain null = {NULL, NULL, NULL, NULL, 1}, odd = {unknown, NULL, NULL, NULL, 1};
@@ -227,7 +239,8 @@ static void test_refused_nodes(void)
     memcpy(heavy, node, sizeof node);
     light[9] = CBP_LEAST_WEIGHT / 2;
     heavy[9] = R(INFINITY);
-#define ASK(chain, params, loss, node, work, out) cbp_fit_node_covariance(chain, params, loss, node, NULL, work, out)
+#define ASK(chain, params, loss, node, work, out) \
+    cbp_fit_node_covariance(chain, params, loss, node, NULL, work, out)
     CHECK(ASK(NULL, fine, CBP_SQUARED, node, work, &out) == CBP_ERROR_NULL);
     CHECK(ASK(&null, fine, CBP_SQUARED, node, work, &out) == CBP_ERROR_NULL);
     CHECK(ASK(&good, NULL, CBP_SQUARED, node, work, &out) == CBP_ERROR_NULL);
@@ -235,7 +248,8 @@ static void test_refused_nodes(void)
     CHECK(ASK(&good, fine, CBP_SQUARED, node, NULL, &out) == CBP_ERROR_NULL);
     CHECK(ASK(&good, fine, CBP_SQUARED, node, work, NULL) == CBP_ERROR_NULL);
     for (int k = 0; k < 3; k++) {
-        const cbp_fit_spread lacking = {k == 0 ? NULL : out.variance, k == 1 ? NULL : out.covariance,
+        const cbp_fit_spread lacking = {k == 0 ? NULL : out.variance,
+                                        k == 1 ? NULL : out.covariance,
                                         k == 2 ? NULL : out.determined};
         CHECK(ASK(&good, fine, CBP_SQUARED, node, work, &lacking) == CBP_ERROR_NULL);
     }
@@ -248,8 +262,10 @@ static void test_refused_nodes(void)
     CHECK(ASK(&good, fine, CBP_SQUARED, heavy, work, &out) == CBP_ERROR_WEIGHT);
     CHECK(is_untouched_spread(&found));
 
-    CHECK(ASK(&good, fine, CBP_SQUARED, node, work, &out) == CBP_OK && same(found.variance, R(1) / 3));
-    CHECK(same(found.covariance[0], R(1) / 3) && found.covariance[1] == 0 && same(found.covariance[3], R(1) / 3));
+    CHECK(ASK(&good, fine, CBP_SQUARED, node, work, &out) == CBP_OK &&
+          same(found.variance, R(1) / 3));
+    CHECK(same(found.covariance[0], R(1) / 3) && found.covariance[1] == 0 &&
+          same(found.covariance[3], R(1) / 3));
 
     /* compensations count */
     const spread whole = found;

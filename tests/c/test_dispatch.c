@@ -1,6 +1,7 @@
-/* The kernel in use has a known name, can be lowered, and comes back; an unknown name changes nothing. */
+/* The kernel in use has a known name, can be lowered, and comes back; an unknown name changes
+ * nothing. */
 #include "check.h"
-#include "internal.h"
+#include "dispatch.h"
 
 static const char *const known[] = {"generic", "avx2", "avx512"};
 #define KNOWN (sizeof known / sizeof *known)
@@ -18,7 +19,8 @@ static size_t level_of(const char *name)
 /* Each bit that a level needs, and not the level below it, is missed. */
 static void test_processors(void)
 {
-    const unsigned leaf_1[] = {1u << 12, 1u << 28}, avx2 = 1u << 5, avx512[] = {1u << 16, 1u << 17, 1u << 31};
+    const unsigned leaf_1[] = {1u << 12, 1u << 28}, avx2 = 1u << 5,
+                   avx512[] = {1u << 16, 1u << 17, 1u << 31};
     const unsigned xmm = 1u << 1, ymm = 1u << 2, zmm[] = {1u << 5, 1u << 6, 1u << 7}, all = ~0u;
     CHECK(cbp_kernels_for(all, all, all) == &cbp_kernels_avx512);
     CHECK(cbp_kernels_for(0, 0, 0) == &cbp_kernels_generic);

@@ -1,4 +1,5 @@
-/* The activations where they bend, end or jump, against what they are there; and in between against the C library. */
+/* The activations where they bend, end or jump, against what they are there; and in between against
+ * the C library. */
 #include "check.h"
 
 #define PI_HALF 1.5707963267948966
@@ -94,9 +95,10 @@ static void test_points(void)
         const cbp_real z = R(p.z);
         cbp_real value, slope, second;
         CHECK(cbp_activation_values(p.activation, &z, 1, &value, &slope, &second) == CBP_OK);
-        if (!CHECK(agrees(value, p.value)) || !CHECK(agrees(slope, p.slope)) || !CHECK(isnan(second) == isnan(p.value))) {
-            fprintf(stderr, "    activation %d at %g: %g, slope %g, second %g\n", p.activation, p.z, (double)value,
-                    (double)slope, (double)second);
+        if (!CHECK(agrees(value, p.value)) || !CHECK(agrees(slope, p.slope)) ||
+            !CHECK(isnan(second) == isnan(p.value))) {
+            fprintf(stderr, "    activation %d at %g: %g, slope %g, second %g\n", p.activation, p.z,
+                    (double)value, (double)slope, (double)second);
         }
     }
 }
@@ -114,8 +116,10 @@ static void test_lanes(void)
             CHECK(isnan(value[i]) == isnan(z[i]));
             CHECK(isnan(slope[i]) == isnan(z[i]));
             CHECK(isnan(second[i]) == isnan(z[i]));
-            CHECK(cbp_activation_values(activation, z + i, 1, alone, alone + 1, alone + 2) == CBP_OK);
-            CHECK(same(alone[0], value[i]) && same(alone[1], slope[i]) && same(alone[2], second[i]));
+            CHECK(cbp_activation_values(activation, z + i, 1, alone, alone + 1, alone + 2) ==
+                  CBP_OK);
+            CHECK(same(alone[0], value[i]) && same(alone[1], slope[i]) &&
+                  same(alone[2], second[i]));
         }
         /* Any output may be left out, and any may be z itself. */
         cbp_real own[40];
@@ -135,7 +139,8 @@ static void test_lanes(void)
     cbp_real kept = 5;
     const cbp_real z = 1;
     CHECK(cbp_activation_values(-1, &z, 1, &kept, NULL, NULL) == CBP_ERROR_ACTIVATION);
-    CHECK(cbp_activation_values(CBP_ACTIVATION_END, &z, 1, &kept, NULL, NULL) == CBP_ERROR_ACTIVATION);
+    CHECK(cbp_activation_values(CBP_ACTIVATION_END, &z, 1, &kept, NULL, NULL) ==
+          CBP_ERROR_ACTIVATION);
     CHECK(kept == 5);
 }
 
@@ -149,32 +154,55 @@ static double normal_cdf(double z)
     return 0.5 * erfc(-z * 0.70710678118654752);
 }
 
-/* The C library's word for each, to about its own accuracy. The exact bounds are the golden vectors' business. */
+/* The C library's word for each, to about its own accuracy. The exact bounds are the golden
+ * vectors' business. */
 static double expected(int activation, double z)
 {
     switch (activation) {
-    case CBP_SIGMOID: return sigmoid(z);
-    case CBP_TANH: return tanh(z);
-    case CBP_RELU: return z > 0 ? z : 0;
-    case CBP_LEAKY_RELU: return z > 0 ? z : 0.01 * z;
-    case CBP_ELU: return z > 0 ? z : expm1(z);
-    case CBP_SOFTPLUS: return log1p(exp(z));
-    case CBP_SILU: return z * sigmoid(z);
-    case CBP_GELU: return z * normal_cdf(z);
-    case CBP_SOFTSIGN: return z / (1 + fabs(z));
-    case CBP_ARCTAN: return atan(z);
-    case CBP_EXP: return exp(z);
-    case CBP_EXPM1: return expm1(z);
-    case CBP_LOG: return log(z);
-    case CBP_LOG1P: return log1p(z);
-    case CBP_RECIPROCAL: return 1 / z;
-    case CBP_SQUARE: return z * z;
-    case CBP_SQRT: return sqrt(z);
-    case CBP_GAUSSIAN: return exp(-z * z / 2);
-    case CBP_LOG_SIGMOID: return -log1p(exp(-z));
-    case CBP_NORMAL_CDF: return normal_cdf(z);
-    case CBP_SIN: return sin(z);
-    default: return z;
+    case CBP_SIGMOID:
+        return sigmoid(z);
+    case CBP_TANH:
+        return tanh(z);
+    case CBP_RELU:
+        return z > 0 ? z : 0;
+    case CBP_LEAKY_RELU:
+        return z > 0 ? z : 0.01 * z;
+    case CBP_ELU:
+        return z > 0 ? z : expm1(z);
+    case CBP_SOFTPLUS:
+        return log1p(exp(z));
+    case CBP_SILU:
+        return z * sigmoid(z);
+    case CBP_GELU:
+        return z * normal_cdf(z);
+    case CBP_SOFTSIGN:
+        return z / (1 + fabs(z));
+    case CBP_ARCTAN:
+        return atan(z);
+    case CBP_EXP:
+        return exp(z);
+    case CBP_EXPM1:
+        return expm1(z);
+    case CBP_LOG:
+        return log(z);
+    case CBP_LOG1P:
+        return log1p(z);
+    case CBP_RECIPROCAL:
+        return 1 / z;
+    case CBP_SQUARE:
+        return z * z;
+    case CBP_SQRT:
+        return sqrt(z);
+    case CBP_GAUSSIAN:
+        return exp(-z * z / 2);
+    case CBP_LOG_SIGMOID:
+        return -log1p(exp(-z));
+    case CBP_NORMAL_CDF:
+        return normal_cdf(z);
+    case CBP_SIN:
+        return sin(z);
+    default:
+        return z;
     }
 }
 
@@ -207,12 +235,14 @@ static void test_describe(void)
     CHECK(cbp_activation_describe(CBP_SIGMOID, &facts) == CBP_OK);
     CHECK(strcmp(facts.name, "sigmoid") == 0);
     CHECK(facts.domain_low == -INFINITY && facts.domain_high == INFINITY);
-    CHECK(facts.range_low == 0 && facts.range_high == 1 && facts.one_to_one == 1 && facts.has_kink == 0);
+    CHECK(facts.range_low == 0 && facts.range_high == 1 && facts.one_to_one == 1 &&
+          facts.has_kink == 0);
     for (int code = 0; code < CBP_ACTIVATION_END; code++) {
         cbp_activation_facts one, other;
         CHECK(cbp_activation_describe(code, &one) == CBP_OK);
         for (int before = 0; before < code; before++) {
-            CHECK(cbp_activation_describe(before, &other) == CBP_OK && strcmp(one.name, other.name) != 0);
+            CHECK(cbp_activation_describe(before, &other) == CBP_OK &&
+                  strcmp(one.name, other.name) != 0);
         }
     }
 }
@@ -225,11 +255,14 @@ static void test_describe_loss(void)
     CHECK(cbp_loss_describe(CBP_HUBER, NULL) == CBP_ERROR_NULL);
     CHECK(strcmp(facts.name, "untouched") == 0 && facts.needs_sigmoid == 6);
     CHECK(cbp_loss_describe(CBP_HUBER, &facts) == CBP_OK);
-    CHECK(strcmp(facts.name, "huber") == 0 && facts.target_low == -INFINITY && facts.target_high == INFINITY);
-    CHECK(facts.dispersion == 0 && facts.has_scale == 1 && facts.is_robust == 1 && facts.needs_sigmoid == 0);
+    CHECK(strcmp(facts.name, "huber") == 0 && facts.target_low == -INFINITY &&
+          facts.target_high == INFINITY);
+    CHECK(facts.dispersion == 0 && facts.has_scale == 1 && facts.is_robust == 1 &&
+          facts.needs_sigmoid == 0);
     CHECK(cbp_loss_describe(CBP_LOG_LOSS, &facts) == CBP_OK);
     CHECK(strcmp(facts.name, "log") == 0 && facts.target_low == 0 && facts.target_high == 1);
-    CHECK(facts.dispersion == R(0.5) && facts.has_scale == 0 && facts.is_robust == 0 && facts.needs_sigmoid == 1);
+    CHECK(facts.dispersion == R(0.5) && facts.has_scale == 0 && facts.is_robust == 0 &&
+          facts.needs_sigmoid == 1);
     for (int code = 0; code < CBP_LOSS_END; code++) {
         cbp_loss_facts one, other;
         CHECK(cbp_loss_describe(code, &one) == CBP_OK);
@@ -252,8 +285,9 @@ static void test_kinks(void)
     }
 }
 
-/* The second derivative is that of the slope, to the error of a difference quotient: h^2 / 6 times a fourth derivative,
- * and 4 ulp of the slopes over h; both are below 2e-9 (single: 2e-3) of the numbers here. By all kernels. */
+/* The second derivative is that of the slope, to the error of a difference quotient: h^2 / 6 times
+ * a fourth derivative, and 4 ulp of the slopes over h; both are below 2e-9 (single: 2e-3) of the
+ * numbers here. By all kernels. */
 static void test_second(void)
 {
     static const char *const levels[] = {"generic", "avx2", "avx512"};
@@ -271,7 +305,8 @@ static void test_second(void)
                 CHECK(cbp_activation_values(activation, z, 3, NULL, slope, second) == CBP_OK);
                 const double quotient = ((double)slope[2] - (double)slope[0]) / (2 * (double)h);
                 const double scale = 1 + fabs((double)slope[1]) + fabs((double)second[1]);
-                CHECK(isnan(quotient) || fabs((double)second[1] - quotient) <= (is_single ? 2e-3 : 2e-9) * scale);
+                CHECK(isnan(quotient) ||
+                      fabs((double)second[1] - quotient) <= (is_single ? 2e-3 : 2e-9) * scale);
             }
         }
     }

@@ -27,7 +27,8 @@ static void test_random_uniform(void)
     double sum = 0, squares = 0;
     uint64_t bits = state = 5;
     for (int i = 0; i < 20000; i++) {
-        const double t = (double)cbp_random_uniform(&state), kept = ldexp(t, sizeof(cbp_real) == 4 ? 24 : 53);
+        const double t = (double)cbp_random_uniform(&state),
+                     kept = ldexp(t, sizeof(cbp_real) == 4 ? 24 : 53);
         CHECK(t >= 0 && t < 1 && kept == floor(kept));
         CHECK(kept == (double)(cbp_random_bits(&bits) >> (sizeof(cbp_real) == 4 ? 40 : 11)));
         sum += t;
@@ -86,8 +87,10 @@ static void test_defaults(void)
     CHECK(cbp_fit_defaults(NULL) == CBP_ERROR_NULL);
     CHECK(cbp_fit_defaults(&options) == CBP_OK);
     CHECK(options.size == sizeof options && options.loss == CBP_SQUARED && options.scale == 1);
-    CHECK(options.max_iterations == 2000 && options.tolerance == (sizeof(cbp_real) == 4 ? R(1e-5) : R(1e-10)));
-    CHECK(options.progress == NULL && options.user == NULL && options.history == NULL && options.history_len == 0);
+    CHECK(options.max_iterations == 2000 &&
+          options.tolerance == (sizeof(cbp_real) == 4 ? R(1e-5) : R(1e-10)));
+    CHECK(options.progress == NULL && options.user == NULL && options.history == NULL &&
+          options.history_len == 0);
     CHECK(options.restarts == 0 && options.seed == 0 && options.method == CBP_GRADIENT_DESCENT);
     CHECK(options.learning_rate == R(0.1) && options.momentum == R(0.9) && options.batch_size == 0);
 }

@@ -1,7 +1,7 @@
 /* Descents: where they arrive, by which steps, and what may move. */
 #include "fit_descent_call.h"
 
-/* ---- problems ---------------------------------------------------------------------------------------------------- */
+/* ---- problems -------------------------------------------------------------------------------- */
 
 /* Weights of the points that only choose. */
 static cbp_real point_chosen[POINTS];
@@ -36,10 +36,10 @@ static double distance(const cbp_real *params, const cbp_real *weight)
     return hypot((double)params[0] - w, (double)params[1] - b);
 }
 
-/* ---- where descents arrive --------------------------------------------------------------------------------------- */
+/* ---- where descents arrive ------------------------------------------------------------------- */
 
-/* M. Nielsen, Neural Networks and Deep Learning, chapter 3: one neuron learns to answer 1 with 0. His cost is E/2, so
- * that half his learning rate of 0.15 makes the same steps. */
+/* M. Nielsen, Neural Networks and Deep Learning, chapter 3: one neuron learns to answer 1 with 0.
+ * His cost is E/2, so that half his learning rate of 0.15 makes the same steps. */
 static void test_nielsen(void)
 {
     const double within = fmax(5e-7, 64 * EPSILON);
@@ -55,8 +55,10 @@ static void test_nielsen(void)
     CHECK(fit(&c, params) == CBP_OK);
     CHECK(c.info.outcome == CBP_EXHAUSTED && c.info.iterations == 300 && c.info.evaluations == 301);
     check_info(&c, params);
-    CHECK(cbp_forward(start, neuron, ones, 1, 1, &before) == CBP_OK && fabs((double)before - 0.817574) <= within);
-    CHECK(cbp_forward(params, neuron, ones, 1, 1, &after) == CBP_OK && fabs((double)after - 0.093956) <= within);
+    CHECK(cbp_forward(start, neuron, ones, 1, 1, &before) == CBP_OK &&
+          fabs((double)before - 0.817574) <= within);
+    CHECK(cbp_forward(params, neuron, ones, 1, 1, &after) == CBP_OK &&
+          fabs((double)after - 0.093956) <= within);
     CHECK(near((double)history[0], (double)(before * before), 0, 4));
     CHECK(near((double)history[300], (double)(after * after), 0, 4));
 
@@ -64,15 +66,17 @@ static void test_nielsen(void)
     memcpy(by_hand, start, sizeof by_hand);
     for (size_t k = 0; k < 300; k++) {
         cbp_real loss;
-        CHECK(cbp_step(neuron, NULL, ones, zeros, 1, 1, c.options.learning_rate, work, by_hand, &loss) == CBP_OK);
+        CHECK(cbp_step(neuron, NULL, ones, zeros, 1, 1, c.options.learning_rate, work, by_hand,
+                       &loss) == CBP_OK);
         CHECK(same(loss, history[k]));
     }
     CHECK(same_all(params, by_hand, 2));
     free(work);
 }
 
-/* Two weights that start equal stay so, and E = (u - 1)^2 of their product u flows by du/dt = -4 u (u - 1): from u0 to
- * 1/2 in t = log(1/u0 - 1)/4. Steps h of t lag by about h t of log u, which is 0.6 h at 1/2. */
+/* Two weights that start equal stay so, and E = (u - 1)^2 of their product u flows by du/dt = -4 u
+ * (u - 1): from u0 to 1/2 in t = log(1/u0 - 1)/4. Steps h of t lag by about h t of log u, which is
+ * 0.6 h at 1/2. */
 static void test_balanced_chain(void)
 {
     const double h = 1e-3, half = log(1e4 - 1) / 4;
@@ -90,7 +94,8 @@ static void test_balanced_chain(void)
     check_info(&c, params);
 }
 
-/* The curvature of the averaged loss over the points is above 0.5, so that the distance is below twice the gradient. */
+/* The curvature of the averaged loss over the points is above 0.5, so that the distance is below
+ * twice the gradient. */
 static void test_line(int method, double learning_rate, const cbp_real *weight)
 {
     cbp_real params[] = {R(-0.5), R(0.5)};
@@ -105,8 +110,9 @@ static void test_line(int method, double learning_rate, const cbp_real *weight)
     check_info(&c, params);
 }
 
-/* On batches a descent settles in a neighbourhood that shrinks with the learning rate. (With weights that differ it
- * shrinks about another point, since the mean of the batches' weighted means is not that of all.) */
+/* On batches a descent settles in a neighbourhood that shrinks with the learning rate. (With
+ * weights that differ it shrinks about another point, since the mean of the batches' weighted means
+ * is not that of all.) */
 static void test_line_by_batches(int method, const cbp_real *weight)
 {
     size_t order[POINTS];
@@ -146,7 +152,7 @@ static void test_losses(void)
     }
 }
 
-/* ---- steps ------------------------------------------------------------------------------------------------------- */
+/* ---- steps ----------------------------------------------------------------------------------- */
 
 /* Each method's first steps on E = (b - 1)^2 from b = 3, by its formula. */
 static void test_methods(void)
@@ -159,7 +165,8 @@ static void test_methods(void)
             velocity = kept * velocity - rate * slope;
             mean = 0.9 * mean + 0.1 * slope;
             square = 0.999 * square + 0.001 * slope * slope;
-            const double adam = -rate * mean / (1 - pow(0.9, t)) / (sqrt(square / (1 - pow(0.999, t))) + 1e-8);
+            const double adam =
+                -rate * mean / (1 - pow(0.9, t)) / (sqrt(square / (1 - pow(0.999, t))) + 1e-8);
             b += method == CBP_MOMENTUM ? velocity : method == CBP_ADAM ? adam : -rate * slope;
 
             cbp_real params[] = {1, 3};
@@ -168,7 +175,8 @@ static void test_methods(void)
             c.options.momentum = R(kept);
             c.options.max_iterations = steps;
             CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_EXHAUSTED && params[0] == 1);
-            /* 1 - 0.999 is known to 1000 units of rounding alone, but is the same above and below the line */
+            /* 1 - 0.999 is known to 1000 units of rounding alone, but is the same above and below
+             * the line */
             CHECK(near((double)params[1], b, 3, method == CBP_ADAM ? 1000 : 8));
         }
     }
@@ -188,8 +196,8 @@ static void pass_by_hand(const call *c, cbp_real *params)
             y[j] = c->y[from];
             weight[j] = c->weight ? c->weight[from] : 1;
         }
-        const int status = cbp_gradient(params, c->activations, x, y, weight, c->layers, count, CBP_SQUARED, 1, work,
-                                        NULL, gradient);
+        const int status = cbp_gradient(params, c->activations, x, y, weight, c->layers, count,
+                                        CBP_SQUARED, 1, work, NULL, gradient);
         CHECK(status == CBP_OK || status == CBP_ERROR_WEIGHT); /* no weight: no step */
         for (size_t k = 0; status == CBP_OK && k < 2 * c->layers; k++) {
             params[k] = params[k] - c->options.learning_rate * gradient[k];
@@ -217,7 +225,8 @@ static int is_permutation(const size_t *order, size_t n)
 static cbp_real many_weight[MANY];
 static size_t many_order[MANY];
 
-/* Most weights 0, so that many batches are without any; the others powers of 2, which leave the bits alone. */
+/* Most weights 0, so that many batches are without any; the others powers of 2, which leave the
+ * bits alone. */
 static void fill_many_weights(void)
 {
     for (size_t i = 0; i < MANY; i++) {
@@ -245,8 +254,9 @@ static void test_batches(size_t n, size_t batch, const cbp_real *weight)
     check_info(&c, params);
 }
 
-/* Targets 8^i, and b so small beside them that it is not felt: after a pass b holds, in base 8 and without rounding,
- * whether each example was in the batch of four (1) or in the last one, of two (2). */
+/* Targets 8^i, and b so small beside them that it is not felt: after a pass b holds, in base 8 and
+ * without rounding, whether each example was in the batch of four (1) or in the last one, of two
+ * (2). */
 static void test_each_example_once(void)
 {
     enum { N = 6 };
@@ -279,8 +289,8 @@ static void test_each_example_once(void)
             reshuffled += odd > 0;
         }
     }
-    /* Each example is in the last batch for a third of the seeds: 100, 8 the standard deviation. Two passes share it
-     * once in 15. */
+    /* Each example is in the last batch for a third of the seeds: 100, 8 the standard deviation.
+     * Two passes share it once in 15. */
     for (int i = 0; i < N; i++) {
         CHECK(last[i] > 60 && last[i] < 140);
     }
@@ -324,7 +334,8 @@ static void test_seeds(void)
     CHECK(!same(first[0], other[0]) && !same(first[1], other[1]));
 }
 
-/* A batch of all examples or of more is no batch: no order is needed, and the length of the memory stays small. */
+/* A batch of all examples or of more is no batch: no order is needed, and the length of the memory
+ * stays small. */
 static void test_whole_batches(void)
 {
     const size_t sizes[] = {0, POINTS, POINTS + 1, SIZE_MAX};
@@ -342,7 +353,7 @@ static void test_whole_batches(void)
     CHECK(cbp_fit_descent_work_len(1, 7) == cbp_fit_descent_work_len(1, 0) + 21);
 }
 
-/* ---- what may move ----------------------------------------------------------------------------------------------- */
+/* ---- what may move --------------------------------------------------------------------------- */
 
 static void test_frozen(void)
 {
@@ -368,7 +379,8 @@ static void test_frozen(void)
     }
 }
 
-/* The line may be no steeper than 1.5: w comes to stand there exactly, and b makes the best of it. */
+/* The line may be no steeper than 1.5: w comes to stand there exactly, and b makes the best of
+ * it. */
 static void test_bounds(void)
 {
     const cbp_real lower[] = {R(-INFINITY), R(-10)}, upper[] = {R(1.5), R(INFINITY)};
@@ -387,7 +399,8 @@ static void test_bounds(void)
         c.options.tolerance = 0;
         CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_EXHAUSTED);
         CHECK(params[0] == R(1.5));
-        CHECK(fabs((double)params[1] - (mean_y - 1.5 * mean_x)) < (method == CBP_ADAM ? 1e-3 : 32 * EPSILON));
+        CHECK(fabs((double)params[1] - (mean_y - 1.5 * mean_x)) <
+              (method == CBP_ADAM ? 1e-3 : 32 * EPSILON));
         check_info(&c, params);
         params[0] = params[1] = 0;
         c.options.tolerance = R(1e-2);

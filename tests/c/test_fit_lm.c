@@ -1,16 +1,18 @@
 /* Levenberg-Marquardt: what it finds, with bounds and without, by every kernel. */
 #include "fit_lm_call.h"
 
-/* ---- straight lines ---------------------------------------------------------------------------------------------- */
+/* ---- straight lines -------------------------------------------------------------------------- */
 
-/* Weighted least squares in closed form: parameters, variance, covariance, and both curvatures agree. */
+/* Weighted least squares in closed form: parameters, variance, covariance, and both curvatures
+ * agree. */
 static void test_line(const cbp_real *weight)
 {
     const double starts[][2] = {{-0.5, 0.5}, {0, 0}, {1000, -1000}, {2, -1}};
     double weights[POINTS], expected[4], squares = 0, examples = 0;
     weights_of(weight, weights);
     const sums s = sums_of(weights);
-    const double w = (s.one * s.xy - s.x * s.y) / (s.one * s.xx - s.x * s.x), b = (s.y - w * s.x) / s.one;
+    const double w = (s.one * s.xy - s.x * s.y) / (s.one * s.xx - s.x * s.x),
+                 b = (s.y - w * s.x) / s.one;
     for (size_t i = 0; i < POINTS; i++) {
         const double residual = w * (double)point_x[i] + b - (double)point_y[i];
         squares += weights[i] * residual * residual;
@@ -24,7 +26,8 @@ static void test_line(const cbp_real *weight)
         c.weight = weight;
         CHECK(fit(&c, params) == CBP_OK);
         check_minimum(&c, params);
-        CHECK(c.info.iterations > 0 && c.info.iterations <= 10 && c.info.evaluations == c.info.iterations + 1);
+        CHECK(c.info.iterations > 0 && c.info.iterations <= 10 &&
+              c.info.evaluations == c.info.iterations + 1);
         CHECK(fabs((double)params[0] - w) <= 8 * (double)c.options.tolerance + 64 * EPSILON);
         CHECK(fabs((double)params[1] - b) <= 8 * (double)c.options.tolerance + 64 * EPSILON);
         CHECK(near((double)c.info.loss, squares / s.one, 0, 256));
@@ -56,7 +59,8 @@ static void test_frozen(void)
         CHECK(fit(&c, params) == CBP_OK);
         check_minimum(&c, params);
         CHECK(same(params[1 - which], which == 0 ? R(-0.75) : R(1.5)));
-        CHECK(fabs((double)params[which] - (which == 0 ? w : b)) <= 8 * (double)c.options.tolerance + 64 * EPSILON);
+        CHECK(fabs((double)params[which] - (which == 0 ? w : b)) <=
+              8 * (double)c.options.tolerance + 64 * EPSILON);
         for (size_t i = 0; i < POINTS; i++) {
             const double residual = w * (double)point_x[i] + b - (double)point_y[i];
             squares += residual * residual;
@@ -66,9 +70,12 @@ static void test_frozen(void)
             CHECK(covariance_of(&c, params, curvature, &found) == CBP_OK);
             const double variance = squares / (POINTS - 1);
             CHECK(near((double)found.variance, variance, 0, 256));
-            CHECK(near((double)found.covariance[3 * which], variance / (which == 0 ? s.xx : s.one), 0, 512));
-            CHECK(found.covariance[1] == 0 && found.covariance[2] == 0 && found.covariance[3 - 3 * which] == 0);
-            CHECK(found.determined[which] == CBP_DETERMINED && found.determined[1 - which] == CBP_FROZEN);
+            CHECK(near((double)found.covariance[3 * which], variance / (which == 0 ? s.xx : s.one),
+                       0, 512));
+            CHECK(found.covariance[1] == 0 && found.covariance[2] == 0 &&
+                  found.covariance[3 - 3 * which] == 0);
+            CHECK(found.determined[which] == CBP_DETERMINED &&
+                  found.determined[1 - which] == CBP_FROZEN);
         }
     }
 
@@ -124,7 +131,8 @@ static void test_repetitions(void)
         CHECK(fabs((double)(weighted[0] - repeated[0])) <= within);
         CHECK(fabs((double)(weighted[1] - repeated[1])) <= within);
         for (int curvature = 0; curvature < CURVATURES; curvature++) {
-            const double ratio = !takes_any_target(loss) ? 1 : (double)(n - 2) / (double)(positive - 2);
+            const double ratio =
+                !takes_any_target(loss) ? 1 : (double)(n - 2) / (double)(positive - 2);
             spread few, many;
             CHECK(covariance_of(&c, weighted, curvature, &few) == CBP_OK);
             CHECK(covariance_of(&r, repeated, curvature, &many) == CBP_OK);
@@ -132,15 +140,16 @@ static void test_repetitions(void)
             for (int k = 0; k < 4; k++) {
                 expected[k] = (double)many.covariance[k] * ratio;
             }
-            CHECK(near((double)few.variance, (double)many.variance * ratio, 0, 16 * within / EPSILON));
+            CHECK(near((double)few.variance, (double)many.variance * ratio, 0,
+                       16 * within / EPSILON));
             CHECK(near_all(few.covariance, expected, 4, 32 * within / EPSILON));
         }
     }
 }
 
-/* Layers that are frozen at the beginning are a change of the inputs: here their logarithms, of 0 too, by which a power
- * law is an exponential. Up to 128 examples it is made once, with the same bits; what is told of the fit is of all the
- * chain. */
+/* Layers that are frozen at the beginning are a change of the inputs: here their logarithms, of 0
+ * too, by which a power law is an exponential. Up to 128 examples it is made once, with the same
+ * bits; what is told of the fit is of all the chain. */
 static void test_leading(void)
 {
     const unsigned char power[] = {CBP_LOG, CBP_EXP}, last_two[] = {1, 1, 0, 0};
@@ -155,7 +164,8 @@ static void test_leading(void)
     CHECK(cbp_forward(as_is, power, x, 1, 300, inside) == CBP_OK && isinf(inside[0]));
     for (size_t k = 0; k < 4; k++) {
         for (int bounded = 0; bounded < 2; bounded++) {
-            const cbp_real lower[] = {5, 5, R(0.75), 0}, upper[] = {4, 4, bounded ? R(1.25) : 9, 9}; /* w is held */
+            /* w is held */
+            const cbp_real lower[] = {5, 5, R(0.75), 0}, upper[] = {4, 4, bounded ? R(1.25) : 9, 9};
             watcher w = {0};
             spread found;
             cbp_real params[] = {1, 0, 1, R(0.5)};
@@ -169,13 +179,15 @@ static void test_leading(void)
             CHECK(w.calls > 1 && w.out_of_bounds == 0 && w.disorder == 0);
             CHECK(params[0] == 1 && params[1] == 0 && w.params[0] == 1 && w.params[1] == 0);
             CHECK(bounded ? params[2] == R(1.25) : fabs((double)params[2] - 1.5) < 0.2);
-            CHECK(covariance_of(&c, params, GAUSS_NEWTON, &found) == CBP_OK && found.determined[0] == CBP_FROZEN);
+            CHECK(covariance_of(&c, params, GAUSS_NEWTON, &found) == CBP_OK &&
+                  found.determined[0] == CBP_FROZEN);
             CHECK(found.determined[2] == (bounded ? CBP_AT_BOUND : CBP_DETERMINED));
             CHECK(found.determined[3] == CBP_DETERMINED && found.covariance[15] > 0);
             if (lengths[k] <= 128) {
                 cbp_real direct[] = {1, R(0.5)};
                 for (size_t i = 0; i < lengths[k]; i++) {
-                    inside[i] = inside[i] < 0 && isinf(inside[i]) ? -HUGE_REAL : inside[i]; /* data are finite */
+                    /* data are finite */
+                    inside[i] = inside[i] < 0 && isinf(inside[i]) ? -HUGE_REAL : inside[i];
                 }
                 call d = fit_of(power + 1, 1, inside, y, lengths[k]);
                 d.lower = lower + 2;
@@ -193,15 +205,16 @@ static void test_leading(void)
     CHECK(fit(&c, params) == CBP_ERROR_START_LOSS && params[0] == -1 && params[2] == 1);
 }
 
-/* ---- published fits ---------------------------------------------------------------------------------------------- */
+/* ---- published fits -------------------------------------------------------------------------- */
 
 static int has_digits(double found, double expected, double digits)
 {
     return fabs(found - expected) <= pow(10, -digits) * fabs(expected);
 }
 
-/* In double to all digits that this arithmetic can give. In single, rounding moves the outputs as noise of some
- * EPSILON of their size does, which is to the noise of the data as the error is to the standard deviation. */
+/* In double to all digits that this arithmetic can give. In single, rounding moves the outputs as
+ * noise of some EPSILON of their size does, which is to the noise of the data as the error is to
+ * the standard deviation. */
 static void test_certified(const certified *problem)
 {
     for (size_t start = 0; start < 2; start++) {
@@ -214,37 +227,47 @@ static void test_certified(const certified *problem)
         const double b1 = -(double)params[2], b2 = -(double)params[0];
         const double noise = sqrt(problem->squares / (double)(problem->n - 2));
         const double largest = (double)problem->y[problem->n - 1];
-        const double part = 8 * (double)c.options.tolerance + 64 * EPSILON * largest / noise; /* of sd1, sd2 */
+        /* of sd1, sd2 */
+        const double part = 8 * (double)c.options.tolerance + 64 * EPSILON * largest / noise;
         CHECK(fabs(b1 - problem->b1) <= part * problem->sd1 + 1e-10 * problem->b1);
         CHECK(fabs(b2 - problem->b2) <= part * problem->sd2 + 1e-10 * problem->b2);
-        CHECK(near((double)c.info.loss * (double)problem->n, problem->squares, 0, part / EPSILON + 1e-10 / EPSILON));
+        CHECK(near((double)c.info.loss * (double)problem->n, problem->squares, 0,
+                   part / EPSILON + 1e-10 / EPSILON));
         CHECK(covariance_of(&c, params, GAUSS_NEWTON, &found) == CBP_OK);
-        const double sd1 = sqrt((double)found.covariance[2 * 4 + 2]), sd2 = sqrt((double)found.covariance[0]);
+        const double sd1 = sqrt((double)found.covariance[2 * 4 + 2]),
+                     sd2 = sqrt((double)found.covariance[0]);
         CHECK(fabs(sd1 - problem->sd1) <= (part + 1e-9) * problem->sd1);
         CHECK(fabs(sd2 - problem->sd2) <= (part + 1e-9) * problem->sd2);
         CHECK(found.determined[0] == CBP_DETERMINED && found.determined[1] == CBP_FROZEN);
         CHECK(found.determined[2] == CBP_DETERMINED && found.determined[3] == CBP_FROZEN);
-        CHECK(sizeof(cbp_real) == 4 || (has_digits(b1, problem->b1, 9) && has_digits(b2, problem->b2, 9)));
-        CHECK(sizeof(cbp_real) == 4 || (has_digits(sd1, problem->sd1, 8) && has_digits(sd2, problem->sd2, 8)));
+        CHECK(sizeof(cbp_real) == 4 ||
+              (has_digits(b1, problem->b1, 9) && has_digits(b2, problem->b2, 9)));
+        CHECK(sizeof(cbp_real) == 4 ||
+              (has_digits(sd1, problem->sd1, 8) && has_digits(sd2, problem->sd2, 8)));
 
         /* The observed curvature: half of the exact Hessian of the sum, inverted. */
         cbp_real hessian[16], *work = numbers(cbp_hessian_work_len(2));
-        CHECK(cbp_hessian(params, saturation, c.x, c.y, NULL, 2, c.n, CBP_SQUARED, 1, work, hessian) == CBP_OK);
-        const double half = (double)c.n / 2, h00 = half * (double)hessian[0], h02 = half * (double)hessian[2];
-        const double h22 = half * (double)hessian[10], factor = (double)found.variance / (h00 * h22 - h02 * h02);
+        CHECK(cbp_hessian(params, saturation, c.x, c.y, NULL, 2, c.n, CBP_SQUARED, 1, work,
+                          hessian) == CBP_OK);
+        const double half = (double)c.n / 2, h00 = half * (double)hessian[0],
+                     h02 = half * (double)hessian[2];
+        const double h22 = half * (double)hessian[10],
+                     factor = (double)found.variance / (h00 * h22 - h02 * h02);
         const double condition = h00 * h22 / (h00 * h22 - h02 * h02);
         CHECK(covariance_of(&c, params, OBSERVED, &found) == CBP_OK);
         CHECK(near((double)found.covariance[0], factor * h22, 0, 16 * condition));
         CHECK(near((double)found.covariance[2], -factor * h02, 0, 16 * condition));
         CHECK(near((double)found.covariance[10], factor * h00, 0, 16 * condition));
-        CHECK(same(found.covariance[2], found.covariance[8]) && found.covariance[1] == 0 && found.covariance[15] == 0);
+        CHECK(same(found.covariance[2], found.covariance[8]) && found.covariance[1] == 0 &&
+              found.covariance[15] == 0);
         free(work);
     }
 }
 
-/* ---- bounds ------------------------------------------------------------------------------------------------------ */
+/* ---- bounds ---------------------------------------------------------------------------------- */
 
-/* The line may be no steeper than 1.5: w comes to stand there, or stays, and b makes the best of it. */
+/* The line may be no steeper than 1.5: w comes to stand there, or stays, and b makes the best of
+ * it. */
 static void test_bound(void)
 {
     const cbp_real upper[] = {R(1.5), R(INFINITY)}, lower[] = {R(-INFINITY), -10};
@@ -289,7 +312,8 @@ static void test_one_bound(void)
         turned[i] = -point_y[i];
     }
     for (int start = -1; start <= 1; start++) {
-        call c = fit_of(line, 1, point_x, point_y, POINTS), d = fit_of(line, 1, point_x, turned, POINTS);
+        call c = fit_of(line, 1, point_x, point_y, POINTS),
+             d = fit_of(line, 1, point_x, turned, POINTS);
         two_sided[0] = above[0] = R(start);
         two_sided[1] = above[1] = R(0.25);
         below[0] = R(-start);
@@ -325,13 +349,16 @@ static void test_idle_bounds(void)
         CHECK(fit(&c, params) == CBP_OK);
         check_minimum(&c, params);
         CHECK(w.out_of_bounds == 0 && w.disorder == 0);
-        CHECK(fabs((double)(params[0] - plain[0])) <= 8 * (double)c.options.tolerance + 64 * EPSILON);
-        CHECK(fabs((double)(params[1] - plain[1])) <= 8 * (double)c.options.tolerance + 64 * EPSILON);
+        CHECK(fabs((double)(params[0] - plain[0])) <=
+              8 * (double)c.options.tolerance + 64 * EPSILON);
+        CHECK(fabs((double)(params[1] - plain[1])) <=
+              8 * (double)c.options.tolerance + 64 * EPSILON);
         CHECK(covariance_of(&c, params, GAUSS_NEWTON, &found) == CBP_OK);
         CHECK(found.determined[0] == CBP_DETERMINED && found.determined[1] == CBP_DETERMINED);
     }
 
-    /* Two equal bounds are a freeze: both parameters held leaves nothing to move, and that is a minimum. */
+    /* Two equal bounds are a freeze: both parameters held leaves nothing to move, and that is a
+     * minimum. */
     const cbp_real both[] = {R(0.5), R(0.25)};
     cbp_real params[] = {R(0.5), R(0.25)};
     spread found;
@@ -345,8 +372,8 @@ static void test_idle_bounds(void)
     CHECK(found.covariance[0] == 0 && found.covariance[1] == 0 && found.covariance[3] == 0);
 }
 
-/* A step that would pass two bounds at once, of w and of b, which pull in opposite directions. The minimum of
- * (w - 5)^2 + (10 w + b)^2 in the box is on its edge b = -1, at w = 15/101. */
+/* A step that would pass two bounds at once, of w and of b, which pull in opposite directions. The
+ * minimum of (w - 5)^2 + (10 w + b)^2 in the box is on its edge b = -1, at w = 15/101. */
 static void test_corner(void)
 {
     const cbp_real x[] = {9, 11}, y[] = {-5, 5}, lower[] = {-1, -1}, upper[] = {1, 1};
@@ -356,11 +383,13 @@ static void test_corner(void)
     c.upper = upper;
     CHECK(fit(&c, params) == CBP_OK);
     check_minimum(&c, params);
-    CHECK(params[1] == -1 && fabs((double)params[0] - 15.0 / 101) <= (double)c.options.tolerance * 8 + 64 * EPSILON);
+    CHECK(params[1] == -1 &&
+          fabs((double)params[0] - 15.0 / 101) <= (double)c.options.tolerance * 8 + 64 * EPSILON);
 }
 
-/* Random boxes about lines whose w and b depend on each other: never left, and where the fit has converged no way is
- * down that does not leave the box. The loss is convex: that is then the minimum, and it is found. */
+/* Random boxes about lines whose w and b depend on each other: never left, and where the fit has
+ * converged no way is down that does not leave the box. The loss is convex: that is then the
+ * minimum, and it is found. */
 static void test_boxes(void)
 {
     check_state = 17;
@@ -391,8 +420,10 @@ static void test_boxes(void)
         CHECK(fit(&c, params) == CBP_OK);
         check_valley(&c, params);
         CHECK(w.out_of_bounds == 0 && w.disorder == 0);
-        CHECK(params[0] >= lower[0] && params[0] <= upper[0] && params[1] >= lower[1] && params[1] <= upper[1]);
-        held += params[0] == lower[0] || params[0] == upper[0] || params[1] == lower[1] || params[1] == upper[1];
+        CHECK(params[0] >= lower[0] && params[0] <= upper[0] && params[1] >= lower[1] &&
+              params[1] <= upper[1]);
+        held += params[0] == lower[0] || params[0] == upper[0] || params[1] == lower[1] ||
+                params[1] == upper[1];
     }
     CHECK(held > 100);
 }
@@ -435,10 +466,10 @@ static void test_curved_boxes(void)
     CHECK(converged >= 54);
 }
 
-/* ---- what the data do not tell ----------------------------------------------------------------------------------- */
+/* ---- what the data do not tell --------------------------------------------------------------- */
 
-/* Three lines one behind the other are a line, whatever of the last is frozen and whichever loss there is: a doubt about
- * what is determined, and a second attempt, change nothing of that. */
+/* Three lines one behind the other are a line, whatever of the last is frozen and whichever loss
+ * there is: a doubt about what is determined, and a second attempt, change nothing of that. */
 static void test_redundant(void)
 {
     const unsigned char three_lines[] = {CBP_IDENTITY, CBP_IDENTITY, CBP_IDENTITY};
@@ -472,7 +503,8 @@ static void test_redundant(void)
     }
 }
 
-/* A unit that never wakes leaves its own parameters where they are, between bounds too; the mean is found beside it. */
+/* A unit that never wakes leaves its own parameters where they are, between bounds too; the mean is
+ * found beside it. */
 static void test_asleep(void)
 {
     const unsigned char dead[] = {CBP_RELU, CBP_IDENTITY};
@@ -489,11 +521,12 @@ static void test_asleep(void)
         CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_CONVERGED);
         check_info(&c, params);
         CHECK(params[0] == 1 && params[1] == -10 && params[2] == R(0.5));
-        CHECK(fabs((double)params[3] - (bounded ? fmax(mean, -0.25) : mean)) <= 8 * (double)c.options.tolerance + 64 * EPSILON);
+        CHECK(fabs((double)params[3] - (bounded ? fmax(mean, -0.25) : mean)) <=
+              8 * (double)c.options.tolerance + 64 * EPSILON);
     }
 }
 
-/* ---- numbers far from 1 ------------------------------------------------------------------------------------------ */
+/* ---- numbers far from 1 ---------------------------------------------------------------------- */
 
 static void check_finite(const call *c, const cbp_real *params, cbp_real start_loss)
 {
@@ -505,13 +538,14 @@ static void check_finite(const call *c, const cbp_real *params, cbp_real start_l
     CHECK((double)c->info.loss <= (double)start_loss * (1 + 64 * EPSILON));
 }
 
-/* As far as squares reach: what is found is finite, within its bounds, and no worse than the start, even where a step is
- * too long for the format. */
+/* As far as squares reach: what is found is finite, within its bounds, and no worse than the start,
+ * even where a step is too long for the format. */
 static void test_extremes(void)
 {
     enum { N = 6, ROUNDS = 1000 };
     const unsigned char inner[] = {CBP_IDENTITY, CBP_IDENTITY, CBP_TANH, CBP_SQUARE, CBP_EXPM1};
-    const double least = sizeof(cbp_real) == 4 ? -48 : -478, most = sizeof(cbp_real) == 4 ? 60 : 508;
+    const double least = sizeof(cbp_real) == 4 ? -48 : -478,
+                 most = sizeof(cbp_real) == 4 ? 60 : 508;
     size_t fitted = 0, moved = 0;
     check_state = 37;
     for (int round = 0; round < ROUNDS; round++) {
@@ -526,7 +560,8 @@ static void test_extremes(void)
             y[i] = R(exp2(is_faint ? most : of_y) * random_between(-1, 1));
         }
         for (size_t k = 0; k < 4; k++) {
-            start[k] = random_below(4) && !is_faint ? R(exp2(random_between(least, most) / 4)) : R(random_below(2));
+            start[k] = random_below(4) && !is_faint ? R(exp2(random_between(least, most) / 4))
+                                                    : R(random_below(2));
             start[k] = k == 2 && is_faint ? R(exp2(least)) : start[k];
             frozen[k] = k < 3 && random_below(3) == 0;
             lower[k] = random_below(2) ? R(-INFINITY) : start[k];
@@ -550,15 +585,17 @@ static void test_extremes(void)
     CHECK(fitted > ROUNDS / 2 && moved > ROUNDS / 8);
 }
 
-/* ---- kernels ----------------------------------------------------------------------------------------------------- */
+/* ---- kernels --------------------------------------------------------------------------------- */
 
 enum { BITS = 18 * 6 * CBP_LOSS_END };
 
 /* Fits of every loss and of many lengths; all their bits. How many numbers there were. */
 static size_t bits_of_fits(cbp_real *out)
 {
-    const unsigned char chains[][2] = {
-        {CBP_TANH, CBP_IDENTITY}, {CBP_SOFTPLUS, CBP_SIGMOID}, {CBP_EXP, CBP_ARCTAN}, {CBP_SIN, CBP_IDENTITY}};
+    const unsigned char chains[][2] = {{CBP_TANH, CBP_IDENTITY},
+                                       {CBP_SOFTPLUS, CBP_SIGMOID},
+                                       {CBP_EXP, CBP_ARCTAN},
+                                       {CBP_SIN, CBP_IDENTITY}};
     const size_t lengths[] = {4, 15, 16, 17, 129, CBP_BLOCK + 1};
     size_t len = 0;
     static cbp_real targets[MANY], weights[MANY];
@@ -570,7 +607,8 @@ static size_t bits_of_fits(cbp_real *out)
         for (int loss = 0; loss < CBP_LOSS_END; loss++) {
             cbp_real params[] = {R(0.7), R(-0.2), R(0.9), R(0.4)};
             spread found;
-            call c = fit_of(chains[takes_any_target(loss) ? k % 4 : 1], 2, many_x, targets, lengths[k]);
+            call c =
+                fit_of(chains[takes_any_target(loss) ? k % 4 : 1], 2, many_x, targets, lengths[k]);
             c.weight = k % 2 ? weights : NULL;
             c.options.loss = loss;
             c.options.scale = R(0.125);
@@ -619,12 +657,14 @@ static void test_kernels(void)
     CHECK(cbp_kernel_choose(NULL) == CBP_OK);
 }
 
-/* What stands in the work memory on entry has no part in a fit, nor in which of two points as good is kept. */
+/* What stands in the work memory on entry has no part in a fit, nor in which of two points as good
+ * is kept. */
 static void test_work_memory(void)
 {
     static const unsigned char activations[] = {CBP_GAUSSIAN, CBP_LOG1P}, frozen[] = {0, 1, 0, 1};
     static const cbp_real lower[] = {R(-0.5), -1, R(-0.5), R(0.5)};
-    static const cbp_real x[] = {R(1.125), R(1.375), R(2.625), R(2.75)}, y[] = {0, R(-3.75), R(-3.5), R(1.5)};
+    static const cbp_real x[] = {R(1.125), R(1.375), R(2.625), R(2.75)},
+                          y[] = {0, R(-3.75), R(-3.5), R(1.5)};
     const cbp_real start[] = {0, 0, 0x1p-120, R(1.75)};
     const size_t len = cbp_fit_work_len(2, 2, 4);
     cbp_real *work = numbers(len), found[2][4];
@@ -637,15 +677,16 @@ static void test_work_memory(void)
     for (int i = 0; i < 2; i++) {
         memset(work, i ? 0x3f : 0, len * sizeof *work);
         memcpy(found[i], start, sizeof start);
-        CHECK(cbp_fit_lm(activations, frozen, lower, NULL, x, y, NULL, 2, 4, &options, work, found[i], &info[i]) == CBP_OK);
+        CHECK(cbp_fit_lm(activations, frozen, lower, NULL, x, y, NULL, 2, 4, &options, work,
+                         found[i], &info[i]) == CBP_OK);
     }
     CHECK(memcmp(found[0], found[1], sizeof found[0]) == 0);
     CHECK(memcmp(&info[0].loss, &info[1].loss, sizeof info[0].loss) == 0);
     free(work);
 }
 
-/* Starts are drawn around the one given, up to twice its size away; where that is infinite, though the loss is not, they are
- * no use. */
+/* Starts are drawn around the one given, up to twice its size away; where that is infinite, though
+ * the loss is not, they are no use. */
 static void test_largest_start(void)
 {
     const unsigned char activations[] = {CBP_TANH, CBP_IDENTITY};
@@ -665,7 +706,8 @@ static void test_largest_start(void)
 static void test_infinite_average(void)
 {
     const unsigned char activations[] = {CBP_IDENTITY};
-    const cbp_real root = R(sqrt((double)HUGE_REAL)), x[] = {0, 1, 2}, y[] = {0, 0, 0}, weight[] = {R(0.01), R(0.01), R(0.01)};
+    const cbp_real root = R(sqrt((double)HUGE_REAL)), x[] = {0, 1, 2}, y[] = {0, 0, 0},
+                   weight[] = {R(0.01), R(0.01), R(0.01)};
     cbp_real params[] = {0, 2 * root};
     call c = fit_of(activations, 1, x, y, 3);
     c.weight = weight;

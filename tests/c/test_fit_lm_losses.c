@@ -20,8 +20,8 @@ static double curvature_of(int loss, double r, double s)
                                  : 1;
 }
 
-/* Robust losses come to rest where the reweighted residuals are at right angles to 1 and x, and their covariances are
- * those of the last reweighting or of the second derivatives. */
+/* Robust losses come to rest where the reweighted residuals are at right angles to 1 and x, and
+ * their covariances are those of the last reweighting or of the second derivatives. */
 static void test_robust(int loss, double scale, const cbp_real *weight)
 {
     double weights[POINTS], again[POINTS], curved[POINTS], expected[4];
@@ -36,7 +36,8 @@ static void test_robust(int loss, double scale, const cbp_real *weight)
     check_minimum(&c, params);
     weights_of(weight, weights);
     for (size_t i = 0; i < POINTS; i++) {
-        const double x = (double)point_x[i], r = (double)params[0] * x + (double)params[1] - (double)point_y[i];
+        const double x = (double)point_x[i],
+                     r = (double)params[0] * x + (double)params[1] - (double)point_y[i];
         again[i] = weights[i] * reweight(loss, r, scale);
         curved[i] = weights[i] * curvature_of(loss, r, scale);
         squares += again[i] * r * r;
@@ -76,7 +77,8 @@ static void test_log_loss(const cbp_real *weight)
         double slope_w = 0, slope_b = 0;
         loss = 0;
         for (size_t k = 0; k < POINTS; k++) {
-            const double x = (double)point_x[k], y = (double)point_label[k], p = 1 / (1 + exp(-w * x - b));
+            const double x = (double)point_x[k], y = (double)point_label[k],
+                         p = 1 / (1 + exp(-w * x - b));
             bent[k] = weights[k] * p * (1 - p);
             slope_w += weights[k] * (p - y) * x;
             slope_b += weights[k] * (p - y);
@@ -107,8 +109,8 @@ static void test_log_loss(const cbp_real *weight)
     }
 }
 
-/* Counts by their logarithm's line or by a line, as Fisher's scoring finds them; covariances by Fisher's matrix and by the
- * second derivatives. */
+/* Counts by their logarithm's line or by a line, as Fisher's scoring finds them; covariances by
+ * Fisher's matrix and by the second derivatives. */
 static void test_poisson(unsigned char activation, const cbp_real *weight)
 {
     const double tolerance = sizeof(cbp_real) == sizeof(float) ? 1e-5 : 1e-10;
@@ -125,7 +127,8 @@ static void test_poisson(unsigned char activation, const cbp_real *weight)
         loss = 0;
         for (size_t k = 0; k < POINTS; k++) {
             const double x = (double)point_x[k], y = (double)counts[k], z = w * x + b;
-            const double a = activation == CBP_EXP ? exp(z) : z, slope = activation == CBP_EXP ? a : 1;
+            const double a = activation == CBP_EXP ? exp(z) : z,
+                         slope = activation == CBP_EXP ? a : 1;
             fisher[k] = weights[k] * slope * slope / a;
             curved[k] = activation == CBP_EXP ? weights[k] * a : weights[k] * y / (a * a);
             slope_w += weights[k] * (1 - y / a) * slope * x;
@@ -158,7 +161,8 @@ static void test_poisson(unsigned char activation, const cbp_real *weight)
     }
 }
 
-/* Where an output is not above 0 there is no deviance: a start there is refused, and a step is not made. */
+/* Where an output is not above 0 there is no deviance: a start there is refused, and a step is not
+ * made. */
 static void test_poisson_domain(void)
 {
     const cbp_real x[] = {1, 2, 3, 4}, y[] = {1, 1, 4, 5};
@@ -183,16 +187,20 @@ static void test_separable(void)
     }
     call c = fit_of(neuron, 1, point_x, labels, POINTS);
     c.options.loss = CBP_LOG_LOSS;
-    CHECK(fit(&c, params) == CBP_OK && (c.info.outcome == CBP_CONVERGED || c.info.outcome == CBP_EXHAUSTED));
+    CHECK(fit(&c, params) == CBP_OK &&
+          (c.info.outcome == CBP_CONVERGED || c.info.outcome == CBP_EXHAUSTED));
     CHECK(isfinite(params[0]) && isfinite(params[1]) && params[0] > 10);
     CHECK(c.info.loss >= 0 && c.info.loss < R(1e-3));
 }
 
-/* Chains of two layers, under every loss: the gradient is about 0 where a fit says that it has converged. */
+/* Chains of two layers, under every loss: the gradient is about 0 where a fit says that it has
+ * converged. */
 static void test_stationary(void)
 {
-    const unsigned char chains[][2] = {
-        {CBP_TANH, CBP_IDENTITY}, {CBP_TANH, CBP_SIGMOID}, {CBP_SIGMOID, CBP_IDENTITY}, {CBP_ARCTAN, CBP_SIGMOID}};
+    const unsigned char chains[][2] = {{CBP_TANH, CBP_IDENTITY},
+                                       {CBP_TANH, CBP_SIGMOID},
+                                       {CBP_SIGMOID, CBP_IDENTITY},
+                                       {CBP_ARCTAN, CBP_SIGMOID}};
     int converged = 0, fits = 0;
     for (size_t k = 0; k < sizeof chains / sizeof *chains; k++) {
         for (int loss = 0; loss < CBP_LOSS_END; loss++) {
@@ -223,7 +231,8 @@ static void test_stationary(void)
     CHECK(fits == 40 && converged >= 34);
 }
 
-/* A unit of measurement is nobody's choice: powers of 2 in x, y and the start change nothing but the exponents. */
+/* A unit of measurement is nobody's choice: powers of 2 in x, y and the start change nothing but
+ * the exponents. */
 static void test_units(void)
 {
     const int far = sizeof(cbp_real) == 4 ? 20 : 200;
@@ -235,7 +244,12 @@ static void test_units(void)
         cbp_real first[2] = {0};
         size_t iterations = 0;
         for (int k = 0; k < 5; k++) {
-            const int by_x = k == 1 ? far : k == 2 ? -far : 0, by_y = k == 3 ? far : k == 4 ? -far : 0;
+            const int by_x = k == 1   ? far
+                             : k == 2 ? -far
+                                      : 0,
+                      by_y = k == 3   ? far
+                             : k == 4 ? -far
+                                      : 0;
             for (size_t i = 0; i < POINTS; i++) {
                 x[i] = R(ldexp((double)point_x[i], by_x));
                 y[i] = R(ldexp((double)point_y[i], by_y));
@@ -254,8 +268,9 @@ static void test_units(void)
     }
 }
 
-/* A target that is far off, even one whose square is infinite, leaves the fit of the others as it is: by the pull that the
- * loss still feels, s^2/y over the sum of the others' weights, of which there are some units. */
+/* A target that is far off, even one whose square is infinite, leaves the fit of the others as it
+ * is: by the pull that the loss still feels, s^2/y over the sum of the others' weights, of which
+ * there are some units. */
 static void test_far_outlier(void)
 {
     const double far[] = {1e6, 1e9, 1e15, 1e30, 1e200};
@@ -271,8 +286,10 @@ static void test_far_outlier(void)
         spread found;
         y[POINTS - 1] = R(far[i]);
         CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_CONVERGED);
-        CHECK(near_all(params, (double[]){(double)without[0], (double)without[1]}, 2, 4 / far[i] / EPSILON + 4096));
-        CHECK(covariance_of(&c, params, GAUSS_NEWTON, &found) == CBP_OK && found.determined[0] == CBP_DETERMINED);
+        CHECK(near_all(params, (double[]){(double)without[0], (double)without[1]}, 2,
+                       4 / far[i] / EPSILON + 4096));
+        CHECK(covariance_of(&c, params, GAUSS_NEWTON, &found) == CBP_OK &&
+              found.determined[0] == CBP_DETERMINED);
     }
 }
 

@@ -1,13 +1,22 @@
-/* Passes over examples that are in several places: nodes of leaves, the tree that merges them, and fits over a pass. */
+/* Passes over examples that are in several places: nodes of leaves, the tree that merges them, and
+ * fits over a pass. */
 #include "fit_lm_call.h"
 
 /* In units: what plain sums of N terms, here and in the core, lose at most. */
 #define ROUNDING (N / 4.0)
 
-enum { LAYERS = 2, ALL = 2 * LAYERS, FREE = 3, WIDTH = FREE + 1, LEAVES = 7, N = (LEAVES - 1) * CBP_LEAF + 77 };
+enum {
+    LAYERS = 2,
+    ALL = 2 * LAYERS,
+    FREE = 3,
+    WIDTH = FREE + 1,
+    LEAVES = 7,
+    N = (LEAVES - 1) * CBP_LEAF + 77
+};
 enum { NODE = WIDTH * WIDTH + 8, SUMS = WIDTH * WIDTH };
 
-static const unsigned char activations[LAYERS] = {CBP_TANH, CBP_IDENTITY}, frozen[ALL] = {0, 1, 0, 0};
+static const unsigned char activations[LAYERS] = {CBP_TANH, CBP_IDENTITY},
+                           frozen[ALL] = {0, 1, 0, 0};
 static const cbp_real params[ALL] = {R(0.75), R(-0.25), 2, R(0.5)};
 static cbp_real x[N], y[N], some_weight[N];
 
@@ -37,20 +46,21 @@ static void whole(const call *c, cbp_real *node)
     free_nodes(&nodes);
 }
 
-/* ---- what a node says ------------------------------------------------------------------------------------------- */
+/* ---- what a node says ------------------------------------------------------------------------ */
 
 /* R'R against the sum of all rows' products, relative to the lengths of both columns. */
 static void test_values(const cbp_real *weight)
 {
     const call c = problem(N, weight, CBP_SQUARED);
-    cbp_real *work = numbers(cbp_work_len(LAYERS, N)), *rows = numbers((size_t)N * ALL), *a = numbers(N), node[NODE];
+    cbp_real *work = numbers(cbp_work_len(LAYERS, N)), *rows = numbers((size_t)N * ALL),
+             *a = numbers(N), node[NODE];
     CHECK(cbp_jacobian(params, activations, x, LAYERS, N, work, rows) == CBP_OK);
     CHECK(cbp_forward(params, activations, x, LAYERS, N, a) == CBP_OK);
     double products[WIDTH][WIDTH] = {{0}}, squares = 0, total = 0, positive = 0;
     for (size_t i = 0; i < N; i++) {
         const double w = weight ? (double)weight[i] : 1;
-        const double row[WIDTH] = {(double)rows[ALL * i], (double)rows[ALL * i + 2], (double)rows[ALL * i + 3],
-                                   (double)a[i] - (double)y[i]};
+        const double row[WIDTH] = {(double)rows[ALL * i], (double)rows[ALL * i + 2],
+                                   (double)rows[ALL * i + 3], (double)a[i] - (double)y[i]};
         for (size_t j = 0; j < WIDTH; j++) {
             for (size_t k = 0; k < WIDTH; k++) {
                 products[j][k] += w * row[j] * row[k];
@@ -95,13 +105,14 @@ static void test_losses(void)
             continue;
         }
         whole(&c, node);
-        CHECK(cbp_gradient(params, activations, x, y, some_weight, LAYERS, N, loss, R(0.5), work, &mean, gradient) ==
-              CBP_OK);
+        CHECK(cbp_gradient(params, activations, x, y, some_weight, LAYERS, N, loss, R(0.5), work,
+                           &mean, gradient) == CBP_OK);
         CHECK(near(sum_of(node, 1) / sum_of(node, 0), (double)mean, 0, ROUNDING));
         for (size_t k = 0, j = 0; k < ALL; k++) {
             double half = 0, length = 0, residual = 0;
             for (size_t i = 0; i < WIDTH && !frozen[k]; i++) {
-                const double here = i <= j ? (double)node[i * WIDTH + j] : 0, last = (double)node[i * WIDTH + FREE];
+                const double here = i <= j ? (double)node[i * WIDTH + j] : 0,
+                             last = (double)node[i * WIDTH + FREE];
                 half += here * last;
                 length += here * here;
                 residual += last * last;
@@ -145,7 +156,8 @@ static void test_none_free(void)
         call c = problem(N, NULL, CBP_SQUARED);
         c.activations = chain;
         c.frozen = all;
-        CHECK(add_nodes(&c, params, 0, N, &nodes) == CBP_OK && cbp_fit_nodes_merge(&nodes, work, node) == CBP_OK);
+        CHECK(add_nodes(&c, params, 0, N, &nodes) == CBP_OK &&
+              cbp_fit_nodes_merge(&nodes, work, node) == CBP_OK);
         CHECK(cbp_forward(params, chain, x, LAYERS, N, a) == CBP_OK);
         double squares = 0;
         for (size_t i = 0; i < N; i++) {
@@ -159,7 +171,7 @@ static void test_none_free(void)
     free(a);
 }
 
-/* ---- the tree --------------------------------------------------------------------------------------------------- */
+/* ---- the tree -------------------------------------------------------------------------------- */
 
 /* The nodes of some leaves, computed by themselves, follow those that are there. */
 static void push_leaves(const call *c, size_t first, size_t end, cbp_fit_nodes *nodes)
@@ -192,7 +204,8 @@ static void test_division(void)
                         push_leaves(&c, ends[part], ends[part + 1], &nodes);
                     }
                 }
-                CHECK(cbp_fit_nodes_merge(&nodes, work, node) == CBP_OK && same_all(node, expected, NODE));
+                CHECK(cbp_fit_nodes_merge(&nodes, work, node) == CBP_OK &&
+                      same_all(node, expected, NODE));
                 free_nodes(&nodes);
             }
         }
@@ -234,8 +247,8 @@ static void test_not_finite(void)
                 memcpy(other, plain, sizeof other);
                 other[k] = k < WIDTH * WIDTH ? spoils[spoil] : 5;
                 for (size_t leaf = 0; leaf < 3; leaf++) {
-                    CHECK(cbp_fit_nodes_push(&nodes, (cbp_fit_place){leaf, 1}, leaf == 2 * where ? other : plain, work) ==
-                          CBP_OK);
+                    CHECK(cbp_fit_nodes_push(&nodes, (cbp_fit_place){leaf, 1},
+                                             leaf == 2 * where ? other : plain, work) == CBP_OK);
                 }
                 CHECK(cbp_fit_nodes_merge(&nodes, work, node) == CBP_OK);
                 int finite = 1;
@@ -243,7 +256,8 @@ static void test_not_finite(void)
                     finite = finite && isfinite(node[i]);
                 }
                 CHECK(finite == (k == WIDTH * WIDTH));
-                CHECK(k < WIDTH * WIDTH || (node[1] == 0 && node[WIDTH + 1] == 0 && node[SUMS] == 5));
+                CHECK(k < WIDTH * WIDTH ||
+                      (node[1] == 0 && node[WIDTH + 1] == 0 && node[SUMS] == 5));
                 free_nodes(&nodes);
             }
         }
@@ -251,7 +265,8 @@ static void test_not_finite(void)
     free(work);
 }
 
-/* A triangle wider than a tile: of zeros but for two entries in each row, which are a Pythagorean triple. */
+/* A triangle wider than a tile: of zeros but for two entries in each row, which are a Pythagorean
+ * triple. */
 static void test_wide(void)
 {
     enum { FREE_COUNT = 600, SIDE = FREE_COUNT + 1 };
@@ -276,15 +291,17 @@ static void test_wide(void)
     free(work);
 }
 
-/* ---- fits over a pass ------------------------------------------------------------------------------------------- */
+/* ---- fits over a pass ------------------------------------------------------------------------ */
 
-/* Examples in parts of `part` leaves, as from so many places; ends the fit at the pass `stop_at`. */
+/* Examples in parts of `part` leaves, as from so many places; ends the fit at the pass
+ * `stop_at`. */
 typedef struct places {
     const call *c;
     size_t part, passes, stop_at;
 } places;
 
-static int pass_over_places(void *user, const cbp_real *at, const unsigned char *held, cbp_real *node)
+static int pass_over_places(void *user, const cbp_real *at, const unsigned char *held,
+                            cbp_real *node)
 {
     places *p = user;
     if (++p->passes == p->stop_at) {
@@ -300,7 +317,8 @@ static int pass_over_places(void *user, const cbp_real *at, const unsigned char 
         cbp_fit_nodes part = room_for(open, p->part * CBP_LEAF);
         CHECK(add_nodes(&c, at, start, end < c.n ? end : c.n, &part) == CBP_OK);
         for (size_t k = 0; k < part.count; k++) {
-            CHECK(cbp_fit_nodes_push(&nodes, part.places[k], part.values + k * len, work) == CBP_OK);
+            CHECK(cbp_fit_nodes_push(&nodes, part.places[k], part.values + k * len, work) ==
+                  CBP_OK);
         }
         free_nodes(&part);
     }
@@ -314,7 +332,8 @@ static int fit_over(call *c, places *p, cbp_real *found)
 {
     cbp_real *work = spoilt(cbp_fit_work_len(c->layers, free_of(c), 0));
     const cbp_fit_chain chain = chain_of(c);
-    const int status = cbp_fit_over(pass_over_places, p, &chain, &c->options, work, found, &c->info);
+    const int status =
+        cbp_fit_over(pass_over_places, p, &chain, &c->options, work, found, &c->info);
     free(work);
     return status;
 }
@@ -326,8 +345,8 @@ static void check_same_fit(const call *a, const cbp_real *at, const call *b, con
     CHECK(a->info.iterations == b->info.iterations && a->info.evaluations == b->info.evaluations);
 }
 
-/* In memory and from several places, the bits are the same: for each loss, with and without bounds, with restarts, with a
- * second attempt, which solves for the last layer. */
+/* In memory and from several places, the bits are the same: for each loss, with and without bounds,
+ * with restarts, with a second attempt, which solves for the last layer. */
 static void test_fits(void)
 {
     const cbp_real upper[] = {R(1.5), 9, R(2.5), R(0.25)}, lower[] = {-9, -9, R(0.1), -9};
@@ -357,7 +376,8 @@ static void test_stopped(void)
 {
     const cbp_real start[ALL] = {R(0.2), 0, 1, R(0.1)};
     call c = problem(2 * CBP_LEAF, NULL, CBP_SQUARED);
-    c.activations = two_lines; /* of which the data determine two parameters, so that there is a second attempt */
+    /* of which the data determine two parameters, so that there is a second attempt */
+    c.activations = two_lines;
     c.options.max_iterations = 200;
     c.frozen = NULL;
     size_t passes = 0, evaluations = 0;
@@ -369,11 +389,13 @@ static void test_stopped(void)
         CHECK(fit_over(&c, &p, found) == CBP_OK);
         passes = p.passes;
         if (passes < stop_at) {
-            CHECK(c.info.outcome == CBP_CONVERGED && passes == c.info.evaluations + 1); /* one for the last layer */
+            /* one for the last layer */
+            CHECK(c.info.outcome == CBP_CONVERGED && passes == c.info.evaluations + 1);
             break;
         }
         CHECK(c.info.outcome == CBP_STOPPED && c.info.evaluations <= stop_at - 1);
-        CHECK(stop_at == 1 ? isnan(c.info.loss) && same_all(found, start, ALL) : c.info.loss <= last * R(1 + 64 * EPSILON));
+        CHECK(stop_at == 1 ? isnan(c.info.loss) && same_all(found, start, ALL)
+                           : c.info.loss <= last * R(1 + 64 * EPSILON));
         CHECK(c.info.evaluations >= evaluations);
         evaluations = c.info.evaluations;
         last = stop_at == 1 ? last : c.info.loss;
@@ -381,7 +403,7 @@ static void test_stopped(void)
     CHECK(passes > 4);
 }
 
-/* ---- refusals --------------------------------------------------------------------------------------------------- */
+/* ---- refusals -------------------------------------------------------------------------------- */
 
 static void test_refused_nodes(void)
 {
@@ -391,12 +413,12 @@ static void test_refused_nodes(void)
     const cbp_examples good = {x, y, NULL, 2 * CBP_LEAF};
     cbp_real *work = numbers(cbp_fit_work_len(LAYERS, FREE, 0)), node[NODE] = {0};
     cbp_fit_nodes nodes = room_for(FREE, 2 * CBP_LEAF);
-#define REFUSED(status, change)                                                                            \
-    do {                                                                                                   \
-        cbp_examples examples = good;                                                                      \
-        change;                                                                                            \
-        CHECK(cbp_fit_nodes_add(&chain, params, squared, &examples, 0, work, &nodes) == status);           \
-        CHECK(nodes.count == 0);                                                                           \
+#define REFUSED(status, change)                                                                  \
+    do {                                                                                         \
+        cbp_examples examples = good;                                                            \
+        change;                                                                                  \
+        CHECK(cbp_fit_nodes_add(&chain, params, squared, &examples, 0, work, &nodes) == status); \
+        CHECK(nodes.count == 0);                                                                 \
     } while (0)
     REFUSED(CBP_ERROR_EMPTY, examples.n = 0);
     REFUSED(CBP_ERROR_NULL, examples.x = NULL);
@@ -420,7 +442,8 @@ static void test_refused_nodes(void)
     }
     CHECK(cbp_fit_nodes_merge(&nodes, work, node) == CBP_ERROR_NODE); /* none */
     CHECK(cbp_fit_nodes_push(&nodes, (cbp_fit_place){2, 1}, node, work) == CBP_OK);
-    CHECK(cbp_fit_nodes_merge(&nodes, work, node) == CBP_ERROR_NODE); /* the first leaves are missing */
+    /* the first leaves are missing */
+    CHECK(cbp_fit_nodes_merge(&nodes, work, node) == CBP_ERROR_NODE);
     CHECK(cbp_fit_nodes_push(&nodes, (cbp_fit_place){2, 1}, node, work) == CBP_ERROR_NODE);
     CHECK(cbp_fit_nodes_push(&nodes, (cbp_fit_place){4, 1}, node, work) == CBP_ERROR_NODE);
     CHECK(cbp_fit_nodes_add(&chain, params, squared, &good, 1, work, &nodes) == CBP_ERROR_NODE);
@@ -438,16 +461,17 @@ static void test_refused_nodes(void)
 static void test_refused_fits(void)
 {
     const unsigned char all[] = {1, 1, 1, 1};
-    const cbp_real far[ALL] = {R(1e30), 0, HUGE_REAL, 0}, high[ALL] = {9, 9, 9, 9}, start[ALL] = {R(0.2), 0, 1, R(0.1)};
+    const cbp_real far[ALL] = {R(1e30), 0, HUGE_REAL, 0}, high[ALL] = {9, 9, 9, 9},
+                   start[ALL] = {R(0.2), 0, 1, R(0.1)};
     const call good = problem(100, NULL, CBP_SQUARED);
-#define REFUSED(status, from, change)                                                    \
-    do {                                                                                 \
-        call c = good;                                                                   \
-        cbp_real found[ALL];                                                             \
-        memcpy(found, from, sizeof found);                                               \
-        change;                                                                          \
-        places p = {&c, 1, 0, 0};                                                        \
-        CHECK(fit_over(&c, &p, found) == status && same_all(found, from, ALL));          \
+#define REFUSED(status, from, change)                                           \
+    do {                                                                        \
+        call c = good;                                                          \
+        cbp_real found[ALL];                                                    \
+        memcpy(found, from, sizeof found);                                      \
+        change;                                                                 \
+        places p = {&c, 1, 0, 0};                                               \
+        CHECK(fit_over(&c, &p, found) == status && same_all(found, from, ALL)); \
     } while (0)
     cbp_real none[100] = {0}, two[100] = {1, 1};
     REFUSED(CBP_ERROR_WEIGHT, start, c.weight = none);

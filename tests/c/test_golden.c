@@ -1,7 +1,9 @@
-/* The bits of passes, of fits and of their way, as they have been: the core promises the same ones everywhere with fused
- * multiply-add. Other tests say what is right; this one says what has changed. A change that is meant to makes golden.h anew:
+/* The bits of passes, of fits and of their way, as they have been: the core promises the same ones
+ * everywhere with fused multiply-add. Other tests say what is right; this one says what has
+ * changed. A change that is meant to makes golden.h anew:
  *
- *   cc -O2 -Icsrc tests/c/test_golden.c csrc/[a-z]*.c -lm -o golden && ./golden print >golden.h && mv golden.h tests/c
+ *   cc -O2 -Icsrc tests/c/test_golden.c csrc/[a-z]*.c -lm -o golden
+ *   ./golden print >golden.h && mv golden.h tests/c
  */
 #include "fit_lm_call.h"
 
@@ -28,7 +30,7 @@ static cbp_real x[MOST_EXAMPLES], y[MOST_CHAINS * MOST_EXAMPLES], weight[MOST_EX
 static size_t row;
 static int prints;
 
-/* ---- what is kept ------------------------------------------------------------------------------------------------ */
+/* ---- what is kept ---------------------------------------------------------------------------- */
 
 /* FNV-1a. NaN counts as one number, whichever it is. */
 static void add_bits(uint64_t *hash, uint64_t bits)
@@ -69,14 +71,15 @@ static void keep(const char *name, uint64_t bits, size_t iterations, double loss
     if (!CHECK(known && strcmp(known->name, name) == 0)) {
         return;
     }
-    const int is_same = bits == known->bits && iterations == known->iterations && loss == known->loss;
+    const int is_same =
+        bits == known->bits && iterations == known->iterations && loss == known->loss;
     if (!CHECK(is_same)) {
-        fprintf(stderr, "    %s, kernels %s: %zu iterations, was %zu; loss %a, was %a\n", name, cbp_kernel(), iterations,
-                known->iterations, loss, known->loss);
+        fprintf(stderr, "    %s, kernels %s: %zu iterations, was %zu; loss %a, was %a\n", name,
+                cbp_kernel(), iterations, known->iterations, loss, known->loss);
     }
 }
 
-/* ---- passes ------------------------------------------------------------------------------------------------------ */
+/* ---- passes ---------------------------------------------------------------------------------- */
 
 static void keep_activations(void)
 {
@@ -93,7 +96,8 @@ static void keep_activations(void)
             const int exponent = i % 8 ? 0 : (int)random_between(-1070, 1020);
             z[i] = ldexp(random_between(-reach, reach), exponent);
         }
-        CHECK(cbp_activation_values(activation, z, POINTS_OF_ONE, out[0], out[1], out[2]) == CBP_OK);
+        CHECK(cbp_activation_values(activation, z, POINTS_OF_ONE, out[0], out[1], out[2]) ==
+              CBP_OK);
         for (size_t k = 0; k < 3; k++) {
             add_numbers(&bits, out[k], POINTS_OF_ONE);
         }
@@ -113,7 +117,8 @@ static void keep_passes(void)
     static cbp_real rows[N * ALL], out[N];
     for (int activation = 0; activation < CBP_ACTIVATION_END; activation++) {
         const cbp_real params[] = {0.75, 0.25, 1.25, 0.5, 0.875, -0.375};
-        cbp_real *work = spoilt(cbp_work_len(LAYERS, N)), *hessian_work = spoilt(cbp_hessian_work_len(LAYERS));
+        cbp_real *work = spoilt(cbp_work_len(LAYERS, N)),
+                 *hessian_work = spoilt(cbp_hessian_work_len(LAYERS));
         double last = 0;
         uint64_t bits = NO_BITS;
         check_state = 62;
@@ -128,10 +133,14 @@ static void keep_passes(void)
             for (size_t n = 1; n <= N; n += N - 1) {
                 const cbp_real *weights = n > 1 && loss % 2 ? weight : NULL;
                 cbp_real mean, mean_alone, gradient[ALL], hessian[ALL * ALL];
-                CHECK(cbp_gradient(params, codes, x, y, weights, LAYERS, n, loss, 0.25, work, &mean, gradient) == CBP_OK);
-                CHECK(cbp_hessian(params, codes, x, y, weights, LAYERS, n, loss, 0.25, hessian_work, hessian) == CBP_OK);
-                CHECK(cbp_gradients(params, codes, x, y, LAYERS, n, loss, 0.25, work, rows) == CBP_OK);
-                CHECK(cbp_loss_mean(params, codes, x, y, weights, LAYERS, n, loss, 0.25, &mean_alone) == CBP_OK);
+                CHECK(cbp_gradient(params, codes, x, y, weights, LAYERS, n, loss, 0.25, work, &mean,
+                                   gradient) == CBP_OK);
+                CHECK(cbp_hessian(params, codes, x, y, weights, LAYERS, n, loss, 0.25, hessian_work,
+                                  hessian) == CBP_OK);
+                CHECK(cbp_gradients(params, codes, x, y, LAYERS, n, loss, 0.25, work, rows) ==
+                      CBP_OK);
+                CHECK(cbp_loss_mean(params, codes, x, y, weights, LAYERS, n, loss, 0.25,
+                                    &mean_alone) == CBP_OK);
                 add_numbers(&bits, &mean, 1);
                 add_numbers(&bits, &mean_alone, 1);
                 add_numbers(&bits, gradient, ALL);
@@ -152,7 +161,7 @@ static void keep_passes(void)
     }
 }
 
-/* ---- fits -------------------------------------------------------------------------------------------------------- */
+/* ---- fits ------------------------------------------------------------------------------------ */
 
 /* A kind of curve: its truth, and between which inputs. */
 typedef struct kind {
@@ -174,14 +183,27 @@ static const kind kinds[] = {
     {"held back", 2, {CBP_SOFTPLUS, CBP_SIGMOID}, {0, 0, 1, 1}, {1.5, -0.25, 2, -1}, -2, 2},
     {"kink", 2, {CBP_RELU, CBP_IDENTITY}, {0, 0, 0, 1}, {1, 0.25, 1.5, 0}, -2, 2},
     {"two lines", 2, {CBP_IDENTITY, CBP_IDENTITY}, {0}, {2, -1, 1.5, 0.5}, -1, 1},
-    {"logistic", 3, {CBP_LOG, CBP_SIGMOID, CBP_IDENTITY}, {1, 1}, {1, 0, 2, 0.5, 3, 0.25}, 0.0625, 8},
-    {"dose", 3, {CBP_LOG, CBP_SIGMOID, CBP_IDENTITY}, {0, 1, 0, 1}, {0.75, 0, 1.5, 0, 3, 0.25}, 0, 8},
+    {"logistic",
+     3,
+     {CBP_LOG, CBP_SIGMOID, CBP_IDENTITY},
+     {1, 1},
+     {1, 0, 2, 0.5, 3, 0.25},
+     0.0625,
+     8},
+    {"dose",
+     3,
+     {CBP_LOG, CBP_SIGMOID, CBP_IDENTITY},
+     {0, 1, 0, 1},
+     {0.75, 0, 1.5, 0, 3, 0.25},
+     0,
+     8},
     {"deep", 3, {CBP_TANH, CBP_SOFTSIGN, CBP_IDENTITY}, {0}, {1, 0.25, 2, -0.5, 3, 0.5}, -2, 2},
 };
 #define KINDS (sizeof kinds / sizeof *kinds)
 
 /* Draws the examples of m chains, whose last weights vary, and a start of all. */
-static void draw_problem(const kind *of, size_t n, size_t m, int is_label, double noisy, cbp_real *start)
+static void draw_problem(const kind *of, size_t n, size_t m, int is_label, double noisy,
+                         cbp_real *start)
 {
     for (size_t i = 0; i < n; i++) {
         x[i] = random_between(of->low, of->high);
@@ -195,7 +217,8 @@ static void draw_problem(const kind *of, size_t n, size_t m, int is_label, doubl
         CHECK(cbp_forward(params, of->activations, x, of->layers, n, y + chain * n) == CBP_OK);
         for (size_t i = 0; i < n; i++) {
             const cbp_real curve = y[chain * n + i], noise = random_between(-1, 1);
-            y[chain * n + i] = is_label ? curve > 0.5 + 0.5 * noise : curve + noisy * noise * (random_below(8) ? 1 : 8);
+            y[chain * n + i] = is_label ? curve > 0.5 + 0.5 * noise
+                                        : curve + noisy * noise * (random_below(8) ? 1 : 8);
         }
     }
     for (size_t k = 0; k < 2 * of->layers; k++) {
@@ -220,12 +243,13 @@ static int takes(const kind *of, int loss)
     return loss != CBP_LOG_LOSS || of->activations[of->layers - 1] == CBP_SIGMOID;
 }
 
-/* What is said of the end is true, and it is no worse than the start; where it claims to be a minimum, it is flat. */
+/* What is said of the end is true, and it is no worse than the start; where it claims to be a
+ * minimum, it is flat. */
 static void check_sense(const call *c, const cbp_real *start, const cbp_real *params)
 {
     cbp_real before;
-    CHECK(cbp_loss_mean(start, c->activations, c->x, c->y, c->weight, c->layers, c->n, c->options.loss, c->options.scale,
-                        &before) == CBP_OK);
+    CHECK(cbp_loss_mean(start, c->activations, c->x, c->y, c->weight, c->layers, c->n,
+                        c->options.loss, c->options.scale, &before) == CBP_OK);
     CHECK(c->info.loss <= before * (1 + 64 * EPSILON));
     check_info(c, params);
 }
@@ -295,8 +319,9 @@ static void keep_descent(const kind *of, int variant)
     options.history_len = LONG_HISTORY;
     cbp_real *work = spoilt(cbp_fit_descent_work_len(of->layers, options.batch_size));
     const int bounded = variant > 2;
-    CHECK(cbp_fit_descent(of->activations, of->frozen, bounded ? lower : NULL, bounded ? upper : NULL, x, y,
-                          variant % 3 ? weight : NULL, of->layers, N, &options, work, order, params, &info) == CBP_OK);
+    CHECK(cbp_fit_descent(of->activations, of->frozen, bounded ? lower : NULL,
+                          bounded ? upper : NULL, x, y, variant % 3 ? weight : NULL, of->layers, N,
+                          &options, work, order, params, &info) == CBP_OK);
     free(work);
     add_numbers(&bits, params, 2 * of->layers);
     add_numbers(&bits, &info.gradient_norm, 1);
@@ -306,7 +331,8 @@ static void keep_descent(const kind *of, int variant)
     keep("descent", bits, info.iterations, info.loss);
 }
 
-/* As far from 1 as squares reach, where steps are longer than the format: fits of all in one number. */
+/* As far from 1 as squares reach, where steps are longer than the format: fits of all in one
+ * number. */
 static void keep_extremes(void)
 {
     enum { N = 6, FITS = 100, LEAST = -478, MOST_OF_Y = 508 };
@@ -342,15 +368,16 @@ static void keep_extremes(void)
     keep("extremes", bits, iterations, 0);
 }
 
-/* Many fits, from the starts that are chosen for them; of two chains some points are missing, and from the sixth variant
- * on noise leads astray. */
+/* Many fits, from the starts that are chosen for them; of two chains some points are missing, and
+ * from the sixth variant on noise leads astray. */
 static void keep_many(const kind *of, int variant)
 {
     enum { M = MOST_CHAINS, CANDIDATES = 6, ROW = 3 };
     const size_t lengths[] = {7, 12, 16, 33}, layers = of->layers, all = 2 * layers;
     int loss = variant % FIRST_LOSSES, status[M];
     loss = takes(of, loss) ? loss : CBP_SQUARED;
-    cbp_real start[ALL], candidates[CANDIDATES * ALL], lower[ALL], upper[ALL], params[M * ALL], mean[M], total[M];
+    cbp_real start[ALL], candidates[CANDIDATES * ALL], lower[ALL], upper[ALL], params[M * ALL],
+        mean[M], total[M];
     cbp_real variance[M], left_over[M], errors[M * ALL], covariance[M * ALL * (ALL + 1) / 2];
     unsigned char determined[M * ALL];
     size_t iterations[M], all_iterations = 0, free_count = 0;
@@ -373,8 +400,8 @@ static void keep_many(const kind *of, int variant)
     const cbp_real *weights = variant % 2 ? weight : NULL, *low = variant % 4 == 3 ? lower : NULL;
     const cbp_real *high = variant % 4 > 1 ? upper : NULL;
     cbp_real *work = spoilt(cbp_choose_starts_work_len(layers, n, CANDIDATES));
-    CHECK(cbp_choose_starts(of->activations, of->frozen, low, high, x, y, weights, layers, n, M, 0, 0, candidates, CANDIDATES,
-                            ROW, work, params) == CBP_OK);
+    CHECK(cbp_choose_starts(of->activations, of->frozen, low, high, x, y, weights, layers, n, M, 0,
+                            0, candidates, CANDIDATES, ROW, work, params) == CBP_OK);
     free(work);
     add_numbers(&bits, params, M * all);
     cbp_fit_options options;
@@ -382,10 +409,11 @@ static void keep_many(const kind *of, int variant)
     options.loss = loss;
     options.scale = 0.25;
     options.max_iterations = variant % 5 == 4 ? 6 : variant < 6 ? 2000 : 60;
-    const cbp_fits fits = {params, status, iterations, mean, total, variance, left_over, errors, covariance, determined};
+    const cbp_fits fits = {params,   status,    iterations, mean,       total,
+                           variance, left_over, errors,     covariance, determined};
     work = spoilt(cbp_fit_many_work_len(layers, free_count, n));
-    CHECK(cbp_fit_many(of->activations, of->frozen, low, high, x, y, weights, layers, n, M, 0, 0, &options, work, &fits) ==
-          CBP_OK);
+    CHECK(cbp_fit_many(of->activations, of->frozen, low, high, x, y, weights, layers, n, M, 0, 0,
+                       &options, work, &fits) == CBP_OK);
     free(work);
     for (size_t i = 0; i < M; i++) {
         add_bits(&bits, (uint64_t)(status[i] + 100));
@@ -421,8 +449,10 @@ static void keep_loss(int loss)
         weight[i] = random_between(0, 2);
     }
     CHECK(cbp_loss_describe(loss, &facts) == CBP_OK);
-    CHECK(cbp_gradient(start, codes, x, y, weight, 2, N, loss, 0.25, work, &mean, gradient) == CBP_OK);
-    CHECK(cbp_hessian(start, codes, x, y, weight, 2, N, loss, 0.25, hessian_work, hessian) == CBP_OK);
+    CHECK(cbp_gradient(start, codes, x, y, weight, 2, N, loss, 0.25, work, &mean, gradient) ==
+          CBP_OK);
+    CHECK(cbp_hessian(start, codes, x, y, weight, 2, N, loss, 0.25, hessian_work, hessian) ==
+          CBP_OK);
     CHECK(cbp_gradients(start, codes, x, y, 2, N, loss, 0.25, work, rows) == CBP_OK);
     add_numbers(&bits, &mean, 1);
     add_numbers(&bits, gradient, 4);
@@ -454,7 +484,8 @@ static void keep_all(void)
         for (int variant = 0; variant < 6; variant++) {
             keep_descent(&kinds[k], variant);
         }
-        const int is_bent = kinds[k].activations[0] == CBP_SIN || kinds[k].activations[0] == CBP_GAUSSIAN;
+        const int is_bent =
+            kinds[k].activations[0] == CBP_SIN || kinds[k].activations[0] == CBP_GAUSSIAN;
         for (int variant = 0; variant < (is_bent ? 40 : 8); variant++) {
             keep_many(&kinds[k], variant);
         }

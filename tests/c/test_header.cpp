@@ -1,4 +1,5 @@
-// The header is C++11 as well, and its functions keep their C names: this program links with the C objects.
+// The header is C++11 as well, and its functions keep their C names: this program links with the C
+// objects.
 #include "cbackprop.h"
 #include "cbackprop.h"
 
@@ -8,5 +9,6 @@ int main()
     const unsigned char activations[] = {CBP_IDENTITY};
     const cbp_real x = 3;
     cbp_real out = 0;
-    return cbp_forward(params, activations, &x, 1, 1, &out) == CBP_OK && out >= 7 && out <= 7 ? 0 : 1;
+    return cbp_forward(params, activations, &x, 1, 1, &out) == CBP_OK && out >= 7 && out <= 7 ? 0
+                                                                                              : 1;
 }

@@ -1,5 +1,5 @@
-/* Same bits: one example alone and among others, and on all kernels that have fused multiply-add; for random chains of
- * all activations.   test_kernels [SEED] */
+/* Same bits: one example alone and among others, and on all kernels that have fused multiply-add;
+ * for random chains of all activations.   test_kernels [SEED] */
 #include "check.h"
 
 #include <time.h>
@@ -28,7 +28,8 @@ typedef struct answers {
 
 static cbp_real special(void)
 {
-    const cbp_real values[] = {0, R(-0.0), 1, -1, R(INFINITY), R(-INFINITY), R(NAN), R(1e-30), R(-1e30), R(1e-40)};
+    const cbp_real values[] = {0,      R(-0.0),  1,        -1,      R(INFINITY), R(-INFINITY),
+                               R(NAN), R(1e-30), R(-1e30), R(1e-40)};
     return values[random_below(sizeof values / sizeof *values)];
 }
 
@@ -38,7 +39,8 @@ static void draw(chain *c, int activation)
     c->n = 2 + random_below(random_below(2) ? 40 : MOST_EXAMPLES - 2);
     c->loss = (int)random_below(CBP_LOSS_END);
     c->scale = R(random_between(0.1, 3));
-    const int positive = (int)random_below(3) == 0; /* so that log and sqrt meet what they are made for */
+    /* so that log and sqrt meet what they are made for */
+    const int positive = (int)random_below(3) == 0;
     for (size_t l = 0; l < c->layers; l++) {
         c->params[2 * l] = R(random_between(positive ? 0.2 : -2.5, 2.5));
         c->params[2 * l + 1] = R(random_between(positive ? 0 : -2, 2));
@@ -61,14 +63,16 @@ static void evaluate_all(const chain *c, answers *out)
     cbp_real *work = numbers(cbp_work_len(c->layers, c->n));
     CHECK(cbp_forward(c->params, c->activations, c->x, c->layers, c->n, out->forward) == CBP_OK);
     CHECK(cbp_slope(c->params, c->activations, c->x, c->layers, c->n, out->slope) == CBP_OK);
-    out->inverse_status = cbp_inverse(c->params, c->activations, c->y, c->layers, c->n, out->inverse);
-    CHECK(cbp_gradients(c->params, c->activations, c->x, c->y, c->layers, c->n, c->loss, c->scale, work, out->rows) ==
+    out->inverse_status =
+        cbp_inverse(c->params, c->activations, c->y, c->layers, c->n, out->inverse);
+    CHECK(cbp_gradients(c->params, c->activations, c->x, c->y, c->layers, c->n, c->loss, c->scale,
+                        work, out->rows) == CBP_OK);
+    CHECK(cbp_jacobian(c->params, c->activations, c->x, c->layers, c->n, work, out->jacobian) ==
           CBP_OK);
-    CHECK(cbp_jacobian(c->params, c->activations, c->x, c->layers, c->n, work, out->jacobian) == CBP_OK);
-    CHECK(cbp_gradient(c->params, c->activations, c->x, c->y, c->weight, c->layers, c->n, c->loss, c->scale, work,
-                       &out->loss, out->gradient) == CBP_OK);
-    CHECK(cbp_loss_mean(c->params, c->activations, c->x, c->y, c->weight, c->layers, c->n, c->loss, c->scale,
-                        &out->loss_alone) == CBP_OK);
+    CHECK(cbp_gradient(c->params, c->activations, c->x, c->y, c->weight, c->layers, c->n, c->loss,
+                       c->scale, work, &out->loss, out->gradient) == CBP_OK);
+    CHECK(cbp_loss_mean(c->params, c->activations, c->x, c->y, c->weight, c->layers, c->n, c->loss,
+                        c->scale, &out->loss_alone) == CBP_OK);
     free(work);
 }
 
@@ -78,8 +82,10 @@ static int same_answers(const chain *c, const answers *a, const answers *b)
     return same_all(a->forward, b->forward, c->n) && same_all(a->slope, b->slope, c->n) &&
            a->inverse_status == b->inverse_status &&
            (a->inverse_status != CBP_OK || same_all(a->inverse, b->inverse, c->n)) &&
-           same_all(a->rows, b->rows, c->n * width) && same_all(a->jacobian, b->jacobian, c->n * width) &&
-           same_all(a->gradient, b->gradient, width) && same(a->loss, b->loss) && same(a->loss_alone, b->loss_alone);
+           same_all(a->rows, b->rows, c->n * width) &&
+           same_all(a->jacobian, b->jacobian, c->n * width) &&
+           same_all(a->gradient, b->gradient, width) && same(a->loss, b->loss) &&
+           same(a->loss_alone, b->loss_alone);
 }
 
 /* Each example by itself gives what it gave among the others. */
@@ -89,8 +95,8 @@ static int same_alone(const chain *c, const answers *all)
     cbp_real *work = numbers(cbp_work_len(c->layers, 1));
     int equal = 1;
     for (size_t i = 0; i < c->n; i++) {
-        cbp_real forward, slope, inverse, loss, loss_alone, row[2 * MOST_LAYERS], z[MOST_LAYERS], a[MOST_LAYERS],
-            slopes[MOST_LAYERS], delta[MOST_LAYERS];
+        cbp_real forward, slope, inverse, loss, loss_alone, row[2 * MOST_LAYERS], z[MOST_LAYERS],
+            a[MOST_LAYERS], slopes[MOST_LAYERS], delta[MOST_LAYERS];
         const cbp_real *x = c->x + i, *y = c->y + i;
         equal &= cbp_forward(c->params, c->activations, x, c->layers, 1, &forward) == CBP_OK;
         equal &= cbp_slope(c->params, c->activations, x, c->layers, 1, &slope) == CBP_OK;
@@ -99,18 +105,19 @@ static int same_alone(const chain *c, const answers *all)
             equal &= cbp_inverse(c->params, c->activations, y, c->layers, 1, &inverse) == CBP_OK;
             equal &= same(inverse, all->inverse[i]);
         }
-        equal &= cbp_gradients(c->params, c->activations, x, y, c->layers, 1, c->loss, c->scale, work, row) == CBP_OK;
+        equal &= cbp_gradients(c->params, c->activations, x, y, c->layers, 1, c->loss, c->scale,
+                               work, row) == CBP_OK;
         equal &= same_all(row, all->rows + i * width, width);
         equal &= cbp_jacobian(c->params, c->activations, x, c->layers, 1, work, row) == CBP_OK;
         equal &= same_all(row, all->jacobian + i * width, width);
-        equal &= cbp_gradient(c->params, c->activations, x, y, NULL, c->layers, 1, c->loss, c->scale, work, &loss,
-                              row) == CBP_OK;
+        equal &= cbp_gradient(c->params, c->activations, x, y, NULL, c->layers, 1, c->loss,
+                              c->scale, work, &loss, row) == CBP_OK;
         equal &= same_all(row, all->rows + i * width, width);
-        equal &= cbp_loss_mean(c->params, c->activations, x, y, NULL, c->layers, 1, c->loss, c->scale, &loss_alone) ==
-                 CBP_OK;
+        equal &= cbp_loss_mean(c->params, c->activations, x, y, NULL, c->layers, 1, c->loss,
+                               c->scale, &loss_alone) == CBP_OK;
         equal &= same(loss, loss_alone);
-        equal &= cbp_trace(c->params, c->activations, *x, *y, c->layers, c->loss, c->scale, z, a, slopes, delta, row,
-                           &loss_alone) == CBP_OK;
+        equal &= cbp_trace(c->params, c->activations, *x, *y, c->layers, c->loss, c->scale, z, a,
+                           slopes, delta, row, &loss_alone) == CBP_OK;
         equal &= same(loss, loss_alone) && same(a[c->layers - 1], forward);
         equal &= same_all(row, all->rows + i * width, width);
     }
@@ -129,7 +136,8 @@ static void test_activations(size_t first_level, size_t levels)
         }
         for (size_t level = first_level; level < levels; level++) {
             CHECK(cbp_kernel_choose(names[level]) == CBP_OK);
-            CHECK(cbp_activation_values(activation, z, POINTS, other[0], other[1], other[2]) == CBP_OK);
+            CHECK(cbp_activation_values(activation, z, POINTS, other[0], other[1], other[2]) ==
+                  CBP_OK);
             if (level == first_level) {
                 memcpy(first, other, sizeof first);
             }
@@ -142,9 +150,11 @@ static void test_activations(size_t first_level, size_t levels)
 
 static void report(const chain *c, const char *what, const char *level)
 {
-    fprintf(stderr, "    %s, kernels %s, %zu examples, loss %d, chain:", what, level, c->n, c->loss);
+    fprintf(stderr, "    %s, kernels %s, %zu examples, loss %d, chain:", what, level, c->n,
+            c->loss);
     for (size_t l = 0; l < c->layers; l++) {
-        fprintf(stderr, " (%a %a act %d)", (double)c->params[2 * l], (double)c->params[2 * l + 1], c->activations[l]);
+        fprintf(stderr, " (%a %a act %d)", (double)c->params[2 * l], (double)c->params[2 * l + 1],
+                c->activations[l]);
     }
     fputc('\n', stderr);
 }
@@ -161,7 +171,8 @@ int main(int argc, char **argv)
     while (levels < LEVELS && cbp_kernel_choose(names[levels]) == CBP_OK) {
         levels++;
     }
-    /* Built for x86-64 without -mfma, the generic kernels have no FMA; then the rule is for those above them. */
+    /* Built for x86-64 without -mfma, the generic kernels have no FMA; then the rule is for those
+     * above them. */
 #if (defined(__x86_64__) || defined(_M_X64)) && !defined(__FMA__) && !defined(CBP_SINGLE)
     const size_t fused = levels > 1 ? 1 : 0;
 #else

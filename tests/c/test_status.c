@@ -21,7 +21,8 @@ int main(void)
     }
 
     char version[32];
-    snprintf(version, sizeof version, "%d.%d.%d", CBP_VERSION_MAJOR, CBP_VERSION_MINOR, CBP_VERSION_PATCH);
+    snprintf(version, sizeof version, "%d.%d.%d", CBP_VERSION_MAJOR, CBP_VERSION_MINOR,
+             CBP_VERSION_PATCH);
     CHECK(strcmp(version, CBP_VERSION) == 0);
     CHECK(strcmp(cbp_version(), CBP_VERSION) == 0);
     return check_done("test_status");

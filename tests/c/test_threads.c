@@ -1,5 +1,6 @@
-/* Threads that share a chain's parameters and examples, all calling at once from the very first call on, while one
- * keeps choosing kernels: all get what one alone gets, and ThreadSanitizer has nothing to say (threads.sh). */
+/* Threads that share a chain's parameters and examples, all calling at once from the very first
+ * call on, while one keeps choosing kernels: all get what one alone gets, and ThreadSanitizer has
+ * nothing to say (threads.sh). */
 #include <pthread.h>
 
 #include "check.h"
@@ -19,17 +20,20 @@ typedef struct answers {
 static void ask(answers *got)
 {
     cbp_real work[8192];
-    got->status = cbp_work_len(LAYERS, EXAMPLES) <= 8192 && cbp_fit_work_len(LAYERS, 2 * LAYERS, EXAMPLES) <= 8192 ? 0 : 1;
+    got->status = cbp_work_len(LAYERS, EXAMPLES) <= 8192 &&
+                          cbp_fit_work_len(LAYERS, 2 * LAYERS, EXAMPLES) <= 8192
+                      ? 0
+                      : 1;
     got->status |= cbp_forward(params, activations, x, LAYERS, EXAMPLES, got->out);
-    got->status |= cbp_gradient(params, activations, x, y, NULL, LAYERS, EXAMPLES, CBP_SQUARED, 1, work, &got->mean,
-                                got->gradient);
+    got->status |= cbp_gradient(params, activations, x, y, NULL, LAYERS, EXAMPLES, CBP_SQUARED, 1,
+                                work, &got->mean, got->gradient);
     cbp_fit_options options;
     cbp_fit_info info;
     cbp_fit_defaults(&options);
     options.max_iterations = 5;
     memcpy(got->fitted, params, sizeof params);
-    got->status |= cbp_fit_lm(activations, NULL, NULL, NULL, x, y, NULL, LAYERS, EXAMPLES, &options, work, got->fitted,
-                              &info);
+    got->status |= cbp_fit_lm(activations, NULL, NULL, NULL, x, y, NULL, LAYERS, EXAMPLES, &options,
+                              work, got->fitted, &info);
 }
 
 static void *reader(void *into)
@@ -41,7 +45,8 @@ static void *reader(void *into)
     return NULL;
 }
 
-/* The kernels above "generic" give the same bits as each other; "generic" may not, without fused multiply-add. */
+/* The kernels above "generic" give the same bits as each other; "generic" may not, without fused
+ * multiply-add. */
 static void *chooser(void *unused)
 {
     pthread_barrier_wait(&together);

@@ -30,13 +30,8 @@ FLAGS = [
 ]
 BUILDS = {"double": ([], ["generic", "avx2", "avx512"]), "single": (["-DCBP_SINGLE"], ["generic"])}
 OF_A_LEVEL = {
-    "elementary.h",
-    "activation.h",
-    "loss.h",
-    "kernels.h",
-    "kernels_fit.h",
-    "kernels_many.h",
-    "kernels_starts.h",
+    *("elementary.h", "activation.h", "loss.h"),
+    *(path.name for path in (CORE / "kernels").iterdir()),
 }
 CHOOSE_FOR_THEMSELVES = {"test_dispatch", "test_kernels"}
 # The best kernels are those of the level, for the others.
@@ -66,52 +61,52 @@ OF_NUMBERS = {"switch (number) {": 1, "default:": 0, "break;": 0}
 # branches are not. ALL: the whole function, where it is not entered.
 ALL = "*"
 EXCEPTIONS: list[tuple[str, str, str, dict[str, int]]] = [
-    (CHECKED, "kernels.h", "value_of activate layer_value jets_of_lanes", OF_CODES),
-    (CHECKED, "kernels.h", "value_and_slope_of", OF_CODES | {"*slope = CBP_NAN;": 0}),
+    (CHECKED, "layer.h", "value_of activate layer_value jets_of_lanes", OF_CODES),
+    (CHECKED, "layer.h", "value_and_slope_of", OF_CODES | {"*slope = CBP_NAN;": 0}),
     (
         CHECKED,
-        "kernels.h",
+        "layer.h",
         "jet_of",
         OF_CODES | {"return (cbp_jet){CBP_NAN, CBP_NAN, CBP_NAN};": 0},
     ),
-    (CHECKED, "kernels.h", "tile_loss", OF_LOSSES),
+    (CHECKED, "layer.h", "tile_loss", OF_LOSSES),
     (
         CHECKED,
-        "kernels.h",
+        "layer.h",
         "loss_of",
         OF_LOSSES | {"return (cbp_jet){CBP_NAN, CBP_NAN, CBP_NAN};": 0},
     ),
     (CHECKED, "kernels_generic.c", "cbp_loss_sizes", OF_LOSSES),
     (
         CHECKED,
-        "kernels_many.h",
+        "normal.h",
         "has_excess",
         {"switch (loss) {": 1, "default:": 0, "return 0;": 0},
     ),
-    (CHECKED, "kernels_fit.h", "tile_bend", OF_LOSSES),
+    (CHECKED, "rows.h", "tile_bend", OF_LOSSES),
     (
         f"{CHECKED}; {REFUSED}",
-        "kernels.h",
+        "layer.h",
         "inverse_of layer_inverse",
         OF_CODES | {"switch (activation) {": 7, "CBP_ACTIVATIONS(CASE)": 12},
     ),
     (REFUSED, "activation.h", " ".join(f"cbp_{n}_inverse" for n in NOT_ONE_TO_ONE), {ALL: 0}),
     (
         "a layer has two parameters",
-        "kernels_many.h",
+        "normal.h",
         "add_bend",
         {"switch (2 * number + (size_t)bends) {": 1, "default:": 0, "break;": 0},
     ),
-    ("never called for more than 6 columns", "kernels_many.h", "add_products", OF_NUMBERS),
+    ("never called for more than 6 columns", "normal.h", "add_products", OF_NUMBERS),
     (
         "the same; and there are no wide vectors below AVX-512",
-        "kernels_many.h",
+        "normal.h",
         "add_all_products",
         OF_NUMBERS | {ALL: 0},
     ),
     (
         "the last that is not held goes where its slope says, so that fewer than all are held so",
-        "kernels_many.h",
+        "newton.h",
         "plan_trial",
         {"for (size_t again = 0; again < free && hold_leaving(g); again++) {": 1},
     ),
@@ -200,9 +195,10 @@ def measure(build: str, folder: Path, lines: Lines) -> None:
         text = run("gcov", "--json-format", "--stdout", "-b", f"{source.stem}.gcda", cwd=folder)
         for line_of_json in text.splitlines():
             for of_file in json.loads(line_of_json)["files"]:
-                name = Path(of_file["file"]).name
-                if not (CORE / name).exists():
+                file = Path(of_file["file"])
+                if not (folder / file).is_relative_to(CORE):
                     continue  # the compiler's own
+                name = file.name
                 level = source.stem.removeprefix("kernels_") if build == "double" else build
                 counted = level if name in OF_A_LEVEL else "core"
                 for found in of_file["lines"]:
@@ -213,7 +209,9 @@ def measure(build: str, folder: Path, lines: Lines) -> None:
 
 def report(lines: Lines) -> bool:
     """Print what is not reached and the totals; tell whether all of it is excepted."""
-    text = {path.name: path.read_text(encoding="utf-8").splitlines() for path in CORE.glob("*.?")}
+    text = {
+        path.name: path.read_text(encoding="utf-8").splitlines() for path in CORE.rglob("*.[ch]")
+    }
     excepted = {
         (file, function, code): most
         for _, file, functions, codes in EXCEPTIONS

@@ -1,5 +1,6 @@
-/* Fuzzing of the C core by libFuzzer (tests/trust/fuzz.sh): not only that nothing crashes, but that what cbackprop.h
- * promises holds for any chain and any numbers. All memory is of the exact size, so that a sanitizer sees a step past it. */
+/* Fuzzing of the C core by libFuzzer (tests/trust/fuzz.sh): not only that nothing crashes, but that
+ * what cbackprop.h promises holds for any chain and any numbers. All memory is of the exact size,
+ * so that a sanitizer sees a step past it. */
 #include "cbackprop.h"
 
 #include <float.h>
@@ -17,7 +18,7 @@ static void broken(int line, const char *condition)
     abort();
 }
 
-/* ---- what the bytes say --------------------------------------------------------------------------------------- */
+/* ---- what the bytes say ---------------------------------------------------------------------- */
 
 static const uint8_t *bytes;
 static size_t left;
@@ -33,8 +34,10 @@ static unsigned take(void)
 
 static double take_number(void)
 {
-    static const double special[] = {0,        -0.0,    1,       -1,     0.5,      2,       INFINITY, -INFINITY, NAN,     4e-324,
-                                     -1e-310,  DBL_MIN, DBL_MAX, -DBL_MAX, DBL_EPSILON, 709.8, -745.2, 36.8, 1e-8, 1048576};
+    static const double special[] = {0,       -0.0,     1,         -1,       0.5,
+                                     2,       INFINITY, -INFINITY, NAN,      4e-324,
+                                     -1e-310, DBL_MIN,  DBL_MAX,   -DBL_MAX, DBL_EPSILON,
+                                     709.8,   -745.2,   36.8,      1e-8,     1048576};
     const unsigned kind = take();
     if (kind < 40) {
         return special[kind % (sizeof special / sizeof *special)];
@@ -56,7 +59,7 @@ static double take_tame(void)
     return ((int)(take() << 8 | take()) - 32768) / 8192.0;
 }
 
-/* ---- memory, given back at the end of each run ------------------------------------------------------------------ */
+/* ---- memory, given back at the end of each run ----------------------------------------------- */
 
 static void *given[128];
 static size_t gifts;
@@ -112,7 +115,7 @@ static int is_finite(double number)
     return number - number == 0;
 }
 
-/* ---- a problem ------------------------------------------------------------------------------------------------ */
+/* ---- a problem ------------------------------------------------------------------------------- */
 
 static const char *const levels[] = {"generic", "avx2", "avx512"};
 static const double the_scales[] = {1, 0.125, 1e-300, 1e300, 0, -1, INFINITY, NAN};
@@ -163,9 +166,10 @@ static void take_problem(size_t most_layers, size_t most_examples)
     }
 }
 
-/* ---- passes --------------------------------------------------------------------------------------------------- */
+/* ---- passes ---------------------------------------------------------------------------------- */
 
-typedef int mapping(const double *, const unsigned char *, const double *, size_t, size_t, double *);
+typedef int mapping(const double *, const unsigned char *, const double *, size_t, size_t,
+                    double *);
 
 /* Alone, among others, layer by layer, and in place: the same bits. */
 static void check_mapping(mapping *map, int is_composed)
@@ -196,7 +200,8 @@ static void check_mapping(mapping *map, int is_composed)
 static void check_round_trip(void)
 {
     const unsigned char identity = CBP_IDENTITY;
-    double *out = numbers(n), *back = numbers(n), *zs = numbers(n); /* z as these kernels round it */
+    /* z as these kernels round it */
+    double *out = numbers(n), *back = numbers(n), *zs = numbers(n);
     REQUIRE(cbp_forward(params, activations, x, 1, n, out) == CBP_OK);
     REQUIRE(cbp_forward(params, &identity, x, 1, n, zs) == CBP_OK);
     if (cbp_inverse(params, activations, out, 1, n, back) != CBP_OK) {
@@ -208,8 +213,9 @@ static void check_round_trip(void)
         REQUIRE(cbp_activation_values(activations[0], &z, 1, &value, &slope, &second) == CBP_OK);
         REQUIRE(same(value, out[i]));
         const double error = DBL_EPSILON * (4 * fabs(value / slope) + 4 * fabs(z) + fabs(b));
-        const int is_fair = fabs(z) < 1e100 && fabs(x[i]) < 1e100 && fabs(slope) > 1e-100 && fabs(value) > 1e-100 &&
-                            fabs(second * error) < 0.01 * fabs(slope) && fabs(w) > 1e-100 && fabs(w) < 1e100 && fabs(b) < 1e100;
+        const int is_fair = fabs(z) < 1e100 && fabs(x[i]) < 1e100 && fabs(slope) > 1e-100 &&
+                            fabs(value) > 1e-100 && fabs(second * error) < 0.01 * fabs(slope) &&
+                            fabs(w) > 1e-100 && fabs(w) < 1e100 && fabs(b) < 1e100;
         if (is_fair) {
             REQUIRE(fabs(back[i] - x[i]) <= 2 * error / fabs(w) + 4 * DBL_EPSILON * fabs(x[i]));
         }
@@ -242,16 +248,19 @@ static void check_rows(void)
     rows = numbers(area);
     status = cbp_gradients(params, activations, x, y, layers, n, loss, scale, work, rows);
     REQUIRE(status == CBP_OK || is_untouched(rows, area * sizeof *rows));
-    double *z = numbers(layers), *a = numbers(layers), *slope = numbers(layers), *delta = numbers(layers), value;
+    double *z = numbers(layers), *a = numbers(layers), *slope = numbers(layers),
+           *delta = numbers(layers), value;
     for (size_t i = 0; status == CBP_OK && i < n; i++) {
-        REQUIRE(cbp_trace(params, activations, x[i], y[i], layers, loss, scale, z, a, slope, delta, row, &value) == CBP_OK);
+        REQUIRE(cbp_trace(params, activations, x[i], y[i], layers, loss, scale, z, a, slope, delta,
+                          row, &value) == CBP_OK);
         REQUIRE(all_same(row, rows + i * width, width));
-        REQUIRE(cbp_loss_mean(params, activations, x + i, y + i, NULL, layers, 1, loss, scale, row) == CBP_OK);
+        REQUIRE(cbp_loss_mean(params, activations, x + i, y + i, NULL, layers, 1, loss, scale,
+                              row) == CBP_OK);
         REQUIRE(same(row[0], value));
     }
 }
 
-/* ---- averages ------------------------------------------------------------------------------------------------- */
+/* ---- averages -------------------------------------------------------------------------------- */
 
 static void check_averages(void)
 {
@@ -260,14 +269,18 @@ static void check_averages(void)
     double *work = numbers(cbp_work_len(layers, n)), *gradient = numbers(width), mean, only;
     memset(&mean, 0x5a, sizeof mean);
     memset(&only, 0x5a, sizeof only);
-    const int status = cbp_gradient(params, activations, x, y, weight, layers, n, loss, scale, work, &mean, gradient);
-    REQUIRE(cbp_loss_mean(params, activations, x, y, weight, layers, n, loss, scale, &only) == status);
+    const int status = cbp_gradient(params, activations, x, y, weight, layers, n, loss, scale, work,
+                                    &mean, gradient);
+    REQUIRE(cbp_loss_mean(params, activations, x, y, weight, layers, n, loss, scale, &only) ==
+            status);
     double *hessian = numbers(width * width);
     REQUIRE(cbp_hessian(params, activations, x, y, weight, layers, n, loss, scale,
                         numbers(cbp_hessian_work_len(layers)), hessian) == status);
     if (status != CBP_OK) {
-        REQUIRE(is_untouched(gradient, width * sizeof *gradient) && is_untouched(&mean, sizeof mean));
-        REQUIRE(is_untouched(&only, sizeof only) && is_untouched(hessian, width * width * sizeof *hessian));
+        REQUIRE(is_untouched(gradient, width * sizeof *gradient) &&
+                is_untouched(&mean, sizeof mean));
+        REQUIRE(is_untouched(&only, sizeof only) &&
+                is_untouched(hessian, width * width * sizeof *hessian));
         return;
     }
     REQUIRE(same(mean, only));
@@ -277,17 +290,20 @@ static void check_averages(void)
             REQUIRE(same(hessian[i * width + j], hessian[j * width + i]));
         }
     }
-    /* a mean of finite numbers lies between them, but for rounding; what is spoiled by one example stays spoiled */
+    /* a mean of finite numbers lies between them, but for rounding; what is spoiled by one example
+     * stays spoiled */
     double *rows = numbers(n * width);
     REQUIRE(cbp_gradients(params, activations, x, y, layers, n, loss, scale, work, rows) == CBP_OK);
     int has_digits = 1; /* on the way back, where a subnormal error signal would have lost them */
     for (size_t l = 0; l < layers; l++) {
-        has_digits = has_digits && (params[2 * l] == 0 || (fabs(params[2 * l]) > 1e-60 && fabs(params[2 * l]) < 1e60));
+        has_digits = has_digits && (params[2 * l] == 0 ||
+                                    (fabs(params[2 * l]) > 1e-60 && fabs(params[2 * l]) < 1e60));
     }
     for (size_t i = 0; i < n; i++) {
         has_digits = has_digits && fabs(x[i]) < 1e60;
         for (size_t k = 1; k < width; k += 2) {
-            has_digits = has_digits && (rows[i * width + k] == 0 || fabs(rows[i * width + k]) > 1e-250);
+            has_digits =
+                has_digits && (rows[i * width + k] == 0 || fabs(rows[i * width + k]) > 1e-250);
         }
     }
     for (size_t k = 0; k < width; k++) {
@@ -306,7 +322,8 @@ static void check_averages(void)
             size = fmax(size, fabs(term));
         }
         if (is_plain && is_finite(mean)) { /* 0 times an infinite loss is NaN */
-            const double blur = (4 + 2 * (double)layers) * DBL_EPSILON * size + 1e-200; /* a layer rounds two products, each way */
+            /* a layer rounds two products, each way */
+            const double blur = (4 + 2 * (double)layers) * DBL_EPSILON * size + 1e-200;
             REQUIRE(gradient[k] >= low - blur && gradient[k] <= high + blur);
         }
     }
@@ -315,13 +332,15 @@ static void check_averages(void)
     double *sums = calloc(4 * len, sizeof *sums), *shard_work = numbers(cbp_work_len(layers, 2));
     given[gifts++] = sums;
     const double *w = weight;
-    REQUIRE(cbp_gradient_sums(params, activations, x, y, w, layers, cut, loss, scale, shard_work, sums,
-                              sums + len) <= CBP_OK);
-    REQUIRE(cbp_gradient_sums(params, activations, x + cut, y + cut, w ? w + cut : NULL, layers, n - cut, loss, scale,
-                              shard_work, sums + 2 * len, sums + 3 * len) <= CBP_OK);
+    REQUIRE(cbp_gradient_sums(params, activations, x, y, w, layers, cut, loss, scale, shard_work,
+                              sums, sums + len) <= CBP_OK);
+    REQUIRE(cbp_gradient_sums(params, activations, x + cut, y + cut, w ? w + cut : NULL, layers,
+                              n - cut, loss, scale, shard_work, sums + 2 * len,
+                              sums + 3 * len) <= CBP_OK);
     REQUIRE(cbp_sums_merge(sums + 2 * len, sums + 3 * len, len, sums, sums + len) == CBP_OK);
     double *merged = numbers(len - 1);
-    if (cut > 0 && cut < n && cbp_sums_mean(sums, sums + len, len, merged) == CBP_OK && is_tame && is_finite(mean)) {
+    if (cut > 0 && cut < n && cbp_sums_mean(sums, sums + len, len, merged) == CBP_OK && is_tame &&
+        is_finite(mean)) {
         REQUIRE(fabs(merged[0] - mean) <= 8 * DBL_EPSILON * mean);
     }
 }
@@ -341,12 +360,14 @@ static void check_blocks(void)
     }
     double *whole = calloc(4 * len, sizeof *whole), *parts = whole + 2 * len;
     given[gifts++] = whole;
-    if (cbp_gradient_sums(params, activations, xs, ys, NULL, layers, many, loss, scale, work, whole, whole + len) != CBP_OK) {
+    if (cbp_gradient_sums(params, activations, xs, ys, NULL, layers, many, loss, scale, work, whole,
+                          whole + len) != CBP_OK) {
         return;
     }
-    REQUIRE(cbp_gradient_sums(params, activations, xs, ys, NULL, layers, CBP_BLOCK, loss, scale, work, parts, parts + len) == CBP_OK);
-    REQUIRE(cbp_gradient_sums(params, activations, xs + CBP_BLOCK, ys + CBP_BLOCK, NULL, layers, many - CBP_BLOCK, loss, scale,
+    REQUIRE(cbp_gradient_sums(params, activations, xs, ys, NULL, layers, CBP_BLOCK, loss, scale,
                               work, parts, parts + len) == CBP_OK);
+    REQUIRE(cbp_gradient_sums(params, activations, xs + CBP_BLOCK, ys + CBP_BLOCK, NULL, layers,
+                              many - CBP_BLOCK, loss, scale, work, parts, parts + len) == CBP_OK);
     REQUIRE(all_same(whole, parts, 2 * len));
     double *out = numbers(many), *other = numbers(many);
     REQUIRE(cbp_forward(params, activations, xs, layers, many, out) == CBP_OK);
@@ -359,15 +380,17 @@ static void check_blocks(void)
             double *sums = calloc(2 * len, sizeof *sums), *narrow = calloc(2 * len, sizeof *narrow);
             given[gifts++] = sums;
             given[gifts++] = narrow;
-            (void)cbp_gradient_sums(params, activations, xs, ys, NULL, layers, many, loss, scale, work, sums, sums + len);
+            (void)cbp_gradient_sums(params, activations, xs, ys, NULL, layers, many, loss, scale,
+                                    work, sums, sums + len);
             (void)cbp_kernel_choose("avx2");
-            (void)cbp_gradient_sums(params, activations, xs, ys, NULL, layers, many, loss, scale, work, narrow, narrow + len);
+            (void)cbp_gradient_sums(params, activations, xs, ys, NULL, layers, many, loss, scale,
+                                    work, narrow, narrow + len);
             REQUIRE(all_same(sums, narrow, 2 * len));
         }
     }
 }
 
-/* ---- fits ------------------------------------------------------------------------------------------------------ */
+/* ---- fits ------------------------------------------------------------------------------------ */
 
 static double *lower, *upper;
 static cbp_fit_options options;
@@ -447,7 +470,8 @@ static int is_counted(size_t i, const double *targets)
 /* The loss of those. */
 static double loss_of(const double *where, const double *targets)
 {
-    double *some_x = malloc((3 * n + 1) * sizeof *some_x), *some_y = some_x + n, *some_weight = some_y + n, mean = NAN;
+    double *some_x = malloc((3 * n + 1) * sizeof *some_x), *some_y = some_x + n,
+           *some_weight = some_y + n, mean = NAN;
     size_t count = 0;
     for (size_t i = 0; i < n; i++) {
         if (is_counted(i, targets)) {
@@ -456,7 +480,8 @@ static double loss_of(const double *where, const double *targets)
             some_weight[count++] = weight ? weight[i] : 1;
         }
     }
-    REQUIRE(cbp_loss_mean(where, activations, some_x, some_y, some_weight, layers, count, loss, scale, &mean) == CBP_OK);
+    REQUIRE(cbp_loss_mean(where, activations, some_x, some_y, some_weight, layers, count, loss,
+                          scale, &mean) == CBP_OK);
     free(some_x);
     return mean;
 }
@@ -466,10 +491,10 @@ static double loss_at(const double *where)
     return loss_of(where, y);
 }
 
-/* By how much a loss of that value may have grown since the rounding of the outputs hides it, of the size of their targets;
- * of the log loss of all but perfect yes and no, which differ less than outputs do, their own size. An example of a huge
- * weight may have next to no loss by itself, and hide that of all others. Products of weights and losses below the smallest
- * number are 0. */
+/* By how much a loss of that value may have grown since the rounding of the outputs hides it, of
+ * the size of their targets; of the log loss of all but perfect yes and no, which differ less than
+ * outputs do, their own size. An example of a huge weight may have next to no loss by itself, and
+ * hide that of all others. Products of weights and losses below the smallest number are 0. */
 static double unseen(double value, const double *targets)
 {
     double squares = 0, total = 0;
@@ -480,7 +505,8 @@ static double unseen(double value, const double *targets)
             total += counts;
         }
     }
-    return 16 * DBL_EPSILON * sqrt(value) * sqrt(fmin(squares, DBL_MAX) / total) + 1e-300 / fmin(total, 1);
+    return 16 * DBL_EPSILON * sqrt(value) * sqrt(fmin(squares, DBL_MAX) / total) +
+           1e-300 / fmin(total, 1);
 }
 
 /* Whether an output is so far off that a robust loss pulls it by less than the smallest number. */
@@ -500,11 +526,13 @@ static void check_fit(void)
 {
     take_fit(16);
     const size_t width = 2 * layers, free = count_free();
-    double *found = copy_of(params, width), *work = numbers(cbp_fit_work_len(layers, free, n)), history[4];
+    double *found = copy_of(params, width), *work = numbers(cbp_fit_work_len(layers, free, n)),
+           history[4];
     cbp_fit_info info;
     options.history = history;
     options.history_len = 4;
-    const int status = cbp_fit_lm(activations, frozen, lower, upper, x, y, weight, layers, n, &options, work, found, &info);
+    const int status = cbp_fit_lm(activations, frozen, lower, upper, x, y, weight, layers, n,
+                                  &options, work, found, &info);
     if (status != CBP_OK) {
         REQUIRE(status > CBP_STATUS_END && status < 0);
         REQUIRE(all_same(found, params, width));
@@ -514,11 +542,14 @@ static void check_fit(void)
         double *again = copy_of(params, width);
         cbp_fit_info other;
         memset(work, 0x3f, cbp_fit_work_len(layers, free, n) * sizeof *work);
-        REQUIRE(cbp_fit_lm(activations, frozen, lower, upper, x, y, weight, layers, n, &options, work, again, &other) == status);
-        REQUIRE(all_same(again, found, width) && same(other.loss, info.loss) && other.iterations == info.iterations);
+        REQUIRE(cbp_fit_lm(activations, frozen, lower, upper, x, y, weight, layers, n, &options,
+                           work, again, &other) == status);
+        REQUIRE(all_same(again, found, width) && same(other.loss, info.loss) &&
+                other.iterations == info.iterations);
         REQUIRE(same(other.gradient_norm, info.gradient_norm) && other.outcome == info.outcome);
     }
-    REQUIRE(info.outcome > CBP_RUNNING && info.outcome < CBP_OUTCOME_END && info.outcome != CBP_DIVERGED);
+    REQUIRE(info.outcome > CBP_RUNNING && info.outcome < CBP_OUTCOME_END &&
+            info.outcome != CBP_DIVERGED);
     REQUIRE(info.params == found);
     check_place(found);
     REQUIRE(loss_at(found) <= loss_at(params) * (1 + 1e-12) + unseen(loss_at(params), y));
@@ -527,8 +558,8 @@ static void check_fit(void)
     }
     double variance, *covariance = numbers(free * free);
     unsigned char *determined = memory(width);
-    if (cbp_fit_covariance(found, activations, frozen, lower, upper, x, y, weight, layers, n, loss, scale, NULL, work,
-                           &variance, covariance, determined) == CBP_OK) {
+    if (cbp_fit_covariance(found, activations, frozen, lower, upper, x, y, weight, layers, n, loss,
+                           scale, NULL, work, &variance, covariance, determined) == CBP_OK) {
         for (size_t i = 0; i < width; i++) {
             REQUIRE(determined[i] < CBP_DETERMINED_END);
             REQUIRE((determined[i] == CBP_FROZEN) == (frozen && frozen[i]));
@@ -546,11 +577,13 @@ static void check_descent(void)
 {
     take_fit(16);
     const size_t width = 2 * layers;
-    double *found = copy_of(params, width), *work = numbers(cbp_fit_descent_work_len(layers, options.batch_size));
+    double *found = copy_of(params, width),
+           *work = numbers(cbp_fit_descent_work_len(layers, options.batch_size));
     size_t *order = memory(n * sizeof *order);
     cbp_fit_info info;
-    const int status = cbp_fit_descent(activations, frozen, lower, upper, x, y, weight, layers, n, &options, work,
-                                       options.batch_size ? order : NULL, found, &info);
+    const int status =
+        cbp_fit_descent(activations, frozen, lower, upper, x, y, weight, layers, n, &options, work,
+                        options.batch_size ? order : NULL, found, &info);
     if (status != CBP_OK) {
         REQUIRE(status > CBP_STATUS_END && status < 0);
         REQUIRE(all_same(found, params, width));
@@ -588,13 +621,14 @@ static cbp_fits fits_for(size_t m)
     return fits;
 }
 
-/* What rounding may do to a residual: of the target, and of what each layer adds up, as the output sees it. Residuals
- * that are all rounding have a loss of its square. */
+/* What rounding may do to a residual: of the target, and of what each layer adds up, as the output
+ * sees it. Residuals that are all rounding have a loss of its square. */
 static double rounding_of(const double *where, const double *targets)
 {
     const size_t width = 2 * layers;
     double *jacobian = numbers(n * width), largest = 1e-150;
-    REQUIRE(cbp_jacobian(where, activations, x, layers, n, numbers(cbp_work_len(layers, n)), jacobian) == CBP_OK);
+    REQUIRE(cbp_jacobian(where, activations, x, layers, n, numbers(cbp_work_len(layers, n)),
+                         jacobian) == CBP_OK);
     for (size_t i = 0; i < n; i++) {
         double sizes = 0;
         for (size_t k = 0; k < width; k++) {
@@ -611,7 +645,8 @@ static void check_many(void)
 {
     take_fit(12);
     options.progress = NULL;
-    const size_t width = 2 * layers, moving = count_free(), m = (1 + take()) % 12, triangle = moving * (moving + 1) / 2;
+    const size_t width = 2 * layers, moving = count_free(), m = (1 + take()) % 12,
+                 triangle = moving * (moving + 1) / 2;
     double *ys = numbers(m * n);
     cbp_fits all = fits_for(m), one = fits_for(1);
     for (size_t i = 0; i < m; i++) {
@@ -626,21 +661,26 @@ static void check_many(void)
             all.params[i * width + take() % width] = take_number();
         }
     }
-    double *starts = copy_of(all.params, m * width), *work = numbers(cbp_fit_many_work_len(layers, moving, n));
-    int status = cbp_fit_many(activations, frozen, lower, upper, m ? x : NULL, ys, weight, layers, n, m, 0, 0, &options, work, &all);
+    double *starts = copy_of(all.params, m * width),
+           *work = numbers(cbp_fit_many_work_len(layers, moving, n));
+    int status = cbp_fit_many(activations, frozen, lower, upper, m ? x : NULL, ys, weight, layers,
+                              n, m, 0, 0, &options, work, &all);
     if (status != CBP_OK) {
-        REQUIRE(all_same(all.params, starts, m * width) && is_untouched(all.loss, m * sizeof *all.loss));
+        REQUIRE(all_same(all.params, starts, m * width) &&
+                is_untouched(all.loss, m * sizeof *all.loss));
         return;
     }
     for (size_t i = 0; i < m; i++) {
         const double *start = starts + i * width, *found = all.params + i * width;
         memcpy(one.params, start, width * sizeof *start);
-        status = cbp_fit_many(activations, frozen, lower, upper, x, ys + i * n, weight, layers, n, 1, 0, 0, &options, work, &one);
+        status = cbp_fit_many(activations, frozen, lower, upper, x, ys + i * n, weight, layers, n,
+                              1, 0, 0, &options, work, &one);
         REQUIRE(status == CBP_OK);
         REQUIRE(one.status[0] == all.status[i] && one.iterations[0] == all.iterations[i]);
         REQUIRE(all_same(one.params, found, width) && same(one.loss[0], all.loss[i]));
         REQUIRE(same(one.weight[0], all.weight[i]) && same(one.variance[0], all.variance[i]));
-        REQUIRE(same(one.left_over[0], all.left_over[i]) && all_same(one.errors, all.errors + i * width, width));
+        REQUIRE(same(one.left_over[0], all.left_over[i]) &&
+                all_same(one.errors, all.errors + i * width, width));
         REQUIRE(all_same(one.covariance, all.covariance + i * triangle, triangle));
         REQUIRE(memcmp(one.determined, all.determined + i * width, width) == 0);
         if (all.status[i] < 0) {
@@ -652,7 +692,8 @@ static void check_many(void)
             if (frozen && frozen[k]) {
                 REQUIRE(same(found[k], start[k]) && all.determined[i * width + k] == CBP_FROZEN);
             } else {
-                REQUIRE(is_finite(found[k]) && (!lower || found[k] >= lower[k]) && (!upper || found[k] <= upper[k]));
+                REQUIRE(is_finite(found[k]) && (!lower || found[k] >= lower[k]) &&
+                        (!upper || found[k] <= upper[k]));
             }
             REQUIRE(!(all.errors[i * width + k] < 0));
         }
@@ -663,18 +704,20 @@ static void check_many(void)
         if (loss != CBP_SQUARED && is_far(found, ys + i * n)) {
             continue;
         }
-        REQUIRE(fabs(after - all.loss[i]) <= 1e-7 * after + rounding * (sqrt(after) + rounding) + unseen(after, ys + i * n));
+        REQUIRE(fabs(after - all.loss[i]) <=
+                1e-7 * after + rounding * (sqrt(after) + rounding) + unseen(after, ys + i * n));
     }
 }
 
-/* ---- starts, shards, arrays of chains ---------------------------------------------------------------------------- */
+/* ---- starts, shards, arrays of chains -------------------------------------------------------- */
 
 static void check_starts(void)
 {
     take_fit(12);
     const size_t width = 2 * layers, row = take() % 4, m = (1 + take()) % 18;
     const size_t count = (row > 0 ? row : 1) * (1 + take() % 4);
-    double *candidates = numbers(count * width), *ys = numbers(m * n), *chosen = numbers(m * width), *one = numbers(width);
+    double *candidates = numbers(count * width), *ys = numbers(m * n), *chosen = numbers(m * width),
+           *one = numbers(width);
     for (size_t k = 0; k < count * width; k++) {
         candidates[k] = is_tame ? take_tame() : take_number();
     }
@@ -682,14 +725,14 @@ static void check_starts(void)
         ys[i] = y[i % n] * (1 + (double)(i / n) / 8);
     }
     double *work = numbers(cbp_choose_starts_work_len(layers, n, count));
-    if (cbp_choose_starts(activations, frozen, lower, upper, x, ys, weight, layers, n, m, 0, 0, candidates, count, row, work,
-                          chosen) != CBP_OK) {
+    if (cbp_choose_starts(activations, frozen, lower, upper, x, ys, weight, layers, n, m, 0, 0,
+                          candidates, count, row, work, chosen) != CBP_OK) {
         REQUIRE(is_untouched(chosen, m * width * sizeof *chosen));
         return;
     }
     for (size_t i = 0; i < m; i++) {
-        REQUIRE(cbp_choose_starts(activations, frozen, lower, upper, x, ys + i * n, weight, layers, n, 1, 0, 0, candidates,
-                                  count, row, work, one) == CBP_OK);
+        REQUIRE(cbp_choose_starts(activations, frozen, lower, upper, x, ys + i * n, weight, layers,
+                                  n, 1, 0, 0, candidates, count, row, work, one) == CBP_OK);
         REQUIRE(all_same(one, chosen + i * width, width));
     }
 }
@@ -698,8 +741,10 @@ static void check_arrays(void)
 {
     take_problem(4, 20);
     const size_t width = 2 * layers, m = (1 + take()) % 12;
-    double *many = numbers(m * width), *out = numbers(m * n), *one = numbers(n), *means = numbers(m), mean;
-    double *gradients = numbers(m * width), *gradient = numbers(width), *work = numbers(cbp_work_len(layers, n)), *ys = numbers(m * n);
+    double *many = numbers(m * width), *out = numbers(m * n), *one = numbers(n),
+           *means = numbers(m), mean;
+    double *gradients = numbers(m * width), *gradient = numbers(width),
+           *work = numbers(cbp_work_len(layers, n)), *ys = numbers(m * n);
     for (size_t k = 0; k < m * width; k++) {
         many[k] = params[k % width] * (1 + (double)(k / width));
     }
@@ -726,27 +771,33 @@ static void check_arrays(void)
             }
         }
     }
-    if (cbp_gradient_many(many, activations, x, ys, weight, layers, n, m, 1, loss, scale, work, means, gradients) == CBP_OK) {
+    if (cbp_gradient_many(many, activations, x, ys, weight, layers, n, m, 1, loss, scale, work,
+                          means, gradients) == CBP_OK) {
         for (size_t i = 0; i < m; i++) {
-            REQUIRE(cbp_gradient(many + i * width, activations, x, y, weight, layers, n, loss, scale, work, &mean, gradient) == CBP_OK);
+            REQUIRE(cbp_gradient(many + i * width, activations, x, y, weight, layers, n, loss,
+                                 scale, work, &mean, gradient) == CBP_OK);
             REQUIRE(same(mean, means[i]) && all_same(gradient, gradients + i * width, width));
         }
     }
 }
 
-/* The node of the examples, pushed as if it were of each of three leaves, has three times their R'R. */
+/* The node of the examples, pushed as if it were of each of three leaves, has three times their
+ * R'R. */
 static void check_shards(void)
 {
     take_fit(24);
-    const size_t free = count_free(), side = free + 1, area = side * side, len = cbp_fit_node_len(free);
-    double *work = numbers(cbp_fit_work_len(layers, free, 0)), *node = numbers(len), *merged = numbers(len);
+    const size_t free = count_free(), side = free + 1, area = side * side,
+                 len = cbp_fit_node_len(free);
+    double *work = numbers(cbp_fit_work_len(layers, free, 0)), *node = numbers(len),
+           *merged = numbers(len);
     double *values = numbers(cbp_fit_nodes_capacity(3) * len);
     cbp_fit_place places[4];
     const cbp_fit_chain chain = {activations, frozen, lower, upper, layers};
     const cbp_examples examples = {x, y, weight, n};
     cbp_fit_nodes nodes = {values, places, free, cbp_fit_nodes_capacity(3), 0};
     REQUIRE(nodes.capacity == 4);
-    if (cbp_fit_nodes_add(&chain, params, (cbp_criterion){loss, scale}, &examples, 0, work, &nodes) != CBP_OK) {
+    if (cbp_fit_nodes_add(&chain, params, (cbp_criterion){loss, scale}, &examples, 0, work,
+                          &nodes) != CBP_OK) {
         REQUIRE(nodes.count == 0);
         return;
     }
@@ -788,9 +839,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static void (*const checks[])(void) = {check_passes, check_rows,  check_averages, check_fit,    check_descent,
-                                           check_many,   check_starts, check_arrays,  check_shards, check_blocks};
-    /* blocks take long, so that they come seldom, also among the descendants of an input that had them */
+    static void (*const checks[])(void) = {check_passes,  check_rows,  check_averages, check_fit,
+                                           check_descent, check_many,  check_starts,   check_arrays,
+                                           check_shards,  check_blocks};
+    /* blocks take long, so that they come seldom, also among the descendants of an input that had
+     * them */
     unsigned sum = 0;
     for (size_t i = 0; i < size; i++) {
         sum = sum * 31 + data[i];

@@ -1,5 +1,6 @@
-/* Many threads in the C core at once, for ThreadSanitizer (tests/trust/sanitizers.sh): the first call that chooses the
- * kernels, passes of one chain that all read, fits of many chains in shards; each result has the bits of one thread. */
+/* Many threads in the C core at once, for ThreadSanitizer (tests/trust/sanitizers.sh): the first
+ * call that chooses the kernels, passes of one chain that all read, fits of many chains in shards;
+ * each result has the bits of one thread. */
 #define _POSIX_C_SOURCE 200809L /* barriers, under -std=c99 */
 #include "cbackprop.h"
 
@@ -17,7 +18,8 @@ static pthread_barrier_t gate;
 
 typedef struct result {
     cbp_real out[EXAMPLES], mean, gradient[2 * LAYERS];
-    cbp_real found[CHAINS * 2 * LAYERS], loss[CHAINS], weight[CHAINS], variance[CHAINS], left_over[CHAINS];
+    cbp_real found[CHAINS * 2 * LAYERS], loss[CHAINS], weight[CHAINS], variance[CHAINS],
+        left_over[CHAINS];
     cbp_real errors[CHAINS * 2 * LAYERS];
     size_t iterations[CHAINS];
     int status[CHAINS];
@@ -27,18 +29,21 @@ typedef struct result {
 static int work_all(result *r)
 {
     cbp_real *work = malloc(sizeof *work * cbp_work_len(LAYERS, EXAMPLES));
-    cbp_real *fit_work = malloc(sizeof *fit_work * cbp_fit_many_work_len(LAYERS, 2 * LAYERS, POINTS));
+    cbp_real *fit_work =
+        malloc(sizeof *fit_work * cbp_fit_many_work_len(LAYERS, 2 * LAYERS, POINTS));
     cbp_fit_options options;
-    const cbp_fits fits = {r->found,     r->status, r->iterations, r->loss,      r->weight,
-                           r->variance,  r->left_over, r->errors,  NULL,         r->determined};
+    const cbp_fits fits = {r->found,    r->status,    r->iterations, r->loss, r->weight,
+                           r->variance, r->left_over, r->errors,     NULL,    r->determined};
     int status = !work || !fit_work;
     for (size_t i = 0; i < CHAINS; i++) {
         memcpy(r->found + i * 2 * LAYERS, params, sizeof params);
     }
     status |= cbp_fit_defaults(&options);
     status |= cbp_forward(params, activations, x, LAYERS, EXAMPLES, r->out);
-    status |= cbp_gradient(params, activations, x, y, NULL, LAYERS, EXAMPLES, CBP_SQUARED, 1, work, &r->mean, r->gradient);
-    status |= cbp_fit_many(activations, NULL, NULL, NULL, x, targets, NULL, LAYERS, POINTS, CHAINS, 0, 0, &options, fit_work, &fits);
+    status |= cbp_gradient(params, activations, x, y, NULL, LAYERS, EXAMPLES, CBP_SQUARED, 1, work,
+                           &r->mean, r->gradient);
+    status |= cbp_fit_many(activations, NULL, NULL, NULL, x, targets, NULL, LAYERS, POINTS, CHAINS,
+                           0, 0, &options, fit_work, &fits);
     free(work);
     free(fit_work);
     return status;

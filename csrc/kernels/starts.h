@@ -1,9 +1,10 @@
-/* Where many fits start, one in each lane: the candidate that leaves the least, or what lies between it and its neighbours.
- * Part of kernels.h, which includes this under each target, after kernels_many.h.
- */
+/* Where many fits start, one in each lane: the candidate that leaves the least, or what lies
+ * between it and its neighbours. */
 
-/* features[n][CBP_LANES]: what the first `depth` layers, with params[2 depth][CBP_LANES], make of each lane's inputs. */
-static void find_features(const cbp_lanes *g, size_t depth, const cbp_real *params, cbp_real *features)
+/* features[n][CBP_LANES]: what the first `depth` layers, with params[2 depth][CBP_LANES], make of
+ * each lane's inputs. */
+static void find_features(const cbp_lanes *g, size_t depth, const cbp_real *params,
+                          cbp_real *features)
 {
     const size_t all = g->n * CBP_LANES;
     cbp_real in[CBP_FIT_TILE], slopes[CBP_FIT_TILE];
@@ -13,16 +14,18 @@ static void find_features(const cbp_lanes *g, size_t depth, const cbp_real *para
         for (size_t start = 0; start < all; start += CBP_FIT_TILE) {
             const size_t count = smaller(CBP_FIT_TILE, all - start);
             memcpy(in, features + start, count * sizeof *in);
-            lanes_jet(g->activations[l], w, w + CBP_LANES, in, count, features + start, slopes, NULL);
+            lanes_jet(g->activations[l], w, w + CBP_LANES, in, count, features + start, slopes,
+                      NULL);
         }
     }
 }
 
 /* How well a feature f meets the targets of each lane. */
 typedef struct cbp_match {
-    cbp_row total, sum;        /* of weights; of weight y */
-    cbp_row mean, along, size; /* of f; sums of weight d y and weight d^2, d = f - mean, where the mean counts as 0 if the
-                                * last bias is given */
+    cbp_row total, sum; /* of weights; of weight y */
+    /* of f; sums of weight d y and weight d^2, d = f - mean, where the mean counts as 0 if the last
+     * bias is given */
+    cbp_row mean, along, size;
 } cbp_match;
 
 static void add_targets(const cbp_lanes *g, cbp_match *m)
@@ -56,7 +59,8 @@ static void add_feature(const cbp_lanes *g, const cbp_real *features, int is_cen
         m->mean[k] = is_centred ? m->mean[k] / m->total[k] : 0;
     }
     for (size_t i = 0; i < g->n * CBP_LANES; i += CBP_LANES) {
-        const cbp_real *CBP_RESTRICT f = features + i, *CBP_RESTRICT y = g->y + i, *CBP_RESTRICT weight = g->weight + i;
+        const cbp_real *CBP_RESTRICT f = features + i, *CBP_RESTRICT y = g->y + i,
+                                     *CBP_RESTRICT weight = g->weight + i;
         CBP_EACH_LANE
         {
             const cbp_real apart = weight[k] > 0 ? f[k] - m->mean[k] : 0, part = weight[k] * apart;
@@ -66,15 +70,17 @@ static void add_feature(const cbp_lanes *g, const cbp_real *features, int is_cen
     }
 }
 
-/* By how much a feature makes the sum of squares less: weight (2 along - weight size), which is along^2 / size at the best
- * weight, along / size. */
-CBP_INLINE cbp_real gain_of(const cbp_candidates *c, cbp_real along, cbp_real size, cbp_real inverse)
+/* By how much a feature makes the sum of squares less: weight (2 along - weight size), which is
+ * along^2 / size at the best weight, along / size. */
+CBP_INLINE cbp_real gain_of(const cbp_candidates *c, cbp_real along, cbp_real size,
+                            cbp_real inverse)
 {
     const cbp_real weight = cbp_clamp(along * inverse, c->low_w, c->high_w);
     return weight * (2 * along - weight * size);
 }
 
-static void find_gain(const cbp_candidates *c, const cbp_match *CBP_RESTRICT m, cbp_real *CBP_RESTRICT gains)
+static void find_gain(const cbp_candidates *c, const cbp_match *CBP_RESTRICT m,
+                      cbp_real *CBP_RESTRICT gains)
 {
     CBP_EACH_LANE
     {
@@ -82,8 +88,8 @@ static void find_gain(const cbp_candidates *c, const cbp_match *CBP_RESTRICT m, 
     }
 }
 
-/* c->gains, where all lanes share the inputs and all weights are 1: a few candidates at a time, whose sums stay in
- * registers and add up as in add_feature. */
+/* c->gains, where all lanes share the inputs and all weights are 1: a few candidates at a time,
+ * whose sums stay in registers and add up as in add_feature. */
 static void find_shared_gains(const cbp_lanes *g, const cbp_candidates *c)
 {
     const size_t n = g->n;
@@ -136,16 +142,20 @@ static void find_own_gains(const cbp_lanes *g, const cbp_candidates *c, cbp_matc
 }
 
 /* For each lane the first candidate of the greatest gain, -1 if none is finite, and that gain. */
-static void find_best(const cbp_candidates *c, cbp_real *CBP_RESTRICT chosen, cbp_real *CBP_RESTRICT best)
+static void find_best(const cbp_candidates *c, cbp_real *CBP_RESTRICT chosen,
+                      cbp_real *CBP_RESTRICT best)
 {
-    /* from one to the other and back: gcc would make a conditional store, with a jump, of a choice in place */
+    /* from one to the other and back: gcc would make a conditional store, with a jump, of a choice
+     * in place */
     cbp_row most[2], names[2];
     spread(-CBP_INFINITY, most[0]);
     spread(-1, names[0]);
     for (size_t number = 0; number < c->count; number++) {
         const cbp_real *CBP_RESTRICT gains = c->gains + number * CBP_LANES, name = (cbp_real)number;
-        const cbp_real *CBP_RESTRICT so_far = most[number & 1], *CBP_RESTRICT name_so_far = names[number & 1];
-        cbp_real *CBP_RESTRICT better = most[~number & 1], *CBP_RESTRICT name_of_better = names[~number & 1];
+        const cbp_real *CBP_RESTRICT so_far = most[number & 1],
+                                     *CBP_RESTRICT name_so_far = names[number & 1];
+        cbp_real *CBP_RESTRICT better = most[~number & 1],
+                               *CBP_RESTRICT name_of_better = names[~number & 1];
         CBP_EACH_LANE
         {
             better[k] = gains[k] > so_far[k] ? gains[k] : so_far[k];
@@ -156,29 +166,32 @@ static void find_best(const cbp_candidates *c, cbp_real *CBP_RESTRICT chosen, cb
     memcpy(best, most[c->count & 1], sizeof *most);
 }
 
-/* Where the parabola through the gains of a candidate and its two neighbours is greatest, in steps from the candidate, whose
- * gain is the greatest of the three. */
+/* Where the parabola through the gains of a candidate and its two neighbours is greatest, in steps
+ * from the candidate, whose gain is the greatest of the three. */
 static cbp_real vertex(const cbp_real *gain, size_t stride)
 {
-    const cbp_real before = gain[0] - gain[-(ptrdiff_t)stride], after = gain[0] - gain[stride], sum = before + after;
+    const cbp_real before = gain[0] - gain[-(ptrdiff_t)stride], after = gain[0] - gain[stride],
+                   sum = before + after;
     const int is_peak = (sum > 0) & (sum < CBP_INFINITY);
     return is_peak ? CBP_HALF * (before - after) / sum : 0;
 }
 
-/* Parameters of lane k between the candidate `number` and its neighbours in the row and the column, where the gain seems
- * greatest. */
+/* Parameters of lane k between the candidate `number` and its neighbours in the row and the column,
+ * where the gain seems greatest. */
 static void take_between(const cbp_lanes *g, const cbp_candidates *c, size_t number, size_t k)
 {
     const size_t width = c->width, row = c->row, place = row ? number % row : 0;
     const cbp_real *gain = c->gains + number * CBP_LANES + k, *at = c->params + number * width;
     const int has_sides = row > 2 && place > 0 && place + 1 < row;
     const int has_ends = row > 0 && number >= row && number + row < c->count;
-    const cbp_real across = has_sides ? vertex(gain, CBP_LANES) : 0, along = has_ends ? vertex(gain, row * CBP_LANES) : 0;
+    const cbp_real across = has_sides ? vertex(gain, CBP_LANES) : 0,
+                   along = has_ends ? vertex(gain, row * CBP_LANES) : 0;
     const ptrdiff_t side = ((across > 0) - (across < 0)) * (ptrdiff_t)width;
     const ptrdiff_t end = ((along > 0) - (along < 0)) * (ptrdiff_t)(row * width);
     const cbp_real u = cbp_abs(across), v = cbp_abs(along);
     for (size_t j = 0; j < 2 * g->layers; j++, at++) {
-        const cbp_real here = at[0] + u * (at[side] - at[0]), there = at[end] + u * (at[end + side] - at[end]);
+        const cbp_real here = at[0] + u * (at[side] - at[0]),
+                       there = at[end] + u * (at[end + side] - at[end]);
         g->trial[j * CBP_LANES + k] = here + v * (there - here);
     }
 }
@@ -190,9 +203,9 @@ static void take_candidate(const cbp_lanes *g, const cbp_candidates *c, size_t n
     }
 }
 
-/* For each lane the candidate that leaves the least sum of squares, a linear last layer's free weight and bias being
- * solved for, or what lies between it and its neighbours unless that is far worse: its number, or -1 if no sum is finite; and the
- * parameters, in g->trial. */
+/* For each lane the candidate that leaves the least sum of squares, a linear last layer's free
+ * weight and bias being solved for, or what lies between it and its neighbours unless that is far
+ * worse: its number, or -1 if no sum is finite; and the parameters, in g->trial. */
 static void choose_starts(const cbp_lanes *g, const cbp_candidates *c, cbp_real *chosen)
 {
     cbp_match m;
@@ -226,7 +239,8 @@ static void choose_starts(const cbp_lanes *g, const cbp_candidates *c, cbp_real 
         add_feature(g, c->own_features, c->solves_b, &m);
     }
     if (c->is_linear) {
-        cbp_real *CBP_RESTRICT w = g->trial + 2 * c->depth * CBP_LANES, *CBP_RESTRICT b = w + CBP_LANES;
+        cbp_real *CBP_RESTRICT w = g->trial + 2 * c->depth * CBP_LANES,
+                               *CBP_RESTRICT b = w + CBP_LANES;
         CBP_EACH_LANE
         {
             w[k] = c->solves_w ? cbp_clamp(m.along[k] / m.size[k], c->low_w, c->high_w) : w[k];

@@ -1,7 +1,8 @@
-/* Descents: how they go and end, when they diverge, and when they refuse. */
+/* Descents, the hazards of one that does not arrive: it diverges, seen by its loss or not, is
+ * stopped between batches, keeps the best or the last, or is refused. */
 #include "fit_descent_call.h"
 
-/* ---- how fits end ------------------------------------------------------------------------------------------------ */
+/* ---- how fits end ---------------------------------------------------------------------------- */
 
 /* history[k] is the loss of a fit of k iterations; no further than it is long. */
 static void test_history(void)
@@ -32,7 +33,8 @@ static void test_converged(void)
     cbp_real params[] = {1, 1};
     call c = fit_of_constant(0.125);
     CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_CONVERGED);
-    CHECK(c.info.iterations == 0 && c.info.evaluations == 1 && c.info.loss == 0 && c.info.gradient_norm == 0);
+    CHECK(c.info.iterations == 0 && c.info.evaluations == 1 && c.info.loss == 0 &&
+          c.info.gradient_norm == 0);
 
     c.options.tolerance = 0; /* never */
     c.options.max_iterations = 3;
@@ -46,7 +48,8 @@ static void test_converged(void)
     watch_fit(&c, &w);
     CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_CONVERGED);
     CHECK(c.info.iterations == 2 && c.info.gradient_norm == 1 && params[1] == R(1.5));
-    CHECK(w.calls == 2 && w.last.outcome == CBP_RUNNING && w.last.iterations == 2 && w.last.loss == c.info.loss);
+    CHECK(w.calls == 2 && w.last.outcome == CBP_RUNNING && w.last.iterations == 2 &&
+          w.last.loss == c.info.loss);
 
     /* Its norm over the free parameters alone, and where no square of it could be held. */
     params[0] = params[1] = 0;
@@ -59,11 +62,12 @@ static void test_converged(void)
     CHECK(fit(&steep, params) == CBP_OK && steep.info.outcome == CBP_CONVERGED);
     CHECK(steep.info.iterations == 0 && steep.info.gradient_norm == 2 * large);
     steep.frozen = only_b;
-    CHECK(fit(&steep, params) == CBP_OK && steep.info.iterations == 0 && steep.info.gradient_norm == 2);
+    CHECK(fit(&steep, params) == CBP_OK && steep.info.iterations == 0 &&
+          steep.info.gradient_norm == 2);
 }
 
-/* With a learning rate of 1.25, b - 1 is multiplied by -1.5: the loss rises, 1, 2.25, ..., and the start stays the
- * best. A stop returns it, the end of the iterations does not. */
+/* With a learning rate of 1.25, b - 1 is multiplied by -1.5: the loss rises, 1, 2.25, ..., and the
+ * start stays the best. A stop returns it, the end of the iterations does not. */
 static void test_best_or_last(void)
 {
     for (size_t stop_at = 0; stop_at <= 3; stop_at++) {
@@ -87,7 +91,8 @@ static void test_best_or_last(void)
         CHECK(near((double)w.last.loss, pow(1.5, 2 * (double)passed), 0, 4));
     }
 
-    /* One that stops at the last iteration has been stopped; one that stops a converged fit comes too late. */
+    /* One that stops at the last iteration has been stopped; one that stops a converged fit comes
+     * too late. */
     watcher w = {.stop_at = 2};
     cbp_real params[] = {1, 3};
     call c = fit_of_constant(0.25);
@@ -100,7 +105,8 @@ static void test_best_or_last(void)
     CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_CONVERGED && params[1] == R(1.5));
 }
 
-/* Four stretches an evaluation: three questions before the first mark, three more before the second, which is one. */
+/* Four stretches an evaluation: three questions before the first mark, three more before the
+ * second, which is one. */
 static void test_stretches(void)
 {
     unsigned char activations[DEEP], frozen[2 * DEEP];
@@ -120,14 +126,15 @@ static void test_stretches(void)
         const size_t marks = stop_at == 0 || stop_at == 7 ? 2 : stop_at > 3;
         CHECK(c.info.evaluations == marks && c.info.iterations == (marks == 2));
         CHECK((params[2 * DEEP - 1] != 0) == (marks == 2));
-        CHECK(marks > 0 ? c.info.loss == history[marks - 1] : isnan(c.info.loss) && isnan(c.info.gradient_norm));
+        CHECK(marks > 0 ? c.info.loss == history[marks - 1]
+                        : isnan(c.info.loss) && isnan(c.info.gradient_norm));
         CHECK(isnan(history[0]) == (marks == 0) && (history[1] == 5) == (marks < 2));
         if (marks == 2) {
             continue;
         }
         /* Cut or not, the pass has the same bits. */
-        CHECK(cbp_gradient(params, activations, many_x, many_y, NULL, DEEP, MANY, CBP_SQUARED, 1, work, &loss,
-                           gradient) == CBP_OK);
+        CHECK(cbp_gradient(params, activations, many_x, many_y, NULL, DEEP, MANY, CBP_SQUARED, 1,
+                           work, &loss, gradient) == CBP_OK);
         CHECK(marks == 0 || same(history[0], loss));
     }
     free(work);
@@ -167,7 +174,7 @@ static void test_stopped_batches(void)
     }
 }
 
-/* ---- divergence -------------------------------------------------------------------------------------------------- */
+/* ---- divergence ------------------------------------------------------------------------------ */
 
 static void check_diverged(call *c, const cbp_real *start)
 {
@@ -201,7 +208,8 @@ static void test_diverged(void)
 /* All methods, whole and in batches, with bounds that are no help and without. */
 static void test_diverged_methods(void)
 {
-    const cbp_real start[] = {1, 0}, lower[] = {-HUGE_REAL, -HUGE_REAL}, upper[] = {HUGE_REAL, HUGE_REAL};
+    const cbp_real start[] = {1, 0}, lower[] = {-HUGE_REAL, -HUGE_REAL},
+                   upper[] = {HUGE_REAL, HUGE_REAL};
     size_t order[POINTS];
     for (int method = 0; method < CBP_METHOD_END; method++) {
         for (size_t batch = 0; batch < 15; batch += 7) {
@@ -246,14 +254,16 @@ static void test_diverged_unseen(void)
 /* A square that overflows would hold Adam where it is. */
 static void test_diverged_square(void)
 {
-    const cbp_real root = R(sqrt(sqrt((double)HUGE_REAL)) / 8), x[] = {1024 * root, 1024 * root}, start[] = {1, root};
+    const cbp_real root = R(sqrt(sqrt((double)HUGE_REAL)) / 8), x[] = {1024 * root, 1024 * root},
+                   start[] = {1, root};
     call c = fit_of(line, 1, x, x, 2);
     c.options.method = CBP_ADAM;
     check_diverged(&c, start);
     CHECK(c.info.iterations == 0);
 }
 
-/* A start whose loss is finite and whose gradient is not has no way to go, even where those of the batches are finite. */
+/* A start whose loss is finite and whose gradient is not has no way to go, even where those of the
+ * batches are finite. */
 static void test_diverged_start(void)
 {
     const cbp_real root = R(sqrt((double)HUGE_REAL));
@@ -272,7 +282,7 @@ static void test_diverged_start(void)
     }
 }
 
-/* ---- refusals ---------------------------------------------------------------------------------------------------- */
+/* ---- refusals -------------------------------------------------------------------------------- */
 
 static void test_refused_start(void)
 {
@@ -314,8 +324,9 @@ static void test_refused_memory(void)
     call c = fit_of(line, 1, ones, zeros, 2);
     c.info = untouched;
     c.options.batch_size = 1;
-#define FIT(options, work, order, params, info) \
-    cbp_fit_descent(line, NULL, NULL, NULL, ones, zeros, NULL, 1, 2, options, work, order, params, info)
+#define FIT(options, work, order, params, info)                                                    \
+    cbp_fit_descent(line, NULL, NULL, NULL, ones, zeros, NULL, 1, 2, options, work, order, params, \
+                    info)
     CHECK(FIT(NULL, work, order, params, &c.info) == CBP_ERROR_NULL);
     CHECK(FIT(&c.options, NULL, order, params, &c.info) == CBP_ERROR_NULL);
     CHECK(FIT(&c.options, work, NULL, params, &c.info) == CBP_ERROR_NULL);
@@ -332,13 +343,14 @@ static void test_refused_memory(void)
 static void test_refused_arguments(void)
 {
     const unsigned char both[] = {1, 1}, unknown[] = {CBP_ACTIVATION_END};
-    const cbp_real no_number[] = {0, R(NAN)}, one[] = {1, 1}, negative[] = {-1, 1}, half[] = {R(0.5), R(0.5)};
+    const cbp_real no_number[] = {0, R(NAN)}, one[] = {1, 1}, negative[] = {-1, 1},
+                   half[] = {R(0.5), R(0.5)};
     const call c = fit_of(line, 1, ones, zeros, 2);
-#define REFUSED(status, change)                \
-    do {                                       \
-        call t = c;                            \
-        change;                                \
-        CHECK(refuses(&t, fine, status));      \
+#define REFUSED(status, change)           \
+    do {                                  \
+        call t = c;                       \
+        change;                           \
+        CHECK(refuses(&t, fine, status)); \
     } while (0)
     REFUSED(CBP_ERROR_NULL, t.activations = NULL);
     REFUSED(CBP_ERROR_NULL, t.x = NULL);
@@ -394,5 +406,5 @@ int main(void)
     test_refused_start();
     test_refused_memory();
     test_refused_arguments();
-    return check_done("test_fit_descent_course");
+    return check_done("test_fit_descent_ends");
 }

@@ -1,7 +1,9 @@
-/* How fits by Levenberg-Marquardt go and end: progress, restarts, memory, refusals. */
+/* Levenberg-Marquardt, the hazards of a fit that does not run straight to a minimum: it is stopped
+ * by the caller or by the limit of iterations, restarted, held to the memory asked for, or refused.
+ */
 #include "fit_lm_call.h"
 
-/* ---- how fits go and end ----------------------------------------------------------------------------------------- */
+/* ---- how fits go and end --------------------------------------------------------------------- */
 
 /* Every call: the best so far, which never becomes worse, with the numbers that belong to it. */
 typedef struct witness {
@@ -15,11 +17,11 @@ static int witness_best(void *user, const cbp_fit_info *info)
     witness *w = user;
     cbp_real loss;
     const call *c = w->c;
-    w->wrong += cbp_loss_mean(info->params, c->activations, c->x, c->y, c->weight, c->layers, c->n, c->options.loss,
-                              c->options.scale, &loss) != CBP_OK;
+    w->wrong += cbp_loss_mean(info->params, c->activations, c->x, c->y, c->weight, c->layers, c->n,
+                              c->options.loss, c->options.scale, &loss) != CBP_OK;
     w->wrong += !near((double)loss, (double)info->loss, 0, 16);
     w->wrong += w->calls > 0 && !((double)info->loss <= (double)w->last * (1 + 1024 * EPSILON));
-    w->wrong += (size_t) !(info->gradient_norm >= 0);
+    w->wrong += (size_t)!(info->gradient_norm >= 0);
     w->last = info->loss;
     w->calls++;
     return 0;
@@ -65,8 +67,10 @@ static void test_stopped(void)
         c.options.history_len = 200;
         watch_fit(&c, &w);
         CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_STOPPED);
-        CHECK(w.calls == stop_at && c.info.iterations == stop_at && c.info.evaluations == stop_at + 1);
-        CHECK(same_all(params, w.params, 4) && same(c.info.loss, w.last.loss) && same(c.info.loss, history[stop_at]));
+        CHECK(w.calls == stop_at && c.info.iterations == stop_at &&
+              c.info.evaluations == stop_at + 1);
+        CHECK(same_all(params, w.params, 4) && same(c.info.loss, w.last.loss) &&
+              same(c.info.loss, history[stop_at]));
         CHECK(same(c.info.gradient_norm, w.last.gradient_norm));
         check_info(&c, params);
     }
@@ -117,7 +121,8 @@ static void test_one_iteration(void)
     watch_fit(&c, &w);
     CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_EXHAUSTED);
     CHECK(c.info.iterations == 1 && c.info.evaluations == 2 && w.calls == 1);
-    CHECK(near((double)params[0], (double)plain[0], 1, 64) && near((double)params[1], (double)plain[1], 1, 64));
+    CHECK(near((double)params[0], (double)plain[0], 1, 64) &&
+          near((double)params[1], (double)plain[1], 1, 64));
 
     /* A start at the minimum stays. */
     p = c;
@@ -125,22 +130,25 @@ static void test_one_iteration(void)
     p.options.max_iterations = 1000;
     cbp_real there[] = {plain[0], plain[1]};
     CHECK(fit(&p, there) == CBP_OK && p.info.outcome == CBP_CONVERGED && p.info.iterations <= 2);
-    CHECK(near((double)there[0], (double)plain[0], 1, 64) && near((double)there[1], (double)plain[1], 1, 64));
+    CHECK(near((double)there[0], (double)plain[0], 1, 64) &&
+          near((double)there[1], (double)plain[1], 1, 64));
 
-    /* A tolerance of 0 asks for all that rounding gives; one of 1 takes the first step that is no longer than the
-     * residuals. */
+    /* A tolerance of 0 asks for all that rounding gives; one of 1 takes the first step that is no
+     * longer than the residuals. */
     p.options.tolerance = 0;
     there[0] = there[1] = 0;
     CHECK(fit(&p, there) == CBP_OK && p.info.outcome == CBP_CONVERGED && p.info.iterations < 20);
-    CHECK(near((double)there[0], (double)plain[0], 1, 64) && near((double)there[1], (double)plain[1], 1, 64));
+    CHECK(near((double)there[0], (double)plain[0], 1, 64) &&
+          near((double)there[1], (double)plain[1], 1, 64));
     p.options.tolerance = 1;
     there[0] = there[1] = 0;
     CHECK(fit(&p, there) == CBP_OK && p.info.outcome == CBP_CONVERGED && p.info.iterations == 1);
 }
 
-/* ---- long evaluations -------------------------------------------------------------------------------------------- */
+/* ---- long evaluations ------------------------------------------------------------------------ */
 
-/* Sees that the last two parameters are within bounds, also before the first evaluation has ended. */
+/* Sees that the last two parameters are within bounds, also before the first evaluation has
+ * ended. */
 typedef struct sentry {
     size_t calls, stop_at, wrong;
 } sentry;
@@ -154,8 +162,8 @@ static int stand_sentry(void *user, const cbp_fit_info *info)
     return ++s->calls == s->stop_at;
 }
 
-/* Four stretches an evaluation: three questions before the first loss is known, three more before the second, and the
- * one after the iteration. */
+/* Four stretches an evaluation: three questions before the first loss is known, three more before
+ * the second, and the one after the iteration. */
 static void test_stretches(void)
 {
     unsigned char activations[DEEP], frozen[2 * DEEP];
@@ -169,7 +177,8 @@ static void test_stretches(void)
             upper[2 * l] = 1;
             upper[2 * l + 1] = R(0.25);
         }
-        CHECK(cbp_loss_mean(params, activations, many_x, many_y, NULL, DEEP, MANY, CBP_SQUARED, 1, &loss) == CBP_OK);
+        CHECK(cbp_loss_mean(params, activations, many_x, many_y, NULL, DEEP, MANY, CBP_SQUARED, 1,
+                            &loss) == CBP_OK);
         c.lower = lower;
         c.upper = upper;
         c.options.restarts = stop_at == 0 ? 0 : 2;
@@ -186,15 +195,18 @@ static void test_stretches(void)
         CHECK(c.info.params == params);
         CHECK((params[2 * DEEP - 2] != 1 || params[2 * DEEP - 1] != 0) == (passes == 2));
         if (passes == 0) {
-            CHECK(isnan(c.info.loss) && isnan(c.info.gradient_norm)); /* nothing is known of the start */
+            /* nothing is known of the start */
+            CHECK(isnan(c.info.loss) && isnan(c.info.gradient_norm));
         } else {
-            CHECK(c.info.loss == history[passes - 1] && near((double)history[0], (double)loss, 0, 16));
+            CHECK(c.info.loss == history[passes - 1] &&
+                  near((double)history[0], (double)loss, 0, 16));
             CHECK((history[1] == 5) == (passes < 2));
         }
     }
 }
 
-/* Whole stretches: one question between the two of an evaluation, and the one after the iteration. */
+/* Whole stretches: one question between the two of an evaluation, and the one after the
+ * iteration. */
 static void test_whole_stretches(void)
 {
     unsigned char activations[DEEP], frozen[2 * DEEP];
@@ -206,7 +218,8 @@ static void test_whole_stretches(void)
     CHECK(fit(&c, params) == CBP_OK && c.info.evaluations == 2 && w.calls == 3);
 }
 
-/* Stopped at any question: in the first attempt, in the second, which a bias too many brings about, in a restart. */
+/* Stopped at any question: in the first attempt, in the second, which a bias too many brings about,
+ * in a restart. */
 static void test_stopped_anywhere(void)
 {
     unsigned char activations[DEEP], frozen[2 * DEEP];
@@ -237,7 +250,7 @@ static void test_stopped_anywhere(void)
     }
 }
 
-/* ---- restarts ---------------------------------------------------------------------------------------------------- */
+/* ---- restarts -------------------------------------------------------------------------------- */
 
 /* sin(w x) against sin(2.5 x): from w = 8 down to one of many valleys. */
 static call fit_of_wave(cbp_real *x, cbp_real *y, cbp_real *params)
@@ -281,7 +294,8 @@ static void test_restarts(void)
     }
     CHECK(found >= 8 && differ >= 8);
 
-    /* One restart more tries what was tried before, and another. The loss falls, but for what rounding hides of it. */
+    /* One restart more tries what was tried before, and another. The loss falls, but for what
+     * rounding hides of it. */
     double last = (double)valley;
     evaluations = 0;
     for (size_t restarts = 0; restarts < 12; restarts++) {
@@ -326,11 +340,13 @@ static void test_restarts_from_zero(void)
     }
 }
 
-/* A solution for the last layer that is beyond the reach of squares is not taken, and the first attempt stands. */
+/* A solution for the last layer that is beyond the reach of squares is not taken, and the first
+ * attempt stands. */
 static void test_solved_too_far(void)
 {
     const int is_single = sizeof(cbp_real) == sizeof(float);
-    const double of_x = is_single ? 1e6 : 1e20, of_w = is_single ? 1e-21 : 1e-160, of_y = is_single ? 1e18 : 1e150;
+    const double of_x = is_single ? 1e6 : 1e20, of_w = is_single ? 1e-21 : 1e-160,
+                 of_y = is_single ? 1e18 : 1e150;
     cbp_real x[4], y[4], params[] = {R(of_w), 0, 1, 0}, loss;
     for (size_t i = 0; i < 4; i++) {
         x[i] = R(of_x * (1 + (double)i));
@@ -357,12 +373,13 @@ static void test_restarts_outside(void)
     call c = fit_of(logarithm, 1, x, y, 10);
     c.frozen = only_w;
     c.options.restarts = 20;
-    CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_CONVERGED && near((double)params[0], 3, 0, 64));
+    CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_CONVERGED &&
+          near((double)params[0], 3, 0, 64));
     CHECK(same(params[1], 0));
     check_info(&c, params);
 }
 
-/* ---- memory ------------------------------------------------------------------------------------------------------ */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 enum { GUARD = 256 };
 
@@ -387,8 +404,10 @@ static int is_guarded(const cbp_real *guard)
 static void test_memory_of(size_t layers, size_t free_count, size_t n, int loss)
 {
     const unsigned char inner[] = {CBP_TANH, CBP_SOFTPLUS, CBP_SIN, CBP_SOFTSIGN};
-    const size_t all = 2 * layers, len = cbp_fit_work_len(layers, free_count, n), square = free_count * free_count;
-    unsigned char *activations = malloc(layers), *frozen = malloc(all), *determined = malloc(all + 1);
+    const size_t all = 2 * layers, len = cbp_fit_work_len(layers, free_count, n),
+                 square = free_count * free_count;
+    unsigned char *activations = malloc(layers), *frozen = malloc(all),
+                  *determined = malloc(all + 1);
     cbp_real *work = numbers(len + GUARD), *params = numbers(all + GUARD);
     cbp_real *covariance = numbers(square + GUARD), variance[1 + GUARD];
     cbp_real *lower = numbers(all), *upper = numbers(all), *targets = numbers(n);
@@ -404,7 +423,9 @@ static void test_memory_of(size_t layers, size_t free_count, size_t n, int loss)
         frozen[k] = 0;
     }
     for (size_t l = 0; l < layers; l++) {
-        activations[l] = l + 1 < layers ? inner[random_below(4)] : loss == CBP_LOG_LOSS ? CBP_SIGMOID : CBP_IDENTITY;
+        activations[l] = l + 1 < layers         ? inner[random_below(4)]
+                         : loss == CBP_LOG_LOSS ? CBP_SIGMOID
+                                                : CBP_IDENTITY;
         params[2 * l] = R(random_between(0.8, 1.2));
         params[2 * l + 1] = R(random_between(-0.2, 0.2));
         lower[2 * l] = lower[2 * l + 1] = -3;
@@ -418,22 +439,25 @@ static void test_memory_of(size_t layers, size_t free_count, size_t n, int loss)
     options.restarts = 1;
     set_guard(work + len);
     set_guard(params + all);
-    CHECK(cbp_fit_lm(activations, frozen, lower, upper, many_x, targets, NULL, layers, n, &options, work, params,
-                     &info) == CBP_OK);
+    CHECK(cbp_fit_lm(activations, frozen, lower, upper, many_x, targets, NULL, layers, n, &options,
+                     work, params, &info) == CBP_OK);
     CHECK(is_guarded(work + len) && is_guarded(params + all));
-    CHECK(cbp_hessian(params, activations, many_x, targets, NULL, layers, n, loss, 1, hessian_work, hessian) == CBP_OK);
+    CHECK(cbp_hessian(params, activations, many_x, targets, NULL, layers, n, loss, 1, hessian_work,
+                      hessian) == CBP_OK);
     for (int curvature = 0; curvature < CURVATURES; curvature++) {
         set_guard(work + len);
         set_guard(covariance + square);
         set_guard(variance + 1);
         determined[all] = 55;
-        CHECK(cbp_fit_covariance(params, activations, frozen, lower, upper, many_x, targets, NULL, layers, n, loss, 1,
-                                 curvature == OBSERVED ? hessian : NULL, work, variance, covariance,
-                                 determined) == CBP_OK);
-        CHECK(is_guarded(work + len) && is_guarded(covariance + square) && is_guarded(variance + 1));
+        CHECK(cbp_fit_covariance(params, activations, frozen, lower, upper, many_x, targets, NULL,
+                                 layers, n, loss, 1, curvature == OBSERVED ? hessian : NULL, work,
+                                 variance, covariance, determined) == CBP_OK);
+        CHECK(is_guarded(work + len) && is_guarded(covariance + square) &&
+              is_guarded(variance + 1));
         CHECK(determined[all] == 55);
         for (size_t k = 0; k < all; k++) {
-            CHECK((determined[k] == CBP_FROZEN) == (k < all - free_count) && determined[k] < CBP_DETERMINED_END);
+            CHECK((determined[k] == CBP_FROZEN) == (k < all - free_count) &&
+                  determined[k] < CBP_DETERMINED_END);
         }
     }
     free(activations);
@@ -459,14 +483,15 @@ static void test_memory(void)
             for (size_t k = 0; k < 5; k++) {
                 const size_t n = lengths[k] < counts[j] ? counts[j] : lengths[k];
                 if (n < CBP_BLOCK || layers[i] < 7 || j == 4) {
-                    test_memory_of(layers[i], counts[j], n, (i + j + k) % 2 ? CBP_LOG_LOSS : CBP_SQUARED);
+                    test_memory_of(layers[i], counts[j], n,
+                                   (i + j + k) % 2 ? CBP_LOG_LOSS : CBP_SQUARED);
                 }
             }
         }
     }
 }
 
-/* ---- refusals ---------------------------------------------------------------------------------------------------- */
+/* ---- refusals -------------------------------------------------------------------------------- */
 
 static void test_refused_start(void)
 {
@@ -491,15 +516,17 @@ static void test_refused_start(void)
 static void test_refused_arguments(void)
 {
     const unsigned char both[] = {1, 1}, unknown[] = {CBP_ACTIVATION_END};
-    const cbp_real no_number[] = {0, R(NAN)}, infinite[] = {0, R(INFINITY)}, one[] = {1, 1}, negative[] = {-1, 1};
-    const cbp_real half[] = {R(0.5), R(0.5)}, huge[] = {HUGE_REAL, HUGE_REAL}, one_of_two[] = {1, 0};
+    const cbp_real no_number[] = {0, R(NAN)}, infinite[] = {0, R(INFINITY)}, one[] = {1, 1},
+                   negative[] = {-1, 1};
+    const cbp_real half[] = {R(0.5), R(0.5)}, huge[] = {HUGE_REAL, HUGE_REAL},
+                   one_of_two[] = {1, 0};
     const cbp_real two_no_number[] = {2, R(NAN)};
     const call c = fit_of(line, 1, ones, zeros, 2);
-#define REFUSED(status, change)                \
-    do {                                       \
-        call t = c;                            \
-        change;                                \
-        CHECK(refuses(&t, fine, status));      \
+#define REFUSED(status, change)           \
+    do {                                  \
+        call t = c;                       \
+        change;                           \
+        CHECK(refuses(&t, fine, status)); \
     } while (0)
     REFUSED(CBP_ERROR_NULL, t.activations = NULL);
     REFUSED(CBP_ERROR_NULL, t.x = NULL);
@@ -509,7 +536,8 @@ static void test_refused_arguments(void)
     REFUSED(CBP_ERROR_LOSS, t.options.loss = CBP_LOSS_END);
     REFUSED(CBP_ERROR_LOSS, t.options.loss = -1);
     REFUSED(CBP_ERROR_NO_SIGMOID, t.options.loss = CBP_LOG_LOSS);
-    REFUSED(CBP_ERROR_TARGET, (t.activations = neuron, t.options.loss = CBP_LOG_LOSS, t.y = negative));
+    REFUSED(CBP_ERROR_TARGET,
+            (t.activations = neuron, t.options.loss = CBP_LOG_LOSS, t.y = negative));
     REFUSED(CBP_ERROR_SCALE, (t.options.loss = CBP_HUBER, t.options.scale = 0));
     REFUSED(CBP_ERROR_SCALE, (t.options.loss = CBP_CAUCHY, t.options.scale = R(INFINITY)));
     REFUSED(CBP_ERROR_WEIGHT, t.weight = negative);
@@ -539,7 +567,8 @@ static void test_refused_arguments(void)
     REFUSED(CBP_ERROR_DATA, t.y = no_number);
     REFUSED(CBP_ERROR_DATA, t.x = infinite);
     REFUSED(CBP_ERROR_DATA, t.y = infinite);
-    REFUSED(CBP_ERROR_DATA, (t.activations = neuron, t.options.loss = CBP_LOG_LOSS, t.y = no_number));
+    REFUSED(CBP_ERROR_DATA,
+            (t.activations = neuron, t.options.loss = CBP_LOG_LOSS, t.y = no_number));
     REFUSED(CBP_ERROR_FEW_EXAMPLES, t.n = 1);
     REFUSED(CBP_ERROR_FEW_EXAMPLES, t.weight = one_of_two);
 #undef REFUSED
@@ -552,10 +581,10 @@ static void test_refused_arguments(void)
     /* No layer, or more than there is memory for. */
     cbp_real params[] = {1, 0}, work[1];
     cbp_fit_info info;
-    CHECK(cbp_fit_lm(line, NULL, NULL, NULL, ones, zeros, NULL, 0, 2, &c.options, work, params, &info) ==
-          CBP_ERROR_LAYERS);
-    CHECK(cbp_fit_lm(line, NULL, NULL, NULL, ones, zeros, NULL, SIZE_MAX / 2, 2, &c.options, work, params, &info) ==
-          CBP_ERROR_LAYERS);
+    CHECK(cbp_fit_lm(line, NULL, NULL, NULL, ones, zeros, NULL, 0, 2, &c.options, work, params,
+                     &info) == CBP_ERROR_LAYERS);
+    CHECK(cbp_fit_lm(line, NULL, NULL, NULL, ones, zeros, NULL, SIZE_MAX / 2, 2, &c.options, work,
+                     params, &info) == CBP_ERROR_LAYERS);
     CHECK(params[0] == 1 && params[1] == 0);
 }
 
@@ -565,8 +594,9 @@ static void test_refused_nulls(void)
     cbp_real params[] = {1, 0}, *work = numbers(cbp_fit_work_len(1, 2, POINTS));
     call c = fit_of(line, 1, point_x, point_y, POINTS);
     c.info = untouched;
-#define FIT(options, work, params, info) \
-    cbp_fit_lm(line, NULL, NULL, NULL, point_x, point_y, NULL, 1, POINTS, options, work, params, info)
+#define FIT(options, work, params, info)                                                         \
+    cbp_fit_lm(line, NULL, NULL, NULL, point_x, point_y, NULL, 1, POINTS, options, work, params, \
+               info)
     CHECK(FIT(NULL, work, params, &c.info) == CBP_ERROR_NULL);
     CHECK(FIT(&c.options, NULL, params, &c.info) == CBP_ERROR_NULL);
     CHECK(FIT(&c.options, work, NULL, &c.info) == CBP_ERROR_NULL);
@@ -597,5 +627,5 @@ int main(void)
     test_refused_start();
     test_refused_arguments();
     test_refused_nulls();
-    return check_done("test_fit_lm_course");
+    return check_done("test_fit_lm_ends");
 }

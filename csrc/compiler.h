@@ -1,0 +1,52 @@
+/* Compiler portability: IEEE arithmetic without contraction, and what compilers spell
+ * differently. */
+#ifndef CBP_COMPILER_H
+#define CBP_COMPILER_H
+
+#include "cbackprop.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+/* A product and a sum are fused only where CBP_FMA is written, whatever the command line says. */
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#elif defined(__GNUC__)
+#pragma GCC optimize("fp-contract=off")
+#elif defined(_MSC_VER)
+#pragma fp_contract(off)
+#endif
+
+#if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD != 0
+#error "cbackprop needs arithmetic without excess precision: on 32-bit x86 -msse2 -mfpmath=sse"
+#endif
+
+#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__ != 0) || \
+    defined(_M_FP_FAST) || defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) ||   \
+    defined(__NO_SIGNED_ZEROS__)
+#error "cbackprop needs IEEE arithmetic: not -ffast-math, -Ofast, /fp:fast, nor any part of them"
+#endif
+
+/* Not so with -fsingle-precision-constant, which no macro tells of. */
+typedef char cbp_constants_are_double[sizeof 1.0 == sizeof(double) ? 1 : -1];
+
+/* "unused": not every target uses every function, which clang reports where all is one file. */
+#if defined(_MSC_VER) && !defined(__clang__)
+#define CBP_RESTRICT __restrict
+#define CBP_INLINE static __forceinline
+#elif defined(__GNUC__) || defined(__clang__)
+#define CBP_RESTRICT restrict
+#define CBP_INLINE static inline __attribute__((always_inline, unused))
+#define CBP_LIKELY(condition) __builtin_expect(condition, 1)
+#else
+#define CBP_RESTRICT restrict
+#define CBP_INLINE static inline
+#endif
+
+#ifndef CBP_LIKELY
+#define CBP_LIKELY(condition) (condition)
+#endif
+
+#endif

@@ -1,0 +1,431 @@
+/* Many fits: how each ends, by its own status; what is refused; chains of all kinds. */
+#include "many_call.h"
+
+/* ---- how fits end ---------------------------------------------------------------------------- */
+
+typedef struct watcher {
+    size_t calls, stop_at, taken, disorder;
+} watcher;
+
+static int watch(void *user, const cbp_fit_info *info)
+{
+    watcher *w = user;
+    w->disorder += info->outcome != CBP_RUNNING;
+    w->taken = info->iterations;
+    return ++w->calls == w->stop_at;
+}
+
+/* Stopped at any time: what had been finished stays, all else is as it was. */
+static void test_stopped(void)
+{
+    call c = problem_of(LOGISTICS, 24, 40);
+    found whole = fit(&c);
+    watcher all = {0};
+    c.options.progress = watch;
+    c.options.user = &all;
+    found heard = fit(&c);
+    CHECK(is_same_all(&whole, &heard) && all.disorder == 0 && all.calls > 5 && all.taken == 40);
+    release(&heard);
+    size_t before = 0;
+    for (size_t stop_at = 1; stop_at <= all.calls; stop_at++) {
+        watcher w = {.stop_at = stop_at};
+        size_t finished = 0;
+        c.options.user = &w;
+        found f = fit(&c);
+        CHECK(w.calls == stop_at && w.disorder == 0);
+        for (size_t i = 0; i < c.m; i++) {
+            if (f.fits.status[i] == CBP_CONVERGED) {
+                CHECK(is_same(&f, i, &whole, i));
+                finished++;
+                continue;
+            }
+            CHECK(f.fits.status[i] == CBP_STOPPED &&
+                  same_all(f.fits.params + i * 6, logistic_start, 6));
+            CHECK(isnan(f.fits.loss[i]) && isnan(f.fits.variance[i]) && isnan(f.fits.left_over[i]));
+            for (size_t k = 0; k < 6; k++) {
+                CHECK(isnan(f.fits.errors[i * 6 + k]) &&
+                      f.fits.determined[i * 6 + k] == CBP_UNDETERMINED);
+            }
+        }
+        CHECK(finished >= before && (stop_at < all.calls || finished == c.m));
+        before = finished;
+        release(&f);
+    }
+    release(&whole);
+
+    /* Chains of too many examples for lanes are stopped by the fit of one. */
+    watcher w = {.stop_at = 2};
+    const size_t n = 5000;
+    cbp_real *x = numbers(n), *y = numbers(3 * n);
+    for (size_t i = 0; i < 3 * n; i++) {
+        x[i % n] = R(random_between(0, 4));
+    }
+    for (size_t i = 0; i < 3 * n; i++) {
+        y[i] = R(3 * (1 - exp(-(double)x[i % n])) + random_between(-1, 1));
+    }
+    call large = problem_of(SATURATIONS, n < MOST_EXAMPLES ? n : 1, 3);
+    large.n = n;
+    large.x = x;
+    large.y = y;
+    large.options.progress = watch;
+    large.options.user = &w;
+    found f = fit(&large);
+    for (size_t i = 0; i < 3; i++) {
+        CHECK(f.fits.status[i] == CBP_STOPPED);
+        CHECK(i == 0 || same_all(f.fits.params + i * 4, saturation_start, 4));
+    }
+    release(&f);
+    free(x);
+    free(y);
+}
+
+static void test_exhausted(void)
+{
+    for (size_t limit = 1; limit <= 3; limit++) {
+        call c = problem_of(LOGISTICS, 24, 20);
+        c.options.max_iterations = limit;
+        c.options.tolerance = 0;
+        found f = fit(&c);
+        for (size_t i = 0; i < c.m; i++) {
+            CHECK(f.fits.status[i] == CBP_EXHAUSTED && f.fits.iterations[i] == limit &&
+                  isfinite(f.fits.loss[i]));
+        }
+        release(&f);
+    }
+}
+
+/* Whether chain i has this status, its start for parameters, and NaN for the rest. */
+static int is_refused(const call *c, const found *f, size_t i, int status)
+{
+    const size_t all = 2 * c->layers;
+    int is = f->fits.status[i] == status && f->fits.iterations[i] == 0 && f->fits.weight[i] == 0 &&
+             isnan(f->fits.loss[i]) && isnan(f->fits.variance[i]) && isnan(f->fits.left_over[i]);
+    for (size_t k = 0; k < all; k++) {
+        is = is && isnan(f->fits.errors[i * all + k]) &&
+             f->fits.determined[i * all + k] == CBP_UNDETERMINED;
+    }
+    for (size_t k = 0; k < f->triangle; k++) {
+        is = is && isnan(f->fits.covariance[i * f->triangle + k]);
+    }
+    return is;
+}
+
+/* Chains that cannot be fitted say why, and their neighbours do not notice. */
+static void test_refused_chains(void)
+{
+    for (int own = 0; own < 2; own++) {
+        call c = problem_of(LOGISTICS, 20, 45);
+        c.weight = all_weights;
+        c.x_step = c.weight_step = own ? c.n : 0;
+        found whole = fit(&c);
+        cbp_real *params = numbers(45 * 6);
+        int expected[45] = {0};
+        found f = room_for(&c);
+        for (size_t k = 0; k < 20; k++) {
+            all_y[2 * 20 + k] = R(NAN);             /* all missing */
+            all_y[5 * 20 + k] = k < 3 ? 1 : R(NAN); /* three points, four parameters */
+        }
+        all_y[3 * 20 + 11] = R(INFINITY);
+        all_y[4 * 20] = R(-INFINITY);
+        expected[2] = expected[5] = CBP_ERROR_FEW_EXAMPLES;
+        expected[3] = expected[4] = CBP_ERROR_DATA;
+        if (own) {
+            all_x[17 * 20 + 3] = R(NAN);
+            all_x[18 * 20 + 19] = R(INFINITY);
+            all_weights[19 * 20 + 5] = -1;
+            all_weights[21 * 20 + 5] = R(NAN);
+            all_weights[22 * 20 + 5] = R(INFINITY);
+            memset(all_weights + 23 * 20, 0, 20 * sizeof *all_weights);
+            for (size_t k = 0; k < 20; k++) {
+                /* products of which would be lost */
+                all_weights[25 * 20 + k] = CBP_LEAST_WEIGHT / 32;
+            }
+            all_x[24 * 20] = -1; /* outside the logarithm's domain */
+            expected[17] = expected[18] = CBP_ERROR_DATA;
+            expected[19] = expected[21] = expected[22] = expected[23] = expected[25] =
+                CBP_ERROR_WEIGHT;
+            expected[24] = CBP_ERROR_START_LOSS;
+        }
+        f.fits.params[30 * 6 + 4] = R(NAN);
+        f.fits.params[31 * 6 + 5] = R(INFINITY);
+        f.fits.params[32 * 6 + 1] = R(NAN); /* frozen */
+        expected[30] = expected[31] = CBP_ERROR_START;
+        expected[32] = CBP_ERROR_START_LOSS;
+        memcpy(params, f.fits.params, 45 * 6 * sizeof *params);
+        CHECK(fit_at(&c, 0, &f) == CBP_OK);
+        for (size_t i = 0; i < c.m; i++) {
+            if (expected[i] == 0) {
+                CHECK(is_same(&f, i, &whole, i));
+            } else {
+                CHECK(is_refused(&c, &f, i, expected[i]) &&
+                      same_all(f.fits.params + i * 6, params + i * 6, 6));
+            }
+        }
+        free(params);
+        release(&f);
+        release(&whole);
+    }
+
+    /* Targets of the log loss, and starts outside of bounds. */
+    const cbp_real lower[] = {-1, -1}, upper[] = {1, 1};
+    call c = problem_of(NEURONS, 20, 20);
+    c.lower = lower;
+    c.upper = upper;
+    found whole = fit(&c), f = room_for(&c);
+    all_y[20 + 3] = R(1.5);
+    all_y[2 * 20 + 3] = R(-0.5);
+    f.fits.params[3 * 2] = 2;
+    f.fits.params[4 * 2 + 1] = -2;
+    CHECK(fit_at(&c, 0, &f) == CBP_OK);
+    for (size_t i = 0; i < c.m; i++) {
+        CHECK(i == 0 || i > 4 ? is_same(&f, i, &whole, i)
+                              : is_refused(&c, &f, i, i < 3 ? CBP_ERROR_TARGET : CBP_ERROR_START));
+    }
+    CHECK(f.fits.params[3 * 2] == 2 && f.fits.params[4 * 2 + 1] == -2);
+    release(&whole);
+    release(&f);
+
+    /* Fewer examples than parameters, the same for all. */
+    call few = problem_of(LOGISTICS, 3, 40);
+    f = fit(&few);
+    for (size_t i = 0; i < few.m; i++) {
+        CHECK(is_refused(&few, &f, i, CBP_ERROR_FEW_EXAMPLES));
+    }
+    release(&f);
+
+    /* No chain, and chains without examples. */
+    call none = problem_of(LOGISTICS, 20, 0);
+    none.x = none.y = NULL;
+    f = fit(&none);
+    release(&f);
+    c.n = 0;
+    c.x = c.y = NULL;
+    f = fit(&c);
+    for (size_t i = 0; i < c.m; i++) {
+        CHECK(is_refused(&c, &f, i, CBP_ERROR_FEW_EXAMPLES));
+    }
+    release(&f);
+}
+
+/* ---- refusals -------------------------------------------------------------------------------- */
+
+/* Whether the call fails with this status and writes nothing. */
+static int refuses(const call *c, int status)
+{
+    found untouched = room_for(c), f = room_for(c);
+    const int is = fit_at(c, 0, &f) == status && is_same_all(&untouched, &f);
+    release(&untouched);
+    release(&f);
+    return is;
+}
+
+static void test_refused_arguments(void)
+{
+    const unsigned char both[] = {1, 1}, unknown[] = {CBP_ACTIVATION_END};
+    const cbp_real no_number[] = {0, R(NAN)}, one[] = {1, 1}, half[] = {R(0.5), R(0.5)};
+    const call c = problem_of(LINES, 20, 5);
+#define REFUSED(status, change)     \
+    do {                            \
+        call t = c;                 \
+        change;                     \
+        CHECK(refuses(&t, status)); \
+    } while (0)
+    REFUSED(CBP_ERROR_NULL, t.activations = NULL);
+    REFUSED(CBP_ERROR_NULL, t.x = NULL);
+    REFUSED(CBP_ERROR_NULL, t.y = NULL);
+    REFUSED(CBP_ERROR_ACTIVATION, t.activations = unknown);
+    REFUSED(CBP_ERROR_LOSS, t.options.loss = CBP_LOSS_END);
+    REFUSED(CBP_ERROR_LOSS, t.options.loss = -1);
+    REFUSED(CBP_ERROR_NO_SIGMOID, t.options.loss = CBP_LOG_LOSS);
+    REFUSED(CBP_ERROR_SCALE, (t.options.loss = CBP_HUBER, t.options.scale = 0));
+    REFUSED(CBP_ERROR_SCALE, (t.options.loss = CBP_CAUCHY, t.options.scale = R(NAN)));
+    REFUSED(CBP_ERROR_OPTION, t.options.size--);
+    REFUSED(CBP_ERROR_OPTION, t.options.size = 0);
+    REFUSED(CBP_ERROR_OPTION, t.options.max_iterations = 0);
+    REFUSED(CBP_ERROR_OPTION, t.options.tolerance = -1);
+    REFUSED(CBP_ERROR_OPTION, t.options.tolerance = R(NAN));
+    REFUSED(CBP_ERROR_NO_FREE, t.frozen = both);
+    REFUSED(CBP_ERROR_BOUNDS, t.lower = no_number);
+    REFUSED(CBP_ERROR_BOUNDS, t.upper = no_number);
+    REFUSED(CBP_ERROR_BOUNDS, (t.lower = one, t.upper = half));
+#undef REFUSED
+
+    /* What is common is refused without any chain, too. */
+    call none = c;
+    none.m = 0;
+    none.frozen = both;
+    CHECK(refuses(&none, CBP_ERROR_NO_FREE));
+
+    /* No layer, or more than there is memory for. */
+    found f = room_for(&c), untouched = room_for(&c);
+    cbp_real *work = numbers(cbp_fit_many_work_len(1, 2, 20));
+#define FIT(layers, options, work, fits)                                                         \
+    cbp_fit_many(line, NULL, NULL, NULL, all_x, all_y, NULL, layers, 20, 5, 0, 0, options, work, \
+                 fits)
+    CHECK(FIT(0, &c.options, work, &f.fits) == CBP_ERROR_LAYERS);
+    CHECK(FIT(SIZE_MAX / 2, &c.options, work, &f.fits) == CBP_ERROR_LAYERS);
+    CHECK(cbp_fit_many(line, both, NULL, NULL, all_x, all_y, NULL, SIZE_MAX / 2, 20, 5, 0, 0,
+                       &c.options, work, &f.fits) == CBP_ERROR_LAYERS);
+
+    CHECK(FIT(1, NULL, work, &f.fits) == CBP_ERROR_NULL);
+    CHECK(FIT(1, &c.options, NULL, &f.fits) == CBP_ERROR_NULL);
+    CHECK(FIT(1, &c.options, work, NULL) == CBP_ERROR_NULL);
+    cbp_fits lacking[9];
+    for (size_t k = 0; k < 9; k++) {
+        lacking[k] = f.fits;
+    }
+    lacking[0].params = NULL;
+    lacking[1].status = NULL;
+    lacking[2].iterations = NULL;
+    lacking[3].loss = NULL;
+    lacking[4].weight = NULL;
+    lacking[5].variance = NULL;
+    lacking[6].left_over = NULL;
+    lacking[7].errors = NULL;
+    lacking[8].determined = NULL;
+    for (size_t k = 0; k < 9; k++) {
+        CHECK(FIT(1, &c.options, work, &lacking[k]) == CBP_ERROR_NULL);
+    }
+    CHECK(is_same_all(&f, &untouched));
+    CHECK(FIT(1, &c.options, work, &f.fits) == CBP_OK);
+#undef FIT
+    free(work);
+    release(&f);
+    release(&untouched);
+}
+
+/* ---- chains of all kinds --------------------------------------------------------------------- */
+
+/* Every activation, and a layer that is frozen within the chain or at its end. */
+static void test_kinds(void)
+{
+    static const unsigned char held_within[] = {0, 0, 1, 1, 0, 0}, held_last[] = {0, 0, 0, 0, 1, 1},
+                               w_last[] = {0, 1, 1, 1, 0, 1};
+    static const cbp_real start[] = {R(0.75), R(0.25), R(1.25), R(0.5), 1, 0};
+    static const unsigned char *const frozen[] = {NULL, held_within, held_last, w_last};
+    size_t converged = 0;
+    for (int code = CBP_IDENTITY; code < CBP_ACTIVATION_END; code++) {
+        for (size_t k = 0; k < 4; k++) {
+            const unsigned char activations[] = {(unsigned char)code, CBP_TANH,
+                                                 k == 2 ? CBP_SOFTPLUS : CBP_IDENTITY};
+            call c = problem_of(SATURATIONS, 17, 18);
+            cbp_real outputs[17];
+            c.activations = activations;
+            c.layers = 3;
+            c.start = start;
+            c.frozen = frozen[k];
+            c.options.max_iterations = 60;
+            c.options.loss = k == 3 ? CBP_HUBER : CBP_SQUARED;
+            CHECK(cbp_forward(start, activations, all_x, 3, 17, outputs) == CBP_OK);
+            for (size_t at = 0; at < c.n * c.m; at++) {
+                all_x[at] = all_x[at % c.n] + 1; /* the logarithm's and the root's inputs too */
+                all_y[at] = R(0.25) * all_y[at] + R(0.5);
+            }
+            found f = fit(&c);
+            for (size_t i = 0; i < c.m; i++) {
+                call one = alone(&c, i);
+                found own = fit(&one);
+                CHECK(f.fits.status[i] == own.fits.status[0] &&
+                      f.fits.iterations[i] == own.fits.iterations[0]);
+                CHECK(same(f.fits.loss[i], own.fits.loss[0]) &&
+                      same_all(f.fits.params + i * 6, own.fits.params, 6));
+                converged += f.fits.status[i] == CBP_CONVERGED;
+                release(&own);
+            }
+            release(&f);
+        }
+    }
+    CHECK(converged > 600);
+}
+
+/* A last step that takes a weight to 0, whose input is infinite: where it ends there is no loss,
+ * which has to be seen. */
+static void test_weight_to_zero(void)
+{
+    const cbp_real least = sizeof(cbp_real) == 4 ? R(FLT_MIN) : R(DBL_MIN);
+    const unsigned char chain[] = {CBP_EXP, CBP_SOFTSIGN}, frozen[] = {1, 1, 0, 1};
+    const cbp_real x[] = {least, least, least, least, R(-8e30)},
+                   y[] = {least, least, least, least, -1};
+    const cbp_real start[] = {R(-2.25), R(1.875), least, least};
+    call c = problem_of(BENDS, 5, 1);
+    c.activations = chain;
+    c.frozen = frozen;
+    c.start = start;
+    c.x = x;
+    c.y = y;
+    c.options.tolerance = R(1e-3);
+    found f = fit(&c);
+    cbp_real value, gradient[4], *work = numbers(cbp_work_len(2, 5));
+    CHECK(cbp_gradient(f.fits.params, chain, x, y, NULL, 2, 5, CBP_SQUARED, 1, work, &value,
+                       gradient) == CBP_OK);
+    CHECK(near((double)f.fits.loss[0], (double)value, 0, 64));
+    free(work);
+    release(&f);
+}
+
+/* A bound far off and weights that are small: the sum of the loss is finite, its average is not. */
+static void test_infinite_average(void)
+{
+    const cbp_real far = sizeof(cbp_real) == 4 ? R(1e25) : R(1e160),
+                   light = sizeof(cbp_real) == 4 ? R(1e-22) : R(1e-150);
+    const cbp_real lower[] = {-1, far}, upper[] = {1, R(INFINITY)}, start[] = {0, far};
+    const unsigned char frozen[] = {1, 0};
+    call c = problem_of(LINES, 12, 20);
+    for (size_t k = 0; k < c.n * c.m; k++) {
+        all_weights[k] = light;
+    }
+    c.weight = all_weights;
+    c.lower = lower;
+    c.upper = upper;
+    c.start = start;
+    c.frozen = frozen;
+    found f = fit(&c);
+    for (size_t i = 0; i < c.m; i++) {
+        CHECK(f.fits.status[i] == CBP_ERROR_START_LOSS && isnan(f.fits.loss[i]));
+        CHECK(same_all(f.fits.params + i * 2, start, 2));
+    }
+    release(&f);
+}
+
+/* Fits and their starts, too, look at what all have in common first, and without any chain. */
+static void test_kind_of_fit(void)
+{
+    const unsigned char unknown[] = {CBP_LOG, CBP_ACTIVATION_END, CBP_IDENTITY};
+    const call c = problem_of(LOGISTICS, 21, 2);
+    cbp_real *work =
+        filled(cbp_fit_many_work_len(3, 6, 21) + cbp_choose_starts_work_len(3, 21, 1), NAN);
+    for (size_t m = 0; m <= 2; m += 2) {
+        found f = room_for(&c);
+        cbp_real start[12] = {5};
+        f.fits.params[0] = 5;
+#define ASK(activations, layers)                                                                   \
+    CHECK(cbp_fit_many(activations, NULL, NULL, NULL, c.x, c.y, NULL, layers, c.n, m, c.n, 0,      \
+                       &c.options, work, &f.fits) == status);                                      \
+    CHECK(cbp_choose_starts(activations, NULL, NULL, NULL, c.x, c.y, NULL, layers, c.n, m, c.n, 0, \
+                            c.start, 1, 0, work, start) == status)
+        int status = CBP_ERROR_NULL;
+        ASK(NULL, 3);
+        status = CBP_ERROR_ACTIVATION;
+        ASK(unknown, 3);
+        status = CBP_ERROR_LAYERS;
+        ASK(logistic, 0);
+        ASK(logistic, SIZE_MAX);
+#undef ASK
+        CHECK(f.fits.params[0] == 5 && start[0] == 5);
+        release(&f);
+    }
+    free(work);
+}
+
+int main(void)
+{
+    test_stopped();
+    test_exhausted();
+    test_refused_chains();
+    test_refused_arguments();
+    test_kinds();
+    test_weight_to_zero();
+    test_infinite_average();
+    test_kind_of_fit();
+    return check_done("test_many_ends");
+}

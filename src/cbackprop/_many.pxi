@@ -110,32 +110,49 @@ def gradient_many(params, Chain kind not None, x, y, weight, int loss, double sc
 # ---- many fits ----
 
 
+# The examples of m chains, and the bounds that these have in common.
+cdef struct Sets:
+    size_t m, n, x_step, weight_step  # a step is 0 where all chains share a row
+    const double *x
+    const double *y
+    const double *weight
+    const double *lower
+    const double *upper
+
+
+cdef Sets sets_of(Chain kind, x, y, weight, lower, upper) except *:
+    """What is in y (m, n), x and weight (n,) or (m, n), bounds (2L,); weight and bounds or None."""
+    cdef Sets sets
+    memset(&sets, 0, sizeof(Sets))
+    sets.m, sets.n = y.shape[0], y.shape[1]
+    sets.x_step = 0 if x.ndim == 1 else sets.n
+    sets.x = memory_of_const(x, sets.m * sets.n if sets.x_step > 0 else sets.n)
+    sets.y = memory_of_const(y, sets.m * sets.n)
+    if weight is not None:
+        sets.weight_step = 0 if weight.ndim == 1 else sets.n
+        sets.weight = memory_of_const(weight, sets.m * sets.n if sets.weight_step > 0 else sets.n)
+    if lower is not None:
+        sets.lower = memory_of_const(lower, 2 * kind.size)
+        sets.upper = memory_of_const(upper, 2 * kind.size)
+    return sets
+
+
 def choose_starts(Chain kind not None, x, y, weight, lower, upper, candidates, size_t row,
                   params):
     """For each chain the best of candidates (count, 2L), in such rows, to params (m, 2L).
 
     y is (m, n), x and weight (n,) or (m, n), weight or None: float64, contiguous.
     """
-    cdef size_t layers = kind.size, m = y.shape[0], n = y.shape[1], count = len(candidates)
-    cdef size_t x_step = 0 if x.ndim == 1 else n, weight_step = n
-    cdef const double *xs = memory_of_const(x, m * n if x_step > 0 else n)
-    cdef const double *ys = memory_of_const(y, m * n)
-    cdef const double *ws = NULL
-    cdef const double *low = NULL
-    cdef const double *high = NULL
+    cdef size_t layers = kind.size, count = len(candidates)
+    cdef Sets sets = sets_of(kind, x, y, weight, lower, upper)
     cdef const double *given = memory_of_const(candidates, 2 * layers * count)
-    cdef double *to = memory_of(params, 2 * layers * m)
+    cdef double *to = memory_of(params, 2 * layers * sets.m)
     cdef int status
-    if weight is not None:
-        weight_step = 0 if weight.ndim == 1 else n
-        ws = memory_of_const(weight, m * n if weight_step > 0 else n)
-    if lower is not None:
-        low = memory_of_const(lower, 2 * layers)
-        high = memory_of_const(upper, 2 * layers)
-    cdef double *work = new_numbers(cbp_choose_starts_work_len(layers, n, count))
+    cdef double *work = new_numbers(cbp_choose_starts_work_len(layers, sets.n, count))
     with nogil:
-        status = cbp_choose_starts(kind.codes, kind.held, low, high, xs, ys, ws, layers, n, m, x_step,
-                                   weight_step, given, count, row, work, to)
+        status = cbp_choose_starts(kind.codes, kind.held, sets.lower, sets.upper, sets.x, sets.y,
+                                   sets.weight, layers, sets.n, sets.m, sets.x_step,
+                                   sets.weight_step, given, count, row, work, to)
     PyMem_RawFree(work)
     check(status)
 
@@ -147,24 +164,13 @@ def fit_block(Chain kind not None, x, y, weight, lower, upper, int loss, double 
     y is (m, n), x and weight (n,) or (m, n), weight or None: float64, contiguous. `stop` is a
     bytearray whose first byte ends the fits once it is not 0. `fits` is a `fits.many.Found`.
     """
-    cdef size_t layers = kind.size, m = y.shape[0], n = y.shape[1]
-    cdef size_t free = 2 * layers - len(kind.frozen), weight_step = n
-    cdef size_t x_step = 0 if x.ndim == 1 else n, packed = free * (free + 1) // 2
-    cdef const double *xs = memory_of_const(x, m * n if x_step > 0 else n)
-    cdef const double *ys = memory_of_const(y, m * n)
-    cdef const double *ws = NULL
-    cdef const double *low = NULL
-    cdef const double *high = NULL
+    cdef Sets sets = sets_of(kind, x, y, weight, lower, upper)
+    cdef size_t layers = kind.size, m = sets.m, n = sets.n
+    cdef size_t free = 2 * layers - len(kind.frozen), packed = free * (free + 1) // 2
     cdef cbp_fit_options options
     cdef cbp_fits found
     cdef Watch w
     cdef int status
-    if weight is not None:
-        weight_step = 0 if weight.ndim == 1 else n
-        ws = memory_of_const(weight, m * n if weight_step > 0 else n)
-    if lower is not None:
-        low = memory_of_const(lower, 2 * layers)
-        high = memory_of_const(upper, 2 * layers)
     found.params = memory_of(fits.params, 2 * layers * m)
     found.status = <int *> items_of(fits.codes, m, b"il", sizeof(int), PyBUF_WRITABLE)
     found.iterations = <size_t *> items_of(fits.iterations, m, b"LQI", sizeof(size_t),
@@ -189,8 +195,9 @@ def fit_block(Chain kind not None, x, y, weight, lower, upper, int loss, double 
     w.cost = 8 * layers * n
     cdef double *work = new_numbers(cbp_fit_many_work_len(layers, free, n))
     with nogil:
-        status = cbp_fit_many(kind.codes, kind.held, low, high, xs, ys, ws, layers, n, m, x_step,
-                              weight_step, &options, work, &found)
+        status = cbp_fit_many(kind.codes, kind.held, sets.lower, sets.upper, sets.x, sets.y,
+                              sets.weight, layers, n, m, sets.x_step, sets.weight_step, &options,
+                              work, &found)
     PyMem_RawFree(work)
     raise_what_was_raised(&w)
     return status

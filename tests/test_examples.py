@@ -187,7 +187,7 @@ def test_vanishing_shares_are_products_of_slopes(layers: int) -> None:
             share *= slope(a) if layer < layers - 1 else 1.0
         shares.append(share)
     line = f"\n{layers:5}  {shares[0]:10.3e}  {shares[1]:10.3e}\n"
-    assert line in output_of("vanishing_gradients.py").split("share of the last")[1]
+    assert line in output_of("vanishing_gradients.py").split("relative to the last")[1]
 
 
 # ---- data ----------------------------------------------------------------------------------------

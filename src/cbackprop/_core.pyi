@@ -67,7 +67,7 @@ class Chain:
         rng: int | np.random.Generator | None = None,
     ) -> Chain: ...
 
-    # ---- what it is made of ----
+    # ---- attributes ----
 
     @property
     def layers(self) -> int: ...

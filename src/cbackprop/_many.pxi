@@ -6,28 +6,28 @@ ctypedef int (*mapping_of_many)(const double *, const unsigned char *, const dou
 
 
 cdef object map_many(mapping_of_many map_chains, params, Chain kind, inputs, str argument):
-    """(m, n) outputs of m chains, for n inputs that they share or (m, n) of their own."""
+    """Outputs (m, n) of m chains, for n inputs of all chains, or (m, n), a row for each."""
     cdef Numbers points
     cdef size_t layers = kind.size, m = len(params), n, start = 0, chains, step
     cdef const double *own = memory_of_const(params, 2 * layers * m)
     cdef double *out
-    cdef int status = CBP_OK, shares
+    cdef int status = CBP_OK, is_shared
     open_numbers(inputs, argument, &points)
     try:
-        shares = points.view.ndim < 2
-        n = points.count if shares else points.view.shape[1]
-        if points.view.ndim > 2 or (not shares and <size_t> points.view.shape[0] != m):
+        is_shared = points.view.ndim < 2
+        n = points.count if is_shared else points.view.shape[1]
+        if points.view.ndim > 2 or (not is_shared and <size_t> points.view.shape[0] != m):
             raise ShapeError(
                 f"{argument}: shape {shape_of(&points.view)}, expected (n,) or ({m}, n)"
             )
         answer = empty(m) if points.view.ndim == 0 else empty((m, n))
         out = memory_of(answer, m * n)
-        step = 0 if shares else n
+        step = 0 if is_shared else n
         while start < m and status == CBP_OK:
             chains = min(stretch_of(layers) // (n + 1) + 1, m - start)
             with nogil:
                 status = map_chains(own + 2 * layers * start, kind.codes, points.at + start * step,
-                                    layers, n, chains, shares, out + start * n)
+                                    layers, n, chains, is_shared, out + start * n)
             start += chains
             PyErr_CheckSignals()
         check(status)
@@ -55,15 +55,15 @@ def inverse_many(params, Chain kind not None, y):
 
 
 def gradient_many(params, Chain kind not None, x, y, weight, int loss, double scale, gradient):
-    """Losses (m,), and the averaged gradients in `gradient` (m, 2L) unless it is None.
+    """Losses (m,); writes the averaged gradients to `gradient` (m, 2L) unless it is None.
 
     x is (n,) or (m, n), y (m, n), weight (n,) or None: float64, contiguous, of these shapes.
     """
     cdef Numbers inputs, targets, weights
     cdef size_t layers = kind.size, m = len(params), n = y.shape[1], start = 0, chains
-    cdef int shares = x.ndim < 2, status = CBP_OK
+    cdef int is_shared = x.ndim < 2, status = CBP_OK
     cdef const double *own = memory_of_const(params, 2 * layers * m)
-    cdef const double *xs = memory_of_const(x, n if shares else m * n)
+    cdef const double *xs = memory_of_const(x, n if is_shared else m * n)
     cdef const double *ys = memory_of_const(y, m * n)
     cdef const double *ws = memory_of_const(weight, n) if weight is not None else NULL
     cdef double *to = memory_of(gradient, 2 * layers * m) if gradient is not None else NULL
@@ -75,8 +75,8 @@ def gradient_many(params, Chain kind not None, x, y, weight, int loss, double sc
             chains = min(stretch_of(layers) // (n + 1) + 1, m - start)
             with nogil:
                 status = cbp_gradient_many(own + 2 * layers * start, kind.codes,
-                                           xs if shares else xs + start * n, ys + start * n, ws,
-                                           layers, n, chains, shares, loss, scale, work,
+                                           xs if is_shared else xs + start * n, ys + start * n, ws,
+                                           layers, n, chains, is_shared, loss, scale, work,
                                            means + start, <double *> after(to, 2 * layers * start))
             start += chains
             PyErr_CheckSignals()
@@ -89,41 +89,42 @@ def gradient_many(params, Chain kind not None, x, y, weight, int loss, double sc
 # ---- many fits ----
 
 
-# What the progress function needs: Ctrl-C, heard by the main thread, and a flag that it sets for
-# the others.
-cdef struct Listener:
+# The data of the progress function: the exception of Ctrl-C, which the main thread receives, and
+# the flag by which it stops the other threads.
+cdef struct ManyProgress:
     const volatile char *stop
     PyObject *raised
     size_t cost, credit
 
 
-cdef int listen(void *user, const cbp_fit_info *info) noexcept nogil:
-    cdef Listener *listener = <Listener *> user
-    if listener.stop[0] != 0:
+cdef int watch_many(void *user, const cbp_fit_info *info) noexcept nogil:
+    cdef ManyProgress *progress = <ManyProgress *> user
+    if progress.stop[0] != 0:
         return 1
-    listener.credit += listener.cost
-    if listener.credit < PATIENCE:
+    progress.credit += progress.cost
+    if progress.credit < WORK_BETWEEN_CHECKS:
         return 0
-    listener.credit = 0
+    progress.credit = 0
     with gil:
-        return hear(listener)
+        return check_signals(progress)
 
 
-cdef int hear(Listener *listener) noexcept:
+cdef int check_signals(ManyProgress *progress) noexcept:
     try:
         PyErr_CheckSignals()
         return False
     except BaseException as error:
         Py_INCREF(error)
-        listener.raised = <PyObject *> error
+        progress.raised = <PyObject *> error
         return True
 
 
 def choose_starts(Chain kind not None, x, y, weight, lower, upper, candidates, size_t row,
                   params):
-    """For each chain the best of candidates (count, 2L), in such rows, to params (m, 2L).
+    """Write the best of the candidates (count, 2L) for each chain to params (m, 2L).
 
-    y is (m, n), x and weight (n,) or (m, n), weight or None: float64, contiguous.
+    `row` is the row length if the candidates form a grid, else 0. y is (m, n), x and weight are
+    (n,) or (m, n), weight may be None: float64, contiguous.
     """
     cdef size_t layers = kind.size, m = y.shape[0], n = y.shape[1], count = len(candidates)
     cdef size_t x_step = 0 if x.ndim == 1 else n, weight_step = n
@@ -143,8 +144,8 @@ def choose_starts(Chain kind not None, x, y, weight, lower, upper, candidates, s
         high = memory_of_const(upper, 2 * layers)
     cdef double *work = new_numbers(cbp_choose_starts_work_len(layers, n, count))
     with nogil:
-        status = cbp_choose_starts(kind.codes, kind.held, low, high, xs, ys, ws, layers, n, m, x_step,
-                                   weight_step, given, count, row, work, to)
+        status = cbp_choose_starts(kind.codes, kind.frozen_flags, low, high, xs, ys, ws, layers, n,
+                                   m, x_step, weight_step, given, count, row, work, to)
     PyMem_RawFree(work)
     check(status)
 
@@ -153,8 +154,8 @@ def fit_block(Chain kind not None, x, y, weight, lower, upper, int loss, double 
               size_t max_iterations, double tolerance, stop, fits):
     """Fit the chains of a block; called by `many.fit_many`.
 
-    y is (m, n), x and weight (n,) or (m, n), weight or None: float64, contiguous. `stop` is a
-    bytearray whose first byte ends the fits once it is not 0. `fits` is a `fits.many.Found`.
+    y is (m, n), x and weight are (n,) or (m, n), weight may be None: float64, contiguous. `stop` is
+    a bytearray; the fits end when its first byte is not 0. `fits` is a `fits.many.Found`.
     """
     cdef size_t layers = kind.size, m = y.shape[0], n = y.shape[1]
     cdef size_t free = 2 * layers - len(kind.frozen), weight_step = n
@@ -166,7 +167,7 @@ def fit_block(Chain kind not None, x, y, weight, lower, upper, int loss, double 
     cdef const double *high = NULL
     cdef cbp_fit_options options
     cdef cbp_fits found
-    cdef Listener listener
+    cdef ManyProgress progress
     cdef int status
     if weight is not None:
         weight_step = 0 if weight.ndim == 1 else n
@@ -191,19 +192,19 @@ def fit_block(Chain kind not None, x, y, weight, lower, upper, int loss, double 
     options.scale = scale
     options.max_iterations = max_iterations
     options.tolerance = tolerance
-    options.progress = listen
-    options.user = &listener
-    listener.stop = stop
-    listener.raised = NULL
-    listener.credit = 0
-    listener.cost = 8 * layers * n
+    options.progress = watch_many
+    options.user = &progress
+    progress.stop = stop
+    progress.raised = NULL
+    progress.credit = 0
+    progress.cost = 8 * layers * n
     cdef double *work = new_numbers(cbp_fit_many_work_len(layers, free, n))
     with nogil:
-        status = cbp_fit_many(kind.codes, kind.held, low, high, xs, ys, ws, layers, n, m, x_step,
-                              weight_step, &options, work, &found)
+        status = cbp_fit_many(kind.codes, kind.frozen_flags, low, high, xs, ys, ws, layers, n, m,
+                              x_step, weight_step, &options, work, &found)
     PyMem_RawFree(work)
-    if listener.raised != NULL:
-        error = <object> listener.raised
+    if progress.raised != NULL:
+        error = <object> progress.raised
         Py_DECREF(error)
         raise error
     return status

@@ -222,7 +222,7 @@ def test_attributes_of_one_s_own() -> None:
     for name in ("activations", "frozen", "layers", "free", "param_names"):
         with pytest.raises(AttributeError, match=name):
             setattr(line, name, None)
-    with pytest.raises(AttributeError, match="is not replaced"):
+    with pytest.raises(AttributeError, match="cannot be replaced"):
         line.params = X  # type: ignore[misc]
     line.params += 1.0  # type: ignore[misc]
     assert line.params.tolist() == [3.0, 1.0]

@@ -77,7 +77,7 @@ class Chain:
         rng: _Seed = None,
     ) -> Chain: ...
 
-    # ---- what it is made of ----
+    # ---- attributes ----
 
     @property
     def layers(self) -> int: ...

@@ -61,7 +61,7 @@ LossFacts = namedtuple("LossFacts", "code target_low target_high dispersion has_
 
 
 cdef tuple named_loss(int code):
-    """The name of a loss, and what is known of it."""
+    """The name of a loss, and its properties."""
     cdef cbp_loss_facts facts
     cbp_loss_describe(code, &facts)
     return sys.intern(facts.name.decode()), LossFacts(
@@ -75,7 +75,7 @@ cdef dict ACTIVATION_CODES = {name: code for code, name in enumerate(ACTIVATIONS
 
 
 def no_such_name(name, names):
-    """What to say of a name that is not among `names`: the nearest one, if any is near."""
+    """The end of a message about an unknown name: a similar one of `names`, or all of them."""
     import difflib
 
     near = difflib.get_close_matches(str(name).lower(), names, n=1)
@@ -83,7 +83,7 @@ def no_such_name(name, names):
 
 
 def activation_code(name, argument="activation"):
-    """The code of an activation; `argument` is what an error calls it."""
+    """The code of an activation; `argument` is its name in messages."""
     code = ACTIVATION_CODES.get(name) if isinstance(name, str) else None
     if code is None:
         raise ActivationError(
@@ -99,7 +99,7 @@ cdef int loss_code(object loss, object loss_scale, double *scale) except -1:
     """The code of a loss, and its scale as a number."""
     if not is_number(loss_scale, scale):
         raise InputTypeError(f"loss_scale: expected a number, got {loss_scale!r}")
-    if loss is SQUARED:  # the default, and every literal: strings like it are interned
+    if loss is SQUARED:  # the default, and every literal "squared", since these are interned
         return CBP_SQUARED
     facts = LOSSES.get(loss) if isinstance(loss, str) else None
     if facts is None:
@@ -118,7 +118,7 @@ def code_of_loss(loss, loss_scale):
 # ---- arguments -----------------------------------------------------------------------------------
 
 cdef bint is_number(object x, double *value) except -1:
-    """Whether x is one number; the usual kinds are recognised without a call into Python."""
+    """Whether x is one number; the usual types are recognised without a call into Python."""
     if PyFloat_Check(x):
         value[0] = PyFloat_AS_DOUBLE(x)
         return True
@@ -145,8 +145,8 @@ cdef tuple names_in(object names, str argument):
 
 
 def real_array(values, argument):
-    """`values` as aligned contiguous float64, whatever their shape; copied only where they are not."""
-    # only of a subclass is it asked, since NumPy loads np.ma when it is first named
+    """`values` as aligned contiguous float64 of the same shape; copied only if they are not so."""
+    # tested only for subclasses, since NumPy imports np.ma at the first use
     is_subclass = isinstance(values, ndarray) and type(values) is not ndarray
     if is_subclass and isinstance(values, np.ma.MaskedArray):
         raise InputTypeError(f"{argument}: a masked array; fill or compress it first")
@@ -160,15 +160,15 @@ def real_array(values, argument):
     return array if array.flags.aligned else array.copy()
 
 
-# A look into an array argument, as flat contiguous float64; a typed memoryview costs twice this.
+# The buffer of an array argument, as flat contiguous float64; a typed memoryview costs twice this.
 cdef struct Numbers:
     Py_buffer view
-    const double *at  # null where nothing was given
+    const double *at  # null if there is no array
     size_t count
 
 
 cdef int open_numbers(object values, str argument, Numbers *numbers) except -1:
-    """Look into `values`, or into a converted copy; to be closed by close_numbers."""
+    """Get the buffer of `values`, or of a converted copy; close_numbers releases it."""
     if type(values) is not ndarray or not open_float64(values, &numbers.view):
         PyObject_GetBuffer(real_array(values, argument), &numbers.view, PyBUF_ND)
     numbers.at = <const double *> numbers.view.buf
@@ -177,7 +177,7 @@ cdef int open_numbers(object values, str argument, Numbers *numbers) except -1:
 
 
 cdef bint open_float64(object array, Py_buffer *view) except -1:
-    """Whether an array is aligned contiguous float64; if so, its buffer."""
+    """Whether an array is aligned contiguous float64; if so, get its buffer."""
     try:
         PyObject_GetBuffer(array, view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
     except (ValueError, BufferError):
@@ -207,7 +207,7 @@ cdef struct Examples:
 
 
 cdef int open_examples(object x, object y, object sample_weight, Examples *examples) except -1:
-    """Inputs and targets of one shape, and perhaps a weight for each."""
+    """Get the buffers of inputs and targets of the same shape, and of weights if there are any."""
     memset(examples, 0, sizeof(Examples))
     try:
         open_numbers(x, "x", &examples.x)
@@ -227,7 +227,7 @@ cdef int open_examples(object x, object y, object sample_weight, Examples *examp
 
 
 cdef bint same_shape(const Py_buffer *a, const Py_buffer *b) noexcept:
-    # a number has no shape to compare, and memcmp may not be given a null pointer
+    # a scalar's shape is a null pointer, which memcmp does not accept
     return a.ndim == b.ndim and (
         a.ndim == 0 or memcmp(a.shape, b.shape, a.ndim * sizeof(Py_ssize_t)) == 0)
 
@@ -239,7 +239,7 @@ cdef void close_examples(Examples *examples) noexcept:
 
 
 cdef const double *after(const double *start, size_t count) noexcept nogil:
-    """What stands `count` numbers on; null stays null."""
+    """A pointer advanced by `count` numbers; null stays null."""
     return start + count if start != NULL else NULL
 
 
@@ -252,7 +252,7 @@ cdef int check(int status) except -1:
 
 
 cdef int refuse_target(str what, double y, int loss) except -1:
-    """Raise what is wrong with a target of this loss."""
+    """Raise ParameterError for a target that this loss does not accept."""
     name, facts = named_loss(loss)
     low, high = facts.target_low, facts.target_high
     needed = f"targets between {low:g} and {high:g}"
@@ -268,7 +268,7 @@ cdef int check_example(int status, double y, int loss) except -1:
 
 
 cdef int check_examples(int status, object y, object weight, int loss) except -1:
-    """As check, but an example that is at fault is named."""
+    """As check, but the message names the invalid example."""
     if status == CBP_ERROR_TARGET:
         y = real_array(y, "y").reshape(-1)
         facts = named_loss(loss)[1]
@@ -289,7 +289,7 @@ cdef int check_examples(int status, object y, object weight, int loss) except -1
 
 
 cdef double *new_numbers(size_t count) except? NULL:
-    """Memory of its own for one call, so that calls may run side by side; NULL for none."""
+    """Allocate memory for one call, so that calls can run in parallel; NULL for a count of 0."""
     if count == 0:
         return NULL
     cdef double *memory = <double *> PyMem_RawMalloc(count * sizeof(double))
@@ -299,7 +299,7 @@ cdef double *new_numbers(size_t count) except? NULL:
 
 
 cdef double *memory_of(object array, size_t count) except? NULL:
-    """Where an array keeps its numbers, for writing: so many, for the core does not ask again."""
+    """The memory of an array, for writing, after a check of its length, which the core trusts."""
     return <double *> items_of(array, count, b"d", sizeof(double), PyBUF_WRITABLE)
 
 
@@ -310,7 +310,7 @@ cdef const double *memory_of_const(object array, size_t count) except? NULL:
 
 cdef void *items_of(object array, size_t count, const char *kinds, size_t size,
                     int flags) except? NULL:
-    """Where a contiguous array keeps its items: so many, of such a size and one of such kinds."""
+    """The memory of a contiguous array, after a check of its length, item size and format."""
     cdef Py_buffer view
     PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | flags)
     cdef bint fits = (<size_t> view.itemsize == size and <size_t> view.len == count * size
@@ -323,10 +323,10 @@ cdef void *items_of(object array, size_t count, const char *kinds, size_t size,
     return view.buf
 
 
-# Examples of more than one shard are summed shard by shard, so that threads can share them. Threads
-# are worth their while from so many examples times layers, about half a millisecond's work.
+# If there is more than one shard of examples, sums are computed shard by shard, on several threads
+# if examples times layers exceed THREADS_FROM, about half a millisecond of work.
 cdef size_t SHARD = 32 * CBP_BLOCK
-cdef size_t MUCH = 1 << 19
+cdef size_t THREADS_FROM = 1 << 19
 
 
 # ---- stretches -----------------------------------------------------------------------------------
@@ -460,12 +460,12 @@ def kernel():
 
 
 def choose_kernel(name=None):
-    """Use the kernels of that name, for tests; None: the best again.
+    """Use the kernels of this name, for tests; None selects the best ones.
 
     Raises
     ------
     CBackpropError
-        If this machine or build does not have them.
+        If this processor or build does not have them.
     """
     cdef bytes text
     if name is None:
@@ -477,8 +477,8 @@ def choose_kernel(name=None):
 
 # ---- calling a chain -----------------------------------------------------------------------------
 
-# `net(x)` in a loop is what this package is for, and the usual slot for calls would make a tuple of
-# its argument each time. The vectorcall protocol (PEP 590) does not; the type learns of it below.
+# `net(x)` must be fast in a loop, and the slot tp_call would create a tuple of arguments each time.
+# The vectorcall protocol (PEP 590) does not; it is enabled for the type below.
 ctypedef PyObject *(*vectorcall)(PyObject *, PyObject *const *, size_t, PyObject *) except NULL
 
 cdef extern from *:
@@ -504,7 +504,7 @@ cdef PyObject *call_chain(PyObject *self, PyObject *const *args, size_t count,
                           PyObject *names) except NULL:
     cdef double number, result
     count = PyVectorcall_NARGS(count)
-    # from CPython 3.12 on subclasses come here too, and may have a `forward` of their own
+    # from CPython 3.12 on this is also called for subclasses, which may override `forward`
     if (count == 1 and names == NULL and type(<object> self) is Chain
             and PyFloat_Check(<object> args[0])):
         number = PyFloat_AS_DOUBLE(<object> args[0])
@@ -525,12 +525,12 @@ cdef PyObject *call_generally(object chain, PyObject *const *args, size_t count,
 
 # ---- the chain -----------------------------------------------------------------------------------
 
-# In the place of weights it makes a chain the copy of what comes next: it has been checked before.
+# Passed in place of weights: the next argument is a chain to copy, which needs no checks.
 cdef object COPY_OF = object()
 
 
 cdef Chain copy_of(Chain chain):
-    """A copy of the same class, made without that class's constructor, which may ask for anything."""
+    """A copy of the same class, without a call of its constructor, whose arguments are unknown."""
     cdef Chain copied = Chain.__new__(type(chain), COPY_OF, chain)
     if type(chain) is not Chain:
         state = object.__getstate__(chain)  # None, a dict, or that and the slots
@@ -544,8 +544,8 @@ cdef tuple names_of(size_t layers):
     return tuple(f"{kind}{l + 1}" for l in range(layers) for kind in "wb")
 
 
-cdef object held_of(Chain chain):
-    return frombuffer(chain.held_bytes, dtype=np.bool_)
+cdef object frozen_of(Chain chain):
+    return frombuffer(chain.frozen_bytes, dtype=np.bool_)
 
 
 cdef class Chain:
@@ -558,7 +558,7 @@ cdef class Chain:
     activations : str or sequence of str, default "sigmoid"
         One name for all layers, or one for each.
     frozen : sequence of str, default ()
-        Names of parameters that `step` and the fits leave alone, such as ("w1", "b1").
+        Names of parameters that `step` and fits do not change, such as ("w1", "b1").
 
     Raises
     ------
@@ -567,7 +567,7 @@ cdef class Chain:
     ParameterError
         If a parameter is not finite, or a name in `frozen` is unknown.
     ActivationError
-        If an activation is unknown; the nearest name is given.
+        If an activation is unknown; the message has the most similar name.
     InputTypeError
         If weights or biases are not real numbers.
 
@@ -582,7 +582,7 @@ cdef class Chain:
     cdef vectorcall call
     cdef double *values
     cdef const unsigned char *codes
-    cdef const unsigned char *held
+    cdef const unsigned char *frozen_flags
     cdef size_t size
     cdef object memory
     cdef readonly tuple activations
@@ -590,7 +590,7 @@ cdef class Chain:
     cdef readonly tuple frozen
     """Names of the frozen parameters, in the order of params."""
     cdef bytes code_bytes
-    cdef bytes held_bytes
+    cdef bytes frozen_bytes
 
     def __cinit__(self, weights, biases, activations="sigmoid", frozen=()):
         self.call = call_chain
@@ -610,10 +610,10 @@ cdef class Chain:
                     f"{name}[{wrong[0]}]: {float(array[wrong[0]])!r}; parameters must be finite"
                 )
         if weights.shape[0] == 0:
-            raise ShapeError("weights: a chain has at least one layer, got none")
+            raise ShapeError("weights: empty; expected at least one layer")
         if weights.shape != biases.shape:
             raise ShapeError(
-                f"biases: {biases.shape[0]} for {weights.shape[0]} weights; each layer has one of both"
+                f"biases: {biases.shape[0]} for {weights.shape[0]} weights; expected as many"
             )
         self.size = weights.shape[0]
         if isinstance(activations, str):
@@ -630,38 +630,38 @@ cdef class Chain:
         self.codes = self.code_bytes
         self.activations = tuple(ACTIVATIONS[code] for code in self.code_bytes)
 
-        held = bytearray(2 * self.size)
+        flags = bytearray(2 * self.size)
         for name in names_in(frozen, "frozen"):
-            held[self.position(name)] = 1
-        self.held_bytes = bytes(held)
-        self.held = self.held_bytes
-        self.frozen = tuple(name for name, h in zip(names_of(self.size), held) if h)
+            flags[self.position(name)] = 1
+        self.frozen_bytes = bytes(flags)
+        self.frozen_flags = self.frozen_bytes
+        self.frozen = tuple(name for name, flag in zip(names_of(self.size), flags) if flag)
 
         self.make_params()
         self.memory[0::2] = weights
         self.memory[1::2] = biases
 
     cdef int make_params(self) except -1:
-        # A bytearray cannot be resized while arrays look into it, as an array of its own could.
+        # A bytearray cannot be resized while views of it exist; an ndarray could be.
         self.memory = frombuffer(bytearray(16 * self.size))
         self.values = memory_of(self.memory, 2 * self.size)
         return 0
 
     cdef int take_after(self, Chain other) except -1:
-        """Become another chain's copy; nothing needs to be checked again."""
+        """Become a copy of another chain, without checks."""
         self.size = other.size
         self.activations = other.activations
         self.frozen = other.frozen
         self.code_bytes = other.code_bytes
-        self.held_bytes = other.held_bytes
+        self.frozen_bytes = other.frozen_bytes
         self.codes = self.code_bytes
-        self.held = self.held_bytes
+        self.frozen_flags = self.frozen_bytes
         self.make_params()
         memcpy(self.values, other.values, 2 * self.size * sizeof(double))
         return 0
 
     cdef size_t position(self, object name) except? 0:
-        """Where in params the parameter of that name stands."""
+        """The index in params of the parameter of that name."""
         number = name[1:] if isinstance(name, str) and name[:1] in ("w", "b") else ""
         if number.isdecimal() and number.isascii() and number[0] != "0":
             if len(number) < 20 and int(number) <= self.size:
@@ -678,7 +678,7 @@ cdef class Chain:
         Parameters
         ----------
         layers : int
-            How many layers, at least 1.
+            Number of layers, at least 1.
         activations : str or sequence of str, default "sigmoid"
             As for `Chain`.
         rng : None, int or numpy.random.Generator, default None
@@ -698,7 +698,7 @@ cdef class Chain:
         weights, biases = np.random.default_rng(rng).standard_normal((2, layers))
         return Chain(weights, biases, activations)
 
-    # Each time a view of its own, so that what is done to its shape or type ends with it.
+    # A new view at each access, so that changing its shape or type in place has no other effect.
 
     @property
     def params(self):
@@ -728,7 +728,7 @@ cdef class Chain:
     @property
     def free(self):
         """Which parameters are not frozen: a new bool array of shape (2L,)."""
-        return ~held_of(self)
+        return ~frozen_of(self)
 
     # ---- one value for each example ----
 
@@ -742,7 +742,7 @@ cdef class Chain:
         return job
 
     cdef object map(self, mapping function, object values, str argument):
-        """A float for a number, else an array of the same shape."""
+        """Apply a function of the core: a number gives a float, an array one of the same shape."""
         cdef double number, result
         cdef Numbers x
         cdef ChainJob job
@@ -760,7 +760,7 @@ cdef class Chain:
         return answer
 
     def __call__(self, x):
-        """The output a_L for every input: a float for a number, else an array of x's shape."""
+        """The output a_L for every input: a float if x is a number, else an array of x's shape."""
         return self.forward(x)
 
     def forward(self, x):
@@ -774,7 +774,7 @@ cdef class Chain:
         Returns
         -------
         float or ndarray
-            A float for a number, else float64 of x's shape. NaN where x is NaN.
+            A float if x is a number, else float64 of x's shape. NaN where x is NaN.
 
         Raises
         ------
@@ -814,12 +814,12 @@ cdef class Chain:
         Returns
         -------
         float or ndarray
-            A float for a number, else float64 of y's shape; NaN where no input gives y.
+            A float if y is a number, else float64 of y's shape; NaN where no input gives y.
 
         Raises
         ------
         ParameterError
-            If a layer cannot be inverted; its number and the reason are named.
+            If a layer cannot be inverted; the message has its number and the reason.
         InputTypeError
             If y is not real.
         """
@@ -860,7 +860,7 @@ cdef class Chain:
             The loss of one example: "squared", "log", "huber", "soft_l1", "cauchy"
             or "poisson".
         loss_scale : float, default 1.0
-            Residual at which a robust loss begins to grow more slowly; others do not read it.
+            Residual at which a robust loss begins to grow more slowly; other losses ignore it.
 
         Returns
         -------
@@ -872,7 +872,7 @@ cdef class Chain:
         ShapeError
             If x and y differ in shape.
         ParameterError
-            If the loss is unknown, its scale not positive, or a target outside what the loss takes.
+            If the loss is unknown, its scale not positive, or a target outside its range.
         ActivationError
             If the loss is "log" and the last activation not a sigmoid.
         """
@@ -914,7 +914,7 @@ cdef class Chain:
 
     cdef double means(self, object x, object y, int loss, double scale, object sample_weight,
                       double *gradient) except? -1:
-        """The loss averaged over arrays of examples; its gradient goes to `gradient`, if any."""
+        """The loss averaged over arrays of examples; writes its gradient unless that is null."""
         cdef size_t rows = 2 if gradient == NULL else 2 * self.size + 2
         cdef double value
         cdef double *sums
@@ -944,9 +944,9 @@ cdef class Chain:
 
     cdef int add_shards(self, const Examples *examples, int loss, double scale, double *sums,
                         size_t rows) except 1:
-        """As add_up, by the sums of shards, on several threads if there is enough to do.
+        """As add_up, but shard by shard, on several threads if there are enough examples.
 
-        Where shards begin and in what order they join depends on the number of examples alone.
+        The shards and the order of their sums depend only on the number of examples.
         """
         cdef _Shards shards = _Shards()
         cdef size_t count = (examples.x.count - 1) // SHARD + 1, i
@@ -957,7 +957,7 @@ cdef class Chain:
         try:
             from .threads import run, usable_cores
 
-            enough = examples.x.count * self.size > MUCH
+            enough = examples.x.count * self.size > THREADS_FROM
             run(shards.add, range(count), usable_cores() if enough else 1, shards.stop)
             for i in range(count):
                 if status == CBP_OK:
@@ -971,9 +971,9 @@ cdef class Chain:
     cdef int add_up(self, const Examples *examples, size_t start, size_t end, int loss,
                     double scale, double *work, double *sums, size_t rows,
                     const bint *stopped) except 1:
-        """Adds the sums of examples, stretch by stretch until stopped, if ever; the status.
+        """Add the sums of examples, stretch by stretch or until stopped; return the status.
 
-        At `sums` stand the sums, and then what they lost.
+        `sums` has the sums, followed by their compensations.
         """
         cdef ChainJob job = self.job_on(examples.x.at, examples.y.at, examples.weight.at, loss,
                                         scale)
@@ -992,7 +992,7 @@ cdef class Chain:
             The loss of one example: "squared", "log", "huber", "soft_l1", "cauchy"
             or "poisson".
         loss_scale : float, default 1.0
-            Residual at which a robust loss begins to grow more slowly; others do not read it.
+            Residual at which a robust loss begins to grow more slowly; other losses ignore it.
         sample_weight : array_like, optional
             A weight of 0 or more for every example; the mean is sum(weight * loss) / sum(weight).
 
@@ -1006,7 +1006,7 @@ cdef class Chain:
             If shapes differ or there is no example.
         ParameterError
             If the loss is unknown, its scale not positive, a weight negative or not finite, all
-            weights 0, or a target outside what the loss takes.
+            weights 0, or a target outside the range of the loss.
         ActivationError
             If the loss is "log" and the last activation not a sigmoid.
         """
@@ -1020,7 +1020,7 @@ cdef class Chain:
 
     cdef double gradient_of_numbers(self, double x, double y, int loss, double scale,
                                     double *gradient) except? -1:
-        """The loss of one example; its gradient goes to `gradient`."""
+        """The loss of one example; writes its gradient to `gradient`."""
         cdef double value
         cdef double *work = new_numbers(cbp_work_len(self.size, 1))
         cdef int status = cbp_gradient(self.values, self.codes, &x, &y, NULL, self.size, 1, loss,
@@ -1038,7 +1038,7 @@ cdef class Chain:
         x, y, loss, loss_scale, sample_weight
             As for `loss`.
         out : ndarray, optional
-            Where to put it: contiguous writable float64 of shape (2L,). It may be
+            Array for the result: contiguous writable float64 of shape (2L,). It may be
             `params`.
 
         Returns
@@ -1060,7 +1060,7 @@ cdef class Chain:
 
     cdef double gradient_into(self, object out, object x, object y, int loss, double scale,
                               object sample_weight) except? -1:
-        """The averaged loss; its gradient goes to `out`."""
+        """The averaged loss; writes its gradient to `out`."""
         cdef double a, b
         cdef Py_buffer target
         self.open_output(out, &target)
@@ -1072,7 +1072,7 @@ cdef class Chain:
             PyBuffer_Release(&target)
 
     cdef int open_output(self, object out, Py_buffer *target) except -1:
-        """The memory of an `out` argument, to be released. A typed memoryview costs twice this."""
+        """Get the buffer of an `out` argument; a typed memoryview costs twice this."""
         try:
             PyObject_GetBuffer(out, target, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | PyBUF_WRITABLE)
         except (ValueError, TypeError, BufferError) as error:
@@ -1091,7 +1091,7 @@ cdef class Chain:
 
     def loss_and_gradient(self, x, y, *, loss="squared", loss_scale=1.0, sample_weight=None,
                           out=None):
-        """The averaged loss and its gradient, for the price of the gradient.
+        """The averaged loss and its gradient, in the time of `gradient`.
 
         Parameters
         ----------
@@ -1178,7 +1178,7 @@ cdef class Chain:
         ShapeError, ParameterError, ActivationError
             As for `loss`; also if every parameter is frozen.
         """
-        free = np.flatnonzero(~held_of(self))
+        free = np.flatnonzero(~frozen_of(self))
         if free.size == 0:
             check(CBP_ERROR_NO_FREE)
         hessian = self.hessian(x, y, loss=loss, loss_scale=loss_scale, sample_weight=sample_weight)
@@ -1188,7 +1188,7 @@ cdef class Chain:
         return float(np.linalg.eigvalsh(hessian).max())
 
     def residuals(self, x, y):
-        """Output minus target of every example; its derivatives are `jacobian`'s rows.
+        """Output minus target of every example; the rows of `jacobian` are the derivatives.
 
         Parameters
         ----------
@@ -1198,7 +1198,7 @@ cdef class Chain:
         Returns
         -------
         ndarray
-            Shape (n,), flat as the rows of `jacobian`.
+            Shape (n,), flat, in the order of the rows of `jacobian`.
 
         Raises
         ------
@@ -1235,12 +1235,12 @@ cdef class Chain:
 
         return Objective(self, x, y, loss=loss, loss_scale=loss_scale, sample_weight=sample_weight)
 
-    # ---- one step, one example shown ----
+    # ---- one step, one trace ----
 
     def step(self, x, y, learning_rate):
-        """One step of gradient descent on the squared loss, in place.
+        """Make one step of gradient descent on the squared loss, in place.
 
-        params -= learning_rate * gradient, except for frozen parameters.
+        The step is params -= learning_rate * gradient; frozen parameters are not changed.
 
         Parameters
         ----------
@@ -1260,8 +1260,8 @@ cdef class Chain:
         ShapeError
             If x and y differ in shape or are empty.
         ParameterError
-            If the learning rate is not finite, or a parameter would not be after the step; then
-            nothing has changed.
+            If the learning rate is not finite, or if a parameter would not be finite after the
+            step; then nothing has changed.
         """
         cdef double a, b, value, rate
         cdef double *work
@@ -1271,7 +1271,7 @@ cdef class Chain:
         if is_number(x, &a) and is_number(y, &b):
             work = new_numbers(cbp_work_len(self.size, 1))
             with cython.critical_section(self):
-                status = cbp_step(self.codes, self.held, &a, &b, self.size, 1, rate, work,
+                status = cbp_step(self.codes, self.frozen_flags, &a, &b, self.size, 1, rate, work,
                                   self.values, &value)
             PyMem_RawFree(work)
             check(status)
@@ -1286,14 +1286,14 @@ cdef class Chain:
         cdef double value = self.means(x, y, CBP_SQUARED, 1.0, None,
                                        memory_of(gradient, 2 * self.size))
         with np.errstate(over="ignore", invalid="ignore"):
-            moved = np.where(held_of(self), self.memory, self.memory - rate * gradient)
+            moved = np.where(frozen_of(self), self.memory, self.memory - rate * gradient)
         if not np.isfinite(moved).all():
             check(CBP_ERROR_NOT_FINITE)
         self.memory[:] = moved
         return value
 
     def trace(self, x, y, *, loss="squared", loss_scale=1.0):
-        """Everything that the two passes compute for one example.
+        """All numbers of the forward and the backward pass of one example.
 
         Parameters
         ----------
@@ -1337,15 +1337,15 @@ cdef class Chain:
     # ---- copies and files ----
 
     def copy(self):
-        """A chain of its own with the same parameters."""
+        """A copy of the chain, with memory of its own."""
         return copy_of(self)
 
     def __setattr__(self, name, value):
         if name in ("params", "weights", "biases"):
-            # `net.params += step` ends with an assignment of what `net.params` is already
+            # `net.params += step` ends with the assignment of the same view, which is allowed
             if not self.is_own(value, name):
                 raise AttributeError(
-                    f"{name!r} of a Chain is not replaced; set its entries, {name}[:]"
+                    f"{name!r} of a Chain cannot be replaced; set its entries, {name}[:]"
                 )
         elif type(self) is Chain or hasattr(Chain, name):
             raise AttributeError(f"{name!r} of a Chain cannot be set")
@@ -1353,7 +1353,7 @@ cdef class Chain:
             PyObject_GenericSetAttr(self, name, value)
 
     cdef bint is_own(self, object value, str name) except -1:
-        """Whether an array is what the attribute of that name is."""
+        """Whether an array is the same view as the attribute of that name."""
         cdef Py_buffer view
         cdef bint whole = name == "params"
         cdef double *first = self.values + (1 if name == "biases" else 0)
@@ -1386,33 +1386,34 @@ cdef class Chain:
                 f"{activations!r}{frozen})")
 
     def to_dict(self):
-        """The chain as the mapping that a model file holds."""
+        """The chain as a mapping, in the form of a model file."""
         from .model_file import to_dict
 
         return to_dict(self)
 
     @staticmethod
     def from_dict(mapping):
-        """The chain of a mapping made by `to_dict`.
+        """Make a chain from a mapping made by `to_dict`.
 
         Raises
         ------
         ModelFileError
-            If anything in it is not as expected.
+            If anything in the mapping is not as `to_dict` writes it.
         """
         from .model_file import from_dict
 
         return from_dict(mapping)
 
     def save(self, path):
-        """Write the chain to a JSON model file, whole or not at all.
+        """Write the chain to a JSON model file, completely or not at all.
 
         Raises
         ------
         ModelFileError
-            If a parameter is not finite; the file is then untouched.
+            If a parameter is not finite, the chain has more than 10 000 layers, or `path` is not a
+            file. Nothing has been changed.
         OSError
-            If the file cannot be written; an older one is then untouched.
+            If the file cannot be written; an old file is unchanged.
         """
         from .model_file import save
 
@@ -1425,7 +1426,7 @@ cbp_call_by_vector(<PyTypeObject *> Chain,
 
 
 def rebuild(cls, params, activations, frozen):
-    """A chain from its parts, for copies and pickles; here the parameters may be anything."""
+    """Make a chain from its parts, for copies and pickles; parameters may be NaN or infinite."""
     cdef Chain chain = Chain.__new__(cls, np.zeros(len(activations)), np.zeros(len(activations)),
                                      activations, frozen)
     chain.memory[:] = params
@@ -1435,7 +1436,7 @@ def rebuild(cls, params, activations, frozen):
 @cython.auto_pickle(False)
 @cython.internal
 cdef class _Shards:
-    """The sums of a large job's shards under way."""
+    """The state of a sum over shards."""
 
     cdef Chain net
     cdef const Examples *examples
@@ -1447,7 +1448,7 @@ cdef class _Shards:
     cdef bint stopped
 
     def add(self, size_t i):
-        """Find the sums of shard i."""
+        """Compute the sums of shard i."""
         cdef size_t start = i * SHARD, end = min(start + SHARD, self.examples.x.count)
         cdef double *sums = self.sums + 2 * self.rows * i
         cdef double *work = new_numbers(cbp_work_len(self.net.size, 2))
@@ -1459,7 +1460,7 @@ cdef class _Shards:
             PyMem_RawFree(work)
 
     def stop(self):
-        """Let shards under way end soon: nobody waits for their sums."""
+        """Stop the shards being summed; their sums are not used."""
         self.stopped = True
 
 

@@ -1,20 +1,20 @@
 # ---- fitting: part of _core.pyx ------------------------------------------------------------------
 
 
-# What the progress function needs. Asking Python costs more than a small fit's iteration, so that it
-# is done for a callback, and else once in some milliseconds' work.
+# The data of the progress function. A call into Python takes longer than an iteration of a small
+# fit. So it is made only for a callback, and otherwise after a few milliseconds of work.
 cdef struct Watch:
     const volatile char *stop  # or null: ends the fit once it is not 0; other threads set it
     PyObject *callback  # or null
-    PyObject *run_pass  # or null, where C knows the examples
+    PyObject *run_pass  # or null, if C makes the passes
     PyObject *start
-    PyObject *raised    # what one of them or Ctrl-C raised, or null
+    PyObject *raised    # the exception of one of them or of Ctrl-C, or null
     size_t params_len, cost, credit, iterations
     int loss, status    # the status of the last pass
     double scale
 
 
-cdef size_t PATIENCE = 1 << 21
+cdef size_t WORK_BETWEEN_CHECKS = 1 << 21
 
 
 cdef int watch(void *user, const cbp_fit_info *info) noexcept nogil:
@@ -22,14 +22,14 @@ cdef int watch(void *user, const cbp_fit_info *info) noexcept nogil:
     if w.stop != NULL and w.stop[0] != 0:
         return 1
     w.credit += w.cost
-    if w.credit < PATIENCE and (w.callback == NULL or info.iterations == w.iterations):
+    if w.credit < WORK_BETWEEN_CHECKS and (w.callback == NULL or info.iterations == w.iterations):
         return 0
     w.credit = 0
     with gil:
-        return ask(w, info)
+        return ask_python(w, info)
 
 
-cdef int ask(Watch *w, const cbp_fit_info *info) noexcept:
+cdef int ask_python(Watch *w, const cbp_fit_info *info) noexcept:
     """Whether the fit is to stop."""
     try:
         PyErr_CheckSignals()
@@ -61,7 +61,7 @@ cdef int make_pass(void *user, const double *params, const unsigned char *frozen
 
 cdef int call_pass(Watch *w, const double *params, const unsigned char *frozen,
                    double *node) noexcept:
-    """Make a pass in Python, for cbp_fit_over; whether the fit is to stop."""
+    """Make a pass in Python, for cbp_fit_over; return whether the fit is to stop."""
     cdef Chain start = <Chain> w.start
     cdef Chain net
     cdef MemoryPass memory
@@ -87,24 +87,24 @@ cdef int call_pass(Watch *w, const double *params, const unsigned char *frozen,
 
 
 def status_text(int status):
-    """The core's sentence for a status."""
+    """The core's description of a status."""
     return cbp_status_string(status).decode()
 
 
 def check_status(int status, y, sample_weight, int loss):
-    """Raise what a status stands for, and name the example at fault if there is one."""
+    """Raise the exception of a status; the message names the invalid example, if there is one."""
     check_examples(status, y, sample_weight, loss)
 
 
 def fit_chain(Chain net not None, run_pass, lower, upper, int method, int loss, double scale,
               size_t max_iterations, double tolerance, double learning_rate, double momentum,
               size_t batch_size, size_t restarts, unsigned long long seed, callback, history):
-    """Fits a copy of a chain; called by `fits.one.fit_over`, which says what the arguments are.
+    """Fit a copy of a chain; called by `fits.one.fit_over`, where the arguments are described.
 
     `run_pass` is a MemoryPass or, for Levenberg-Marquardt, any function of a chain, a loss' code
     and its scale that returns the node of all examples. `method` is -1 for Levenberg-Marquardt,
     else a descent's code; lower and upper are None or arrays of shape (2L,); `history` is an array
-    to be filled. Returns a status, and after success the fitted chain, the outcome, iterations,
+    for the losses. Returns a status, and after success the fitted chain, the outcome, iterations,
     evaluations, loss and gradient norm.
     """
     cdef MemoryPass memory = run_pass if type(run_pass) is MemoryPass else None
@@ -134,7 +134,7 @@ def fit_chain(Chain net not None, run_pass, lower, upper, int method, int loss, 
     options.user = &w
     options.history = memory_of(history, len(history))
     options.history_len = len(history)
-    w.cost = 8 * layers * examples.x.count if examples != NULL else PATIENCE
+    w.cost = 8 * layers * examples.x.count if examples != NULL else WORK_BETWEEN_CHECKS
     w.params_len = 2 * layers
     if callback is not None:
         w.callback = <PyObject *> callback
@@ -145,16 +145,16 @@ def fit_chain(Chain net not None, run_pass, lower, upper, int method, int loss, 
             if batch_size > 0:
                 order = <size_t *> new_numbers(examples.x.count)
             with nogil:
-                status = cbp_fit_descent(net.codes, net.held, chain.lower, chain.upper,
+                status = cbp_fit_descent(net.codes, net.frozen_flags, chain.lower, chain.upper,
                                          examples.x.at, examples.y.at, examples.weight.at, layers,
                                          examples.x.count, &options, work, order,
                                          fitted.values, &info)
-        elif memory is not None and not memory.is_shared(layers):
+        elif memory is not None and not memory.needs_threads(layers):
             work = new_numbers(cbp_fit_work_len(layers, free, examples.x.count))
             with nogil:
-                status = cbp_fit_lm(net.codes, net.held, chain.lower, chain.upper, examples.x.at,
-                                    examples.y.at, examples.weight.at, layers, examples.x.count,
-                                    &options, work, fitted.values, &info)
+                status = cbp_fit_lm(net.codes, net.frozen_flags, chain.lower, chain.upper,
+                                    examples.x.at, examples.y.at, examples.weight.at, layers,
+                                    examples.x.count, &options, work, fitted.values, &info)
         else:
             w.run_pass, w.start = <PyObject *> run_pass, <PyObject *> net
             w.loss, w.scale = loss, scale
@@ -175,9 +175,9 @@ def fit_chain(Chain net not None, run_pass, lower, upper, int method, int loss, 
 def fit_covariance(Chain net not None, node, lower, upper, int loss, hessian):
     """The variance s^2, the covariance, standard errors, and bytes of enum cbp_determined.
 
-    The covariance is of the free parameters, the rest of all; a frozen one's error is 0. `node` is
-    that of all examples; `hessian` is the exact Hessian of the averaged loss, or None for
-    Gauss-Newton.
+    The covariance is that of the free parameters; standard errors and bytes are those of all, with
+    a standard error of 0 for frozen ones. `node` is that of all examples; `hessian` is the exact
+    Hessian of the averaged loss, or None for Gauss-Newton.
     """
     cdef size_t width = 2 * net.size, free = width - len(net.frozen)
     cdef cbp_fit_chain chain = chain_of(net, lower, upper)
@@ -203,14 +203,14 @@ def fit_covariance(Chain net not None, node, lower, upper, int loss, hessian):
     cdef size_t k, row = 0
     for k in range(width):
         stderr[k] = 0
-        if not net.held[k]:
+        if not net.frozen_flags[k]:
             stderr[k] = sqrt(spread.covariance[row * free + row])
             row += 1
     return variance, answer, errors, bytes(determined)
 
 
 def node_sums(node):
-    """The summed loss of a node, and how many of its examples have a weight above 0."""
+    """The summed loss of a node, and the number of its examples with a weight above 0."""
     cdef const double *sums = memory_of_const(node, len(node)) + (len(node) - 8)
     return sums[1] + sums[5], sums[2] + sums[6]
 
@@ -218,7 +218,7 @@ def node_sums(node):
 cdef cbp_fit_chain chain_of(Chain net, lower, upper) except *:
     cdef cbp_fit_chain chain
     chain.activations = net.codes
-    chain.frozen = net.held
+    chain.frozen = net.frozen_flags
     chain.lower = memory_of_const(lower, 2 * net.size) if lower is not None else NULL
     chain.upper = memory_of_const(upper, 2 * net.size) if upper is not None else NULL
     chain.layers = net.size
@@ -236,8 +236,8 @@ cdef cbp_examples examples_in(const Examples *opened) noexcept:
 
 LEAF = CBP_LEAF
 
-# So many leaves are a thread's share at a time.
-cdef size_t SHARE = 16
+# Number of leaves that a thread computes at a time.
+cdef size_t LEAVES_PER_TASK = 16
 
 
 # The arguments of cbp_fit_nodes_add, those of all examples.
@@ -264,7 +264,7 @@ cdef int nodes_stretch(const void *given, size_t start, size_t count) noexcept n
 
 @cython.auto_pickle(False)
 cdef class _Nodes:
-    """Nodes of leaves that follow each other."""
+    """Nodes of consecutive leaves."""
 
     cdef cbp_fit_nodes nodes
     cdef double *work
@@ -287,7 +287,7 @@ cdef class _Nodes:
 
     cdef int add(self, Chain net, const Examples *examples, size_t start, size_t end, size_t first,
                  int loss, double scale, const bint *stopped) except 1:
-        """Adds examples, whose first leaf is `first`, stretch by stretch until stopped; the status."""
+        """Add examples from leaf `first` on, by stretches or until stopped; return the status."""
         cdef NodesJob job
         cdef size_t leaves = max(stretch_of(4 * net.size) // CBP_LEAF, <size_t> 1)
         job.chain, job.params = chain_of(net, None, None), net.values
@@ -297,21 +297,21 @@ cdef class _Nodes:
         return run_stretches(nodes_stretch, &job, start, end, leaves * CBP_LEAF, stopped)
 
     cdef int push(self, const cbp_fit_place *places, const double *values, size_t count) except 1:
-        """Adds nodes that were computed elsewhere."""
+        """Add nodes that were computed elsewhere."""
         cdef size_t k, len = cbp_fit_node_len(self.nodes.free)
         for k in range(count):
             check(cbp_fit_nodes_push(&self.nodes, places[k], values + k * len, self.work))
         return 0
 
     cdef int merge(self, double *node) except 1:
-        """Writes the node of all."""
+        """Write the node of all."""
         check(cbp_fit_nodes_merge(&self.nodes, self.work, node))
         return 0
 
 
 @cython.auto_pickle(False)
 cdef class MemoryPass:
-    """Examples in memory, and passes of fits over them, on several threads if there are many."""
+    """Passes of a fit over examples in memory, on several threads if there are many examples."""
 
     cdef Examples opened
     cdef readonly tuple examples
@@ -337,12 +337,13 @@ cdef class MemoryPass:
                        loss)
         return node
 
-    cdef bint is_shared(self, size_t layers) noexcept:
-        """Whether threads are worth their while."""
-        return self.opened.x.count > SHARE * CBP_LEAF and self.opened.x.count * layers > MUCH
+    cdef bint needs_threads(self, size_t layers) noexcept:
+        """Whether there are enough examples for several threads."""
+        cdef size_t n = self.opened.x.count
+        return n > LEAVES_PER_TASK * CBP_LEAF and n * layers > THREADS_FROM
 
     cdef int run_leaf(self, Chain net, int loss, double scale, double *node) except 1:
-        """As run, where there is one leaf: its node is that of all."""
+        """As run, for examples of a single leaf: its node is that of all."""
         cdef cbp_fit_chain chain = chain_of(net, None, None)
         cdef cbp_criterion criterion
         cdef cbp_examples examples = examples_in(&self.opened)
@@ -360,30 +361,30 @@ cdef class MemoryPass:
         return status
 
     cdef int run(self, Chain net, int loss, double scale, double *node) except 1:
-        """Makes a pass; the status."""
+        """Make a pass; return the status."""
         cdef size_t n = self.opened.x.count
         if n <= CBP_LEAF:
             return self.run_leaf(net, loss, scale, node)
         cdef size_t leaves = (n - 1) // CBP_LEAF + 1
-        cdef size_t shares = (leaves - 1) // SHARE + 1
+        cdef size_t tasks = (leaves - 1) // LEAVES_PER_TASK + 1
         cdef _Nodes all = _Nodes(net, leaves)
         cdef _Nodes part
         cdef _Work work
         cdef int status = CBP_OK
-        if not self.is_shared(net.size):
+        if not self.needs_threads(net.size):
             status = all.add(net, &self.opened, 0, n, 0, loss, scale, NULL)
         else:
             from .threads import run, usable_cores
 
             work = _Work()
             work.net, work.examples, work.loss, work.scale = net, &self.opened, loss, scale
-            work.statuses, work.parts = [CBP_OK] * shares, [None] * shares
-            run(work.add, range(shares), usable_cores(), work.stop)
-            for share in range(shares):
-                status = work.statuses[share]
+            work.statuses, work.parts = [CBP_OK] * tasks, [None] * tasks
+            run(work.add, range(tasks), usable_cores(), work.stop)
+            for task in range(tasks):
+                status = work.statuses[task]
                 if status != CBP_OK:
                     break
-                part = work.parts[share]
+                part = work.parts[task]
                 all.push(part.nodes.places, part.nodes.values, part.nodes.count)
         if status == CBP_OK:
             all.merge(node)
@@ -392,7 +393,7 @@ cdef class MemoryPass:
 
 @cython.auto_pickle(False)
 cdef class _Work:
-    """The shares of a pass under way."""
+    """The state of a pass on several threads."""
 
     cdef Chain net
     cdef const Examples *examples
@@ -401,22 +402,22 @@ cdef class _Work:
     cdef list statuses, parts
     cdef bint stopped
 
-    def add(self, size_t share):
-        """Find the nodes of a share."""
-        cdef size_t first = share * SHARE, start = first * CBP_LEAF
-        cdef size_t end = min(start + SHARE * CBP_LEAF, self.examples.x.count)
-        cdef _Nodes nodes = _Nodes(self.net, SHARE)
-        self.statuses[share] = nodes.add(self.net, self.examples, start, end, first, self.loss,
+    def add(self, size_t task):
+        """Compute the nodes of one task, LEAVES_PER_TASK leaves."""
+        cdef size_t first = task * LEAVES_PER_TASK, start = first * CBP_LEAF
+        cdef size_t end = min(start + LEAVES_PER_TASK * CBP_LEAF, self.examples.x.count)
+        cdef _Nodes nodes = _Nodes(self.net, LEAVES_PER_TASK)
+        self.statuses[task] = nodes.add(self.net, self.examples, start, end, first, self.loss,
                                          self.scale, &self.stopped)
-        self.parts[share] = nodes
+        self.parts[task] = nodes
 
     def stop(self):
-        """Let shares under way end soon: nobody waits for their nodes."""
+        """Stop the tasks being computed; their nodes are not used."""
         self.stopped = True
 
 
 def leaf_nodes(Chain net not None, x, y, sample_weight, int loss, double scale, size_t first):
-    """The nodes of examples whose first leaf is `first`: their places (k, 2), and values (k, ...)."""
+    """The nodes of examples from leaf `first` on: their places (k, 2), and values (k, ...)."""
     cdef Examples examples
     cdef _Nodes nodes
     cdef size_t count, len
@@ -439,10 +440,10 @@ cdef const cbp_fit_place *place_of(places, size_t count) except? NULL:
 
 
 def merge_nodes(Chain net not None, size_t leaves, parts):
-    """The node of all examples, from what leaf_nodes returned for each part, in their order."""
+    """The node of all examples, from the results of leaf_nodes for each part, in order."""
     cdef _Nodes nodes = _Nodes(net, leaves)
     node = empty(cbp_fit_node_len(nodes.nodes.free))
-    for places, values in parts:  # what has travelled may not be aligned
+    for places, values in parts:  # arrays from another process may not be aligned
         places = np.require(places, np.uintp, ["C", "A"])
         values = real_array(values, "nodes")
         nodes.push(place_of(places, len(places)), memory_of_const(values, len(places) * len(node)),
@@ -455,10 +456,10 @@ def merge_nodes(Chain net not None, size_t leaves, parts):
 
 
 def gradient_sums(Chain net not None, x, y, sample_weight, loss, loss_scale):
-    """What some examples add to the averaged loss and gradient: (2, 2L + 2).
+    """The sums of some examples for the averaged loss and gradient: (2, 2L + 2).
 
-    The sums [weight, weight E, weight dE/dparams ...], and below them what rounding lost. No
-    examples add nothing.
+    The first row has the sums [weight, weight E, weight dE/dparams ...], the second their
+    compensations. Without examples all are 0.
     """
     cdef double scale
     cdef int code = loss_code(loss, loss_scale, &scale)
@@ -478,7 +479,7 @@ def gradient_sums(Chain net not None, x, y, sample_weight, loss, loss_scale):
 
 def merge_sums(shards):
     """Add up the sums of several places, each (2, len), in the order given."""
-    shards = [real_array(shard, "shards") for shard in shards]  # what has travelled is not aligned
+    shards = [real_array(shard, "shards") for shard in shards]  # from another process: unaligned
     total = np.zeros_like(shards[0])
     cdef size_t len = total.shape[1]
     cdef double *sums = memory_of(total, 2 * len)
@@ -490,7 +491,7 @@ def merge_sums(shards):
 
 
 def mean_of_sums(sums):
-    """The averages of merged sums (2, len): those after the first over the first."""
+    """The averages of merged sums (2, len): each sum after the first, divided by the first."""
     cdef size_t len = sums.shape[1]
     cdef const double *total = memory_of_const(sums, 2 * len)
     mean = empty(len - 1)

@@ -1,7 +1,7 @@
-# ---- for code that calls C: part of _core.pyx ----------------------------------------------------
+# ---- chains for code that calls C: part of _core.pyx ---------------------------------------------
 
 
-# A chain as C sees it; the capsule around it keeps the Chain alive.
+# A chain in C; the capsule with a pointer to it keeps the Chain alive.
 cdef struct LowLevel:
     const double *params
     const unsigned char *activations
@@ -9,7 +9,7 @@ cdef struct LowLevel:
 
 
 cdef double forward_at(double x, void *chain) noexcept nogil:
-    """What SciPy calls: the output at x of the chain in a capsule."""
+    """The function that SciPy calls: the output at x of the chain in a capsule."""
     cdef LowLevel *seen = <LowLevel *> chain
     cdef double value
     cbp_forward(seen.params, seen.activations, &x, seen.layers, 1, &value)
@@ -22,7 +22,7 @@ cdef void forget(object capsule) noexcept:
 
 
 def low_level(Chain chain not None):
-    """The capsule of a chain, whose parameters it sees as they are when it is used."""
+    """A capsule with a chain; its users see the chain's current parameters."""
     cdef LowLevel *seen = <LowLevel *> PyMem_RawMalloc(sizeof(LowLevel))
     if seen == NULL:
         raise MemoryError
@@ -36,6 +36,6 @@ def low_level(Chain chain not None):
     return capsule
 
 
-# Every function of cbackprop.h by its address, named by its type, where SciPy and Numba look.
+# The address of every function of cbackprop.h, with its type as the name, for SciPy and Numba.
 include "_capsules.pxi"
 __pyx_capi__["forward_at"] = PyCapsule_New(<void *> forward_at, "double (double, void *)", NULL)

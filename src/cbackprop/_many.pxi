@@ -43,7 +43,7 @@ cdef int run_many(stretch_call call, const ManyJob *job, size_t m) except 1:
 
 
 cdef object map_many(mapping_of_many map_chains, params, Chain kind, inputs, str argument):
-    """(m, n) outputs of m chains, for n inputs that they share or (m, n) of their own."""
+    """Outputs (m, n) of m chains, for n inputs of all chains, or (m, n), a row for each."""
     cdef Numbers points
     cdef size_t m = len(params)
     cdef ManyJob job
@@ -84,7 +84,7 @@ def inverse_many(params, Chain kind not None, y):
 
 
 def gradient_many(params, Chain kind not None, x, y, weight, int loss, double scale, gradient):
-    """Losses (m,), and the averaged gradients in `gradient` (m, 2L) unless it is None.
+    """Losses (m,); writes the averaged gradients to `gradient` (m, 2L) unless it is None.
 
     x is (n,) or (m, n), y (m, n), weight (n,) or None: float64, contiguous, of these shapes.
     """
@@ -139,9 +139,10 @@ cdef Sets sets_of(Chain kind, x, y, weight, lower, upper) except *:
 
 def choose_starts(Chain kind not None, x, y, weight, lower, upper, candidates, size_t row,
                   params):
-    """For each chain the best of candidates (count, 2L), in such rows, to params (m, 2L).
+    """Write the best of the candidates (count, 2L) for each chain to params (m, 2L).
 
-    y is (m, n), x and weight (n,) or (m, n), weight or None: float64, contiguous.
+    `row` is the row length if the candidates form a grid, else 0. y is (m, n), x and weight are
+    (n,) or (m, n), weight may be None: float64, contiguous.
     """
     cdef size_t layers = kind.size, count = len(candidates)
     cdef Sets sets = sets_of(kind, x, y, weight, lower, upper)
@@ -150,7 +151,7 @@ def choose_starts(Chain kind not None, x, y, weight, lower, upper, candidates, s
     cdef int status
     cdef double *work = new_numbers(cbp_choose_starts_work_len(layers, sets.n, count))
     with nogil:
-        status = cbp_choose_starts(kind.codes, kind.held, sets.lower, sets.upper, sets.x, sets.y,
+        status = cbp_choose_starts(kind.codes, kind.frozen_flags, sets.lower, sets.upper, sets.x, sets.y,
                                    sets.weight, layers, sets.n, sets.m, sets.x_step,
                                    sets.weight_step, given, count, row, work, to)
     PyMem_RawFree(work)
@@ -161,8 +162,8 @@ def fit_block(Chain kind not None, x, y, weight, lower, upper, int loss, double 
               size_t max_iterations, double tolerance, stop, fits):
     """Fit the chains of a block; called by `many.fit_many`.
 
-    y is (m, n), x and weight (n,) or (m, n), weight or None: float64, contiguous. `stop` is a
-    bytearray whose first byte ends the fits once it is not 0. `fits` is a `fits.many.Found`.
+    y is (m, n), x and weight are (n,) or (m, n), weight may be None: float64, contiguous. `stop` is
+    a bytearray; the fits end when its first byte is not 0. `fits` is a `fits.many.Found`.
     """
     cdef Sets sets = sets_of(kind, x, y, weight, lower, upper)
     cdef size_t layers = kind.size, m = sets.m, n = sets.n
@@ -195,7 +196,7 @@ def fit_block(Chain kind not None, x, y, weight, lower, upper, int loss, double 
     w.cost = 8 * layers * n
     cdef double *work = new_numbers(cbp_fit_many_work_len(layers, free, n))
     with nogil:
-        status = cbp_fit_many(kind.codes, kind.held, sets.lower, sets.upper, sets.x, sets.y,
+        status = cbp_fit_many(kind.codes, kind.frozen_flags, sets.lower, sets.upper, sets.x, sets.y,
                               sets.weight, layers, n, m, sets.x_step, sets.weight_step, &options,
                               work, &found)
     PyMem_RawFree(work)

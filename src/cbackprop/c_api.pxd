@@ -1,4 +1,4 @@
-# The declarations of csrc/cbackprop.h, and nothing else. What they mean is written there.
+# The declarations of csrc/cbackprop.h, where they are documented.
 
 cdef extern from "cbackprop.h" nogil:
     const char *CBP_VERSION

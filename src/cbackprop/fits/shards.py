@@ -134,7 +134,9 @@ def _cut(examples: Examples, start: int, end: int) -> Examples:
 def _again(x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, size: int) -> Examples:
     examples = _flat(x, y, sample_weight)
     if examples[0].size != size:
-        raise ShapeError(f"load: {examples[0].size} examples, expected {size} as at the first call")
+        raise ShapeError(
+            f"load: {examples[0].size} examples, expected the {size} of its first load"
+        )
     return examples
 
 

@@ -1302,3 +1302,15 @@ def test_groups_of_other_inputs(capsys: pytest.CaptureFixture[str], tmp_path: Pa
     _, first, second = grouped_by(capsys, said, path, *LINEAR, "--group", "run")
     assert [float(text) for text in first[1:3]] == pytest.approx([2.0, 1.0], rel=1e-12)
     assert [float(text) for text in second[1:3]] == pytest.approx([-1.0, 5.0], rel=1e-12)
+
+
+def test_the_scale_of_a_robust_loss_is_1_unless_told(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    # of the points 0, 0, 0 and 9 Huber's mean at scale s is s / 3
+    path = table(tmp_path, "x,y\n1,0\n1,0\n1,0\n1,9\n")
+    arguments = [path, "--activations", "identity", "--free", "b1", "--loss", "huber"]
+    arguments += ["--start", "0,1", "--x", "x", "--y", "y"]
+    assert facts_of(capsys, *arguments)["params"]["b1"] == pytest.approx(1 / 3, rel=1e-9)
+    told = facts_of(capsys, *arguments, "--loss-scale", "2")
+    assert told["params"]["b1"] == pytest.approx(2 / 3, rel=1e-9)

@@ -216,3 +216,15 @@ def test_more_examples_of_a_long_chain_than_one_call_into_c_takes() -> None:
     value, gradient = net.loss_and_gradient(x, x - 0.5)
     assert value == 0.25
     assert np.array_equal(gradient, np.tile([x.mean(), 1.0], layers))
+
+
+def test_a_hessian_of_more_examples_than_one_call_into_c_takes() -> None:
+    # E = (exp(w x + b) - y)^2 at x = w = b = 0: second derivatives by w, b are 0 but for the last,
+    # 2 (2 - y); weights are 1 and 3 in turns
+    n = 300_000
+    y, weight = np.arange(n) / 2.0**18, np.tile([1.0, 3.0], n // 2)
+    net = cbp.Chain([0.0], [0.0], "exp")
+    for sample_weight, mean in ((None, y.mean()), (weight, weight @ y / weight.sum())):
+        hessian = net.hessian(np.zeros(n), y, sample_weight=sample_weight)
+        assert hessian[0].tolist() == [0.0, 0.0]
+        assert hessian[1, 1] == pytest.approx(4 - 2 * mean, rel=1e-13)

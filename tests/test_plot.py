@@ -424,3 +424,24 @@ def test_texts_of_a_trace_stand_at_what_they_belong_to() -> None:
     assert places["∂w1 = 0.0233\n∂b1 = 0.04659"][1] < back < places["× w2 act'(z1)"][1]
     assert places["× w2 act'(z1)"][1] < places["z1 = 0.85\na1 = 0.7006"][1] < 0
     assert 0 < places["w1 = 1.5\nb1 = 0.1"][1] < places["layer 1"][1]
+
+
+def test_loss_surface_leaves_room_around_a_path() -> None:
+    net = cbp.Chain([10.0, 20.0], [0.0, 0.0], "identity")
+    path = [[10.0, 0.0, 20.0, 0.0], [12.0, 0.0, 24.0, 0.0]]
+    ax = surface(net, "w1", "w2", path=path)
+    # 35 % of its length at both ends
+    assert ax.get_xlim() == pytest.approx((9.3, 12.7))
+    assert ax.get_ylim() == pytest.approx((18.6, 25.4))
+
+
+@pytest.mark.parametrize("net", HARD.values(), ids=HARD)
+def test_error_signals_of_a_trace_are_in_their_boxes(net: cbp.Chain) -> None:
+    ax = plot.trace(net, 0.5, 1.0)
+    ax.figure.canvas.draw()
+    boxes = [p.get_window_extent() for p in ax.patches if hasattr(p, "get_x")]
+    texts = [t.get_window_extent() for t in ax.texts if t.get_text().startswith("Δ")]
+    assert len(boxes) == len(texts)
+    for box, text in zip(boxes, texts, strict=True):
+        assert box.x0 < text.x0 < text.x1 < box.x1
+        assert box.y0 < text.y0 < text.y1 < box.y1

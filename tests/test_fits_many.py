@@ -773,3 +773,10 @@ def test_statuses_are_those_of_the_header() -> None:
     assert places["CBP_RUNNING"] == 0
     # what is converged, but not identified, has a number of its own, after all outcomes
     assert dict(many.STATUSES) == expected | {places["CBP_DIVERGED"] + 1: "not_identified"}
+
+
+def test_squares_of_another_loss_are_weighted_too() -> None:
+    y, weight = logistic4(21, 6), np.linspace(0.5, 3.0, DOSES.size)
+    fits = cbp.fit_many(LOGISTIC4, DOSES, y, loss="cauchy", loss_scale=0.1, sample_weight=weight)
+    residuals = four_pl(DOSES, *fits.params.T[2:, :, None]) - y
+    np.testing.assert_allclose(fits.rss, np.sum(weight * residuals**2, axis=1), rtol=1e-10)

@@ -419,4 +419,4 @@
 {"many", 0xb778fbe5a28a31f1, 32881, 0x1.12afdbfec948bp-2},
 {"many", 0x3fda9cdf5a5c0b56, 621, 0x1.622a4dc4e9104p+7},
 {"many", 0x996bf9333e1cf713, 613, 0x1.dacf20e8e49c9p+3},
-{"poisson", 0x3ef160e5dd0b02d0, 11, 0x1.44991a41ae676p-7},
+{"poisson", 0x1fd65509456a5c2d, 8, 0x1.bf4e5807d867bp-8},

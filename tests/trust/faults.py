@@ -212,7 +212,7 @@ while True:
 ENDS = {
     "model.json": b"]\n}\n",
     "picture.png": b"IEND\xaeB`\x82",
-    "model.h": b"#endif /* MODEL_H */\n",
+    "model.h": b"#endif /* CBP_EXPORTED_model */\n",
 }
 
 

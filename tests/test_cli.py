@@ -224,7 +224,7 @@ TABLE = "run,x,y\nA,1,2\nA,2,4\nA,3,7\nA,NA,1\nB,1,2\nB,2,4\nB,3,5\n"
 def shell(command: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a line of shell in which $C is the command."""
     return subprocess.run(
-        ["sh", "-c", command.replace("$C", f"'{sys.executable}' -m cbackprop")],
+        ["/bin/sh", "-c", command.replace("$C", f"'{sys.executable}' -m cbackprop")],
         env={**os.environ, **environment},
         cwd=folder,
         capture_output=True,

@@ -223,7 +223,10 @@ def given_axes(kind: str) -> Any:
 def test_axes_given_are_divided_for_the_residuals(kind: str, fit: Any) -> None:
     fitted, ax = fit(), given_axes(kind)
     others = [other for other in ax.figure.axes if other is not ax]
-    figure = ax.get_figure(root=True) if hasattr(ax.figure, "get_figure") else ax.figure
+    try:
+        figure: Any = ax.get_figure(root=True)
+    except TypeError:  # matplotlib before 3.10
+        figure = ax.figure.figure
     figure.canvas.draw()
     before, places = ax.get_position().bounds, [other.get_position().bounds for other in others]
     assert fitted.plot(ax, residuals=True) is ax

@@ -92,6 +92,69 @@ EXCEPTIONS: list[tuple[str, str, str, dict[str, int]]] = [
     ),
     (REFUSED, "activation.h", " ".join(f"cbp_{n}_inverse" for n in NOT_ONE_TO_ONE), {ALL: 0}),
     (
+        "sizes of targets are computed by the generic kernels alone",
+        "loss.h",
+        "cbp_robust_part "
+        + " ".join(
+            f"cbp_{n}_loss_size"
+            for n in ("squared", "log", "huber", "soft_l1", "cauchy", "poisson")
+        ),
+        {ALL: 0},
+    ),
+    (
+        "no loss bounds its targets from above alone",
+        "chain.c",
+        "cbp_check_criterion",
+        {
+            "if (facts->target_low > (cbp_real)-INFINITY "
+            "|| facts->target_high < (cbp_real)INFINITY) {": 1
+        },
+    ),
+    (
+        "no loss bounds its targets from above alone",
+        "many.c",
+        "takes_any_target",
+        {
+            "return facts->target_low == (cbp_real)-INFINITY "
+            "&& facts->target_high == (cbp_real)INFINITY;": 1
+        },
+    ),
+    (
+        CHECKED,
+        "chains.c",
+        "cbp_inverse_many",
+        {
+            "if (cbp_activation_describe(activations[l], &facts) != CBP_OK "
+            "|| !facts.one_to_one) {": 1
+        },
+    ),
+    (
+        "a fit has options",
+        "fit.c",
+        "cbp_fit_progress",
+        {"return fit->options && fit->options->progress &&": 1},
+    ),
+    (
+        "not every pointer is null in a test of its own",
+        "fit_pass.c",
+        "cbp_fit_nodes_push cbp_fit_nodes_merge cbp_fit_nodes_add",
+        {
+            "if (!nodes || !nodes->values || !nodes->places || !node || !work) {": 2,
+            "if (!nodes || !nodes->values || !nodes->places || !work || !node) {": 2,
+            "if (!chain || !examples || !work || !nodes || !nodes->values || !nodes->places) {": 2,
+        },
+    ),
+    (
+        "more leaves, or fewer places, than a test can have; the node is not where the first stands",
+        "fit_pass.c",
+        "fits cbp_fit_nodes_push cbp_fit_nodes_merge",
+        {
+            "return nodes->count < nodes->capacity &&": 1,
+            "const int is_countable = place.first <= SIZE_MAX / 4 && place.count <= SIZE_MAX / 4;": 1,
+            "if (node != nodes->values) {": 1,
+        },
+    ),
+    (
         "a layer has two parameters",
         "normal.h",
         "add_bend",

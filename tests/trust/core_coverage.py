@@ -145,12 +145,13 @@ EXCEPTIONS: list[tuple[str, str, str, dict[str, int]]] = [
         },
     ),
     (
-        "more leaves, or fewer places, than a test can have; the node is not where the first stands",
+        "more leaves, or fewer places, than a test can have; the node stands elsewhere",
         "fit_pass.c",
         "fits cbp_fit_nodes_push cbp_fit_nodes_merge",
         {
             "return nodes->count < nodes->capacity &&": 1,
-            "const int is_countable = place.first <= SIZE_MAX / 4 && place.count <= SIZE_MAX / 4;": 1,
+            "const int is_countable = place.first <= SIZE_MAX / 4 "
+            "&& place.count <= SIZE_MAX / 4;": 1,
             "if (node != nodes->values) {": 1,
         },
     ),

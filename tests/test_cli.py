@@ -293,10 +293,11 @@ def test_errors_that_cannot_be_written_end_with_2(tmp_path: Path, unbuffered: st
 def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path, arguments: str) -> None:
     rows = "".join(f"g{k},{x},{x * x}\n" for k in range(3000) for x in range(4))
     (tmp_path / "t.csv").write_text("run,x,y\n" + rows, encoding="utf-8")
-    done = shell(f"{{ $C {arguments}; echo $? >&2; }} | head -n 1 | cut -c 1-3", tmp_path)
+    reader = '{ read -r line; echo "$line"; }'  # of the shell itself
+    done = shell(f"{{ $C {arguments}; echo $? >&2; }} | {reader}", tmp_path)
     assert done.stderr.splitlines()[-1] == "0"
     assert "Error" not in done.stderr
-    assert done.stdout in ("usa\n", "run\n")
+    assert done.stdout[:3] in ("usa", "run")
 
 
 INTERRUPTED = """

@@ -23,7 +23,7 @@ static int map_all(mapping map, const cbp_real *params, const unsigned char *act
     if (n > 0 && m > 0 && (!in || !out)) {
         status = CBP_ERROR_NULL;
     }
-    for (size_t i = 0; status == CBP_OK && i < m; i++) {
+    for (size_t i = 0; status == CBP_OK && n > 0 && i < m; i++) { /* in may be null if n is 0 */
         status = map(params + i * 2 * layers, activations, shares_in ? in : in + i * n, layers, n,
                      out + i * n);
     }

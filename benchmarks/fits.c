@@ -18,7 +18,7 @@
 #define CURVES 2000
 
 static double dose[POINTS], log_dose[POINTS], response[CURVES][POINTS];
-static const double chain[6] = {1, 0, 1.2, -0.5, 2.2, -0.1}; /* where all start: w1, b1, w2, b2, w3, b3 */
+static const double start_params[6] = {1, 0, 1.2, -0.5, 2.2, -0.1}; /* where all start: w1, b1, w2, b2, w3, b3 */
 static const double start[4] = {1.2, -0.5, 2.2, -0.1};
 
 static double now(void)
@@ -53,6 +53,7 @@ static void make_curves(void)
 /* ---- this library ---- */
 
 static const unsigned char activations[3] = {CBP_LOG, CBP_SIGMOID, CBP_IDENTITY}, frozen[6] = {1, 1, 0, 0, 0, 0};
+static const cbp_chain chain = {start_params, activations, frozen, 3};
 
 static void one_by_one(double *squares)
 {
@@ -60,37 +61,38 @@ static void one_by_one(double *squares)
     for (int c = 0; c < CURVES; c++) {
         double params[6], variance;
         unsigned char determined[6];
+        const cbp_chain fitted = {params, activations, frozen, 3};
+        const cbp_examples examples = {dose, response[c], NULL, POINTS};
+        const cbp_covariance out = {&variance, covariance, determined};
         cbp_fit_options options;
         cbp_fit_info info;
-        memcpy(params, chain, sizeof chain);
         cbp_fit_defaults(&options);
-        cbp_fit_lm(activations, frozen, NULL, NULL, dose, response[c], NULL, 3, POINTS, &options, work, params, &info);
-        cbp_fit_covariance(params, activations, frozen, NULL, NULL, dose, response[c], NULL, 3, POINTS, CBP_SQUARED, 1,
-                           NULL, work, &variance, covariance, determined);
+        cbp_fit_lm(&chain, &examples, &options, work, params, &info);
+        cbp_fit_covariance(&fitted, &examples, &options, NULL, work, &out);
         squares[c] = info.loss * POINTS;
     }
 }
 
 static void many(double *squares)
 {
-    static double params[CURVES][6], loss[CURVES], weight[CURVES], variance[CURVES], left_over[CURVES];
-    static double errors[CURVES][6], covariance[CURVES][10];
+    static double params[CURVES][6], loss[CURVES], weight[CURVES], variance[CURVES], df[CURVES];
+    static double standard_error[CURVES][6], covariance[CURVES][10];
     static int status[CURVES];
     static size_t iterations[CURVES];
     static unsigned char determined[CURVES][6];
     static double *work;
-    const cbp_fits fits = {params[0], status, iterations, loss, weight, variance, left_over, errors[0], covariance[0],
+    const cbp_example_sets sets = {.x = dose, .y = response[0], .n = POINTS, .m = CURVES};
+    const cbp_fits fits = {params[0], status, iterations, loss, weight, variance, df, standard_error[0], covariance[0],
                            determined[0]};
     cbp_fit_options options;
     if (work == NULL) {
         work = malloc(cbp_fit_many_work_len(3, 4, POINTS) * sizeof *work);
     }
     for (int c = 0; c < CURVES; c++) {
-        memcpy(params[c], chain, sizeof chain);
+        memcpy(params[c], start_params, sizeof start_params);
     }
     cbp_fit_defaults(&options);
-    cbp_fit_many(activations, frozen, NULL, NULL, dose, response[0], NULL, 3, POINTS, CURVES, 0, 0, &options, work,
-                 &fits);
+    cbp_fit_many(&chain, &sets, &options, work, &fits);
     for (int c = 0; c < CURVES; c++) {
         squares[c] = loss[c] * POINTS;
     }

@@ -73,9 +73,11 @@ static double time_memory(void)
 
 static double time_passes(size_t layers, double *work)
 {
+    const cbp_chain chain = {params, activations, NULL, layers};
+    const cbp_examples examples = {x, y, NULL, EXAMPLES};
     double loss;
     const double start = now();
-    if (cbp_gradient(params, activations, x, y, NULL, layers, EXAMPLES, CBP_SQUARED, 1, work, &loss, gradient) != CBP_OK) {
+    if (cbp_gradient(&chain, &examples, NULL, work, &loss, gradient) != CBP_OK) {
         exit(1);
     }
     return now() - start;

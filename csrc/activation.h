@@ -1,9 +1,9 @@
 /* The activations: value, slope, second derivative, inverse. One short block each, and a row in the
  * list at the end.
  *
- * Slopes and second derivatives are computed from z, never from the value: 1 - a has lost what the
- * slope is made of. A jet that is read only in part is computed only in part: every function here
- * is inlined.
+ * Slopes and second derivatives are computed from z, never from the value: the digits that they are
+ * made of are not in 1 - a any more. A jet that is read only in part is computed only in part:
+ * every function here is inlined.
  */
 #ifndef CBP_ACTIVATION_H
 #define CBP_ACTIVATION_H
@@ -187,8 +187,8 @@ CBP_INLINE cbp_jet cbp_tanh_jet(cbp_real z)
     const cbp_real scale = power.scale * power.rest;
     const cbp_real e = (1 + power.grown) * scale;
     const cbp_real below = CBP_FMA(scale, power.grown, scale - 1);
-    const cbp_real lost = CBP_FMA(scale, power.grown, (scale - 1) - below);
-    const cbp_pair size = cbp_pair_ratio((cbp_pair){below, lost}, cbp_pair_sum(2, below));
+    const cbp_real rounding = CBP_FMA(scale, power.grown, (scale - 1) - below);
+    const cbp_pair size = cbp_pair_ratio((cbp_pair){below, rounding}, cbp_pair_sum(2, below));
     const cbp_real value = cbp_with_sign(size.high + size.low, z);
     const cbp_real s = e / (2 + below);
     const cbp_real slope = 4 * CBP_FMA(-s, s, s);
@@ -241,11 +241,11 @@ CBP_INLINE cbp_jet cbp_silu_jet(cbp_real z)
     const cbp_real tail = small.high * power.scale;
     const cbp_real s = tail * power.rest;
     const cbp_real r = 1 - s;
-    const cbp_real bend = 2 + cbp_abs(near) * (cbp_power_minus_one(power) / one_e.high);
+    const cbp_real second_factor = 2 + cbp_abs(near) * (cbp_power_minus_one(power) / one_e.high);
     return (cbp_jet){z < 0 ? cbp_pair_times(small, near) * power.scale * power.rest
                            : z / one_e.high,
                      z < 0 ? tail * CBP_FMA(near, r, 1) * power.rest : CBP_FMA(near * s, r, r),
-                     tail * r * bend * power.rest};
+                     tail * r * second_factor * power.rest};
 }
 
 /* ---- the normal family: all from exp(-z^2/2) ------------------------------------------------- */

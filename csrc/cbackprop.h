@@ -4,8 +4,8 @@
  * A chain of L layers, one unit each:   z_l = w_l a_(l-1) + b_l,   a_l = act_l(z_l),   a_0 = x.
  *
  * Every function below
- *   - reads `params` = [w1, b1, w2, b2, ..., wL, bL] (2L numbers) and `activations` (L codes of
- *     enum cbp_activation);
+ *   - takes its inputs as plain structs that the caller owns and it only reads: cbp_chain,
+ *     cbp_examples, cbp_loss (a null pointer to one is CBP_ERROR_NULL, but for cbp_loss);
  *   - returns CBP_OK or a negative enum cbp_status; on failure no output has been written;
  *   - keeps no state, allocates nothing, never touches errno: any number of threads may call it at
  *     once;
@@ -78,8 +78,8 @@ enum cbp_activation {
 };
 
 /* The loss E of one example, with r = a_L - y and a scale s > 0 (read by the robust ones alone,
- * which tend to r^2 for |r| << s). */
-enum cbp_loss {
+ * which tend to r^2 for |r| << s). Codes are never renumbered. */
+enum cbp_loss_kind {
     CBP_SQUARED = 0, /* r^2 */
     CBP_LOG_LOSS,    /* -y log a - (1 - y) log(1 - a), from z of a final sigmoid; 0 <= y <= 1 */
     CBP_HUBER,       /* robust: r^2 while |r| <= s, then 2 s |r| - s^2 */
@@ -96,7 +96,7 @@ enum cbp_status {
     CBP_ERROR_LAYERS = -2,     /* no layer, or more than memory can address */
     CBP_ERROR_ACTIVATION = -3, /* a code outside enum cbp_activation */
     CBP_ERROR_EMPTY = -4,      /* an average over no example */
-    CBP_ERROR_LOSS = -5,       /* a code outside enum cbp_loss */
+    CBP_ERROR_LOSS = -5,       /* a code outside enum cbp_loss_kind */
     CBP_ERROR_SCALE = -6,      /* a loss scale that is not positive and finite */
     CBP_ERROR_NO_SIGMOID = -7, /* a loss of a final sigmoid, on another chain */
     CBP_ERROR_TARGET = -8,     /* a target that the loss does not take */
@@ -118,6 +118,39 @@ enum cbp_status {
     CBP_ERROR_NODE = -21,
     CBP_STATUS_END = -22
 };
+
+/* ---- what the functions are given ------------------------------------------------------------ */
+
+/* A chain of L layers. */
+typedef struct cbp_chain {
+    /* [2L]: w1, b1, w2, b2, ..., wL, bL; for m chains of one kind [m][2L] */
+    const cbp_real *params;
+    const unsigned char *activations; /* [L], each of enum cbp_activation */
+    /* [2L] or null (none): not 0 for a parameter that steps and fits leave as it is; other
+     * functions do not read it */
+    const unsigned char *frozen;
+    size_t layers; /* L, at least 1 */
+} cbp_chain;
+
+/* Examples: x[n], y[n], and weight[n] or null (all 1). */
+typedef struct cbp_examples {
+    const cbp_real *x, *y, *weight;
+    size_t n;
+} cbp_examples;
+
+/* m sets of n examples: set i has y[n] at y + i n, x[n] at x + i x_step, and weight[n], unless that
+ * is null, at weight + i weight_step. Steps are counted in numbers: n for rows of each set's own, 0
+ * where all sets have the same ones. */
+typedef struct cbp_example_sets {
+    const cbp_real *x, *y, *weight;
+    size_t n, m, x_step, weight_step;
+} cbp_example_sets;
+
+/* Which loss (enum cbp_loss_kind), and its scale. A null pointer to it is the squared loss. */
+typedef struct cbp_loss {
+    int kind;
+    cbp_real scale;
+} cbp_loss;
 
 /* CBP_VERSION of the library that runs. */
 CBP_API const char *cbp_version(void);
@@ -162,28 +195,25 @@ typedef struct cbp_loss_facts {
 } cbp_loss_facts;
 
 /* Facts of one loss. Fails with CBP_ERROR_LOSS, CBP_ERROR_NULL. */
-CBP_API int cbp_loss_describe(int loss, cbp_loss_facts *facts);
+CBP_API int cbp_loss_describe(int kind, cbp_loss_facts *facts);
 
 /* ---- one value for each example -------------------------------------------------------------- */
 /* Shapes: x[n] and out[n]; n may be 0; out may be x itself.
  * Fail with CBP_ERROR_NULL, CBP_ERROR_LAYERS, CBP_ERROR_ACTIVATION. */
 
 /* out[i] = a_L of x[i]. */
-CBP_API int cbp_forward(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
-                        size_t layers, size_t n, cbp_real *out);
+CBP_API int cbp_forward(const cbp_chain *chain, const cbp_real *x, size_t n, cbp_real *out);
 
 /* out[i] = d a_L / d a_0 at x[i]. */
-CBP_API int cbp_slope(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
-                      size_t layers, size_t n, cbp_real *out);
+CBP_API int cbp_slope(const cbp_chain *chain, const cbp_real *x, size_t n, cbp_real *out);
 
 /* out[i] = the input whose output is y[i], layer by layer from the last; NaN where no input gives
  * y[i]. Fails with CBP_ERROR_NOT_INVERTIBLE also. */
-CBP_API int cbp_inverse(const cbp_real *params, const unsigned char *activations, const cbp_real *y,
-                        size_t layers, size_t n, cbp_real *out);
+CBP_API int cbp_inverse(const cbp_chain *chain, const cbp_real *y, size_t n, cbp_real *out);
 
 /* ---- one row for each example ---------------------------------------------------------------- */
-/* Shapes: x[n], y[n], rows[n][2L]; n may be 0. `work` holds cbp_work_len(layers, n) numbers, unread
- * on entry, and may be null when that is 0. Fail with CBP_ERROR_NULL, CBP_ERROR_LAYERS,
+/* Shapes: rows[n][2L]; n may be 0. `work` holds cbp_work_len(layers, n) numbers, unread on entry,
+ * and may be null when that is 0. Fail with CBP_ERROR_NULL, CBP_ERROR_LAYERS,
  * CBP_ERROR_ACTIVATION. */
 
 /* How many numbers of work memory the functions with a `work` argument need: 0 for one example and
@@ -191,21 +221,18 @@ CBP_API int cbp_inverse(const cbp_real *params, const unsigned char *activations
 CBP_API size_t cbp_work_len(size_t layers, size_t n);
 
 /* rows[i] = d a_L / d params at x[i]. */
-CBP_API int cbp_jacobian(const cbp_real *params, const unsigned char *activations,
-                         const cbp_real *x, size_t layers, size_t n, cbp_real *work,
+CBP_API int cbp_jacobian(const cbp_chain *chain, const cbp_real *x, size_t n, cbp_real *work,
                          cbp_real *rows);
 
-/* rows[i] = d E / d params of example i, not multiplied by any weight. Fails also with
- * CBP_ERROR_LOSS, CBP_ERROR_SCALE, CBP_ERROR_NO_SIGMOID, CBP_ERROR_TARGET. */
-CBP_API int cbp_gradients(const cbp_real *params, const unsigned char *activations,
-                          const cbp_real *x, const cbp_real *y, size_t layers, size_t n, int loss,
-                          cbp_real scale, cbp_real *work, cbp_real *rows);
+/* rows[i] = d E / d params of example i; weights are not read. Fails also with CBP_ERROR_LOSS,
+ * CBP_ERROR_SCALE, CBP_ERROR_NO_SIGMOID, CBP_ERROR_TARGET. */
+CBP_API int cbp_gradients(const cbp_chain *chain, const cbp_examples *examples,
+                          const cbp_loss *loss, cbp_real *work, cbp_real *rows);
 
 /* ---- averages over the examples -------------------------------------------------------------- */
-/* Shapes: x[n], y[n], weight[n] or null (all 1), n at least 1. Fail as cbp_gradients, and with
- * CBP_ERROR_EMPTY and CBP_ERROR_WEIGHT. The mean is sum(weight * term) / sum(weight), where the sum
- * of the weights must be finite and at least CBP_LEAST_WEIGHT: with less the products are lost
- * below the smallest numbers. */
+/* n is at least 1. Fail as cbp_gradients, and with CBP_ERROR_EMPTY and CBP_ERROR_WEIGHT. The mean
+ * is sum(weight * term) / sum(weight), where the sum of the weights must be finite and at least
+ * CBP_LEAST_WEIGHT: products with smaller ones underflow. */
 #ifdef CBP_SINGLE
 #define CBP_LEAST_WEIGHT 1e-24f
 #else
@@ -217,72 +244,70 @@ CBP_API int cbp_gradients(const cbp_real *params, const unsigned char *activatio
 #define CBP_BLOCK 2048
 
 /* Adds to sums[2L+2] the vector [sum weight, sum weight E, sum weight dE/dparams ...] of these
- * examples, and to lost[2L+2] what rounding lost on the way: sums + lost is the total to about
- * twice the working precision. Start both at 0. Vectors of shards are merged, in a fixed order, by
- * cbp_sums_merge. Weights of which all are 0 are no error. `work` holds cbp_work_len(layers, 2)
- * numbers, for one example too. */
-CBP_API int cbp_gradient_sums(const cbp_real *params, const unsigned char *activations,
-                              const cbp_real *x, const cbp_real *y, const cbp_real *weight,
-                              size_t layers, size_t n, int loss, cbp_real scale, cbp_real *work,
-                              cbp_real *sums, cbp_real *lost);
+ * examples, and to compensation[2L+2] the rounding errors made on the way: sums + compensation is
+ * the total to about twice the working precision. Start both at 0. Vectors of shards are merged, in
+ * a fixed order, by cbp_sums_merge. Weights of which all are 0 are no error. `work` holds
+ * cbp_work_len(layers, 2) numbers, for one example too. */
+CBP_API int cbp_gradient_sums(const cbp_chain *chain, const cbp_examples *examples,
+                              const cbp_loss *loss, cbp_real *work, cbp_real *sums,
+                              cbp_real *compensation);
 
 /* The same for sums[2] = [sum weight, sum weight E] alone; needs no work memory. */
-CBP_API int cbp_loss_sums(const cbp_real *params, const unsigned char *activations,
-                          const cbp_real *x, const cbp_real *y, const cbp_real *weight,
-                          size_t layers, size_t n, int loss, cbp_real scale, cbp_real *sums,
-                          cbp_real *lost);
+CBP_API int cbp_loss_sums(const cbp_chain *chain, const cbp_examples *examples,
+                          const cbp_loss *loss, cbp_real *sums, cbp_real *compensation);
 
-/* Adds one shard's (sums, lost), each of `len` numbers, to a total. Fails with CBP_ERROR_NULL. */
-CBP_API int cbp_sums_merge(const cbp_real *shard_sums, const cbp_real *shard_lost, size_t len,
-                           cbp_real *sums, cbp_real *lost);
+/* Adds one shard's sums and compensation, each of `len` numbers, to a total. Fails with
+ * CBP_ERROR_NULL. */
+CBP_API int cbp_sums_merge(const cbp_real *shard_sums, const cbp_real *shard_compensation,
+                           size_t len, cbp_real *sums, cbp_real *compensation);
 
-/* mean[len - 1] = sums[1..len) over sums[0], each with what it lost: the loss, then the averaged
- * gradient. `mean` may be `sums`. Fails with CBP_ERROR_NULL, and with CBP_ERROR_WEIGHT if the total
- * weight is no sum to divide by. */
-CBP_API int cbp_sums_mean(const cbp_real *sums, const cbp_real *lost, size_t len, cbp_real *mean);
+/* mean[len - 1] = sums[1..len) over sums[0], each with its compensation: the loss, then the
+ * averaged gradient. `mean` may be `sums`. Fails with CBP_ERROR_NULL, and with CBP_ERROR_WEIGHT if
+ * the total weight cannot be divided by. */
+CBP_API int cbp_sums_mean(const cbp_real *sums, const cbp_real *compensation, size_t len,
+                          cbp_real *mean);
 
 /* *mean = the loss. */
-CBP_API int cbp_loss_mean(const cbp_real *params, const unsigned char *activations,
-                          const cbp_real *x, const cbp_real *y, const cbp_real *weight,
-                          size_t layers, size_t n, int loss, cbp_real scale, cbp_real *mean);
+CBP_API int cbp_loss_mean(const cbp_chain *chain, const cbp_examples *examples,
+                          const cbp_loss *loss, cbp_real *mean);
 
 /* gradient[2L] = the averaged gradient; *mean = the loss, unless `mean` is null. `gradient` may be
- * `params`. */
-CBP_API int cbp_gradient(const cbp_real *params, const unsigned char *activations,
-                         const cbp_real *x, const cbp_real *y, const cbp_real *weight,
-                         size_t layers, size_t n, int loss, cbp_real scale, cbp_real *work,
-                         cbp_real *mean, cbp_real *gradient);
+ * the chain's own parameters. */
+CBP_API int cbp_gradient(const cbp_chain *chain, const cbp_examples *examples, const cbp_loss *loss,
+                         cbp_real *work, cbp_real *mean, cbp_real *gradient);
 
 /* Adds to sums[1 + (2L)^2] the vector [sum weight, sum weight d2E/dparams2 ...] of these examples,
- * row by row, and to `lost` what rounding lost, as cbp_gradient_sums. `work` holds 5L + 1
- * numbers. */
-CBP_API int cbp_hessian_sums(const cbp_real *params, const unsigned char *activations,
-                             const cbp_real *x, const cbp_real *y, const cbp_real *weight,
-                             size_t layers, size_t n, int loss, cbp_real scale, cbp_real *work,
-                             cbp_real *sums, cbp_real *lost);
+ * row by row, and to `compensation`, as cbp_gradient_sums. `work` holds 5L + 1 numbers. */
+CBP_API int cbp_hessian_sums(const cbp_chain *chain, const cbp_examples *examples,
+                             const cbp_loss *loss, cbp_real *work, cbp_real *sums,
+                             cbp_real *compensation);
 
 /* How many numbers of work memory cbp_hessian needs. */
 CBP_API size_t cbp_hessian_work_len(size_t layers);
 
 /* hessian[2L][2L] = the second derivatives of the loss, exact. */
-CBP_API int cbp_hessian(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
-                        const cbp_real *y, const cbp_real *weight, size_t layers, size_t n,
-                        int loss, cbp_real scale, cbp_real *work, cbp_real *hessian);
+CBP_API int cbp_hessian(const cbp_chain *chain, const cbp_examples *examples, const cbp_loss *loss,
+                        cbp_real *work, cbp_real *hessian);
 
-/* One step of gradient descent on the averaged squared loss, params -= learning_rate * gradient,
- * leaving alone those with frozen[k] != 0 (`frozen` null: none). *mean = the loss before the step,
- * unless null. On failure the parameters are untouched. Fails also with CBP_ERROR_LEARNING_RATE,
- * CBP_ERROR_NOT_FINITE. */
-CBP_API int cbp_step(const unsigned char *activations, const unsigned char *frozen,
-                     const cbp_real *x, const cbp_real *y, size_t layers, size_t n,
-                     cbp_real learning_rate, cbp_real *work, cbp_real *params, cbp_real *mean);
+/* One step along a given gradient[2L]: params[2L] = the chain's parameters - learning_rate *
+ * gradient, but for frozen ones, which stay. `params` may be the chain's own, which are untouched
+ * on failure. Fails with CBP_ERROR_NULL, CBP_ERROR_LAYERS, CBP_ERROR_ACTIVATION;
+ * CBP_ERROR_LEARNING_RATE if that is not finite; CBP_ERROR_NOT_FINITE if a parameter would not
+ * be. */
+CBP_API int cbp_step_along(const cbp_chain *chain, const cbp_real *gradient, cbp_real learning_rate,
+                           cbp_real *params);
+
+/* One step of gradient descent on the averaged squared loss, weights included: cbp_step_along its
+ * gradient. *mean = the loss before the step, unless null. Fails as cbp_gradient and
+ * cbp_step_along. */
+CBP_API int cbp_step(const cbp_chain *chain, const cbp_examples *examples, cbp_real learning_rate,
+                     cbp_real *work, cbp_real *params, cbp_real *mean);
 
 /* ---- fitting --------------------------------------------------------------------------------- */
-/* Parameters that make the averaged loss least. Shapes: x[n], y[n], weight[n] or null, frozen[2L]
- * or null, lower[2L] and upper[2L] or null (no bounds; -inf and inf: none there). `params` holds
- * the start on entry and what was found on return, also when the fit was stopped or did not
- * converge; after a failure, still the start. Frozen parameters are neither moved nor checked. Fail
- * as cbp_gradient, and with CBP_ERROR_OPTION, CBP_ERROR_NO_FREE, CBP_ERROR_BOUNDS, CBP_ERROR_START,
+/* Parameters that make the averaged loss least. The chain's own are the start; params[2L], which
+ * may be the same memory, is what was found, also when the fit was stopped or did not converge, and
+ * is not written after a failure. Frozen parameters are neither moved nor checked. Fail as
+ * cbp_gradient, and with CBP_ERROR_OPTION, CBP_ERROR_NO_FREE, CBP_ERROR_BOUNDS, CBP_ERROR_START,
  * CBP_ERROR_START_LOSS, CBP_ERROR_DATA. */
 
 /* How a fit ended. */
@@ -305,15 +330,16 @@ typedef struct cbp_fit_info {
     cbp_real loss; /* averaged, at params */
     /* Euclidean, of the averaged loss there by the free parameters that no bound holds */
     cbp_real gradient_norm;
-    const cbp_real *params; /* found so far, [2L]; after the fit, the caller's own */
+    const cbp_real *params; /* found so far, [2L]; after the fit, the `params` given to it */
 } cbp_fit_info;
 
 enum cbp_method { CBP_GRADIENT_DESCENT = 0, CBP_MOMENTUM, CBP_ADAM, CBP_METHOD_END };
 
 typedef struct cbp_fit_options {
     size_t size; /* of this struct, by which later versions know what they were given */
-    int loss;    /* enum cbp_loss */
-    cbp_real scale;
+    cbp_loss loss;
+    /* bounds of the parameters, [2L]: -inf and inf where there is none; null: none at all */
+    const cbp_real *lower, *upper;
     size_t max_iterations;
     cbp_real tolerance;
     /* Called after each iteration, and during long ones every few milliseconds with the same
@@ -343,7 +369,7 @@ CBP_API int cbp_fit_defaults(cbp_fit_options *options);
  * `work` argument. */
 CBP_API size_t cbp_fit_work_len(size_t layers, size_t free, size_t n);
 
-/* Levenberg-Marquardt: Gauss-Newton steps held to a region of trust, from the exact Jacobian by
+/* Levenberg-Marquardt: Gauss-Newton steps within a region of trust, from the exact Jacobian by
  * orthogonal transformations (Householder). Robust losses are met by reweighting, those whose
  * variance is known in their Fisher form. If the fit does not converge in half of the iterations
  * (if they are 200 or more), or leaves a parameter undetermined, it is tried again in another
@@ -351,9 +377,7 @@ CBP_API size_t cbp_fit_work_len(size_t layers, size_t free, size_t n);
  * each with its own max_iterations. The best of all is kept. Returns the best parameters found.
  * Fails also with CBP_ERROR_FEW_EXAMPLES. Converged: the step that remains changes the outputs by
  * less than `tolerance` times the residuals (in Euclidean norm), or by less than rounding does. */
-CBP_API int cbp_fit_lm(const unsigned char *activations, const unsigned char *frozen,
-                       const cbp_real *lower, const cbp_real *upper, const cbp_real *x,
-                       const cbp_real *y, const cbp_real *weight, size_t layers, size_t n,
+CBP_API int cbp_fit_lm(const cbp_chain *chain, const cbp_examples *examples,
                        const cbp_fit_options *options, cbp_real *work, cbp_real *params,
                        cbp_fit_info *info);
 
@@ -365,11 +389,9 @@ CBP_API size_t cbp_fit_descent_work_len(size_t layers, size_t batch_size);
  * on batches of them in a shuffled order. An iteration is one pass over all examples. Converged:
  * the norm of the averaged gradient is at most `tolerance` (never, if that is 0). Returns the last
  * parameters; a descent that was stopped or that diverged, the best that it had after an iteration;
- * a gradient at the start that is not finite is CBP_DIVERGED. The parameters are held to their
+ * a gradient at the start that is not finite is CBP_DIVERGED. The parameters are clamped to their
  * bounds after each step. The order of examples depends on the seed alone. */
-CBP_API int cbp_fit_descent(const unsigned char *activations, const unsigned char *frozen,
-                            const cbp_real *lower, const cbp_real *upper, const cbp_real *x,
-                            const cbp_real *y, const cbp_real *weight, size_t layers, size_t n,
+CBP_API int cbp_fit_descent(const cbp_chain *chain, const cbp_examples *examples,
                             const cbp_fit_options *options, cbp_real *work, size_t *order,
                             cbp_real *params, cbp_fit_info *info);
 
@@ -377,26 +399,31 @@ CBP_API int cbp_fit_descent(const unsigned char *activations, const unsigned cha
 enum cbp_determined {
     CBP_DETERMINED = 0,
     CBP_FROZEN,
-    CBP_AT_BOUND,     /* held there by the data */
+    CBP_AT_BOUND,     /* the data would move it beyond */
     CBP_UNDETERMINED, /* the data do not fix it */
     CBP_DETERMINED_END
 };
 
-/* At fitted parameters: determined[2L], each of enum cbp_determined, and covariance[free][free] of
- * those that are not frozen. Rows of parameters at a bound are 0, the variance of an undetermined
- * one is infinite and its covariances NaN. The covariance is s^2 times the inverse curvature with
- * s^2 = *variance = sum(weight r^2) / (examples - parameters), NaN if nothing is left over; for
- * robust losses the weights are those of the last reweighting; a loss with a dispersion
- * (cbp_loss_describe) has *variance = 1, and that dispersion for s^2. The curvature is the
- * Gauss-Newton approximation (as R's nls and SciPy have it) if `hessian` is null, else what stands
- * there: the exact one of cbp_hessian (as R's drc). If that is not positive definite, all are
- * undetermined. `work` holds cbp_fit_work_len(layers, free, n) numbers. */
-CBP_API int cbp_fit_covariance(const cbp_real *params, const unsigned char *activations,
-                               const unsigned char *frozen, const cbp_real *lower,
-                               const cbp_real *upper, const cbp_real *x, const cbp_real *y,
-                               const cbp_real *weight, size_t layers, size_t n, int loss,
-                               cbp_real scale, const cbp_real *hessian, cbp_real *work,
-                               cbp_real *variance, cbp_real *covariance, unsigned char *determined);
+/* How well fitted parameters are known. */
+typedef struct cbp_covariance {
+    cbp_real *variance;        /* s^2, one number */
+    cbp_real *matrix;          /* [free][free], of the parameters that are not frozen */
+    unsigned char *determined; /* [2L], each of enum cbp_determined */
+} cbp_covariance;
+
+/* Writes what *out points to, for the chain at its fitted parameters. Rows of parameters at a bound
+ * are 0, the variance of an undetermined one is infinite and its covariances NaN. The covariance is
+ * s^2 times the inverse curvature with s^2 = sum(weight r^2) / (examples - parameters), NaN without
+ * degrees of freedom; for robust losses the weights are those of the last reweighting; a loss with
+ * a dispersion (cbp_loss_describe) has a variance of 1, and that dispersion for s^2. The curvature
+ * is the Gauss-Newton approximation (as R's nls and SciPy have it) if `hessian` is null, else what
+ * stands there: the exact one of cbp_hessian (as R's drc). If that is not positive definite, all
+ * are undetermined. Of the options, the loss and the bounds are read; fails as
+ * cbp_gradient, and with CBP_ERROR_OPTION for options of an unknown size. `work` holds
+ * cbp_fit_work_len(layers, free, n) numbers. */
+CBP_API int cbp_fit_covariance(const cbp_chain *chain, const cbp_examples *examples,
+                               const cbp_fit_options *options, const cbp_real *hessian,
+                               cbp_real *work, const cbp_covariance *out);
 
 /* ---- fits of examples that are in several places --------------------------------------------- */
 /* A fit needs to know of its examples only what a pass over them adds up to: a node. Examples have
@@ -407,27 +434,6 @@ CBP_API int cbp_fit_covariance(const cbp_real *params, const unsigned char *acti
  * has all of them in memory, gives the same. The functions fail as cbp_gradient and cbp_fit_lm do,
  * where they have such arguments. */
 #define CBP_LEAF 4096
-
-/* x[n], y[n], weight[n] or null (all 1). */
-typedef struct cbp_examples {
-    const cbp_real *x, *y, *weight;
-    size_t n;
-} cbp_examples;
-
-/* Which loss (enum cbp_loss), and its scale. */
-typedef struct cbp_criterion {
-    int loss;
-    cbp_real scale;
-} cbp_criterion;
-
-/* A chain to be fitted, without its parameters: activations[L], and as for cbp_fit_lm frozen[2L] or
- * null, lower[2L] and upper[2L] or null. Bounds are read by cbp_fit_over and
- * cbp_fit_node_covariance alone. */
-typedef struct cbp_fit_chain {
-    const unsigned char *activations, *frozen;
-    const cbp_real *lower, *upper;
-    size_t layers;
-} cbp_fit_chain;
 
 /* How many numbers a node has. They are
  *   - the triangle R[free + 1][free + 1], row by row, 0 below the diagonal: R'R = [J r]'[J r],
@@ -457,9 +463,9 @@ CBP_API size_t cbp_fit_nodes_capacity(size_t leaves);
 /* Adds the nodes of the leaves that these examples are, the first one having the index `first`.
  * Only the last of all leaves may be incomplete. Fails with CBP_ERROR_NODE if leaf `first` does not
  * follow those that are there, or there is no room; what has been added may then stay. */
-CBP_API int cbp_fit_nodes_add(const cbp_fit_chain *chain, const cbp_real *params,
-                              cbp_criterion criterion, const cbp_examples *examples, size_t first,
-                              cbp_real *work, cbp_fit_nodes *nodes);
+CBP_API int cbp_fit_nodes_add(const cbp_chain *chain, const cbp_examples *examples,
+                              const cbp_loss *loss, size_t first, cbp_real *work,
+                              cbp_fit_nodes *nodes);
 
 /* Adds a node that cbp_fit_nodes_add has computed elsewhere. `work` holds (free + 1) * 256 numbers.
  * Fails with CBP_ERROR_NULL, and with CBP_ERROR_NODE as cbp_fit_nodes_add. */
@@ -471,55 +477,44 @@ CBP_API int cbp_fit_nodes_push(cbp_fit_nodes *nodes, cbp_fit_place place, const 
  * none or the first leaf is not the first of all. */
 CBP_API int cbp_fit_nodes_merge(cbp_fit_nodes *nodes, cbp_real *work, cbp_real *node);
 
-/* A pass over all examples, wherever they are, at these params[2L] and with these frozen[2L] (null:
- * none; the last layer alone may be free, where the fit solves for it): writes the node of all, and
- * returns 0. Any other result ends the fit with CBP_STOPPED. */
-typedef int (*cbp_fit_pass)(void *user, const cbp_real *params, const unsigned char *frozen,
-                            cbp_real *node);
+/* A pass over all examples, wherever they are, for this chain: its parameters are those of the
+ * pass, and it may have more frozen ones than the fit (where that solves for the last layer).
+ * Writes the node of all, and returns 0. Any other result ends the fit with CBP_STOPPED. */
+typedef int (*cbp_fit_pass)(void *user, const cbp_chain *chain, cbp_real *node);
 
 /* cbp_fit_lm of examples that only the pass, called with `user`, knows. */
-CBP_API int cbp_fit_over(cbp_fit_pass pass, void *user, const cbp_fit_chain *chain,
+CBP_API int cbp_fit_over(cbp_fit_pass pass, void *user, const cbp_chain *chain,
                          const cbp_fit_options *options, cbp_real *work, cbp_real *params,
                          cbp_fit_info *info);
 
-/* What cbp_fit_covariance finds: *variance, covariance[free][free], determined[2L]. */
-typedef struct cbp_fit_spread {
-    cbp_real *variance, *covariance;
-    unsigned char *determined;
-} cbp_fit_spread;
-
-/* cbp_fit_covariance from the node of all examples at these parameters. */
-CBP_API int cbp_fit_node_covariance(const cbp_fit_chain *chain, const cbp_real *params, int loss,
+/* cbp_fit_covariance from the node of all examples at the chain's parameters. */
+CBP_API int cbp_fit_node_covariance(const cbp_chain *chain, const cbp_fit_options *options,
                                     const cbp_real *node, const cbp_real *hessian, cbp_real *work,
-                                    const cbp_fit_spread *out);
+                                    const cbp_covariance *out);
 
 /* ---- many chains ----------------------------------------------------------------------------- */
-/* m chains of one kind, params[m][2L], each with n inputs of its own, x[m][n], or with the same
- * ones, x[n], if `shares_x` is not 0; m may be 0. Results are those of the single calls, bit by
- * bit. */
+/* m chains of one kind, params[m][2L]; m may be 0. Chain i has the inputs x[n] at x + i x_step: n
+ * for inputs of each chain's own, 0 where all have the same ones. Results are those of the single
+ * calls, bit by bit. */
 
 /* out[m][n] = a_L. Fail as cbp_forward and its like. */
-CBP_API int cbp_forward_many(const cbp_real *params, const unsigned char *activations,
-                             const cbp_real *x, size_t layers, size_t n, size_t m, int shares_x,
-                             cbp_real *out);
+CBP_API int cbp_forward_many(const cbp_chain *chains, size_t m, const cbp_real *x, size_t n,
+                             size_t x_step, cbp_real *out);
 
 /* out[m][n] = da_L/da_0. */
-CBP_API int cbp_slope_many(const cbp_real *params, const unsigned char *activations,
-                           const cbp_real *x, size_t layers, size_t n, size_t m, int shares_x,
-                           cbp_real *out);
+CBP_API int cbp_slope_many(const cbp_chain *chains, size_t m, const cbp_real *x, size_t n,
+                           size_t x_step, cbp_real *out);
 
 /* out[m][n] = the inputs of given outputs; NaN throughout for a chain in which some weight is 0.
  * Fails with CBP_ERROR_NOT_INVERTIBLE where an activation is not one-to-one. */
-CBP_API int cbp_inverse_many(const cbp_real *params, const unsigned char *activations,
-                             const cbp_real *y, size_t layers, size_t n, size_t m, int shares_y,
-                             cbp_real *out);
+CBP_API int cbp_inverse_many(const cbp_chain *chains, size_t m, const cbp_real *y, size_t n,
+                             size_t y_step, cbp_real *out);
 
-/* mean[m] = the losses; gradient[m][2L] = the averaged gradients, unless null. y[m][n]; weight[n],
- * of all chains, or null. `work` as for cbp_gradient. Fails as cbp_gradient. */
-CBP_API int cbp_gradient_many(const cbp_real *params, const unsigned char *activations,
-                              const cbp_real *x, const cbp_real *y, const cbp_real *weight,
-                              size_t layers, size_t n, size_t m, int shares_x, int loss,
-                              cbp_real scale, cbp_real *work, cbp_real *mean, cbp_real *gradient);
+/* mean[m] = the losses; gradient[m][2L] = the averaged gradients, unless null. `work` as for
+ * cbp_gradient. Fails as cbp_gradient. */
+CBP_API int cbp_gradient_many(const cbp_chain *chains, const cbp_example_sets *sets,
+                              const cbp_loss *loss, cbp_real *work, cbp_real *mean,
+                              cbp_real *gradient);
 
 /* ---- many fits of one kind ------------------------------------------------------------------- */
 
@@ -532,62 +527,70 @@ typedef struct cbp_fits {
     cbp_real *loss;     /* [m], averaged */
     cbp_real *weight;   /* [m], of all its examples that are not missing */
     cbp_real *variance; /* [m], s^2 as cbp_fit_covariance has it */
-    /* [m], degrees of freedom: examples less parameters that were fitted */
-    cbp_real *left_over;
-    /* [m][2L], standard errors: 0 of what does not move, infinite of what is undetermined */
-    cbp_real *errors;
+    cbp_real *df;       /* [m], degrees of freedom: examples less parameters that were fitted */
+    /* [m][2L]: 0 of what does not move, infinite of what is undetermined */
+    cbp_real *standard_error;
     /* [m][free (free + 1) / 2] or null: the lower triangle, row by row, of the free ones */
     cbp_real *covariance;
     unsigned char *determined; /* [m][2L], each of enum cbp_determined */
 } cbp_fits;
 
+/* Starts to choose from: params[count][2L]. What is frozen must be the same in all of them. If they
+ * stand in rows of `row` each, neighbours in a row and in a column are alike; row 0: they are
+ * not. */
+typedef struct cbp_candidates {
+    const cbp_real *params;
+    size_t count, row;
+} cbp_candidates;
+
 /* How many numbers of work memory cbp_choose_starts needs. */
 CBP_API size_t cbp_choose_starts_work_len(size_t layers, size_t n, size_t count);
 
-/* params[m][2L] = for each of m chains (as in cbp_fit_many) that of candidates[count][2L] which
- * leaves the least sum of squares, whatever the loss, once the free weight (within its bounds) and
- * bias of a last identity layer are put where they make it least; held to the bounds. What is
- * frozen must be the same in all candidates. If they stand in rows of `row` each, neighbours in a
- * row and in a column being alike, what lies between the best and its neighbours, where parabolas
- * through what they leave have their minimum, is taken instead unless it is far worse; `row` 0 says
- * that they are not. Where no candidate has a finite sum it is the first. Fails with
- * CBP_ERROR_NULL, CBP_ERROR_LAYERS, CBP_ERROR_ACTIVATION, and without candidates or with a row that
- * is not full with CBP_ERROR_OPTION. */
-CBP_API int cbp_choose_starts(const unsigned char *activations, const unsigned char *frozen,
-                              const cbp_real *lower, const cbp_real *upper, const cbp_real *x,
-                              const cbp_real *y, const cbp_real *weight, size_t layers, size_t n,
-                              size_t m, size_t x_step, size_t weight_step,
-                              const cbp_real *candidates, size_t count, size_t row, cbp_real *work,
-                              cbp_real *params);
+/* params[m][2L] = for each of m sets (as in cbp_fit_many) the candidate which leaves the least sum
+ * of squares, whatever the loss, once the free weight (within its bounds) and bias of a last
+ * identity layer are put where they make it least; within the bounds. Where candidates stand in
+ * rows, what lies between the best and its neighbours, at the minimum of parabolas through what
+ * they leave, is taken instead unless it is far worse. Where no candidate has a finite sum it is
+ * the first. The chain's own parameters are not read, and may be null; of the options, the bounds
+ * are read. Fails with CBP_ERROR_NULL, CBP_ERROR_LAYERS, CBP_ERROR_ACTIVATION, and with
+ * CBP_ERROR_OPTION without candidates, with a row that is not full, or for options of an unknown
+ * size. */
+CBP_API int cbp_choose_starts(const cbp_chain *chain, const cbp_example_sets *sets,
+                              const cbp_fit_options *options, const cbp_candidates *candidates,
+                              cbp_real *work, cbp_real *params);
 
 /* How many numbers of work memory cbp_fit_many needs, for so many free parameters and n examples a
  * chain. */
 CBP_API size_t cbp_fit_many_work_len(size_t layers, size_t free, size_t n);
 
 /* cbp_fit_lm and cbp_fit_covariance for m chains with the same activations, frozen parameters and
- * bounds. Chain i has y[i n ... i n + n), a NaN being a missing point, x from x + i x_step and
- * weights from weight + i weight_step; a step of 0 shares them. Chains are fitted side by side, one
- * in each lane of the vectors, by Newton's steps from normal equations and second derivatives;
- * those that do not converge there, or leave a doubt whether a parameter is determined, are fitted
- * anew by cbp_fit_lm. So a chain's result is the same in any company. A chain that cannot be
- * fitted, for which cbp_fit_lm would fail, has that as its status, its start for parameters and NaN
- * for the rest. The progress function, called after each iteration of the lanes, is told how many
- * chains have been taken up; if it stops the fit, chains not finished have the status CBP_STOPPED.
- * Fails, before it has changed anything, for what is common to all chains: as cbp_fit_lm, but for
- * examples and starts. */
-CBP_API int cbp_fit_many(const unsigned char *activations, const unsigned char *frozen,
-                         const cbp_real *lower, const cbp_real *upper, const cbp_real *x,
-                         const cbp_real *y, const cbp_real *weight, size_t layers, size_t n,
-                         size_t m, size_t x_step, size_t weight_step,
+ * bounds, each of its own set of examples, where a y that is NaN is a missing point. The starts are
+ * in fits->params; the chain's own parameters are not read, and may be null. Chains are fitted side
+ * by side, one in each lane of the vectors, by Newton's steps from normal equations and second
+ * derivatives; those that do not converge there, or of which it is not clear whether all parameters
+ * are determined, are fitted anew by cbp_fit_lm. So a chain's result is the same in any company. A
+ * chain that cannot be fitted, for which cbp_fit_lm would fail, has that as its status, its start
+ * for parameters and NaN for the rest. The progress function, called after each iteration of the
+ * lanes, is told how many chains have been taken up; if it stops the fit, chains not finished have
+ * the status CBP_STOPPED. Fails, before it has changed anything, for what is common to all chains:
+ * as cbp_fit_lm, but for examples and starts. */
+CBP_API int cbp_fit_many(const cbp_chain *chain, const cbp_example_sets *sets,
                          const cbp_fit_options *options, cbp_real *work, const cbp_fits *fits);
 
 /* ---- one example, everything shown ----------------------------------------------------------- */
 
-/* z[L], a[L], slope[L] (act'(z)), delta[L] (dE/dz), gradient[2L] and *value (the loss E) of the
- * example (x, y). Fails as cbp_gradients. */
-CBP_API int cbp_trace(const cbp_real *params, const unsigned char *activations, cbp_real x,
-                      cbp_real y, size_t layers, int loss, cbp_real scale, cbp_real *z, cbp_real *a,
-                      cbp_real *slope, cbp_real *delta, cbp_real *gradient, cbp_real *value);
+/* What a pass forward and back computes on its way. */
+typedef struct cbp_record {
+    cbp_real *z, *a;    /* [L] each */
+    cbp_real *slope;    /* [L], act'(z) */
+    cbp_real *delta;    /* [L], dE/dz */
+    cbp_real *gradient; /* [2L] */
+} cbp_record;
+
+/* Writes what *record points to, and *value = the loss E, for the example (x, y). Fails as
+ * cbp_gradients. */
+CBP_API int cbp_trace(const cbp_chain *chain, cbp_real x, cbp_real y, const cbp_loss *loss,
+                      const cbp_record *record, cbp_real *value);
 
 /* ---- kernels --------------------------------------------------------------------------------- */
 

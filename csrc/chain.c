@@ -32,15 +32,15 @@ int cbp_activation_values(int activation, const cbp_real *z, size_t n, cbp_real 
 
 /* ---- losses ---------------------------------------------------------------------------------- */
 
-int cbp_loss_describe(int loss, cbp_loss_facts *facts)
+int cbp_loss_describe(int kind, cbp_loss_facts *facts)
 {
     if (!facts) {
         return CBP_ERROR_NULL;
     }
-    if (loss < 0 || loss >= CBP_LOSS_END) {
+    if (kind < 0 || kind >= CBP_LOSS_END) {
         return CBP_ERROR_LOSS;
     }
-    *facts = cbp_loss_table[loss];
+    *facts = cbp_loss_table[kind];
     return CBP_OK;
 }
 
@@ -48,7 +48,7 @@ int cbp_loss_describe(int loss, cbp_loss_facts *facts)
 
 int cbp_check_chain(const cbp_chain *chain)
 {
-    if (!chain->params || !chain->activations) {
+    if (!chain || !chain->params || !chain->activations) {
         return CBP_ERROR_NULL;
     }
     if (chain->layers == 0 || chain->layers > CBP_MOST_LAYERS) {
@@ -72,14 +72,13 @@ static int check_map(const cbp_chain *chain, const cbp_real *in, size_t n, const
     return status;
 }
 
-int cbp_check_criterion(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *y,
-                        size_t n)
+int cbp_check_loss(const cbp_chain *chain, cbp_loss loss, const cbp_real *y, size_t n)
 {
-    if (criterion.loss < 0 || criterion.loss >= CBP_LOSS_END) {
+    if (loss.kind < 0 || loss.kind >= CBP_LOSS_END) {
         return CBP_ERROR_LOSS;
     }
-    const cbp_loss_facts *facts = &cbp_loss_table[criterion.loss];
-    if (facts->has_scale && !(criterion.scale > 0 && criterion.scale - criterion.scale == 0)) {
+    const cbp_loss_facts *facts = &cbp_loss_table[loss.kind];
+    if (facts->has_scale && !(loss.scale > 0 && loss.scale - loss.scale == 0)) {
         return CBP_ERROR_SCALE;
     }
     if (facts->needs_sigmoid && chain->activations[chain->layers - 1] != CBP_SIGMOID) {
@@ -95,20 +94,24 @@ int cbp_check_criterion(const cbp_chain *chain, cbp_criterion criterion, const c
     return CBP_OK;
 }
 
-/* A chain, its loss, and n examples; `out` stands for all outputs. */
-static int check_examples(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x,
-                          const cbp_real *y, size_t n, const cbp_real *out)
+/* A chain, its loss, and examples, perhaps none; `out` stands for all outputs. */
+static int check_examples(const cbp_chain *chain, cbp_loss loss, const cbp_examples *examples,
+                          const cbp_real *out)
 {
-    int status = check_map(chain, x, n, out);
-    if (status == CBP_OK && n > 0 && !y) {
+    if (!examples) {
+        return CBP_ERROR_NULL;
+    }
+    int status = check_map(chain, examples->x, examples->n, out);
+    if (status == CBP_OK && examples->n > 0 && !examples->y) {
         status = CBP_ERROR_NULL;
     }
-    return status == CBP_OK ? cbp_check_criterion(chain, criterion, y, n) : status;
+    return status == CBP_OK ? cbp_check_loss(chain, loss, examples->y, examples->n) : status;
 }
 
-static int check_weights(const cbp_real *weight, size_t n)
+static int check_weights(const cbp_examples *examples)
 {
-    for (size_t i = 0; weight && i < n; i++) {
+    const cbp_real *weight = examples->weight;
+    for (size_t i = 0; weight && i < examples->n; i++) {
         if (!(weight[i] >= 0 && weight[i] - weight[i] == 0)) {
             return CBP_ERROR_WEIGHT;
         }
@@ -116,67 +119,61 @@ static int check_weights(const cbp_real *weight, size_t n)
     return CBP_OK;
 }
 
-int cbp_check_average(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x,
-                      const cbp_real *y, const cbp_real *weight, size_t n, const cbp_real *out)
+int cbp_check_average(const cbp_chain *chain, cbp_loss loss, const cbp_examples *examples,
+                      const cbp_real *out)
 {
-    int status = check_examples(chain, criterion, x, y, n, out);
-    if (status == CBP_OK && n == 0) {
+    int status = check_examples(chain, loss, examples, out);
+    if (status == CBP_OK && examples->n == 0) {
         status = CBP_ERROR_EMPTY;
     }
-    return status == CBP_OK ? check_weights(weight, n) : status;
+    return status == CBP_OK ? check_weights(examples) : status;
 }
 
 /* ---- one value for each example -------------------------------------------------------------- */
 
-int cbp_forward(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
-                size_t layers, size_t n, cbp_real *out)
+int cbp_forward(const cbp_chain *chain, const cbp_real *x, size_t n, cbp_real *out)
 {
-    const cbp_chain chain = {params, activations, layers};
-    const int status = check_map(&chain, x, n, out);
+    const int status = check_map(chain, x, n, out);
     if (status != CBP_OK) {
         return status;
     }
     if (n == 1) {
-        *out = cbp_kernels_now()->forward_one(&chain, *x);
+        *out = cbp_kernels_now()->forward_one(chain, *x);
     } else {
-        cbp_kernels_now()->forward(&chain, x, n, out);
+        cbp_kernels_now()->forward(chain, x, n, out);
     }
     return CBP_OK;
 }
 
-int cbp_slope(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
-              size_t layers, size_t n, cbp_real *out)
+int cbp_slope(const cbp_chain *chain, const cbp_real *x, size_t n, cbp_real *out)
 {
-    const cbp_chain chain = {params, activations, layers};
-    const int status = check_map(&chain, x, n, out);
+    const int status = check_map(chain, x, n, out);
     if (status != CBP_OK) {
         return status;
     }
     if (n == 1) {
-        *out = cbp_kernels_now()->slope_one(&chain, *x);
+        *out = cbp_kernels_now()->slope_one(chain, *x);
     } else {
-        cbp_kernels_now()->slope(&chain, x, n, out);
+        cbp_kernels_now()->slope(chain, x, n, out);
     }
     return CBP_OK;
 }
 
-int cbp_inverse(const cbp_real *params, const unsigned char *activations, const cbp_real *y,
-                size_t layers, size_t n, cbp_real *out)
+int cbp_inverse(const cbp_chain *chain, const cbp_real *y, size_t n, cbp_real *out)
 {
-    const cbp_chain chain = {params, activations, layers};
-    const int status = check_map(&chain, y, n, out);
+    const int status = check_map(chain, y, n, out);
     if (status != CBP_OK) {
         return status;
     }
-    for (size_t l = 0; l < layers; l++) {
-        if (!cbp_activation_table[activations[l]].one_to_one || params[2 * l] == 0) {
+    for (size_t l = 0; l < chain->layers; l++) {
+        if (!cbp_activation_table[chain->activations[l]].one_to_one || chain->params[2 * l] == 0) {
             return CBP_ERROR_NOT_INVERTIBLE;
         }
     }
     if (n == 1) {
-        *out = cbp_kernels_now()->inverse_one(&chain, *y);
+        *out = cbp_kernels_now()->inverse_one(chain, *y);
     } else {
-        cbp_kernels_now()->inverse(&chain, y, n, out);
+        cbp_kernels_now()->inverse(chain, y, n, out);
     }
     return CBP_OK;
 }
@@ -217,102 +214,96 @@ static cbp_record record_in(cbp_real *memory, size_t layers, cbp_real *gradient)
 
 /* ---- one row for each example ---------------------------------------------------------------- */
 
-static int rows_of(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x,
-                   const cbp_real *y, size_t n, cbp_real *work, cbp_real *rows)
+static int rows_of(const cbp_chain *chain, cbp_loss loss, const cbp_examples *examples,
+                   cbp_real *work, cbp_real *rows)
 {
     cbp_real stack[4 * CBP_STACK_LAYERS];
-    work = memory_of(work, stack, chain->layers, n);
+    work = memory_of(work, stack, chain->layers, examples->n);
     if (!work) {
         return CBP_ERROR_NULL;
     }
-    if (n == 1) {
+    if (examples->n == 1) {
         const cbp_record record = record_in(work, chain->layers, rows);
-        cbp_kernels_now()->gradient_one(chain, criterion, *x, *y, &record);
+        cbp_kernels_now()->gradient_one(chain, loss, *examples->x, *examples->y, &record);
     } else {
-        cbp_kernels_now()->rows(chain, criterion, x, y, n, work, rows);
+        cbp_kernels_now()->rows(chain, loss, examples, work, rows);
     }
     return CBP_OK;
 }
 
-int cbp_jacobian(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
-                 size_t layers, size_t n, cbp_real *work, cbp_real *rows)
+int cbp_jacobian(const cbp_chain *chain, const cbp_real *x, size_t n, cbp_real *work,
+                 cbp_real *rows)
 {
-    const cbp_chain chain = {params, activations, layers};
-    const cbp_criterion output = {CBP_OUTPUT, 1};
-    const int status = check_map(&chain, x, n, rows);
-    return status == CBP_OK ? rows_of(&chain, output, x, x, n, work, rows) : status;
+    const int status = check_map(chain, x, n, rows);
+    const cbp_examples examples = {x, x, NULL, n};
+    return status == CBP_OK ? rows_of(chain, (cbp_loss){CBP_OUTPUT, 1}, &examples, work, rows)
+                            : status;
 }
 
-int cbp_gradients(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
-                  const cbp_real *y, size_t layers, size_t n, int loss, cbp_real scale,
+int cbp_gradients(const cbp_chain *chain, const cbp_examples *examples, const cbp_loss *loss,
                   cbp_real *work, cbp_real *rows)
 {
-    const cbp_chain chain = {params, activations, layers};
-    const cbp_criterion criterion = {loss, scale};
-    const int status = check_examples(&chain, criterion, x, y, n, rows);
-    return status == CBP_OK ? rows_of(&chain, criterion, x, y, n, work, rows) : status;
+    const cbp_loss given = cbp_loss_given(loss);
+    const int status = check_examples(chain, given, examples, rows);
+    return status == CBP_OK ? rows_of(chain, given, examples, work, rows) : status;
 }
 
 /* ---- averages over the examples -------------------------------------------------------------- */
 
-int cbp_gradient_sums(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
-                      const cbp_real *y, const cbp_real *weight, size_t layers, size_t n, int loss,
-                      cbp_real scale, cbp_real *work, cbp_real *sums, cbp_real *lost)
+int cbp_gradient_sums(const cbp_chain *chain, const cbp_examples *examples, const cbp_loss *loss,
+                      cbp_real *work, cbp_real *sums, cbp_real *compensation)
 {
-    const cbp_chain chain = {params, activations, layers};
-    const cbp_criterion criterion = {loss, scale};
-    const int status = cbp_check_average(&chain, criterion, x, y, weight, n, sums);
+    const cbp_loss given = cbp_loss_given(loss);
+    const int status = cbp_check_average(chain, given, examples, sums);
     if (status != CBP_OK) {
         return status;
     }
-    if (!lost || !work) {
+    if (!compensation || !work) {
         return CBP_ERROR_NULL;
     }
-    cbp_kernels_now()->gradient_sums(&chain, criterion, x, y, weight, n, work, sums, lost);
+    cbp_kernels_now()->gradient_sums(chain, given, examples, work, sums, compensation);
     return CBP_OK;
 }
 
-int cbp_loss_sums(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
-                  const cbp_real *y, const cbp_real *weight, size_t layers, size_t n, int loss,
-                  cbp_real scale, cbp_real *sums, cbp_real *lost)
+int cbp_loss_sums(const cbp_chain *chain, const cbp_examples *examples, const cbp_loss *loss,
+                  cbp_real *sums, cbp_real *compensation)
 {
-    const cbp_chain chain = {params, activations, layers};
-    const cbp_criterion criterion = {loss, scale};
-    const int status = cbp_check_average(&chain, criterion, x, y, weight, n, sums);
+    const cbp_loss given = cbp_loss_given(loss);
+    const int status = cbp_check_average(chain, given, examples, sums);
     if (status != CBP_OK) {
         return status;
     }
-    if (!lost) {
+    if (!compensation) {
         return CBP_ERROR_NULL;
     }
-    cbp_kernels_now()->loss_sums(&chain, criterion, x, y, weight, n, sums, lost);
+    cbp_kernels_now()->loss_sums(chain, given, examples, sums, compensation);
     return CBP_OK;
 }
 
-int cbp_sums_merge(const cbp_real *shard_sums, const cbp_real *shard_lost, size_t len,
-                   cbp_real *sums, cbp_real *lost)
+int cbp_sums_merge(const cbp_real *shard_sums, const cbp_real *shard_compensation, size_t len,
+                   cbp_real *sums, cbp_real *compensation)
 {
-    if (!shard_sums || !shard_lost || !sums || !lost) {
+    if (!shard_sums || !shard_compensation || !sums || !compensation) {
         return CBP_ERROR_NULL;
     }
     for (size_t k = 0; k < len; k++) {
-        cbp_add(&sums[k], &lost[k], shard_sums[k]);
-        lost[k] += shard_lost[k];
+        cbp_add(&sums[k], &compensation[k], shard_sums[k]);
+        compensation[k] += shard_compensation[k];
     }
     return CBP_OK;
 }
 
-int cbp_sums_mean(const cbp_real *sums, const cbp_real *lost, size_t len, cbp_real *mean)
+int cbp_sums_mean(const cbp_real *sums, const cbp_real *compensation, size_t len, cbp_real *mean)
 {
-    if (!sums || !lost || !mean) {
+    if (!sums || !compensation || !mean) {
         return CBP_ERROR_NULL;
     }
-    const cbp_real weight = sums[0] + lost[0];
+    const cbp_real weight = sums[0] + compensation[0];
     if (!cbp_is_total(weight)) {
         return CBP_ERROR_WEIGHT;
     }
     for (size_t k = 1; k < len; k++) {
-        mean[k - 1] = (sums[k] + lost[k]) / weight;
+        mean[k - 1] = (sums[k] + compensation[k]) / weight;
     }
     return CBP_OK;
 }
@@ -323,64 +314,68 @@ static int check_single(const cbp_real *weight)
     return !weight || cbp_is_total(*weight) ? CBP_OK : CBP_ERROR_WEIGHT;
 }
 
-int cbp_loss_mean(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
-                  const cbp_real *y, const cbp_real *weight, size_t layers, size_t n, int loss,
-                  cbp_real scale, cbp_real *mean)
+int cbp_loss_mean(const cbp_chain *chain, const cbp_examples *examples, const cbp_loss *loss,
+                  cbp_real *mean)
 {
-    const cbp_chain chain = {params, activations, layers};
-    const cbp_criterion criterion = {loss, scale};
-    const int status = cbp_check_average(&chain, criterion, x, y, weight, n, mean);
+    const cbp_loss given = cbp_loss_given(loss);
+    const int status = cbp_check_average(chain, given, examples, mean);
     if (status != CBP_OK) {
         return status;
     }
-    if (n == 1) {
-        const int positive = check_single(weight);
+    if (examples->n == 1) {
+        const int positive = check_single(examples->weight);
         if (positive == CBP_OK) {
-            *mean = cbp_kernels_now()->loss_one(&chain, criterion, *x, *y);
+            *mean = cbp_kernels_now()->loss_one(chain, given, *examples->x, *examples->y);
         }
         return positive;
     }
-    cbp_real sums[2] = {0, 0}, lost[2] = {0, 0};
-    cbp_kernels_now()->loss_sums(&chain, criterion, x, y, weight, n, sums, lost);
-    return cbp_sums_mean(sums, lost, 2, mean);
+    cbp_real sums[2] = {0, 0}, compensation[2] = {0, 0};
+    cbp_kernels_now()->loss_sums(chain, given, examples, sums, compensation);
+    return cbp_sums_mean(sums, compensation, 2, mean);
 }
 
-/* Averages of checked examples, [loss, gradient ...], left at the start of `work`. */
-static int tile_means(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x,
-                      const cbp_real *y, const cbp_real *weight, size_t n, cbp_real *work)
+/* The means of checked examples: *mean, and the gradient, which stands in `work`. `work` is what
+ * memory_of says; one example's gradient goes to `own`. */
+static int means_of(const cbp_chain *chain, cbp_loss loss, const cbp_examples *examples,
+                    cbp_real *work, cbp_real *own, cbp_real *mean, cbp_real **gradient)
 {
     const size_t len = 2 * chain->layers + 2;
-    cbp_real *sums = work, *lost = sums + len;
+    if (examples->n == 1) {
+        const int status = check_single(examples->weight);
+        if (status == CBP_OK) {
+            const cbp_record record = record_in(work, chain->layers, own);
+            *mean =
+                cbp_kernels_now()->gradient_one(chain, loss, *examples->x, *examples->y, &record);
+            *gradient = own;
+        }
+        return status;
+    }
+    cbp_real *sums = work, *compensation = sums + len;
     memset(sums, 0, 2 * len * sizeof *sums);
-    cbp_kernels_now()->gradient_sums(chain, criterion, x, y, weight, n, lost + len, sums, lost);
-    return cbp_sums_mean(sums, lost, len, sums);
+    cbp_kernels_now()->gradient_sums(chain, loss, examples, compensation + len, sums, compensation);
+    *gradient = work + 1;
+    const int status = cbp_sums_mean(sums, compensation, len, sums);
+    *mean = *work;
+    return status;
 }
 
-int cbp_gradient(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
-                 const cbp_real *y, const cbp_real *weight, size_t layers, size_t n, int loss,
-                 cbp_real scale, cbp_real *work, cbp_real *mean, cbp_real *gradient)
+int cbp_gradient(const cbp_chain *chain, const cbp_examples *examples, const cbp_loss *loss,
+                 cbp_real *work, cbp_real *mean, cbp_real *gradient)
 {
-    const cbp_chain chain = {params, activations, layers};
-    const cbp_criterion criterion = {loss, scale};
-    cbp_real stack[4 * CBP_STACK_LAYERS], value;
-    int status = cbp_check_average(&chain, criterion, x, y, weight, n, gradient);
-    work = memory_of(work, stack, layers, n);
-    if (status == CBP_OK && !work) {
-        status = CBP_ERROR_NULL;
-    }
-    if (status == CBP_OK) {
-        status =
-            n == 1 ? check_single(weight) : tile_means(&chain, criterion, x, y, weight, n, work);
-    }
+    const cbp_loss given = cbp_loss_given(loss);
+    cbp_real stack[4 * CBP_STACK_LAYERS], value, *found;
+    int status = cbp_check_average(chain, given, examples, gradient);
     if (status != CBP_OK) {
         return status;
     }
-    if (n == 1) {
-        const cbp_record record = record_in(work, layers, gradient);
-        value = cbp_kernels_now()->gradient_one(&chain, criterion, *x, *y, &record);
-    } else {
-        memcpy(gradient, work + 1, 2 * layers * sizeof *gradient);
-        value = *work;
+    work = memory_of(work, stack, chain->layers, examples->n);
+    status =
+        work ? means_of(chain, given, examples, work, gradient, &value, &found) : CBP_ERROR_NULL;
+    if (status != CBP_OK) {
+        return status;
+    }
+    if (found != gradient) {
+        memcpy(gradient, found, 2 * chain->layers * sizeof *gradient);
     }
     if (mean) {
         *mean = value;
@@ -388,51 +383,62 @@ int cbp_gradient(const cbp_real *params, const unsigned char *activations, const
     return CBP_OK;
 }
 
-CBP_INLINE cbp_real stepped(cbp_real param, cbp_real slope, cbp_real learning_rate, int frozen)
+CBP_INLINE cbp_real stepped(const cbp_chain *chain, size_t k, cbp_real slope,
+                            cbp_real learning_rate)
 {
-    return frozen ? param : param - learning_rate * slope;
+    const int is_frozen = chain->frozen && chain->frozen[k];
+    return is_frozen ? chain->params[k] : chain->params[k] - learning_rate * slope;
 }
 
-int cbp_step(const unsigned char *activations, const unsigned char *frozen, const cbp_real *x,
-             const cbp_real *y, size_t layers, size_t n, cbp_real learning_rate, cbp_real *work,
-             cbp_real *params, cbp_real *mean)
+/* cbp_step_along for a checked chain. */
+static int step_along(const cbp_chain *chain, const cbp_real *gradient, cbp_real learning_rate,
+                      cbp_real *params)
 {
-    const cbp_chain chain = {params, activations, layers};
-    const cbp_criterion squared = {CBP_SQUARED, 1};
-    cbp_real stack[6 * CBP_STACK_LAYERS], value, *gradient;
-    int status = cbp_check_average(&chain, squared, x, y, NULL, n, params);
-    work = memory_of(work, stack, layers, n);
-    if (status == CBP_OK && !work) {
-        status = CBP_ERROR_NULL;
+    if (learning_rate - learning_rate != 0) {
+        return CBP_ERROR_LEARNING_RATE;
     }
-    if (status == CBP_OK && learning_rate - learning_rate != 0) {
-        status = CBP_ERROR_LEARNING_RATE;
-    }
-    if (status != CBP_OK) {
-        return status;
-    }
-    if (n == 1) {
-        const cbp_record record = record_in(work, layers, work + 4 * layers);
-        value = cbp_kernels_now()->gradient_one(&chain, squared, *x, *y, &record);
-        gradient = record.gradient;
-    } else {
-        tile_means(&chain, squared, x, y, NULL, n, work);
-        value = work[0];
-        gradient = work + 1;
-    }
-    for (size_t k = 0; k < 2 * layers; k++) {
-        const cbp_real next = stepped(params[k], gradient[k], learning_rate, frozen && frozen[k]);
+    for (size_t k = 0; k < 2 * chain->layers; k++) {
+        const cbp_real next = stepped(chain, k, gradient[k], learning_rate);
         if (next - next != 0) {
             return CBP_ERROR_NOT_FINITE;
         }
     }
-    for (size_t k = 0; k < 2 * layers; k++) {
-        params[k] = stepped(params[k], gradient[k], learning_rate, frozen && frozen[k]);
-    }
-    if (mean) {
-        *mean = value;
+    for (size_t k = 0; k < 2 * chain->layers; k++) {
+        params[k] = stepped(chain, k, gradient[k], learning_rate);
     }
     return CBP_OK;
+}
+
+int cbp_step_along(const cbp_chain *chain, const cbp_real *gradient, cbp_real learning_rate,
+                   cbp_real *params)
+{
+    const int status = cbp_check_chain(chain);
+    if (status != CBP_OK || !gradient || !params) {
+        return status != CBP_OK ? status : CBP_ERROR_NULL;
+    }
+    return step_along(chain, gradient, learning_rate, params);
+}
+
+int cbp_step(const cbp_chain *chain, const cbp_examples *examples, cbp_real learning_rate,
+             cbp_real *work, cbp_real *params, cbp_real *mean)
+{
+    const cbp_loss squared = {CBP_SQUARED, 1};
+    cbp_real stack[6 * CBP_STACK_LAYERS], value, *gradient;
+    int status = cbp_check_average(chain, squared, examples, params);
+    if (status != CBP_OK) {
+        return status;
+    }
+    work = memory_of(work, stack, chain->layers, examples->n);
+    status =
+        work ? means_of(chain, squared, examples, work, work + 4 * chain->layers, &value, &gradient)
+             : CBP_ERROR_NULL;
+    if (status == CBP_OK) {
+        status = step_along(chain, gradient, learning_rate, params);
+    }
+    if (status == CBP_OK && mean) {
+        *mean = value;
+    }
+    return status;
 }
 
 static size_t hessian_sums_len(size_t layers)
@@ -446,67 +452,61 @@ static int check_hessian(size_t layers)
     return layers > 0 && layers > CBP_MOST_LAYERS / layers ? CBP_ERROR_LAYERS : CBP_OK;
 }
 
-int cbp_hessian_sums(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
-                     const cbp_real *y, const cbp_real *weight, size_t layers, size_t n, int loss,
-                     cbp_real scale, cbp_real *work, cbp_real *sums, cbp_real *lost)
+int cbp_hessian_sums(const cbp_chain *chain, const cbp_examples *examples, const cbp_loss *loss,
+                     cbp_real *work, cbp_real *sums, cbp_real *compensation)
 {
-    const cbp_chain chain = {params, activations, layers};
-    const cbp_criterion criterion = {loss, scale};
-    int status = cbp_check_average(&chain, criterion, x, y, weight, n, sums);
+    const cbp_loss given = cbp_loss_given(loss);
+    int status = cbp_check_average(chain, given, examples, sums);
     if (status == CBP_OK) {
-        status = check_hessian(layers);
+        status = check_hessian(chain->layers);
     }
     if (status != CBP_OK) {
         return status;
     }
-    if (!lost || !work) {
+    if (!compensation || !work) {
         return CBP_ERROR_NULL;
     }
-    cbp_kernels_now()->hessian_sums(&chain, criterion, x, y, weight, n, work, sums, lost);
+    cbp_kernels_now()->hessian_sums(chain, given, examples, work, sums, compensation);
     return CBP_OK;
 }
 
-/* The sums, what they lost, and one example's five arrays. */
+/* The sums, their compensation, and one example's five arrays. */
 size_t cbp_hessian_work_len(size_t layers)
 {
     return 2 * hessian_sums_len(layers) + 5 * layers + 1;
 }
 
-int cbp_hessian(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
-                const cbp_real *y, const cbp_real *weight, size_t layers, size_t n, int loss,
-                cbp_real scale, cbp_real *work, cbp_real *hessian)
+int cbp_hessian(const cbp_chain *chain, const cbp_examples *examples, const cbp_loss *loss,
+                cbp_real *work, cbp_real *hessian)
 {
-    if (!work || !hessian) {
+    if (!chain || !work || !hessian) {
         return CBP_ERROR_NULL;
     }
-    int status = check_hessian(layers);
+    int status = check_hessian(chain->layers);
     if (status != CBP_OK) {
         return status;
     }
-    const size_t len = hessian_sums_len(layers);
-    cbp_real *sums = work, *lost = sums + len;
+    const size_t len = hessian_sums_len(chain->layers);
+    cbp_real *sums = work, *compensation = sums + len;
     memset(sums, 0, 2 * len * sizeof *sums);
-    status = cbp_hessian_sums(params, activations, x, y, weight, layers, n, loss, scale, lost + len,
-                              sums, lost);
-    return status == CBP_OK ? cbp_sums_mean(sums, lost, len, hessian) : status;
+    status = cbp_hessian_sums(chain, examples, loss, compensation + len, sums, compensation);
+    return status == CBP_OK ? cbp_sums_mean(sums, compensation, len, hessian) : status;
 }
 
 /* ---- one example, everything shown ----------------------------------------------------------- */
 
-int cbp_trace(const cbp_real *params, const unsigned char *activations, cbp_real x, cbp_real y,
-              size_t layers, int loss, cbp_real scale, cbp_real *z, cbp_real *a, cbp_real *slope,
-              cbp_real *delta, cbp_real *gradient, cbp_real *value)
+int cbp_trace(const cbp_chain *chain, cbp_real x, cbp_real y, const cbp_loss *loss,
+              const cbp_record *record, cbp_real *value)
 {
-    const cbp_chain chain = {params, activations, layers};
-    const cbp_criterion criterion = {loss, scale};
-    const int status = check_examples(&chain, criterion, &x, &y, 1, value);
+    const cbp_loss given = cbp_loss_given(loss);
+    const int status = check_examples(chain, given, &(cbp_examples){&x, &y, NULL, 1}, value);
     if (status != CBP_OK) {
         return status;
     }
-    if (!z || !a || !slope || !delta || !gradient) {
+    if (!record || !record->z || !record->a || !record->slope || !record->delta ||
+        !record->gradient) {
         return CBP_ERROR_NULL;
     }
-    const cbp_record record = {z, a, slope, delta, gradient};
-    *value = cbp_kernels_now()->gradient_one(&chain, criterion, x, y, &record);
+    *value = cbp_kernels_now()->gradient_one(chain, given, x, y, record);
     return CBP_OK;
 }

@@ -16,16 +16,20 @@ CBP_INLINE int cbp_is_total(cbp_real weight)
     return weight >= CBP_LEAST_WEIGHT && weight - weight == 0;
 }
 
+/* The loss that a caller means. */
+CBP_INLINE cbp_loss cbp_loss_given(const cbp_loss *loss)
+{
+    return loss ? *loss : (cbp_loss){CBP_SQUARED, 1};
+}
+
 /* Whether a chain has layers, parameters and known activations. */
 int cbp_check_chain(const cbp_chain *chain);
 
-/* Whether there is such a loss for the chain; and for the log loss, whether y[n] are targets of
- * it. */
-int cbp_check_criterion(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *y,
-                        size_t n);
+/* Whether there is such a loss for the chain; and whether y[n] are targets of it. */
+int cbp_check_loss(const cbp_chain *chain, cbp_loss loss, const cbp_real *y, size_t n);
 
 /* What every average checks of its arguments; `out` stands for all outputs. */
-int cbp_check_average(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x,
-                      const cbp_real *y, const cbp_real *weight, size_t n, const cbp_real *out);
+int cbp_check_average(const cbp_chain *chain, cbp_loss loss, const cbp_examples *examples,
+                      const cbp_real *out);
 
 #endif

@@ -1,95 +1,130 @@
 /* One call for many chains: the single calls, one after the other. */
 #include "chain.h"
 
-typedef int (*mapping)(const cbp_real *params, const unsigned char *activations, const cbp_real *in,
-                       size_t layers, size_t n, cbp_real *out);
+typedef int (*mapping)(const cbp_chain *chain, const cbp_real *in, size_t n, cbp_real *out);
+
+static cbp_chain chain_at(const cbp_chain *chains, size_t i)
+{
+    cbp_chain chain = *chains;
+    chain.params += i * 2 * chains->layers;
+    return chain;
+}
 
 /* What all chains have in common is checked before the first is written, and also where there is
  * none. */
-static const cbp_real none;
-
-static cbp_chain kind_of(const cbp_real *params, const unsigned char *activations, size_t layers,
-                         size_t m)
+static int check_chains(const cbp_chain *chains, size_t m)
 {
-    return (cbp_chain){m > 0 ? params : &none, activations, layers};
+    static const cbp_real none;
+    if (!chains) {
+        return CBP_ERROR_NULL;
+    }
+    cbp_chain kind = *chains;
+    kind.params = m > 0 ? kind.params : &none;
+    return cbp_check_chain(&kind);
 }
 
-static int map_all(mapping map, const cbp_real *params, const unsigned char *activations,
-                   const cbp_real *in, size_t layers, size_t n, size_t m, int shares_in,
-                   cbp_real *out)
+static int map_all(mapping map, const cbp_chain *chains, size_t m, const cbp_real *in, size_t n,
+                   size_t step, cbp_real *out)
 {
-    const cbp_chain kind = kind_of(params, activations, layers, m);
-    int status = cbp_check_chain(&kind);
-    if (n > 0 && m > 0 && (!in || !out)) {
-        status = CBP_ERROR_NULL;
+    int status = check_chains(chains, m);
+    if (n == 0 || status != CBP_OK) {
+        return status;
     }
-    for (size_t i = 0; status == CBP_OK && n > 0 && i < m; i++) { /* in may be null if n is 0 */
-        status = map(params + i * 2 * layers, activations, shares_in ? in : in + i * n, layers, n,
-                     out + i * n);
+    if (m > 0 && (!in || !out)) {
+        return CBP_ERROR_NULL;
+    }
+    for (size_t i = 0; status == CBP_OK && i < m; i++) {
+        const cbp_chain chain = chain_at(chains, i);
+        status = map(&chain, in + i * step, n, out + i * n);
     }
     return status;
 }
 
-int cbp_forward_many(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
-                     size_t layers, size_t n, size_t m, int shares_x, cbp_real *out)
+int cbp_forward_many(const cbp_chain *chains, size_t m, const cbp_real *x, size_t n, size_t x_step,
+                     cbp_real *out)
 {
-    return map_all(cbp_forward, params, activations, x, layers, n, m, shares_x, out);
+    return map_all(cbp_forward, chains, m, x, n, x_step, out);
 }
 
-int cbp_slope_many(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
-                   size_t layers, size_t n, size_t m, int shares_x, cbp_real *out)
+int cbp_slope_many(const cbp_chain *chains, size_t m, const cbp_real *x, size_t n, size_t x_step,
+                   cbp_real *out)
 {
-    return map_all(cbp_slope, params, activations, x, layers, n, m, shares_x, out);
+    return map_all(cbp_slope, chains, m, x, n, x_step, out);
 }
 
-/* As cbp_inverse, but a weight of 0 is this chain's misfortune alone. */
-static int inverse_or_nan(const cbp_real *params, const unsigned char *activations,
-                          const cbp_real *y, size_t layers, size_t n, cbp_real *out)
+/* As cbp_inverse, but a weight of 0 gives NaN for this chain alone. */
+static int inverse_or_nan(const cbp_chain *chain, const cbp_real *y, size_t n, cbp_real *out)
 {
-    for (size_t l = 0; l < layers; l++) {
-        if (params[2 * l] == 0) {
+    for (size_t l = 0; l < chain->layers; l++) {
+        if (chain->params[2 * l] == 0) {
             for (size_t i = 0; i < n; i++) {
                 out[i] = (cbp_real)NAN;
             }
             return CBP_OK;
         }
     }
-    return cbp_inverse(params, activations, y, layers, n, out);
+    return cbp_inverse(chain, y, n, out);
 }
 
-int cbp_inverse_many(const cbp_real *params, const unsigned char *activations, const cbp_real *y,
-                     size_t layers, size_t n, size_t m, int shares_y, cbp_real *out)
+int cbp_inverse_many(const cbp_chain *chains, size_t m, const cbp_real *y, size_t n, size_t y_step,
+                     cbp_real *out)
 {
-    const cbp_chain kind = kind_of(params, activations, layers, m);
-    const int status = cbp_check_chain(&kind);
-    for (size_t l = 0; status == CBP_OK && l < layers; l++) {
+    const int status = check_chains(chains, m);
+    for (size_t l = 0; status == CBP_OK && l < chains->layers; l++) {
         cbp_activation_facts facts;
-        if (cbp_activation_describe(activations[l], &facts) != CBP_OK || !facts.one_to_one) {
+        if (cbp_activation_describe(chains->activations[l], &facts) != CBP_OK ||
+            !facts.one_to_one) {
             return CBP_ERROR_NOT_INVERTIBLE;
         }
     }
-    return map_all(inverse_or_nan, params, activations, y, layers, n, m, shares_y, out);
+    return map_all(inverse_or_nan, chains, m, y, n, y_step, out);
 }
 
-int cbp_gradient_many(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
-                      const cbp_real *y, const cbp_real *weight, size_t layers, size_t n, size_t m,
-                      int shares_x, int loss, cbp_real scale, cbp_real *work, cbp_real *mean,
-                      cbp_real *gradient)
+static cbp_examples set_at(const cbp_example_sets *sets, size_t i)
 {
-    const cbp_chain kind = kind_of(params, activations, layers, m);
-    const cbp_criterion criterion = {loss, scale};
-    int status = m > 0 ? cbp_check_average(&kind, criterion, x, y, weight, n, mean)
-                       : cbp_check_average(&kind, criterion, &none, &none, NULL, 1, &none);
-    for (size_t i = 1; status == CBP_OK && i < m; i++) { /* the targets are each chain's own */
-        status = cbp_check_average(&kind, criterion, x, y + i * n, NULL, n, mean);
+    return (cbp_examples){sets->x + i * sets->x_step, sets->y + i * sets->n,
+                          sets->weight ? sets->weight + i * sets->weight_step : NULL, sets->n};
+}
+
+/* Whether a set can be averaged over; weights that all sets share are looked at once. */
+static int check_set(const cbp_chain *chains, cbp_loss loss, const cbp_example_sets *sets, size_t i,
+                     const cbp_real *out)
+{
+    cbp_examples set = set_at(sets, i);
+    cbp_real total = 0;
+    if (i > 0 && sets->weight_step == 0) {
+        set.weight = NULL;
     }
-    for (size_t i = 0; status == CBP_OK && i < m; i++) {
-        const cbp_real *own_params = params + i * 2 * layers, *own_x = shares_x ? x : x + i * n,
-                       *own_y = y + i * n;
-        status = gradient ? cbp_gradient(own_params, activations, own_x, own_y, weight, layers, n,
-                                         loss, scale, work, mean + i, gradient + i * 2 * layers)
-                          : cbp_loss_mean(own_params, activations, own_x, own_y, weight, layers, n,
-                                          loss, scale, mean + i);
+    const int status = cbp_check_average(chains, loss, &set, out);
+    for (size_t j = 0; status == CBP_OK && set.weight && j < set.n; j++) {
+        total += set.weight[j];
+    }
+    return status == CBP_OK && set.weight && !cbp_is_total(total) ? CBP_ERROR_WEIGHT : status;
+}
+
+int cbp_gradient_many(const cbp_chain *chains, const cbp_example_sets *sets, const cbp_loss *loss,
+                      cbp_real *work, cbp_real *mean, cbp_real *gradient)
+{
+    static const cbp_real one = 1;
+    const cbp_examples example = {&one, &one, NULL, 1};
+    const cbp_loss given = cbp_loss_given(loss);
+    int status = sets ? check_chains(chains, sets->m) : CBP_ERROR_NULL;
+    if (status == CBP_OK && sets->m == 0) {
+        return cbp_check_average(&(cbp_chain){&one, chains->activations, NULL, chains->layers},
+                                 given, &example, &one);
+    }
+    if (status == CBP_OK && (!sets->x || !sets->y)) {
+        status = CBP_ERROR_NULL;
+    }
+    for (size_t i = 0; status == CBP_OK && i < sets->m; i++) {
+        status = check_set(chains, given, sets, i, mean);
+    }
+    for (size_t i = 0; status == CBP_OK && i < sets->m; i++) {
+        const cbp_chain chain = chain_at(chains, i);
+        const cbp_examples set = set_at(sets, i);
+        status = gradient ? cbp_gradient(&chain, &set, loss, work, mean + i,
+                                         gradient + i * 2 * chains->layers)
+                          : cbp_loss_mean(&chain, &set, loss, mean + i);
     }
     return status;
 }

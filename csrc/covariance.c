@@ -5,8 +5,8 @@
  * other. */
 #define DEPENDENT ((cbp_real)(sizeof(cbp_real) == sizeof(float) ? 1e-5 : 1e-12))
 
-/* From this share in a direction that the data leave open, a parameter is undetermined. */
-#define SHARE ((cbp_real)1e-3)
+/* A parameter with more than this part in a direction that the data leave open is undetermined. */
+#define LEAST_PART ((cbp_real)1e-3)
 
 static cbp_real column_square(const cbp_real *matrix, size_t rows, size_t columns, size_t j)
 {
@@ -62,14 +62,14 @@ static void straighten(cbp_real *matrix, size_t rows, size_t columns, cbp_real *
     }
 }
 
-/* inverse[columns][columns] = factor * (matrix' matrix)^-1, with directions left out that are lost
- * in rounding; those parameters that lie in one get undetermined[j] = 1. Columns are taken to
- * length 1 first. `right` and inverse have columns^2 numbers, lengths 2 columns. */
+/* inverse[columns][columns] = factor * (matrix' matrix)^-1, without directions that rounding hides;
+ * those parameters that lie in one get undetermined[j] = 1. Columns are taken to length 1 first.
+ * `work` has columns (columns + 2) numbers. */
 static void invert_square(cbp_real *matrix, size_t rows, size_t columns, cbp_real factor,
-                          cbp_real *right, cbp_real *lengths, cbp_real *inverse,
-                          cbp_real *undetermined)
+                          cbp_real *work, cbp_real *inverse, cbp_real *undetermined)
 {
-    cbp_real largest = 0, *squares = lengths + columns;
+    cbp_real *right = work, *lengths = right + columns * columns, *squares = lengths + columns;
+    cbp_real largest = 0;
     for (size_t j = 0; j < columns; j++) {
         lengths[j] = cbp_root(column_square(matrix, rows, columns, j));
         for (size_t i = 0; i < rows; i++) {
@@ -83,12 +83,12 @@ static void invert_square(cbp_real *matrix, size_t rows, size_t columns, cbp_rea
     }
     memset(inverse, 0, columns * columns * sizeof *inverse);
     for (size_t k = 0; k < columns; k++) {
-        const int lost = !(squares[k] > DEPENDENT * DEPENDENT * largest);
+        const int is_hidden = !(squares[k] > DEPENDENT * DEPENDENT * largest);
         for (size_t i = 0; i < columns; i++) {
-            const cbp_real share = right[i * columns + k];
-            undetermined[i] = lost && (share > SHARE || -share > SHARE) ? 1 : undetermined[i];
-            for (size_t j = 0; !lost && j < columns; j++) {
-                inverse[i * columns + j] += factor * (share / lengths[i]) *
+            const cbp_real part = right[i * columns + k];
+            undetermined[i] = is_hidden && cbp_magnitude(part) > LEAST_PART ? 1 : undetermined[i];
+            for (size_t j = 0; !is_hidden && j < columns; j++) {
+                inverse[i * columns + j] += factor * (part / lengths[i]) *
                                             (right[j * columns + k] / lengths[j]) / squares[k];
             }
         }
@@ -102,7 +102,7 @@ static int invert_triangle(const cbp_real *matrix, size_t columns, cbp_real fact
 {
     for (size_t j = 0; j < columns; j++) {
         const cbp_real length = cbp_root(column_square(matrix, columns, columns, j));
-        if (!(cbp_magnitude(matrix[j * columns + j]) > CBP_CLEAR * length)) {
+        if (!(cbp_magnitude(matrix[j * columns + j]) > CBP_INDEPENDENT * length)) {
             return 0;
         }
         for (size_t i = j + 1; i-- > 0;) { /* column j of the inverse, from the diagonal up */
@@ -147,33 +147,42 @@ static int factor_square(cbp_real *matrix, size_t size)
     return 1;
 }
 
-/* The columns of determined parameters, out of matrix[rows][width] with one for each that `among`
- * does not say is frozen (null: one for every parameter), times `factor`. With `rows_too` the rows
- * are picked in the same way. */
-static void pick(const cbp_real *matrix, size_t rows, size_t width, const unsigned char *among,
-                 const unsigned char *determined, size_t all, int rows_too, cbp_real factor,
-                 cbp_real *picked)
+/* The columns of determined parameters, out of a triangle that has one for each free parameter, and
+ * one for the residuals. */
+static void pick_columns(const cbp_real *triangle, size_t free, const unsigned char *determined,
+                         size_t all, cbp_real *picked)
 {
-    for (size_t i = 0; i < rows; i++) {
-        if (rows_too && determined[i] != CBP_DETERMINED) {
-            continue;
-        }
+    for (size_t i = 0; i < free; i++) {
         for (size_t k = 0, j = 0; k < all; k++) {
             if (determined[k] == CBP_DETERMINED) {
-                *picked++ = factor * matrix[i * width + j];
+                *picked++ = triangle[i * (free + 1) + j];
             }
-            j += (size_t)cbp_is_free(among, k);
+            j += determined[k] != CBP_FROZEN;
         }
     }
 }
 
-/* Sets aside what is frozen, held at a bound by the gradient, or without any effect to speak of. */
-static void note_undetermined(const cbp_fit *fit, const cbp_real *params, const cbp_real *triangle,
-                              size_t free, cbp_real target_size, unsigned char *determined)
+/* factor times rows and columns of determined parameters, out of hessian[all][all]. */
+static void pick_square(const cbp_real *hessian, const unsigned char *determined, size_t all,
+                        cbp_real factor, cbp_real *picked)
 {
-    for (size_t k = 0, j = 0; k < 2 * fit->layers; k++) {
+    for (size_t i = 0; i < all; i++) {
+        for (size_t k = 0; determined[i] == CBP_DETERMINED && k < all; k++) {
+            if (determined[k] == CBP_DETERMINED) {
+                *picked++ = factor * hessian[i * all + k];
+            }
+        }
+    }
+}
+
+/* Sets aside what is frozen, at a bound, or without any effect to speak of. */
+static void note_undetermined(const cbp_fit *fit, const cbp_real *triangle, size_t free,
+                              cbp_real target_size, unsigned char *determined)
+{
+    const cbp_real *params = fit->chain.params;
+    for (size_t k = 0, j = 0; k < 2 * fit->chain.layers; k++) {
         determined[k] = CBP_FROZEN;
-        if (!cbp_is_free(fit->frozen, k)) {
+        if (!cbp_is_free(fit->chain.frozen, k)) {
             continue;
         }
         cbp_real slope = 0;
@@ -182,9 +191,10 @@ static void note_undetermined(const cbp_fit *fit, const cbp_real *params, const 
         }
         const cbp_real length = cbp_root(column_square(triangle, j + 1, free + 1, j));
         const cbp_real size = params[k] > 1 || params[k] < -1 ? cbp_magnitude(params[k]) : 1;
-        const int held = cbp_is_held(fit, k, params[k], slope);
-        const int weak = !(length * size > CBP_WEAK * target_size);
-        determined[k] = held ? CBP_AT_BOUND : weak ? CBP_UNDETERMINED : CBP_DETERMINED;
+        const int is_weak = !(length * size > CBP_WEAK * target_size);
+        determined[k] = cbp_is_at_bound(fit, k, params[k], slope) ? CBP_AT_BOUND
+                        : is_weak                                 ? CBP_UNDETERMINED
+                                                                  : CBP_DETERMINED;
         j++;
     }
 }
@@ -237,32 +247,31 @@ static void spread_inverse(const cbp_real *inverse, const cbp_real *undetermined
 }
 
 /* From the node of all examples. */
-static int conclude(const cbp_fit *fit, const cbp_real *params, const cbp_real *hessian,
-                    const cbp_real *triangle, cbp_real *work, const cbp_fit_spread *out)
+static int conclude(const cbp_fit *fit, const cbp_real *hessian, const cbp_real *node,
+                    cbp_real *work, const cbp_covariance *out)
 {
-    const size_t all = 2 * fit->layers, free = cbp_count_free(fit->frozen, fit->layers);
-    const cbp_real *of_node = triangle + cbp_fit_sums_at(free);
-    const cbp_real sums[4] = {of_node[0] + of_node[4], of_node[1] + of_node[5],
-                              of_node[2] + of_node[6], of_node[3] + of_node[7]};
-    cbp_real *variance = out->variance, *covariance = out->covariance;
+    const size_t all = 2 * fit->chain.layers,
+                 free = cbp_count_free(fit->chain.frozen, fit->chain.layers);
+    const cbp_real *sums = node + cbp_fit_sums_at(free);
+    const cbp_real total = sums[0] + sums[4], examples = sums[2] + sums[6],
+                   target_size = cbp_root(sums[3] + sums[7]);
     unsigned char *determined = out->determined;
-    if (!cbp_is_total(sums[0])) {
+    if (!cbp_is_total(total)) {
         return CBP_ERROR_WEIGHT;
     }
-    const cbp_real dispersion = cbp_loss_table[fit->criterion.loss].dispersion;
-    cbp_real *matrix = work, *right = matrix + free * free, *inverse = right + free * free;
-    cbp_real *lengths = inverse + free * free, *undetermined = lengths + 2 * free;
-    note_undetermined(fit, params, triangle, free, cbp_root(sums[3]), determined);
+    const cbp_real dispersion = cbp_loss_table[fit->loss.kind].dispersion;
+    cbp_real *matrix = work, *inverse = matrix + free * free, *undetermined = inverse + free * free;
+    cbp_real *rest = undetermined + free;
+    note_undetermined(fit, node, free, target_size, determined);
 
     size_t open = count_of(determined, all, CBP_DETERMINED), rows = free;
-    const cbp_real left_over =
-        sums[2] - (cbp_real)(open + count_of(determined, all, CBP_UNDETERMINED));
-    const cbp_real squares = column_square(triangle, free + 1, free + 1, free);
-    *variance = dispersion > 0 ? 1 : left_over > 0 ? squares / left_over : (cbp_real)NAN;
+    const cbp_real df = examples - (cbp_real)(open + count_of(determined, all, CBP_UNDETERMINED));
+    const cbp_real squares = column_square(node, free + 1, free + 1, free);
+    *out->variance = dispersion > 0 ? 1 : df > 0 ? squares / df : (cbp_real)NAN;
     if (!hessian) {
-        pick(triangle, free, free + 1, fit->frozen, determined, all, 0, 1, matrix);
+        pick_columns(node, free, determined, all, matrix);
     } else {
-        pick(hessian, all, all, NULL, determined, all, 1, sums[0] / 2, matrix);
+        pick_square(hessian, determined, all, total / 2, matrix);
         rows = open;
         if (!factor_square(matrix, open)) {
             for (size_t k = 0; k < all; k++) {
@@ -272,64 +281,54 @@ static int conclude(const cbp_fit *fit, const cbp_real *params, const cbp_real *
         }
     }
     /* the loss is the sum of squares whose curvature is twice its matrix' matrix */
-    const cbp_real factor = dispersion > 0 ? dispersion : *variance;
+    const cbp_real factor = dispersion > 0 ? dispersion : *out->variance;
     memset(undetermined, 0, open * sizeof *undetermined);
-    if (rows != open || !invert_triangle(matrix, open, factor, right, inverse)) {
-        invert_square(matrix, rows, open, factor, right, lengths, inverse, undetermined);
+    if (rows != open || !invert_triangle(matrix, open, factor, rest, inverse)) {
+        invert_square(matrix, rows, open, factor, rest, inverse, undetermined);
     }
-    spread_inverse(inverse, undetermined, open, all, free, determined, covariance);
+    spread_inverse(inverse, undetermined, open, all, free, determined, out->matrix);
     return CBP_OK;
 }
 
-int cbp_fit_covariance(const cbp_real *params, const unsigned char *activations,
-                       const unsigned char *frozen, const cbp_real *lower, const cbp_real *upper,
-                       const cbp_real *x, const cbp_real *y, const cbp_real *weight, size_t layers,
-                       size_t n, int loss, cbp_real scale, const cbp_real *hessian, cbp_real *work,
-                       cbp_real *variance, cbp_real *covariance, unsigned char *determined)
+static int has_places(const cbp_covariance *out)
 {
-    const cbp_chain chain = {params, activations, layers};
-    const cbp_fit fit = {activations, frozen, lower, upper,         x,    y,
-                         weight,      layers, n,     {loss, scale}, NULL, NULL};
-    const int status = cbp_check_average(&chain, fit.criterion, x, y, weight, n, covariance);
+    return out && out->variance && out->matrix && out->determined;
+}
+
+int cbp_fit_covariance(const cbp_chain *chain, const cbp_examples *examples,
+                       const cbp_fit_options *options, const cbp_real *hessian, cbp_real *work,
+                       const cbp_covariance *out)
+{
+    cbp_fit fit;
+    int status = examples && work && has_places(out) ? cbp_fit_given(chain, examples, options, &fit)
+                                                     : CBP_ERROR_NULL;
+    if (status == CBP_OK) {
+        status = cbp_check_average(chain, fit.loss, examples, out->matrix);
+    }
     if (status != CBP_OK) {
         return status;
     }
-    if (!work || !variance || !determined) {
-        return CBP_ERROR_NULL;
-    }
-    const size_t free = cbp_count_free(frozen, layers);
+    fit.options = NULL; /* nobody asks whether to stop */
+    const size_t free = cbp_count_free(chain->frozen, chain->layers);
     cbp_real *node = work, *rest = node + cbp_fit_node_len(free);
     cbp_fit_memory memory = {
-        .fit = &fit, .work = rest, .nodes = rest + cbp_fit_pass_len(layers, free)};
-    (void)cbp_fit_pass_memory(&memory, params, frozen, node);
-    return conclude(&fit, params, hessian, node, rest,
-                    &(cbp_fit_spread){variance, covariance, determined});
+        .fit = &fit, .work = rest, .nodes = rest + cbp_fit_pass_len(chain->layers, free)};
+    (void)cbp_fit_pass_memory(&memory, chain, node);
+    return conclude(&fit, hessian, node, rest, out);
 }
 
-int cbp_fit_node_covariance(const cbp_fit_chain *chain, const cbp_real *params, int loss,
+int cbp_fit_node_covariance(const cbp_chain *chain, const cbp_fit_options *options,
                             const cbp_real *node, const cbp_real *hessian, cbp_real *work,
-                            const cbp_fit_spread *out)
+                            const cbp_covariance *out)
 {
-    if (!chain || !node || !work || !out || !out->variance || !out->covariance ||
-        !out->determined) {
-        return CBP_ERROR_NULL;
-    }
-    const cbp_chain plain = {params, chain->activations, chain->layers};
-    const cbp_fit fit = {chain->activations,
-                         chain->frozen,
-                         chain->lower,
-                         chain->upper,
-                         NULL,
-                         NULL,
-                         NULL,
-                         chain->layers,
-                         0,
-                         {loss, 1},
-                         NULL,
-                         NULL};
-    int status = cbp_check_chain(&plain);
+    cbp_fit fit;
+    int status = node && work && has_places(out) ? cbp_fit_given(chain, NULL, options, &fit)
+                                                 : CBP_ERROR_NULL;
     if (status == CBP_OK) {
-        status = cbp_check_criterion(&plain, fit.criterion, NULL, 0);
+        status = cbp_check_chain(chain);
     }
-    return status == CBP_OK ? conclude(&fit, params, hessian, node, work, out) : status;
+    if (status == CBP_OK) {
+        status = cbp_check_loss(chain, fit.loss, NULL, 0);
+    }
+    return status == CBP_OK ? conclude(&fit, hessian, node, work, out) : status;
 }

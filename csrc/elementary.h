@@ -126,7 +126,7 @@ CBP_INLINE cbp_real cbp_with_sign(cbp_real magnitude, cbp_real sign)
     return CBP_MATH(copysign)(magnitude, sign);
 }
 
-/* x held to [low, high]; NaN stays NaN. */
+/* x clamped to [low, high]; NaN stays NaN. */
 CBP_INLINE cbp_real cbp_clamp(cbp_real x, cbp_real low, cbp_real high)
 {
     x = low > x ? low : x;
@@ -253,10 +253,10 @@ CBP_INLINE cbp_power cbp_exp_falling(cbp_real size, cbp_real low)
 {
     /* makes k a biased exponent */
     const cbp_real lifted = CBP_ROUNDER + CBP_BIAS + CBP_PICK(128, 64);
-    const cbp_real held = -CBP_EXP_LOW < size ? -CBP_EXP_LOW : size;
-    const cbp_real rounded = CBP_FMA(-held, CBP_LOG2_E, lifted);
+    const cbp_real clamped = -CBP_EXP_LOW < size ? -CBP_EXP_LOW : size;
+    const cbp_real rounded = CBP_FMA(-clamped, CBP_LOG2_E, lifted);
     const cbp_real k = rounded - lifted;
-    const cbp_real r = CBP_FMA(-k, CBP_LN2_LOW, CBP_FMA(-k, CBP_LN2_HIGH, -held) - low);
+    const cbp_real r = CBP_FMA(-k, CBP_LN2_LOW, CBP_FMA(-k, CBP_LN2_HIGH, -clamped) - low);
     cbp_power power;
     power.grown = cbp_expm1_core(r);
     power.scale = cbp_from_bits(cbp_to_bits(rounded) << CBP_MANTISSA);
@@ -267,10 +267,10 @@ CBP_INLINE cbp_power cbp_exp_falling(cbp_real size, cbp_real low)
 /* For any x: the exponent in two halves, since 2^k alone may overflow or vanish. */
 CBP_INLINE cbp_power cbp_exp_any(cbp_real x)
 {
-    const cbp_real held = cbp_clamp(x, CBP_EXP_LOW, CBP_EXP_HIGH);
-    const cbp_real rounded = CBP_FMA(held, CBP_LOG2_E, CBP_ROUNDER);
+    const cbp_real clamped = cbp_clamp(x, CBP_EXP_LOW, CBP_EXP_HIGH);
+    const cbp_real rounded = CBP_FMA(clamped, CBP_LOG2_E, CBP_ROUNDER);
     const cbp_real k = rounded - CBP_ROUNDER;
-    const cbp_real r = CBP_FMA(-k, CBP_LN2_LOW, CBP_FMA(-k, CBP_LN2_HIGH, held));
+    const cbp_real r = CBP_FMA(-k, CBP_LN2_LOW, CBP_FMA(-k, CBP_LN2_HIGH, clamped));
     /* k + 2 bias, a small positive number; halved, the two halves are biased exponents */
     const cbp_bits both =
         cbp_to_bits(rounded) - cbp_to_bits(CBP_ROUNDER) + (cbp_bits)(2 * CBP_BIAS);
@@ -316,7 +316,7 @@ CBP_INLINE cbp_real cbp_exp(cbp_real x)
 
 CBP_INLINE cbp_real cbp_expm1(cbp_real x)
 {
-    /* Below -40 (single: -20) the answer is -1; held there, 1/rest is a normal power of 2. */
+    /* Below -40 (single: -20) the answer is -1; clamped there, 1/rest is a normal power of 2. */
     const cbp_real low = CBP_PICK(-40.0, -20.0f);
     const cbp_power power = cbp_exp_any(low > x ? low : x);
     return CBP_FMA(power.scale, power.grown, power.scale - 1 / power.rest) * power.rest;
@@ -413,8 +413,8 @@ typedef struct cbp_turn {
 } cbp_turn;
 
 /* sin and cos of x. pi/2 comes in three parts, of which the first two have exact products with the
- * quarter k as long as |x| <= 2^20 (single: 2^13); beyond, the remainder loses accuracy and is held
- * to the quarter. */
+ * quarter k as long as |x| <= 2^20 (single: 2^13); beyond, the remainder loses accuracy and is
+ * clamped to the quarter. */
 CBP_INLINE cbp_turn cbp_sin_cos(cbp_real x)
 {
     const cbp_real edge = CBP_PICK(0x1.921fb54442d19p-1, 0x1.921fb8p-1f); /* just above pi/4 */
@@ -424,8 +424,9 @@ CBP_INLINE cbp_turn cbp_sin_cos(cbp_real x)
     const cbp_real first = CBP_FMA(-k, CBP_PICK(0x1.921fb544p+0, 0x1.92p+0f), x);
     const cbp_real step = k * CBP_PICK(0x1.0b4611a6p-34, 0x1.fbp-12f);
     const cbp_real second = first - step;
-    const cbp_real lost = (first - second) - step;
-    const cbp_real r = second + CBP_FMA(-k, CBP_PICK(0x1.3198a2e037073p-69, 0x1.5110b4p-22f), lost);
+    const cbp_real rounding = (first - second) - step;
+    const cbp_real r =
+        second + CBP_FMA(-k, CBP_PICK(0x1.3198a2e037073p-69, 0x1.5110b4p-22f), rounding);
     const cbp_real t = cbp_clamp(r, -edge, edge);
     const cbp_real z = t * t;
     const cbp_real sine = CBP_FMA(t * z, CBP_PICK(CBP_POLY6, CBP_POLY3)(cbp_sin_tail, 0, z), t);

@@ -8,7 +8,7 @@ int cbp_fit_defaults(cbp_fit_options *options)
     }
     memset(options, 0, sizeof *options);
     options->size = sizeof *options;
-    options->scale = 1;
+    options->loss = (cbp_loss){CBP_SQUARED, 1};
     options->max_iterations = 2000;
     options->tolerance = sizeof(cbp_real) == sizeof(float) ? (cbp_real)1e-5 : (cbp_real)1e-10;
     options->learning_rate = (cbp_real)0.1;
@@ -38,30 +38,30 @@ size_t cbp_count_leading(const unsigned char *frozen, size_t layers)
 cbp_fit_totals cbp_fit_totals_of(const cbp_fit *fit)
 {
     cbp_fit_totals totals = {0, 0};
-    if (!fit->weight) {
-        return (cbp_fit_totals){(cbp_real)fit->n, (cbp_real)fit->n};
+    if (!fit->examples.weight) {
+        return (cbp_fit_totals){(cbp_real)fit->examples.n, (cbp_real)fit->examples.n};
     }
-    for (size_t i = 0; i < fit->n; i++) {
-        totals.weight += fit->weight[i];
-        totals.examples += fit->weight[i] > 0 ? 1 : 0;
+    for (size_t i = 0; i < fit->examples.n; i++) {
+        totals.weight += fit->examples.weight[i];
+        totals.examples += fit->examples.weight[i] > 0 ? 1 : 0;
     }
     return totals;
 }
 
-cbp_real cbp_fit_squares(const cbp_fit *fit, const cbp_real *params)
+cbp_real cbp_fit_squares(const cbp_fit *fit, const cbp_chain *chain)
 {
-    const cbp_chain chain = {params, fit->activations, fit->layers};
-    const int is_robust = cbp_loss_table[fit->criterion.loss].is_robust;
+    const int is_robust = cbp_loss_table[fit->loss.kind].is_robust;
     cbp_real outputs[CBP_FIT_TILE], sizes[CBP_FIT_TILE], squares = 0;
-    for (size_t start = 0; start < fit->n; start += CBP_FIT_TILE) {
-        const size_t left = fit->n - start, count = left < CBP_FIT_TILE ? left : CBP_FIT_TILE;
+    for (size_t start = 0; start < fit->examples.n; start += CBP_FIT_TILE) {
+        const size_t left = fit->examples.n - start,
+                     count = left < CBP_FIT_TILE ? left : CBP_FIT_TILE;
         if (is_robust) {
-            cbp_kernels_now()->forward(&chain, fit->x + start, count, outputs);
+            cbp_kernels_now()->forward(chain, fit->examples.x + start, count, outputs);
         }
-        cbp_loss_sizes(fit->criterion, is_robust ? outputs : fit->y + start, fit->y + start, count,
-                       sizes);
+        cbp_loss_sizes(fit->loss, is_robust ? outputs : fit->examples.y + start,
+                       fit->examples.y + start, count, sizes);
         for (size_t i = 0; i < count; i++) {
-            const cbp_real weight = fit->weight ? fit->weight[start + i] : 1;
+            const cbp_real weight = fit->examples.weight ? fit->examples.weight[start + i] : 1;
             squares += weight > 0 ? weight * sizes[i] : 0; /* 0 times infinity is 0 */
         }
     }
@@ -70,12 +70,30 @@ cbp_real cbp_fit_squares(const cbp_fit *fit, const cbp_real *params)
 
 /* ---- checks ---------------------------------------------------------------------------------- */
 
+int cbp_fit_given(const cbp_chain *chain, const cbp_examples *examples,
+                  const cbp_fit_options *options, cbp_fit *fit)
+{
+    if (!chain || !options) {
+        return CBP_ERROR_NULL;
+    }
+    if (options->size != sizeof *options) {
+        return CBP_ERROR_OPTION;
+    }
+    *fit = (cbp_fit){.chain = *chain,
+                     .examples = examples ? *examples : (cbp_examples){NULL, NULL, NULL, 0},
+                     .lower = options->lower,
+                     .upper = options->upper,
+                     .loss = options->loss,
+                     .options = options};
+    return CBP_OK;
+}
+
 static int check_options(const cbp_fit_options *options)
 {
-    const int usable = options->size == sizeof *options && options->max_iterations > 0 &&
-                       options->tolerance >= 0 && cbp_is_finite(options->tolerance) &&
-                       options->method >= 0 && options->method < CBP_METHOD_END &&
-                       options->momentum >= 0 && options->momentum < 1;
+    const int usable = options->max_iterations > 0 && options->tolerance >= 0 &&
+                       cbp_is_finite(options->tolerance) && options->method >= 0 &&
+                       options->method < CBP_METHOD_END && options->momentum >= 0 &&
+                       options->momentum < 1;
     if (!usable) {
         return CBP_ERROR_OPTION;
     }
@@ -84,10 +102,11 @@ static int check_options(const cbp_fit_options *options)
                : CBP_ERROR_LEARNING_RATE;
 }
 
-int cbp_fit_check_start(const cbp_fit *fit, const cbp_real *params)
+int cbp_fit_check_start(const cbp_fit *fit)
 {
-    for (size_t k = 0; k < 2 * fit->layers; k++) {
-        if (!cbp_is_free(fit->frozen, k)) {
+    const cbp_real *params = fit->chain.params;
+    for (size_t k = 0; k < 2 * fit->chain.layers; k++) {
+        if (!cbp_is_free(fit->chain.frozen, k)) {
             continue;
         }
         const cbp_real low = cbp_low(fit, k), high = cbp_high(fit, k);
@@ -106,44 +125,45 @@ int cbp_fit_check_data(const cbp_fit *fit)
 {
     cbp_real lanes[CBP_LANES] = {0}, sum = 0;
     size_t start = 0;
-    for (; start + CBP_LANES <= fit->n; start += CBP_LANES) {
+    for (; start + CBP_LANES <= fit->examples.n; start += CBP_LANES) {
         for (size_t k = 0; k < CBP_LANES; k++) {
-            const cbp_real x = fit->x[start + k], y = fit->y[start + k];
+            const cbp_real x = fit->examples.x[start + k], y = fit->examples.y[start + k];
             lanes[k] += (x - x) + (y - y);
         }
     }
     for (size_t k = 0; k < CBP_LANES; k++) {
         sum += lanes[k];
     }
-    for (; start < fit->n; start++) {
-        sum += (fit->x[start] - fit->x[start]) + (fit->y[start] - fit->y[start]);
+    for (; start < fit->examples.n; start++) {
+        sum += (fit->examples.x[start] - fit->examples.x[start]) +
+               (fit->examples.y[start] - fit->examples.y[start]);
     }
     return sum == 0 ? CBP_OK : CBP_ERROR_DATA;
 }
 
-int cbp_fit_check_over(const cbp_fit *fit, const cbp_real *params)
+int cbp_fit_check_over(const cbp_fit *fit)
 {
-    const cbp_chain chain = {params, fit->activations, fit->layers};
-    if (!fit->options || !fit->info) {
+    if (!fit->info) {
         return CBP_ERROR_NULL;
     }
     int status = check_options(fit->options);
     if (status == CBP_OK) {
-        status = cbp_check_chain(&chain);
+        status = cbp_check_chain(&fit->chain);
     }
     if (status == CBP_OK) {
-        status = cbp_check_criterion(&chain, fit->criterion, fit->y, 0);
+        status = cbp_check_loss(&fit->chain, fit->loss, NULL, 0);
     }
-    return status == CBP_OK && cbp_count_free(fit->frozen, fit->layers) == 0 ? CBP_ERROR_NO_FREE
-                                                                             : status;
+    if (status != CBP_OK) {
+        return status;
+    }
+    return cbp_count_free(fit->chain.frozen, fit->chain.layers) > 0 ? CBP_OK : CBP_ERROR_NO_FREE;
 }
 
-int cbp_fit_check(const cbp_fit *fit, const cbp_real *params)
+int cbp_fit_check(const cbp_fit *fit)
 {
-    int status = cbp_fit_check_over(fit, params);
+    int status = cbp_fit_check_over(fit);
     if (status == CBP_OK) {
-        status = cbp_check_average(&(cbp_chain){params, fit->activations, fit->layers},
-                                   fit->criterion, fit->x, fit->y, fit->weight, fit->n, params);
+        status = cbp_check_average(&fit->chain, fit->loss, &fit->examples, fit->chain.params);
     }
     if (status == CBP_OK) {
         status = cbp_fit_check_data(fit);
@@ -152,7 +172,7 @@ int cbp_fit_check(const cbp_fit *fit, const cbp_real *params)
         status = CBP_ERROR_WEIGHT;
     }
     /* after the examples: a start that was chosen from bad ones is bad too */
-    return status == CBP_OK ? cbp_fit_check_start(fit, params) : status;
+    return status == CBP_OK ? cbp_fit_check_start(fit) : status;
 }
 
 /* ---- progress -------------------------------------------------------------------------------- */

@@ -7,22 +7,27 @@
 
 /* A checked problem. */
 typedef struct cbp_fit {
-    const unsigned char *activations, *frozen;
-    const cbp_real *lower, *upper, *x, *y, *weight;
-    size_t layers, n;
-    cbp_criterion criterion;
+    cbp_chain chain; /* its parameters are the start */
+    cbp_examples examples;
+    const cbp_real *lower, *upper;
+    cbp_loss loss;
     const cbp_fit_options *options;
     cbp_fit_info *info;
 } cbp_fit;
 
-/* Everything that a fit checks before it starts; `params` is the start. */
-int cbp_fit_check(const cbp_fit *fit, const cbp_real *params);
+/* The problem that a caller gives; examples may be null where a pass alone knows them. Fails with
+ * CBP_ERROR_NULL, CBP_ERROR_OPTION. */
+int cbp_fit_given(const cbp_chain *chain, const cbp_examples *examples,
+                  const cbp_fit_options *options, cbp_fit *fit);
+
+/* Everything that a fit checks before it starts. */
+int cbp_fit_check(const cbp_fit *fit);
 
 /* The same without the examples, and without the start, which is checked after them. */
-int cbp_fit_check_over(const cbp_fit *fit, const cbp_real *params);
+int cbp_fit_check_over(const cbp_fit *fit);
 
 /* Whether the start is finite and within its bounds, which are none or fit each other. */
-int cbp_fit_check_start(const cbp_fit *fit, const cbp_real *params);
+int cbp_fit_check_start(const cbp_fit *fit);
 
 /* Whether all examples are finite. */
 int cbp_fit_check_data(const cbp_fit *fit);
@@ -37,6 +42,13 @@ size_t cbp_count_free(const unsigned char *frozen, size_t layers);
 
 /* How many leading layers are frozen; not all of them. */
 size_t cbp_count_leading(const unsigned char *frozen, size_t layers);
+
+/* The chain at other parameters. */
+CBP_INLINE cbp_chain cbp_chain_at(cbp_chain chain, const cbp_real *params)
+{
+    chain.params = params;
+    return chain;
+}
 
 #define CBP_EPSILON ((cbp_real)(sizeof(cbp_real) == sizeof(float) ? FLT_EPSILON : DBL_EPSILON))
 
@@ -65,7 +77,7 @@ CBP_INLINE cbp_real cbp_high(const cbp_fit *fit, size_t k)
     return fit->upper ? fit->upper[k] : (cbp_real)INFINITY;
 }
 
-/* A parameter held to its bounds. */
+/* A parameter clamped to its bounds. */
 CBP_INLINE cbp_real cbp_bounded(const cbp_fit *fit, size_t k, cbp_real param)
 {
     const cbp_real low = cbp_low(fit, k), high = cbp_high(fit, k);
@@ -74,10 +86,10 @@ CBP_INLINE cbp_real cbp_bounded(const cbp_fit *fit, size_t k, cbp_real param)
 
 /* A diagonal entry of a triangle above this part of its column means that the column is independent
  * of those before it. */
-#define CBP_CLEAR ((cbp_real)(sizeof(cbp_real) == sizeof(float) ? 1e-2 : 1e-5))
+#define CBP_INDEPENDENT ((cbp_real)(sizeof(cbp_real) == sizeof(float) ? 1e-2 : 1e-5))
 
-/* Whether a bound holds a parameter that the loss, with this slope there, pushes beyond it. */
-CBP_INLINE int cbp_is_held(const cbp_fit *fit, size_t k, cbp_real param, cbp_real slope)
+/* Whether a parameter stands at a bound that the loss, with this slope there, would cross. */
+CBP_INLINE int cbp_is_at_bound(const cbp_fit *fit, size_t k, cbp_real param, cbp_real slope)
 {
     return (param <= cbp_low(fit, k) && slope >= 0) || (param >= cbp_high(fit, k) && slope <= 0);
 }
@@ -95,9 +107,9 @@ cbp_fit_totals cbp_fit_totals_of(const cbp_fit *fit);
 
 /* What the outputs are measured by: the weighted sum of squared targets, for the log loss of the
  * weights. For a robust loss those further off than the scale s, by r, count for s/r of that,
- * Cauchy's for (s/r)^2, as in the reweighting at `params`: a far outlier must not make rounding
- * seem large. */
-cbp_real cbp_fit_squares(const cbp_fit *fit, const cbp_real *params);
+ * Cauchy's for (s/r)^2, as in the reweighting at the chain's parameters: a far outlier must not
+ * make rounding seem large. */
+cbp_real cbp_fit_squares(const cbp_fit *fit, const cbp_chain *chain);
 
 /* How many examples a pass goes through before it asks whether to stop: a few milliseconds' work,
  * whole blocks. */
@@ -112,12 +124,6 @@ CBP_INLINE size_t cbp_fit_pass_len(size_t layers, size_t free)
     return (2 * layers + 2 + free + 1) * CBP_FIT_TILE + 2 * layers * CBP_LANES;
 }
 
-/* Where the four sums of a node stand; their compensations follow. */
-CBP_INLINE size_t cbp_fit_sums_at(size_t free)
-{
-    return (free + 1) * (free + 1);
-}
-
 /* Examples in memory, with cbp_fit_pass_len numbers to work in and cbp_fit_memory_len for nodes. */
 typedef struct cbp_fit_memory {
     const cbp_fit *fit;
@@ -130,8 +136,7 @@ size_t cbp_fit_memory_len(size_t free, size_t n);
 
 /* A pass over them, a cbp_fit_pass, whose `user` is a cbp_fit_memory. Asks the progress function
  * between stretches. */
-int cbp_fit_pass_memory(void *user, const cbp_real *params, const unsigned char *frozen,
-                        cbp_real *node);
+int cbp_fit_pass_memory(void *user, const cbp_chain *chain, cbp_real *node);
 
 /* Tells the progress function, if there is one. Not 0: the fit is to stop. */
 int cbp_fit_progress(const cbp_fit *fit);

@@ -30,12 +30,12 @@ typedef struct descent {
     size_t unasked;                   /* examples since the progress function was last asked */
     cbp_real *params, *marked, *best; /* now, at the last mark, at the best one */
     cbp_real best_loss, best_norm;    /* there */
-    /* the last step or Adam's mean slope; Adam's mean square of the slope */
+    /* the last step, or Adam's first moment; Adam's second moment */
     cbp_real *velocity, *square;
-    /* Adam: the weight that these means still give to their start, 0 */
-    cbp_real slope_unseen, square_unseen;
+    /* Adam: beta1 and beta2 to the power of the steps so far, which its moments are corrected by */
+    cbp_real beta1_power, beta2_power;
     /* as cbp_gradient_sums; sums become [loss, gradient ...] */
-    cbp_real *sums, *lost;
+    cbp_real *sums, *compensation;
     cbp_real *tile, *x, *y, *weight; /* the kernels' memory; a piece of a batch */
 } descent;
 
@@ -60,29 +60,29 @@ size_t cbp_fit_descent_work_len(size_t layers, size_t batch_size)
            3 * piece_len(batch_size);
 }
 
-static descent descent_from(const cbp_fit *fit, const cbp_real *start, cbp_real *work,
-                            size_t *order)
+static descent descent_from(const cbp_fit *fit, cbp_real *work, size_t *order)
 {
-    const size_t layers = fit->layers, len = 2 * layers, batch = fit->options->batch_size;
+    const cbp_real *start = fit->chain.params;
+    const size_t layers = fit->chain.layers, len = 2 * layers, batch = fit->options->batch_size;
     descent d = {.fit = fit, .kernels = cbp_kernels_now(), .order = order, .params = work};
-    d.batch = batch > 0 ? fewer(batch, fit->n) : fit->n;
+    d.batch = batch > 0 ? fewer(batch, fit->examples.n) : fit->examples.n;
     d.random = (uint64_t)fit->options->seed;
     d.marked = d.params + len;
     d.best = d.marked + len;
     d.velocity = d.best + len;
     d.square = d.velocity + len;
     d.sums = d.square + len;
-    d.lost = d.sums + len + 2;
-    d.tile = d.lost + len + 2;
+    d.compensation = d.sums + len + 2;
+    d.tile = d.compensation + len + 2;
     d.x = d.tile + cbp_work_len(layers, 2);
     d.y = d.x + piece_len(batch);
     d.weight = d.y + piece_len(batch);
-    d.slope_unseen = d.square_unseen = 1;
+    d.beta1_power = d.beta2_power = 1;
     memcpy(d.params, start, len * sizeof *start);
     memcpy(d.marked, start, len * sizeof *start);
     memcpy(d.best, start, len * sizeof *start);
     memset(d.velocity, 0, 2 * len * sizeof *d.velocity);
-    for (size_t i = 0; d.batch < fit->n && i < fit->n; i++) {
+    for (size_t i = 0; d.batch < fit->examples.n && i < fit->examples.n; i++) {
         order[i] = i;
     }
     return d;
@@ -93,7 +93,7 @@ static descent descent_from(const cbp_fit *fit, const cbp_real *start, cbp_real 
 /* Before each piece of a pass; not 0: the fit is to stop. */
 static int stopped_before(descent *d, size_t cost)
 {
-    if (d->unasked >= cbp_fit_stretch(d->fit->layers)) {
+    if (d->unasked >= cbp_fit_stretch(d->fit->chain.layers)) {
         d->unasked = 0;
         if (cbp_fit_progress(d->fit)) {
             return 1;
@@ -105,37 +105,37 @@ static int stopped_before(descent *d, size_t cost)
 
 static void clear_sums(descent *d)
 {
-    memset(d->sums, 0, 2 * (2 * d->fit->layers + 2) * sizeof *d->sums);
+    memset(d->sums, 0, 2 * (2 * d->fit->chain.layers + 2) * sizeof *d->sums);
 }
 
 static void add_sums(descent *d, const cbp_real *x, const cbp_real *y, const cbp_real *weight,
                      size_t count)
 {
-    const cbp_chain chain = {d->params, d->fit->activations, d->fit->layers};
-    d->kernels->gradient_sums(&chain, d->fit->criterion, x, y, weight, count, d->tile, d->sums,
-                              d->lost);
+    const cbp_chain chain = cbp_chain_at(d->fit->chain, d->params);
+    d->kernels->gradient_sums(&chain, d->fit->loss, &(cbp_examples){x, y, weight, count}, d->tile,
+                              d->sums, d->compensation);
 }
 
 /* The sums become [loss, gradient ...]; fails, and leaves them, if the weights do not make a
  * mean. */
 static int mean_of_sums(descent *d)
 {
-    return cbp_sums_mean(d->sums, d->lost, 2 * d->fit->layers + 2, d->sums);
+    return cbp_sums_mean(d->sums, d->compensation, 2 * d->fit->chain.layers + 2, d->sums);
 }
 
 /* Over all examples. */
 static enum cbp_outcome sum_all(descent *d)
 {
     const cbp_fit *fit = d->fit;
-    const size_t stretch = cbp_fit_stretch(fit->layers);
+    const size_t stretch = cbp_fit_stretch(fit->chain.layers);
     clear_sums(d);
-    for (size_t start = 0; start < fit->n; start += stretch) {
-        const size_t count = fewer(stretch, fit->n - start);
+    for (size_t start = 0; start < fit->examples.n; start += stretch) {
+        const size_t count = fewer(stretch, fit->examples.n - start);
         if (stopped_before(d, count)) {
             return CBP_STOPPED;
         }
-        add_sums(d, fit->x + start, fit->y + start, fit->weight ? fit->weight + start : NULL,
-                 count);
+        add_sums(d, fit->examples.x + start, fit->examples.y + start,
+                 fit->examples.weight ? fit->examples.weight + start : NULL, count);
     }
     fit->info->evaluations++;
     return CBP_RUNNING;
@@ -148,14 +148,15 @@ static void draw(descent *d, size_t start, size_t count)
 {
     const cbp_fit *fit = d->fit;
     for (size_t j = 0; j < count; j++) {
-        const size_t place = start + j, from = place + cbp_random_below(&d->random, fit->n - place);
+        const size_t place = start + j,
+                     from = place + cbp_random_below(&d->random, fit->examples.n - place);
         const size_t example = d->order[from];
         d->order[from] = d->order[place];
         d->order[place] = example;
-        d->x[j] = fit->x[example];
-        d->y[j] = fit->y[example];
-        if (fit->weight) {
-            d->weight[j] = fit->weight[example];
+        d->x[j] = fit->examples.x[example];
+        d->y[j] = fit->examples.y[example];
+        if (fit->examples.weight) {
+            d->weight[j] = fit->examples.weight[example];
         }
     }
 }
@@ -171,7 +172,7 @@ static enum cbp_outcome sum_batch(descent *d, size_t start, size_t count)
             return CBP_STOPPED;
         }
         draw(d, start + done, some);
-        add_sums(d, d->x, d->y, d->fit->weight ? d->weight : NULL, some);
+        add_sums(d, d->x, d->y, d->fit->examples.weight ? d->weight : NULL, some);
     }
     return CBP_RUNNING;
 }
@@ -189,21 +190,21 @@ static cbp_real change(descent *d, size_t k, cbp_real slope)
     }
     d->velocity[k] = KEEP_SLOPE * d->velocity[k] + (1 - KEEP_SLOPE) * slope;
     d->square[k] = KEEP_SQUARE * d->square[k] + (1 - KEEP_SQUARE) * (slope * slope);
-    const cbp_real mean = d->velocity[k] / (1 - d->slope_unseen),
-                   square = d->square[k] / (1 - d->square_unseen);
+    const cbp_real mean = d->velocity[k] / (1 - d->beta1_power),
+                   square = d->square[k] / (1 - d->beta2_power);
     return -options->learning_rate * (mean / ((cbp_real)sqrt((double)square) + LEAST_ROOT));
 }
 
 /* Along the gradient in the sums. A parameter can be finite where the numbers behind it are not:
- * held by a bound, or by a mean square that is infinite and lets nothing move again. */
+ * at a bound, or stopped by a mean square that is infinite and lets nothing move again. */
 static enum cbp_outcome step(descent *d)
 {
     const cbp_real *gradient = d->sums + 1;
     int finite = 1;
-    d->slope_unseen *= KEEP_SLOPE;
-    d->square_unseen *= KEEP_SQUARE;
-    for (size_t k = 0; k < 2 * d->fit->layers; k++) {
-        if (cbp_is_free(d->fit->frozen, k)) {
+    d->beta1_power *= KEEP_SLOPE;
+    d->beta2_power *= KEEP_SQUARE;
+    for (size_t k = 0; k < 2 * d->fit->chain.layers; k++) {
+        if (cbp_is_free(d->fit->chain.frozen, k)) {
             d->params[k] = cbp_bounded(d->fit, k, d->params[k] + change(d, k, gradient[k]));
             finite &= cbp_is_finite(d->params[k]) && cbp_is_finite(d->velocity[k]) &&
                       cbp_is_finite(d->square[k]);
@@ -215,7 +216,7 @@ static enum cbp_outcome step(descent *d)
 /* A pass over all examples with a step for each batch, but for batches whose weights are all 0. */
 static enum cbp_outcome step_by_batches(descent *d)
 {
-    const size_t n = d->fit->n;
+    const size_t n = d->fit->examples.n;
     for (size_t start = 0, count; start < n; start += count) {
         count = fewer(d->batch, n - start);
         enum cbp_outcome outcome = sum_batch(d, start, count);
@@ -235,7 +236,7 @@ static enum cbp_outcome step_by_batches(descent *d)
 /* Whether a parameter is free, and no bound holds it. */
 static int moves(const descent *d, size_t k, cbp_real slope)
 {
-    return cbp_is_free(d->fit->frozen, k) && !cbp_is_held(d->fit, k, d->params[k], slope);
+    return cbp_is_free(d->fit->chain.frozen, k) && !cbp_is_at_bound(d->fit, k, d->params[k], slope);
 }
 
 /* Euclidean, over what moves, the largest taken out so that no square overflows; NaN if any is not
@@ -244,7 +245,7 @@ static cbp_real norm_of(const descent *d, const cbp_real *gradient)
 {
     const cbp_fit *fit = d->fit;
     cbp_real largest = 0, sum = 0;
-    for (size_t k = 0; k < 2 * fit->layers; k++) {
+    for (size_t k = 0; k < 2 * fit->chain.layers; k++) {
         if (moves(d, k, gradient[k])) {
             const cbp_real size = cbp_magnitude(gradient[k]);
             if (!cbp_is_finite(size)) {
@@ -253,7 +254,7 @@ static cbp_real norm_of(const descent *d, const cbp_real *gradient)
             largest = size > largest ? size : largest;
         }
     }
-    for (size_t k = 0; largest > 0 && k < 2 * fit->layers; k++) {
+    for (size_t k = 0; largest > 0 && k < 2 * fit->chain.layers; k++) {
         if (moves(d, k, gradient[k])) {
             sum += gradient[k] / largest * (gradient[k] / largest);
         }
@@ -265,7 +266,7 @@ static cbp_real norm_of(const descent *d, const cbp_real *gradient)
 static enum cbp_outcome mark(descent *d)
 {
     cbp_fit_info *info = d->fit->info;
-    const size_t size = 2 * d->fit->layers * sizeof *d->params;
+    const size_t size = 2 * d->fit->chain.layers * sizeof *d->params;
     const cbp_real loss = d->sums[0], norm = norm_of(d, d->sums + 1),
                    tolerance = d->fit->options->tolerance;
     cbp_fit_remember(d->fit, info->iterations, loss);
@@ -308,7 +309,7 @@ static int begin_descent(descent *d, enum cbp_outcome *outcome)
 static enum cbp_outcome iterate(descent *d)
 {
     cbp_fit_info *info = d->fit->info;
-    enum cbp_outcome outcome = d->batch < d->fit->n ? step_by_batches(d) : step(d);
+    enum cbp_outcome outcome = d->batch < d->fit->examples.n ? step_by_batches(d) : step(d);
     if (outcome == CBP_RUNNING) {
         outcome = sum_all(d);
     }
@@ -336,14 +337,14 @@ static enum cbp_outcome iterate(descent *d)
 static int check_memory(const cbp_fit *fit, const cbp_real *work, const size_t *order)
 {
     const size_t batch = fit->options->batch_size;
-    return work && (order || batch == 0 || batch >= fit->n) ? CBP_OK : CBP_ERROR_NULL;
+    return work && (order || batch == 0 || batch >= fit->examples.n) ? CBP_OK : CBP_ERROR_NULL;
 }
 
 static void finish_descent(const descent *d, enum cbp_outcome outcome, cbp_real *params,
                            cbp_fit_info *info)
 {
     const int to_best = outcome == CBP_STOPPED || outcome == CBP_DIVERGED;
-    memcpy(params, to_best ? d->best : d->marked, 2 * d->fit->layers * sizeof *params);
+    memcpy(params, to_best ? d->best : d->marked, 2 * d->fit->chain.layers * sizeof *params);
     *info = *d->fit->info;
     info->outcome = outcome;
     info->params = params;
@@ -353,30 +354,25 @@ static void finish_descent(const descent *d, enum cbp_outcome outcome, cbp_real 
     }
 }
 
-int cbp_fit_descent(const unsigned char *activations, const unsigned char *frozen,
-                    const cbp_real *lower, const cbp_real *upper, const cbp_real *x,
-                    const cbp_real *y, const cbp_real *weight, size_t layers, size_t n,
+int cbp_fit_descent(const cbp_chain *chain, const cbp_examples *examples,
                     const cbp_fit_options *options, cbp_real *work, size_t *order, cbp_real *params,
                     cbp_fit_info *info)
 {
     cbp_fit_info so_far; /* not the caller's, which stays as it is if the start has no loss */
-    cbp_fit fit = {activations, frozen,
-                   lower,       upper,
-                   x,           y,
-                   weight,      layers,
-                   n,           {CBP_SQUARED, 1},
-                   options,     info ? &so_far : NULL};
-    if (options) {
-        fit.criterion = (cbp_criterion){options->loss, options->scale};
+    cbp_fit fit;
+    int status =
+        examples && params ? cbp_fit_given(chain, examples, options, &fit) : CBP_ERROR_NULL;
+    if (status == CBP_OK) {
+        fit.info = info ? &so_far : NULL;
+        status = cbp_fit_check(&fit);
     }
-    int status = cbp_fit_check(&fit, params);
     if (status == CBP_OK) {
         status = check_memory(&fit, work, order);
     }
     if (status != CBP_OK) {
         return status;
     }
-    descent d = descent_from(&fit, params, work, order);
+    descent d = descent_from(&fit, work, order);
     const cbp_real unknown = (cbp_real)NAN;
     d.best_loss = d.best_norm = unknown;
     so_far = (cbp_fit_info){CBP_RUNNING, 0, 0, unknown, unknown, d.marked};

@@ -1,4 +1,4 @@
-/* Levenberg-Marquardt in Moré's form: the step is the least-squares one, held to a region of trust
+/* Levenberg-Marquardt in Moré's form: the step is the least-squares one, within a region of trust
  * by a damping that is found from it (J. J. Moré, The Levenberg-Marquardt algorithm: implementation
  * and theory, 1978). The Jacobian is never squared: each pass takes it, row by row, into a triangle
  * R with R'R = J'J, whose last column carries the residuals.
@@ -43,7 +43,7 @@ size_t cbp_fit_work_len(size_t layers, size_t free, size_t n)
 
 static search search_in(cbp_real *work, const cbp_fit *fit)
 {
-    const size_t layers = fit->layers, free = cbp_count_free(fit->frozen, layers),
+    const size_t layers = fit->chain.layers, free = cbp_count_free(fit->chain.frozen, layers),
                  len = cbp_fit_node_len(free);
     search s = {.fit = fit, .at = {.free = free, .width = free + 1, .triangle = work}};
     s.trial_node = s.at.triangle + len;
@@ -53,8 +53,8 @@ static search search_in(cbp_real *work, const cbp_fit *fit)
     s.at.high = s.at.low + free;
     s.at.step = s.at.high + free;
     s.at.scaling = s.at.step + free;
-    s.at.held = s.at.scaling + free;
-    s.at.direction = s.at.held + free;
+    s.at.at_bound = s.at.scaling + free;
+    s.at.direction = s.at.at_bound + free;
     s.last_step = s.at.direction + free;
     s.params = s.last_step + free;
     s.trial = s.params + 2 * layers;
@@ -66,8 +66,8 @@ static search search_in(cbp_real *work, const cbp_fit *fit)
 /* The free ones of all 2L numbers, or `otherwise` in their place if there are none. */
 static void gather(const search *s, const cbp_real *all, cbp_real otherwise, cbp_real *free)
 {
-    for (size_t k = 0; k < 2 * s->fit->layers; k++) {
-        if (cbp_is_free(s->fit->frozen, k)) {
+    for (size_t k = 0; k < 2 * s->fit->chain.layers; k++) {
+        if (cbp_is_free(s->fit->chain.frozen, k)) {
             *free++ = all ? all[k] : otherwise;
         }
     }
@@ -85,7 +85,8 @@ static cbp_real sum_of(const search *s, const cbp_real *node, size_t which)
 /* The node and the summed loss at `params`; 1 if the fit is to stop. */
 static int evaluate(const search *s, const cbp_real *params, cbp_real *node, cbp_real *loss)
 {
-    if (s->pass(s->user, params, s->fit->frozen, node)) {
+    const cbp_chain chain = cbp_chain_at(s->fit->chain, params);
+    if (s->pass(s->user, &chain, node)) {
         return 1;
     }
     s->fit->info->evaluations++;
@@ -111,9 +112,9 @@ static int move(const search *s)
 {
     const cbp_fit *fit = s->fit;
     int still = 1;
-    for (size_t k = 0, j = 0; k < 2 * fit->layers; k++) {
+    for (size_t k = 0, j = 0; k < 2 * fit->chain.layers; k++) {
         s->trial[k] = s->params[k];
-        if (cbp_is_free(fit->frozen, k)) {
+        if (cbp_is_free(fit->chain.frozen, k)) {
             s->trial[k] = cbp_bounded(fit, k, s->params[k] + s->at.step[j]);
             const cbp_real moved = s->trial[k] - s->params[k], size = s->params[k];
             still = still && cbp_magnitude(moved) <= 2 * CBP_EPSILON * cbp_magnitude(size);
@@ -149,8 +150,8 @@ static int is_usable(const search *s, const cbp_real *params, const cbp_real *tr
 {
     /* the average may be infinite where the sum is not */
     cbp_real sum = noise_level(s, loss) + loss / s->weight;
-    for (size_t k = 0; k < 2 * s->fit->layers; k++) {
-        sum += cbp_is_free(s->fit->frozen, k) ? params[k] - params[k] : 0;
+    for (size_t k = 0; k < 2 * s->fit->chain.layers; k++) {
+        sum += cbp_is_free(s->fit->chain.frozen, k) ? params[k] - params[k] : 0;
     }
     for (size_t k = 0; k < s->at.width * s->at.width; k++) {
         sum += triangle[k] - triangle[k];
@@ -163,10 +164,10 @@ static cbp_real gradient_norm(const search *s)
 {
     cbp_real sum = 0;
     cbp_fit_step_gradient(&s->at, s->at.direction);
-    for (size_t k = 0, j = 0; k < 2 * s->fit->layers; k++) {
-        if (cbp_is_free(s->fit->frozen, k)) {
+    for (size_t k = 0, j = 0; k < 2 * s->fit->chain.layers; k++) {
+        if (cbp_is_free(s->fit->chain.frozen, k)) {
             const cbp_real slope = s->at.direction[j++];
-            sum += cbp_is_held(s->fit, k, s->params[k], slope) ? 0 : slope * slope;
+            sum += cbp_is_at_bound(s->fit, k, s->params[k], slope) ? 0 : slope * slope;
         }
     }
     return cbp_root(sum);
@@ -183,10 +184,10 @@ static cbp_real remaining_change(const search *s)
         return cbp_fit_step_change(&s->at);
     }
     cbp_fit_step_gradient(&s->at, s->at.direction);
-    for (size_t k = 0, j = 0; k < 2 * fit->layers; k++) {
-        if (cbp_is_free(fit->frozen, k)) {
+    for (size_t k = 0, j = 0; k < 2 * fit->chain.layers; k++) {
+        if (cbp_is_free(fit->chain.frozen, k)) {
             const cbp_real slope = s->at.direction[j], scaled = slope / s->at.scaling[j];
-            sum += cbp_is_held(fit, k, s->params[k], slope) ? 0 : scaled * scaled;
+            sum += cbp_is_at_bound(fit, k, s->params[k], slope) ? 0 : scaled * scaled;
             j++;
         }
     }
@@ -201,7 +202,7 @@ static void keep_best(search *s, cbp_real loss)
     const cbp_real fall = s->best_loss - loss, noise = noise_level(s, loss),
                    change = remaining_change(s);
     if (fall > noise || (fall >= -noise && change <= s->best_change)) {
-        memcpy(s->best, s->params, 2 * s->fit->layers * sizeof *s->best);
+        memcpy(s->best, s->params, 2 * s->fit->chain.layers * sizeof *s->best);
         s->best_loss = loss;
         s->best_change = change;
         info->loss = loss / s->weight;
@@ -230,7 +231,7 @@ static void adapt(trust *c, cbp_real length, cbp_real ratio, int is_whole, int g
 
 static void begin_search(search *s, trust *c)
 {
-    memset(s->at.held, 0, s->at.free * sizeof *s->at.held);
+    memset(s->at.at_bound, 0, s->at.free * sizeof *s->at.at_bound);
     memcpy(s->at.step, s->at.point, s->at.free * sizeof *s->at.step);
     const cbp_real radius = 100 * cbp_fit_step_length(&s->at);
     *c = (trust){radius > 0 ? radius : 100, 0, (cbp_real)INFINITY, 0};
@@ -303,8 +304,8 @@ static enum cbp_outcome attempt(search *s, int keep, size_t limit, cbp_real *rea
             begin_search(s, &c);
         }
         if (!fit->lower && !fit->upper) {
-            memset(s->at.held, 0, s->at.free * sizeof *s->at.held);
-        } else if (!cbp_fit_step_hold_at_bounds(&s->at)) {
+            memset(s->at.at_bound, 0, s->at.free * sizeof *s->at.at_bound);
+        } else if (!cbp_fit_step_mark_at_bounds(&s->at)) {
             return CBP_CONVERGED;
         }
         const plan p = make_plan(s, &c);
@@ -355,7 +356,7 @@ static int needs_second_attempt(const search *s)
         const cbp_real size =
             s->at.point[j] > 1 || s->at.point[j] < -1 ? cbp_magnitude(s->at.point[j]) : 1;
         const cbp_real own = cbp_magnitude(s->at.triangle[j * s->at.width + j]);
-        if (!(own > CBP_CLEAR * norm) || !(norm * size > CBP_WEAK * s->target_size)) {
+        if (!(own > CBP_INDEPENDENT * norm) || !(norm * size > CBP_WEAK * s->target_size)) {
             return 1;
         }
     }
@@ -365,10 +366,10 @@ static int needs_second_attempt(const search *s)
 /* A start around the given one: anywhere between two bounds, else up to twice its size away. */
 static void draw_start(search *s, uint64_t *random)
 {
-    for (size_t k = 0; k < 2 * s->fit->layers; k++) {
+    for (size_t k = 0; k < 2 * s->fit->chain.layers; k++) {
         const cbp_real given = s->given[k];
         s->start[k] = given;
-        if (cbp_is_free(s->fit->frozen, k)) {
+        if (cbp_is_free(s->fit->chain.frozen, k)) {
             const cbp_real low = cbp_low(s->fit, k), high = cbp_high(s->fit, k),
                            t = cbp_random_uniform(random);
             const cbp_real size = given != 0 ? cbp_magnitude(given) : 1;
@@ -385,20 +386,21 @@ static void draw_start(search *s, uint64_t *random)
 static int solve_last_layer(search *s)
 {
     const cbp_fit *fit = s->fit;
-    const size_t w = 2 * fit->layers - 2, b = w + 1;
+    const size_t w = 2 * fit->chain.layers - 2, b = w + 1;
     const size_t columns =
-        (size_t)cbp_is_free(fit->frozen, w) + (size_t)cbp_is_free(fit->frozen, b);
-    if (fit->activations[fit->layers - 1] != CBP_IDENTITY || fit->criterion.loss != CBP_SQUARED ||
-        columns == 0) {
+        (size_t)cbp_is_free(fit->chain.frozen, w) + (size_t)cbp_is_free(fit->chain.frozen, b);
+    if (fit->chain.activations[fit->chain.layers - 1] != CBP_IDENTITY ||
+        fit->loss.kind != CBP_SQUARED || columns == 0) {
         return 0;
     }
     /* frozen for this pass; bytes, of which there is room */
     unsigned char *others = (unsigned char *)s->trial;
     cbp_real node[3 * 3 + 8], step[2] = {0, 0};
     memset(others, 1, w);
-    others[w] = (unsigned char)!cbp_is_free(fit->frozen, w);
-    others[b] = (unsigned char)!cbp_is_free(fit->frozen, b);
-    if (s->pass(s->user, s->params, others, node)) {
+    others[w] = (unsigned char)!cbp_is_free(fit->chain.frozen, w);
+    others[b] = (unsigned char)!cbp_is_free(fit->chain.frozen, b);
+    const cbp_chain chain = {s->params, fit->chain.activations, others, fit->chain.layers};
+    if (s->pass(s->user, &chain, node)) {
         return 1;
     }
     if (columns == 2) {
@@ -426,7 +428,7 @@ static enum cbp_outcome search_from(search *s, cbp_real loss)
         return first;
     }
     const cbp_real best_before = s->best_loss;
-    memcpy(s->params, s->start, 2 * s->fit->layers * sizeof *s->start);
+    memcpy(s->params, s->start, 2 * s->fit->chain.layers * sizeof *s->start);
     if (solve_last_layer(s) || evaluate(s, s->params, s->at.triangle, &loss)) {
         return CBP_STOPPED;
     }
@@ -442,16 +444,20 @@ static enum cbp_outcome search_from(search *s, cbp_real loss)
 /* Leading frozen layers give the same numbers at every pass: for a tile of examples they are worked
  * once, the rest is fit to what they give, and the number of parameters that it lacks is
  * returned. */
-static size_t skip_frozen_layers(cbp_fit *fit, const cbp_real *params, cbp_real *outputs)
+static size_t skip_frozen_layers(cbp_fit *fit, cbp_real *outputs)
 {
-    const size_t skipped = fit->n <= CBP_FIT_TILE ? cbp_count_leading(fit->frozen, fit->layers) : 0;
+    const size_t skipped = fit->examples.n <= CBP_FIT_TILE
+                               ? cbp_count_leading(fit->chain.frozen, fit->chain.layers)
+                               : 0;
     if (skipped > 0) {
-        const cbp_chain leading = {params, fit->activations, skipped};
-        cbp_kernels_now()->forward(&leading, fit->x, fit->n, outputs);
-        fit->x = outputs;
-        fit->layers -= skipped;
-        fit->activations += skipped;
-        fit->frozen += 2 * skipped;
+        cbp_chain leading = fit->chain;
+        leading.layers = skipped;
+        cbp_kernels_now()->forward(&leading, fit->examples.x, fit->examples.n, outputs);
+        fit->examples.x = outputs;
+        fit->chain.layers -= skipped;
+        fit->chain.params += 2 * skipped;
+        fit->chain.activations += skipped;
+        fit->chain.frozen += 2 * skipped;
         fit->lower = fit->lower ? fit->lower + 2 * skipped : NULL;
         fit->upper = fit->upper ? fit->upper + 2 * skipped : NULL;
     }
@@ -462,7 +468,7 @@ static size_t skip_frozen_layers(cbp_fit *fit, const cbp_real *params, cbp_real 
 static int search_all(search *s, enum cbp_outcome *outcome)
 {
     const cbp_fit *fit = s->fit;
-    const size_t size = 2 * fit->layers * sizeof *s->start;
+    const size_t size = 2 * fit->chain.layers * sizeof *s->start;
     cbp_real loss;
     memcpy(s->params, s->start, size);
     memcpy(s->best, s->start, size);
@@ -477,7 +483,7 @@ static int search_all(search *s, enum cbp_outcome *outcome)
     if (sum_of(s, s->at.triangle, 2) < (cbp_real)s->at.free) {
         return CBP_ERROR_FEW_EXAMPLES;
     }
-    const int status = cbp_fit_check_start(fit, s->start);
+    const int status = cbp_fit_check_start(fit);
     if (status != CBP_OK) {
         return status;
     }
@@ -512,16 +518,16 @@ static int search_all(search *s, enum cbp_outcome *outcome)
 static int fit_from(const cbp_fit *fit, cbp_fit_pass pass, void *user, size_t skipped,
                     cbp_real *work, cbp_real *params, cbp_fit_info *info)
 {
-    const size_t all = skipped + 2 * fit->layers;
+    const size_t all = skipped + 2 * fit->chain.layers;
     search s = search_in(work + all, fit);
     s.pass = pass;
     s.user = user;
-    memcpy(work, params, all * sizeof *work);
+    memcpy(work, fit->chain.params - skipped, all * sizeof *work);
     s.best = work + skipped;
     s.best_loss = (cbp_real)INFINITY;
     gather(&s, fit->lower, (cbp_real)-INFINITY, s.at.low);
     gather(&s, fit->upper, (cbp_real)INFINITY, s.at.high);
-    memcpy(s.start, params + skipped, 2 * fit->layers * sizeof *s.start);
+    memcpy(s.start, s.best, 2 * fit->chain.layers * sizeof *s.start);
     *fit->info = (cbp_fit_info){CBP_RUNNING, 0, 0, (cbp_real)NAN, (cbp_real)NAN, work};
     enum cbp_outcome outcome = CBP_RUNNING;
     const int status = search_all(&s, &outcome);
@@ -534,46 +540,39 @@ static int fit_from(const cbp_fit *fit, cbp_fit_pass pass, void *user, size_t sk
     return status;
 }
 
-int cbp_fit_lm(const unsigned char *activations, const unsigned char *frozen, const cbp_real *lower,
-               const cbp_real *upper, const cbp_real *x, const cbp_real *y, const cbp_real *weight,
-               size_t layers, size_t n, const cbp_fit_options *options, cbp_real *work,
-               cbp_real *params, cbp_fit_info *info)
+int cbp_fit_lm(const cbp_chain *chain, const cbp_examples *examples, const cbp_fit_options *options,
+               cbp_real *work, cbp_real *params, cbp_fit_info *info)
 {
-    const cbp_criterion criterion = {options ? options->loss : 0, options ? options->scale : 0};
     cbp_fit_info so_far;
-    cbp_fit fit = {activations, frozen, lower, upper,     x,       y,
-                   weight,      layers, n,     criterion, options, info ? &so_far : NULL};
-    const int status = cbp_fit_check(&fit, params);
-    if (status != CBP_OK || !work) {
-        return status != CBP_OK ? status : CBP_ERROR_NULL;
+    cbp_fit fit;
+    int status =
+        examples && work && params ? cbp_fit_given(chain, examples, options, &fit) : CBP_ERROR_NULL;
+    if (status == CBP_OK) {
+        fit.info = info ? &so_far : NULL;
+        status = cbp_fit_check(&fit);
     }
-    const size_t free = cbp_count_free(frozen, layers),
-                 skipped = skip_frozen_layers(&fit, params, work);
-    cbp_real *passes = work + CBP_FIT_TILE, *rest = passes + cbp_fit_pass_len(layers, free);
-    cbp_fit_memory memory = {.fit = &fit, .work = passes, .nodes = rest + search_len(layers, free)};
+    if (status != CBP_OK) {
+        return status;
+    }
+    const size_t free = cbp_count_free(chain->frozen, chain->layers),
+                 skipped = skip_frozen_layers(&fit, work);
+    cbp_real *passes = work + CBP_FIT_TILE, *rest = passes + cbp_fit_pass_len(chain->layers, free);
+    cbp_fit_memory memory = {
+        .fit = &fit, .work = passes, .nodes = rest + search_len(chain->layers, free)};
     return fit_from(&fit, cbp_fit_pass_memory, &memory, skipped, rest, params, info);
 }
 
-int cbp_fit_over(cbp_fit_pass pass, void *user, const cbp_fit_chain *chain,
+int cbp_fit_over(cbp_fit_pass pass, void *user, const cbp_chain *chain,
                  const cbp_fit_options *options, cbp_real *work, cbp_real *params,
                  cbp_fit_info *info)
 {
-    if (!pass || !chain || !options || !work) {
-        return CBP_ERROR_NULL;
-    }
     cbp_fit_info so_far;
-    const cbp_fit fit = {chain->activations,
-                         chain->frozen,
-                         chain->lower,
-                         chain->upper,
-                         NULL,
-                         NULL,
-                         NULL,
-                         chain->layers,
-                         0,
-                         {options->loss, options->scale},
-                         options,
-                         info ? &so_far : NULL};
-    const int status = cbp_fit_check_over(&fit, params);
+    cbp_fit fit;
+    int status =
+        pass && work && params ? cbp_fit_given(chain, NULL, options, &fit) : CBP_ERROR_NULL;
+    if (status == CBP_OK) {
+        fit.info = info ? &so_far : NULL;
+        status = cbp_fit_check_over(&fit);
+    }
     return status == CBP_OK ? fit_from(&fit, pass, user, 0, work, params, info) : status;
 }

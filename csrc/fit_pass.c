@@ -108,34 +108,44 @@ int cbp_fit_nodes_merge(cbp_fit_nodes *nodes, cbp_real *work, cbp_real *node)
 /* ---- leaves ---------------------------------------------------------------------------------- */
 
 /* The sums of a leaf, fit's examples, but for that of the losses. */
-static void compute_sums(const cbp_fit *fit, const cbp_real *params, cbp_real *sums)
+static void compute_sums(const cbp_fit *fit, const cbp_chain *chain, cbp_real *sums)
 {
     const cbp_fit_totals totals = cbp_fit_totals_of(fit);
     sums[0] = totals.weight;
     sums[1] = 0;
     sums[2] = totals.examples;
-    sums[3] = cbp_fit_squares(fit, params);
+    sums[3] = cbp_fit_squares(fit, chain);
+}
+
+/* `count` of the examples, from `start` on. */
+static cbp_examples part_of(const cbp_examples *examples, size_t start, size_t count)
+{
+    return (cbp_examples){examples->x + start, examples->y + start,
+                          examples->weight ? examples->weight + start : NULL, count};
+}
+
+static size_t smaller_of(size_t a, size_t b)
+{
+    return a < b ? a : b;
 }
 
 /* The rest of a leaf's node, which is 0 but for these sums. *passed counts the examples since the
  * progress function was asked. 1 if the fit is to stop. */
-static int compute_rows(const cbp_fit *fit, const cbp_real *params, const unsigned char *frozen,
-                        size_t free, size_t *passed, cbp_real *work, cbp_real *node)
+static int compute_rows(const cbp_fit *fit, const cbp_chain *chain, size_t *passed, cbp_real *work,
+                        cbp_real *node)
 {
-    const cbp_chain chain = {params, fit->activations, fit->layers};
-    const size_t stretch = cbp_fit_stretch(fit->layers);
-    cbp_real *sums = node + cbp_fit_sums_at(free), *compensation = sums + 4;
-    for (size_t start = 0, count; start < fit->n; start += count) {
+    const size_t stretch = cbp_fit_stretch(chain->layers), n = fit->examples.n,
+                 free = cbp_count_free(chain->frozen, chain->layers);
+    for (size_t start = 0, count; start < n; start += count) {
         if (*passed >= stretch) {
             *passed = 0;
             if (cbp_fit_progress(fit)) {
                 return 1;
             }
         }
-        count = fit->n - start < stretch - *passed ? fit->n - start : stretch - *passed;
-        cbp_kernels_now()->fit_rows(&chain, fit->criterion, frozen, fit->x + start, fit->y + start,
-                                    fit->weight ? fit->weight + start : NULL, count, free, work,
-                                    node, &sums[1], &compensation[1]);
+        count = smaller_of(n - start, stretch - *passed);
+        const cbp_examples part = part_of(&fit->examples, start, count);
+        cbp_kernels_now()->fit_rows(chain, fit->loss, &part, free, work, node);
         *passed += count;
     }
     return 0;
@@ -143,21 +153,18 @@ static int compute_rows(const cbp_fit *fit, const cbp_real *params, const unsign
 
 /* The leaves that fit's examples are, from leaf `first` on; there is room for them. 1 if the fit is
  * to stop. */
-static int add_leaves(const cbp_fit *fit, const cbp_real *params, const unsigned char *frozen,
-                      size_t first, cbp_real *work, cbp_fit_nodes *nodes)
+static int add_leaves(const cbp_fit *fit, const cbp_chain *chain, size_t first, cbp_real *work,
+                      cbp_fit_nodes *nodes)
 {
-    const size_t len = cbp_fit_node_len(nodes->free);
+    const size_t len = cbp_fit_node_len(nodes->free), n = fit->examples.n;
     size_t passed = 0;
-    for (size_t start = 0; start < fit->n; start += CBP_LEAF, first++) {
+    for (size_t start = 0; start < n; start += CBP_LEAF, first++) {
         cbp_fit leaf = *fit;
-        leaf.x += start;
-        leaf.y += start;
-        leaf.weight = fit->weight ? fit->weight + start : NULL;
-        leaf.n = fit->n - start < CBP_LEAF ? fit->n - start : CBP_LEAF;
+        leaf.examples = part_of(&fit->examples, start, smaller_of(n - start, CBP_LEAF));
         cbp_real *node = nodes->values + nodes->count * len;
         memset(node, 0, len * sizeof *node);
-        compute_sums(&leaf, params, node + cbp_fit_sums_at(nodes->free));
-        if (compute_rows(&leaf, params, frozen, nodes->free, &passed, work, node)) {
+        compute_sums(&leaf, chain, node + cbp_fit_sums_at(nodes->free));
+        if (compute_rows(&leaf, chain, &passed, work, node)) {
             return 1;
         }
         settle(nodes, (cbp_fit_place){first, 1}, work);
@@ -165,32 +172,28 @@ static int add_leaves(const cbp_fit *fit, const cbp_real *params, const unsigned
     return 0;
 }
 
-int cbp_fit_nodes_add(const cbp_fit_chain *chain, const cbp_real *params, cbp_criterion criterion,
-                      const cbp_examples *examples, size_t first, cbp_real *work,
-                      cbp_fit_nodes *nodes)
+int cbp_fit_nodes_add(const cbp_chain *chain, const cbp_examples *examples, const cbp_loss *loss,
+                      size_t first, cbp_real *work, cbp_fit_nodes *nodes)
 {
     if (!chain || !examples || !work || !nodes || !nodes->values || !nodes->places) {
         return CBP_ERROR_NULL;
     }
-    const cbp_fit fit = {
-        chain->activations, chain->frozen, NULL,        NULL,      examples->x, examples->y,
-        examples->weight,   chain->layers, examples->n, criterion, NULL,        NULL};
-    int status = cbp_check_average(&(cbp_chain){params, chain->activations, chain->layers},
-                                   criterion, fit.x, fit.y, fit.weight, fit.n, params);
+    const cbp_fit fit = {.chain = *chain, .examples = *examples, .loss = cbp_loss_given(loss)};
+    int status = cbp_check_average(chain, fit.loss, examples, chain->params);
     if (status == CBP_OK) {
         status = cbp_fit_check_data(&fit);
     }
     if (status != CBP_OK) {
         return status;
     }
-    const size_t leaves = (fit.n - 1) / CBP_LEAF + 1,
+    const size_t leaves = (examples->n - 1) / CBP_LEAF + 1,
                  covered = nodes->count > 0 ? first - nodes->places[0].first : 0;
     const int has_room = nodes->capacity >= cbp_fit_nodes_capacity(covered + leaves);
     if (!has_room || !fits(nodes, first) ||
         nodes->free != cbp_count_free(chain->frozen, chain->layers)) {
         return CBP_ERROR_NODE;
     }
-    (void)add_leaves(&fit, params, chain->frozen, first, work, nodes);
+    (void)add_leaves(&fit, chain, first, work, nodes);
     return CBP_OK;
 }
 
@@ -203,31 +206,29 @@ size_t cbp_fit_memory_len(size_t free, size_t n)
 }
 
 /* Small fits take about as long as a few sums. */
-static int pass_over_leaf(cbp_fit_memory *memory, const cbp_real *params,
-                          const unsigned char *frozen, size_t free, cbp_real *node)
+static int pass_over_leaf(cbp_fit_memory *memory, const cbp_chain *chain, size_t free,
+                          cbp_real *node)
 {
     size_t passed = 0;
-    if (!memory->has_sums || cbp_loss_table[memory->fit->criterion.loss].is_robust) {
-        compute_sums(memory->fit, params, memory->sums);
+    if (!memory->has_sums || cbp_loss_table[memory->fit->loss.kind].is_robust) {
+        compute_sums(memory->fit, chain, memory->sums);
         memory->has_sums = 1;
     }
     memset(node, 0, cbp_fit_node_len(free) * sizeof *node);
     memcpy(node + cbp_fit_sums_at(free), memory->sums, sizeof memory->sums);
-    return compute_rows(memory->fit, params, frozen, free, &passed, memory->work, node);
+    return compute_rows(memory->fit, chain, &passed, memory->work, node);
 }
 
-int cbp_fit_pass_memory(void *user, const cbp_real *params, const unsigned char *frozen,
-                        cbp_real *node)
+int cbp_fit_pass_memory(void *user, const cbp_chain *chain, cbp_real *node)
 {
     cbp_fit_memory *memory = user;
-    const cbp_fit *fit = memory->fit;
-    const size_t free = cbp_count_free(frozen, fit->layers);
-    if (fit->n <= CBP_LEAF) {
-        return pass_over_leaf(memory, params, frozen, free, node);
+    const size_t free = cbp_count_free(chain->frozen, chain->layers);
+    if (memory->fit->examples.n <= CBP_LEAF) {
+        return pass_over_leaf(memory, chain, free, node);
     }
     cbp_fit_place places[LEVELS];
     cbp_fit_nodes nodes = {memory->nodes, places, free, LEVELS, 0};
-    if (add_leaves(fit, params, frozen, 0, memory->work, &nodes)) {
+    if (add_leaves(memory->fit, chain, 0, memory->work, &nodes)) {
         return 1;
     }
     (void)cbp_fit_nodes_merge(&nodes, memory->work, node);

@@ -1,5 +1,5 @@
-/* One step of Levenberg-Marquardt: the least-squares step of a triangle, held to a region of trust
- * and to bounds. */
+/* One step of Levenberg-Marquardt: the least-squares step of a triangle, within a region of trust
+ * and bounds. */
 #include "fit_step.h"
 
 void cbp_fit_step_gradient(const cbp_fit_step *s, cbp_real *gradient)
@@ -53,15 +53,15 @@ static void triangulate(cbp_real *stack, size_t rows, size_t columns, size_t wid
 }
 
 /* The step that minimises |R step + residual|^2 + damping |scaling step|^2 over the parameters that
- * are not held; those that are go the step that stands there. 0 if that is not unique. The triangle
- * of the free ones stays in `stack`. */
+ * are not at a bound; those that are go the step that stands there. 0 if that is not unique. The
+ * triangle of the free ones stays in `stack`. */
 static int solve(const cbp_fit_step *s, cbp_real damping)
 {
     const size_t free = s->free, width = s->width;
     const cbp_real root = cbp_root(damping);
     size_t open = 0, rows = free;
     for (size_t j = 0; j < free; j++) {
-        open += s->held[j] == 0;
+        open += s->at_bound[j] == 0;
     }
     memset(s->stack, 0, 2 * free * width * sizeof *s->stack);
     for (size_t i = 0; i < free; i++) {
@@ -70,19 +70,19 @@ static int solve(const cbp_fit_step *s, cbp_real damping)
         size_t column = 0;
         to[open] = -row[free];
         for (size_t j = i; j < free; j++) {
-            if (s->held[j] != 0) {
+            if (s->at_bound[j] != 0) {
                 to[open] -= row[j] * s->step[j];
             }
         }
         for (size_t j = 0; j < free; j++) {
-            if (s->held[j] == 0) {
+            if (s->at_bound[j] == 0) {
                 to[column++] = j < i ? 0 : row[j];
             }
         }
     }
     if (damping > 0) {
         for (size_t j = 0; j < free; j++) {
-            if (s->held[j] == 0) {
+            if (s->at_bound[j] == 0) {
                 s->stack[rows * width + (rows - free)] = root * s->scaling[j];
                 rows++;
             }
@@ -92,7 +92,7 @@ static int solve(const cbp_fit_step *s, cbp_real damping)
         triangulate(s->stack, rows, open, width);
     }
     for (size_t j = free, column = open; j-- > 0;) {
-        if (s->held[j] != 0) {
+        if (s->at_bound[j] != 0) {
             continue;
         }
         column--;
@@ -100,7 +100,7 @@ static int solve(const cbp_fit_step *s, cbp_real damping)
         cbp_real value = row[open];
         size_t other = open;
         for (size_t i = free; i-- > j + 1;) {
-            if (s->held[i] == 0) {
+            if (s->at_bound[i] == 0) {
                 value -= row[--other] * s->step[i];
             }
         }
@@ -116,7 +116,7 @@ cbp_real cbp_fit_step_length(const cbp_fit_step *s)
 {
     cbp_real sum = 0;
     for (size_t j = 0; j < s->free; j++) {
-        if (s->held[j] == 0) {
+        if (s->at_bound[j] == 0) {
             sum += s->scaling[j] * s->step[j] * (s->scaling[j] * s->step[j]);
         }
     }
@@ -129,7 +129,7 @@ static cbp_real shrinkage(const cbp_fit_step *s, cbp_real length)
 {
     cbp_real sum = 0;
     for (size_t j = 0, column = 0; j < s->free; j++) {
-        if (s->held[j] != 0) {
+        if (s->at_bound[j] != 0) {
             continue;
         }
         cbp_real value = s->scaling[j] * (s->scaling[j] * s->step[j] / length);
@@ -143,13 +143,13 @@ static cbp_real shrinkage(const cbp_fit_step *s, cbp_real length)
     return sum;
 }
 
-/* Holds what moves the outputs no more than rounding in a direction that the columns before it do
+/* Drops what moves the outputs no more than rounding in a direction that the columns before it do
  * not have, as the triangle of the undamped problem shows; whether there was any. */
-static int hold_dependent(const cbp_fit_step *s)
+static int drop_dependent(const cbp_fit_step *s)
 {
     int found = 0;
     for (size_t j = 0, column = 0; j < s->free; j++) {
-        if (s->held[j] != 0) {
+        if (s->at_bound[j] != 0) {
             continue;
         }
         cbp_real sum = 0;
@@ -158,7 +158,7 @@ static int hold_dependent(const cbp_fit_step *s)
         }
         if (!(cbp_magnitude(s->stack[column * s->width + column]) >
               64 * CBP_EPSILON * cbp_root(sum))) {
-            s->held[j] = 1;
+            s->at_bound[j] = 1;
             s->step[j] = 0;
             found = 1;
         }
@@ -171,7 +171,7 @@ int cbp_fit_step_within(const cbp_fit_step *s, cbp_real radius, cbp_real *dampin
 {
     cbp_real low = 0, high = 0, excess = 0;
     int unique = solve(s, 0);
-    if (hold_dependent(s)) {
+    if (drop_dependent(s)) {
         unique = solve(s, 0);
     }
     if (unique) {
@@ -184,7 +184,7 @@ int cbp_fit_step_within(const cbp_fit_step *s, cbp_real radius, cbp_real *dampin
     }
     cbp_fit_step_gradient(s, s->direction);
     for (size_t j = 0; j < s->free; j++) {
-        if (s->held[j] == 0) {
+        if (s->at_bound[j] == 0) {
             high += s->direction[j] / s->scaling[j] * (s->direction[j] / s->scaling[j]);
         }
     }
@@ -219,17 +219,16 @@ int cbp_fit_step_within(const cbp_fit_step *s, cbp_real radius, cbp_real *dampin
     return 0;
 }
 
-/* Holds what stands at a bound and is pushed beyond it; whether anything is left to move. */
-int cbp_fit_step_hold_at_bounds(const cbp_fit_step *s)
+int cbp_fit_step_mark_at_bounds(const cbp_fit_step *s)
 {
     size_t open = 0;
     cbp_fit_step_gradient(s, s->direction);
     for (size_t j = 0; j < s->free; j++) {
         const cbp_real slope = s->direction[j];
-        s->held[j] =
+        s->at_bound[j] =
             (s->point[j] <= s->low[j] && slope >= 0) || (s->point[j] >= s->high[j] && slope <= 0);
         s->step[j] = 0;
-        open += s->held[j] == 0 && slope != 0;
+        open += s->at_bound[j] == 0 && slope != 0;
     }
     return open > 0;
 }
@@ -242,7 +241,7 @@ int cbp_fit_step_stop_at_bounds(const cbp_fit_step *s, cbp_real damping)
         size_t first = s->free;
         for (size_t j = 0; j < s->free; j++) {
             const cbp_real to = s->point[j] + s->step[j];
-            if (s->held[j] == 0 && (to < s->low[j] || to > s->high[j])) {
+            if (s->at_bound[j] == 0 && (to < s->low[j] || to > s->high[j])) {
                 const cbp_real room = (to < s->low[j] ? s->low[j] : s->high[j]) - s->point[j];
                 first = room / s->step[j] < part ? j : first;
                 part = room / s->step[j] < part ? room / s->step[j] : part;
@@ -260,7 +259,7 @@ int cbp_fit_step_stop_at_bounds(const cbp_fit_step *s, cbp_real damping)
             return 1;
         }
         s->step[first] = 0;
-        s->held[first] = 1;
+        s->at_bound[first] = 1;
         if (!solve(s, damping)) {
             memset(s->step, 0, s->free * sizeof *s->step);
             return 1;

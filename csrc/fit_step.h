@@ -12,25 +12,27 @@ typedef struct cbp_fit_step {
     cbp_real *stack;              /* to work in, [2 free][width] */
     cbp_real *point, *low, *high; /* the free parameters and their bounds */
     cbp_real *scaling;            /* what each is measured by */
-    cbp_real *step, *held;        /* the step, and whether (not 0) it is given */
-    cbp_real *direction;          /* to work in */
+    cbp_real *step,
+        *at_bound;       /* the step, and whether (not 0) it is given, at a bound or dropped */
+    cbp_real *direction; /* to work in */
 } cbp_fit_step;
 
 /* Euclidean norm of column j of the Jacobian. */
 cbp_real cbp_fit_step_column_norm(const cbp_fit_step *s, size_t j);
 
-/* Holds what stands at a bound and is pushed beyond it; whether anything is left to move. */
-int cbp_fit_step_hold_at_bounds(const cbp_fit_step *s);
+/* Marks what stands at a bound that the loss would cross; whether anything is left to move. */
+int cbp_fit_step_mark_at_bounds(const cbp_fit_step *s);
 
-/* The step of about the radius' length of what is not held, and not dependent on the columns before
- * it, and the damping that makes it so; the undamped step if that is no longer, and then 1. */
+/* The step of about the radius' length of what is not at a bound, and not dependent on the columns
+ * before it, and the damping that makes it so; the undamped step if that is no longer, and then
+ * 1. */
 int cbp_fit_step_within(const cbp_fit_step *s, cbp_real radius, cbp_real *damping);
 
-/* Length of what is not held, in the scaling. */
+/* Length of what is not at a bound, in the scaling. */
 cbp_real cbp_fit_step_length(const cbp_fit_step *s);
 
 /* Shortens the step to where it meets the first bound; whether it had to. What stands at a bound
- * and would pass it is held, and the others' step found again. */
+ * and would pass it is marked, and the others' step found again. */
 int cbp_fit_step_stop_at_bounds(const cbp_fit_step *s, cbp_real damping);
 
 /* By how much the parabola falls on the step, and the sum of squares that it falls from. */

@@ -29,46 +29,34 @@ typedef cbp_real cbp_row[CBP_LANES] __attribute__((aligned(64)));
 typedef cbp_real cbp_row[CBP_LANES];
 #endif
 
-/* A chain as the kernels take it. */
-typedef struct cbp_chain {
-    const cbp_real *params;
-    const unsigned char *activations;
-    size_t layers;
-} cbp_chain;
-
 /* The "loss" whose gradient is the Jacobian: the output itself. */
 #define CBP_OUTPUT (-1)
 
-/* Adds `term` to the compensated sum (*sum, *lost): Knuth's two-sum, which finds the rounding error
- * exactly. Once the sum is not finite the error means nothing and is dropped. */
-CBP_INLINE void cbp_add(cbp_real *sum, cbp_real *lost, cbp_real term)
+/* Adds `term` to the compensated sum (*sum, *compensation): Knuth's two-sum, which finds the
+ * rounding error exactly. Once the sum is not finite the error means nothing and is dropped. */
+CBP_INLINE void cbp_add(cbp_real *sum, cbp_real *compensation, cbp_real term)
 {
     const cbp_real total = *sum + term;
     const cbp_real part = total - *sum;
     const cbp_real error = (*sum - (total - part)) + (term - part);
     *sum = total;
-    *lost += error - error == 0 ? error : 0;
+    *compensation += error - error == 0 ? error : 0;
 }
-
-/* Where one example's numbers go: each of `layers` numbers, gradient of 2 * layers. */
-typedef struct cbp_record {
-    cbp_real *z, *a, *slope, *delta, *gradient;
-} cbp_record;
 
 /* What has become of a lane. */
 #define CBP_LANE_RUNNING ((cbp_real)0)
-#define CBP_LANE_DONE ((cbp_real)1)   /* converged */
-#define CBP_LANE_HANDED ((cbp_real)2) /* to the careful fit of one chain */
-#define CBP_LANE_IDLE ((cbp_real)3)   /* no chain left for it */
+#define CBP_LANE_DONE ((cbp_real)1)           /* converged */
+#define CBP_LANE_NEEDS_FALLBACK ((cbp_real)2) /* to be fitted by cbp_fit_lm */
+#define CBP_LANE_IDLE ((cbp_real)3)           /* no chain left for it */
 
 /* Fits of CBP_LANES chains under way, one in each lane. Numbers of free parameters stand in the
  * order of params; packed matrices have free + 1 rows, [row (row + 1) / 2 + column][CBP_LANES]. */
 typedef struct cbp_lanes {
     const unsigned char *activations, *frozen;
     size_t layers, free, n;
-    cbp_criterion criterion;
-    cbp_real tolerance, patience; /* iterations before the careful fit takes over */
-    /* no slope jumps, so that a last step can be taken unseen */
+    cbp_loss criterion;
+    cbp_real tolerance, patience; /* patience: iterations before cbp_fit_lm takes over */
+    /* no slope jumps, so that a last step can be taken without a pass */
     int is_smooth;
     const size_t *places;       /* of the free among all parameters */
     const cbp_real *low, *high; /* [free], or null */
@@ -78,10 +66,10 @@ typedef struct cbp_lanes {
     /* packed; of a lane that is done trial_normal has the inverse */
     cbp_real *normal, *trial_normal;
     cbp_real *factor, *scaled; /* packed */
-    /* packed: what the normal equations lack of the loss's curvature */
-    cbp_real *bend, *trial_bend;
-    cbp_real *step, *held; /* [free][CBP_LANES] */
-    cbp_real *work;        /* (free + 1 + 3 layers + 6) * CBP_FIT_TILE */
+    /* packed: the second-order terms, by which the loss's curvature exceeds the normal equations */
+    cbp_real *second_order, *trial_second_order;
+    cbp_real *step, *at_bound; /* [free][CBP_LANES]; at_bound: not 0 if it stays at its bound */
+    cbp_real *work;            /* (free + 1 + 3 layers + 6) * CBP_FIT_TILE */
     cbp_row loss, trial_loss;
     cbp_row squares; /* of the targets, weighted; log loss: the weights */
     cbp_row damping, growth;
@@ -94,7 +82,7 @@ typedef struct cbp_lanes {
 /* Starts to choose from, the same for all chains; so many are looked at together. */
 #define CBP_CANDIDATES 4
 
-typedef struct cbp_candidates {
+typedef struct cbp_lane_candidates {
     const cbp_real *params; /* [count][width], of which the first 2 layers count */
     size_t count, width;
     /* row: so many are neighbours, 0 if none are; depth: layers before a linear last one, or all */
@@ -112,7 +100,7 @@ typedef struct cbp_candidates {
     const cbp_real *inverses; /* of those, if the last weight is solved for, else 0 */
     cbp_real *own_features;   /* to work in, [n][CBP_LANES] */
     cbp_real *gains;          /* to work in, [count to CBP_CANDIDATES][CBP_LANES] */
-} cbp_candidates;
+} cbp_lane_candidates;
 
 /* The table. Arguments have been checked; shapes are cbackprop.h's. */
 typedef struct cbp_kernels {
@@ -122,32 +110,27 @@ typedef struct cbp_kernels {
     cbp_real (*forward_one)(const cbp_chain *chain, cbp_real x);
     cbp_real (*slope_one)(const cbp_chain *chain, cbp_real x);
     cbp_real (*inverse_one)(const cbp_chain *chain, cbp_real y);
-    cbp_real (*loss_one)(const cbp_chain *chain, cbp_criterion criterion, cbp_real x, cbp_real y);
-    cbp_real (*gradient_one)(const cbp_chain *chain, cbp_criterion criterion, cbp_real x,
-                             cbp_real y, const cbp_record *record);
+    cbp_real (*loss_one)(const cbp_chain *chain, cbp_loss criterion, cbp_real x, cbp_real y);
+    cbp_real (*gradient_one)(const cbp_chain *chain, cbp_loss criterion, cbp_real x, cbp_real y,
+                             const cbp_record *record);
     void (*forward)(const cbp_chain *chain, const cbp_real *x, size_t n, cbp_real *out);
     void (*slope)(const cbp_chain *chain, const cbp_real *x, size_t n, cbp_real *out);
     void (*inverse)(const cbp_chain *chain, const cbp_real *y, size_t n, cbp_real *out);
-    void (*rows)(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x,
-                 const cbp_real *y, size_t n, cbp_real *work, cbp_real *rows);
-    void (*loss_sums)(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x,
-                      const cbp_real *y, const cbp_real *weight, size_t n, cbp_real *sums,
-                      cbp_real *lost);
-    void (*gradient_sums)(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x,
-                          const cbp_real *y, const cbp_real *weight, size_t n, cbp_real *work,
-                          cbp_real *sums, cbp_real *lost);
-    void (*hessian_sums)(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x,
-                         const cbp_real *y, const cbp_real *weight, size_t n, cbp_real *work,
-                         cbp_real *sums, cbp_real *lost);
-    void (*fit_rows)(const cbp_chain *chain, cbp_criterion criterion, const unsigned char *frozen,
-                     const cbp_real *x, const cbp_real *y, const cbp_real *weight, size_t n,
-                     size_t free, cbp_real *work, cbp_real *triangle, cbp_real *sum,
-                     cbp_real *lost);
+    void (*rows)(const cbp_chain *chain, cbp_loss criterion, const cbp_examples *examples,
+                 cbp_real *work, cbp_real *rows);
+    void (*loss_sums)(const cbp_chain *chain, cbp_loss criterion, const cbp_examples *examples,
+                      cbp_real *sums, cbp_real *compensation);
+    void (*gradient_sums)(const cbp_chain *chain, cbp_loss criterion, const cbp_examples *examples,
+                          cbp_real *work, cbp_real *sums, cbp_real *compensation);
+    void (*hessian_sums)(const cbp_chain *chain, cbp_loss criterion, const cbp_examples *examples,
+                         cbp_real *work, cbp_real *sums, cbp_real *compensation);
+    void (*fit_rows)(const cbp_chain *chain, cbp_loss criterion, const cbp_examples *examples,
+                     size_t free, cbp_real *work, cbp_real *node);
     void (*merge_triangles)(size_t width, const cbp_real *other, cbp_real *columns,
                             cbp_real *triangle);
     void (*fit_lanes)(cbp_lanes *lanes);
     void (*finish_lanes)(cbp_lanes *lanes);
-    void (*choose_starts)(const cbp_lanes *lanes, const cbp_candidates *candidates,
+    void (*choose_starts)(const cbp_lanes *lanes, const cbp_lane_candidates *candidates,
                           cbp_real *chosen);
 } cbp_kernels;
 
@@ -161,9 +144,15 @@ extern const cbp_kernels cbp_kernels_avx512;
 extern const cbp_activation_facts cbp_activation_table[];
 extern const cbp_loss_facts cbp_loss_table[];
 
+/* Where the four sums of a node stand, behind its triangle; their compensations follow. */
+CBP_INLINE size_t cbp_fit_sums_at(size_t free)
+{
+    return (free + 1) * (free + 1);
+}
+
 /* sizes[n]: the square of what each output near a amounts to, in the units of the residuals of a
  * least-squares step. */
-void cbp_loss_sizes(cbp_criterion criterion, const cbp_real *a, const cbp_real *y, size_t n,
+void cbp_loss_sizes(cbp_loss criterion, const cbp_real *a, const cbp_real *y, size_t n,
                     cbp_real *sizes);
 
 #endif

@@ -45,10 +45,10 @@ const cbp_loss_facts cbp_loss_table[] = {
 #undef FACTS
 };
 
-void cbp_loss_sizes(cbp_criterion criterion, const cbp_real *CBP_RESTRICT a,
+void cbp_loss_sizes(cbp_loss criterion, const cbp_real *CBP_RESTRICT a,
                     const cbp_real *CBP_RESTRICT y, size_t n, cbp_real *CBP_RESTRICT sizes)
 {
-    switch (criterion.loss) {
+    switch (criterion.kind) {
 #define CASE(code, name, ...)                                                                \
     case code:                                                                               \
         for (size_t i = 0; i < n; i++) {                                                     \

@@ -12,19 +12,19 @@ typedef struct cbp_ending {
     cbp_real a, z, y, scale;
 } cbp_ending;
 
-/* How a loss of one example bends: near the output a (a loss of z: near z) E is about
- *   stiff (da + lack)^2 + constant,   stiff = E''/2 and lack = E'/E'',
+/* The quadratic model of one example's loss: near the output a (a loss of z: near z) E is about
+ *   curvature (da + residual)^2 + constant,   curvature = E''/2 and residual = E'/E'',
  * where losses that are no sum of squares have something in the place of E'' that is always
- * positive; `excess` is by which share of it E'' is more. */
-typedef struct cbp_bend {
-    cbp_real error, lack, stiff, excess;
-} cbp_bend;
+ * positive; E'' is 1 + excess times that. */
+typedef struct cbp_quadratic {
+    cbp_real value, residual, curvature, excess;
+} cbp_quadratic;
 
 /* Of each loss NAME below:
- *   cbp_NAME_loss_jet   E and its derivatives with respect to a, or to z if the list says so
- *   cbp_NAME_loss_bend  its form in a least-squares step
- *   cbp_NAME_loss_size  the square of what an output near a amounts to, in the units of that
- *                       step's residuals */
+ *   cbp_NAME_loss_jet        E and its derivatives with respect to a, or to z if the list says so
+ *   cbp_NAME_loss_quadratic  its quadratic model
+ *   cbp_NAME_loss_size       the square of what an output near a amounts to, in the units of that
+ *                            model's residuals */
 
 /* ---- squared --------------------------------------------------------------------------------- */
 
@@ -34,10 +34,10 @@ CBP_INLINE cbp_jet cbp_squared_loss_jet(cbp_ending end)
     return (cbp_jet){residual * residual, 2 * residual, 2};
 }
 
-CBP_INLINE cbp_bend cbp_squared_loss_bend(cbp_ending end)
+CBP_INLINE cbp_quadratic cbp_squared_loss_quadratic(cbp_ending end)
 {
     const cbp_real residual = end.a - end.y;
-    return (cbp_bend){residual * residual, residual, 1, 0};
+    return (cbp_quadratic){residual * residual, residual, 1, 0};
 }
 
 CBP_INLINE cbp_real cbp_squared_loss_size(cbp_ending end)
@@ -63,12 +63,12 @@ CBP_INLINE cbp_jet cbp_log_loss_jet(cbp_ending end)
 
 /* Where sigma' is all but 0, a floor under it keeps the quotient finite; the slope E' stays
  * exact. */
-CBP_INLINE cbp_bend cbp_log_loss_bend(cbp_ending end)
+CBP_INLINE cbp_quadratic cbp_log_loss_quadratic(cbp_ending end)
 {
     const cbp_jet loss = cbp_log_loss_jet(end);
     const cbp_real floor = CBP_PICK(0x1p-120, 0x1p-60f);
     const cbp_real second = loss.second < floor ? floor : loss.second;
-    return (cbp_bend){loss.value, loss.slope / second, CBP_HALF * second, 0};
+    return (cbp_quadratic){loss.value, loss.slope / second, CBP_HALF * second, 0};
 }
 
 CBP_INLINE cbp_real cbp_log_loss_size(cbp_ending end)
@@ -80,10 +80,10 @@ CBP_INLINE cbp_real cbp_log_loss_size(cbp_ending end)
 /* ---- robust ---------------------------------------------------------------------------------- */
 
 /* Iterative reweighting: E'/r takes the place of E''. */
-CBP_INLINE cbp_bend cbp_robust_bend(cbp_jet loss, cbp_real residual)
+CBP_INLINE cbp_quadratic cbp_robust_quadratic(cbp_jet loss, cbp_real residual)
 {
-    const cbp_real stiff = residual == 0 ? 1 : CBP_HALF * (loss.slope / residual);
-    return (cbp_bend){loss.value, residual, stiff, CBP_HALF * loss.second / stiff - 1};
+    const cbp_real curvature = residual == 0 ? 1 : CBP_HALF * (loss.slope / residual);
+    return (cbp_quadratic){loss.value, residual, curvature, CBP_HALF * loss.second / curvature - 1};
 }
 
 /* A target further off than the scale s, by r, counts for s/r of itself: a far outlier must not
@@ -99,13 +99,13 @@ CBP_INLINE cbp_jet cbp_huber_loss_jet(cbp_ending end)
     const cbp_real residual = end.a - end.y, scale = end.scale;
     const int inside = cbp_abs(residual) <= scale;
     const cbp_real outside = scale * (2 * cbp_abs(residual) - scale);
-    const cbp_real held = cbp_clamp(residual, -scale, scale);
-    return (cbp_jet){inside ? residual * residual : outside, 2 * held, inside ? 2 : 0};
+    const cbp_real clamped = cbp_clamp(residual, -scale, scale);
+    return (cbp_jet){inside ? residual * residual : outside, 2 * clamped, inside ? 2 : 0};
 }
 
-CBP_INLINE cbp_bend cbp_huber_loss_bend(cbp_ending end)
+CBP_INLINE cbp_quadratic cbp_huber_loss_quadratic(cbp_ending end)
 {
-    return cbp_robust_bend(cbp_huber_loss_jet(end), end.a - end.y);
+    return cbp_robust_quadratic(cbp_huber_loss_jet(end), end.a - end.y);
 }
 
 CBP_INLINE cbp_real cbp_huber_loss_size(cbp_ending end)
@@ -128,9 +128,9 @@ CBP_INLINE cbp_jet cbp_soft_l1_loss_jet(cbp_ending end)
                      2 / root / root / root};
 }
 
-CBP_INLINE cbp_bend cbp_soft_l1_loss_bend(cbp_ending end)
+CBP_INLINE cbp_quadratic cbp_soft_l1_loss_quadratic(cbp_ending end)
 {
-    return cbp_robust_bend(cbp_soft_l1_loss_jet(end), end.a - end.y);
+    return cbp_robust_quadratic(cbp_soft_l1_loss_jet(end), end.a - end.y);
 }
 
 CBP_INLINE cbp_real cbp_soft_l1_loss_size(cbp_ending end)
@@ -148,14 +148,14 @@ CBP_INLINE cbp_jet cbp_cauchy_loss_jet(cbp_ending end)
     const cbp_real r = 1 / CBP_FMA(t, t, 1);
     const cbp_real near_log = cbp_log1p(t * t);
     const cbp_real growth = far ? CBP_FMA(2, cbp_log(size), near_log) : near_log;
-    const cbp_real bend = 2 * (1 - t) * (1 + t) * r * r;
+    const cbp_real curvature = 2 * (1 - t) * (1 + t) * r * r;
     return (cbp_jet){scale * scale * growth, cbp_with_sign(2 * scale * t * r, residual),
-                     far ? -bend * t * t : bend};
+                     far ? -curvature * t * t : curvature};
 }
 
-CBP_INLINE cbp_bend cbp_cauchy_loss_bend(cbp_ending end)
+CBP_INLINE cbp_quadratic cbp_cauchy_loss_quadratic(cbp_ending end)
 {
-    return cbp_robust_bend(cbp_cauchy_loss_jet(end), end.a - end.y);
+    return cbp_robust_quadratic(cbp_cauchy_loss_jet(end), end.a - end.y);
 }
 
 /* Its weights fall with the square of the distance. */
@@ -182,11 +182,11 @@ CBP_INLINE cbp_jet cbp_poisson_loss_jet(cbp_ending end)
 }
 
 /* Fisher's scoring: E'' by what it is expected to be, 2/a. */
-CBP_INLINE cbp_bend cbp_poisson_loss_bend(cbp_ending end)
+CBP_INLINE cbp_quadratic cbp_poisson_loss_quadratic(cbp_ending end)
 {
     const cbp_jet loss = cbp_poisson_loss_jet(end);
     const cbp_real residual = end.a - end.y;
-    return (cbp_bend){loss.value, residual, 1 / end.a, -CBP_HALF * loss.slope};
+    return (cbp_quadratic){loss.value, residual, 1 / end.a, -CBP_HALF * loss.slope};
 }
 
 /* Of an output near its target: its square over the variance. */
@@ -199,7 +199,7 @@ CBP_INLINE cbp_real cbp_poisson_loss_size(cbp_ending end)
 
 /* Every loss: code, name; the least and the greatest target; `dispersion`, 0 where the variance is
  * estimated (the facts of cbackprop.h say more); whether it has a scale; whether it is robust;
- * whether it is a loss of z, behind a sigmoid; whether its bend has an excess. */
+ * whether it is a loss of z, behind a sigmoid; whether its quadratic model has an excess. */
 #define CBP_LOSSES(X)                                           \
     X(CBP_SQUARED, squared, -INFINITY, INFINITY, 0, 0, 0, 0, 0) \
     X(CBP_LOG_LOSS, log, 0, 1, 0.5, 0, 0, 1, 0)                 \

@@ -1,9 +1,9 @@
 /* Many fits of one kind: groups of chains, one to a lane, finished lanes refilled from the queue;
- * what the lanes cannot finish goes to the careful fit of one chain.
+ * what the lanes cannot finish goes to cbp_fit_lm of one chain.
  */
 #include "many.h"
 
-/* Iterations in a lane before the careful fit takes over: most chains need 5 to 10. */
+/* Iterations in a lane before cbp_fit_lm takes over: most chains need 5 to 10. */
 #define PATIENCE 40
 
 /* Of the first step, relative to the normal equations' diagonal. */
@@ -22,8 +22,8 @@ typedef struct load {
 /* A call under way. */
 typedef struct many {
     cbp_fit kind; /* of one chain, without its examples */
-    const cbp_real *x, *y, *weight;
-    size_t n, x_step, weight_step, chains, next;
+    cbp_example_sets sets;
+    size_t next; /* the first chain that has not been taken up */
     const cbp_fits *fits;
     size_t free, skipped; /* parameters; leading layers that are frozen */
     /* behind the frozen layers all chains have the same inputs, which stand in `inputs` */
@@ -34,8 +34,7 @@ typedef struct many {
     size_t waiting;
     int has_ones[CBP_LANES]; /* the lane's weights are all 1, and its inputs those of all */
     cbp_real *inputs, *one_x, *one_y, *one_weight; /* of one chain, [n] */
-    /* [free][free], and what the fit of one chain needs */
-    cbp_real *covariance, *careful;
+    cbp_real *covariance, *work_of_one;            /* [free][free], and what cbp_fit_lm needs */
 } many;
 
 /* ---- memory ---------------------------------------------------------------------------------- */
@@ -83,10 +82,10 @@ static void place_lanes(cbp_lanes *g, size_t layers, cbp_real **work)
     g->trial_normal = cbp_taken(work, packed);
     g->factor = cbp_taken(work, packed);
     g->scaled = cbp_taken(work, packed);
-    g->bend = cbp_taken(work, packed);
-    g->trial_bend = cbp_taken(work, packed);
+    g->second_order = cbp_taken(work, packed);
+    g->trial_second_order = cbp_taken(work, packed);
     g->step = cbp_taken(work, g->free * CBP_LANES);
-    g->held = cbp_taken(work, g->free * CBP_LANES);
+    g->at_bound = cbp_taken(work, g->free * CBP_LANES);
     g->work = cbp_taken(work, (3 * layers + g->free + 7) * CBP_FIT_TILE);
 }
 
@@ -96,24 +95,32 @@ static void place_done(cbp_lanes *done, const cbp_lanes *g, cbp_real **work)
     const size_t packed = packed_len(g->free);
     done->params = cbp_taken(work, 2 * g->layers * CBP_LANES);
     done->normal = cbp_taken(work, packed);
-    done->held = cbp_taken(work, g->free * CBP_LANES);
+    done->at_bound = cbp_taken(work, g->free * CBP_LANES);
     done->trial_normal = cbp_taken(work, packed);
     done->factor = g->factor;
     done->scaled = g->scaled;
-    done->bend = g->bend;
+    done->second_order = g->second_order;
 }
 
 /* ---- one chain by itself --------------------------------------------------------------------- */
 
 static cbp_real *params_of(const many *s, size_t chain)
 {
-    return s->fits->params + chain * 2 * s->kind.layers;
+    return s->fits->params + chain * 2 * s->kind.chain.layers;
+}
+
+/* The frozen layers that a chain begins with. */
+static cbp_chain leading_layers(const many *s, size_t chain)
+{
+    cbp_chain leading = cbp_chain_at(s->kind.chain, params_of(s, chain));
+    leading.layers = s->skipped;
+    return leading;
 }
 
 static void set_errors(const many *s, size_t chain, cbp_real error)
 {
-    for (size_t k = 0; k < 2 * s->kind.layers; k++) {
-        s->fits->errors[chain * 2 * s->kind.layers + k] = error;
+    for (size_t k = 0; k < 2 * s->kind.chain.layers; k++) {
+        s->fits->standard_error[chain * 2 * s->kind.chain.layers + k] = error;
     }
     for (size_t k = 0; s->fits->covariance && k < triangle_len(s->free); k++) {
         s->fits->covariance[chain * triangle_len(s->free) + k] = error;
@@ -125,47 +132,71 @@ static void give_up(const many *s, size_t chain, int status)
 {
     s->fits->status[chain] = status;
     s->fits->iterations[chain] = 0;
-    s->fits->loss[chain] = s->fits->variance[chain] = s->fits->left_over[chain] = (cbp_real)NAN;
+    s->fits->loss[chain] = s->fits->variance[chain] = s->fits->df[chain] = (cbp_real)NAN;
     s->fits->weight[chain] = 0;
-    memset(s->fits->determined + chain * 2 * s->kind.layers, CBP_UNDETERMINED, 2 * s->kind.layers);
+    memset(s->fits->determined + chain * 2 * s->kind.chain.layers, CBP_UNDETERMINED,
+           2 * s->kind.chain.layers);
     set_errors(s, chain, (cbp_real)NAN);
 }
 
-/* The careful fit, of the examples that are not missing. */
+/* What is not missing of a chain's examples; *positive: how many of them have a weight above 0. */
+static cbp_examples present_examples(const many *s, size_t chain, cbp_fit_totals *totals)
+{
+    const cbp_real *x = s->sets.x + chain * s->sets.x_step, *y = s->sets.y + chain * s->sets.n;
+    const cbp_real *weight = s->sets.weight ? s->sets.weight + chain * s->sets.weight_step : NULL;
+    size_t n = 0;
+    *totals = (cbp_fit_totals){0, 0};
+    for (size_t i = 0; i < s->sets.n; i++) {
+        if (y[i] == y[i]) {
+            s->one_x[n] = x[i];
+            s->one_y[n] = y[i];
+            s->one_weight[n] = weight ? weight[i] : 1;
+            totals->weight += s->one_weight[n];
+            totals->examples += s->one_weight[n++] > 0 ? 1 : 0;
+        }
+    }
+    return (cbp_examples){s->one_x, s->one_y, weight ? s->one_weight : NULL, n};
+}
+
+/* What cbp_fit_covariance has found for a chain, whose examples are so many. */
+static void store_covariance(const many *s, size_t chain, cbp_real examples)
+{
+    const size_t all = 2 * s->kind.chain.layers;
+    const unsigned char *determined = s->fits->determined + chain * all;
+    cbp_real *covariance =
+        s->fits->covariance ? s->fits->covariance + chain * triangle_len(s->free) : NULL;
+    for (size_t k = 0, row = 0; k < all; k++) {
+        const int is_free = cbp_is_free(s->kind.chain.frozen, k);
+        examples -= determined[k] == CBP_DETERMINED || determined[k] == CBP_UNDETERMINED;
+        s->fits->standard_error[chain * all + k] =
+            is_free ? cbp_root(s->covariance[row * s->free + row]) : 0;
+        row += (size_t)is_free;
+    }
+    s->fits->df[chain] = examples;
+    for (size_t row = 0; covariance && row < s->free; row++) {
+        memcpy(covariance, s->covariance + row * s->free, (row + 1) * sizeof *covariance);
+        covariance += row + 1;
+    }
+}
+
+/* By cbp_fit_lm. */
 static void fit_one(many *s, size_t chain)
 {
-    const cbp_real *x = s->x + chain * s->x_step, *y = s->y + chain * s->n;
-    const cbp_real *weight = s->weight ? s->weight + chain * s->weight_step : NULL;
-    const size_t all = 2 * s->kind.layers;
-    cbp_fit one = s->kind;
     cbp_fit_options options = *s->kind.options;
     cbp_fit_info info;
-    unsigned char *determined = s->fits->determined + chain * all;
-    cbp_real total = 0, count = 0;
+    cbp_fit_totals totals;
     if (s->stops) {
         give_up(s, chain, CBP_STOPPED);
         return;
     }
-    one.n = 0;
-    for (size_t i = 0; i < s->n; i++) {
-        if (y[i] == y[i]) {
-            s->one_x[one.n] = x[i];
-            s->one_y[one.n] = y[i];
-            s->one_weight[one.n] = weight ? weight[i] : 1;
-            total += s->one_weight[one.n];
-            count += s->one_weight[one.n++] > 0 ? 1 : 0;
-        }
-    }
     options.history_len = 0;
-    one.weight = weight ? s->one_weight : NULL;
-    int status =
-        cbp_fit_lm(one.activations, one.frozen, one.lower, one.upper, s->one_x, s->one_y,
-                   one.weight, one.layers, one.n, &options, s->careful, params_of(s, chain), &info);
+    const cbp_examples examples = present_examples(s, chain, &totals);
+    const cbp_chain one = cbp_chain_at(s->kind.chain, params_of(s, chain));
+    const cbp_covariance covariance = {&s->fits->variance[chain], s->covariance,
+                                       s->fits->determined + chain * 2 * one.layers};
+    int status = cbp_fit_lm(&one, &examples, &options, s->work_of_one, params_of(s, chain), &info);
     if (status == CBP_OK) {
-        status = cbp_fit_covariance(params_of(s, chain), one.activations, one.frozen, one.lower,
-                                    one.upper, s->one_x, s->one_y, one.weight, one.layers, one.n,
-                                    one.criterion.loss, one.criterion.scale, NULL, s->careful,
-                                    &s->fits->variance[chain], s->covariance, determined);
+        status = cbp_fit_covariance(&one, &examples, &options, NULL, s->work_of_one, &covariance);
     }
     if (status != CBP_OK) {
         give_up(s, chain, status == CBP_ERROR_EMPTY ? CBP_ERROR_FEW_EXAMPLES : status);
@@ -175,35 +206,22 @@ static void fit_one(many *s, size_t chain)
     s->fits->status[chain] = (int)info.outcome;
     s->fits->iterations[chain] = info.iterations;
     s->fits->loss[chain] = info.loss;
-    s->fits->weight[chain] = total;
-    for (size_t k = 0, row = 0; k < all; k++) {
-        const int is_free = cbp_is_free(one.frozen, k);
-        count -= determined[k] == CBP_DETERMINED || determined[k] == CBP_UNDETERMINED;
-        s->fits->errors[chain * all + k] =
-            is_free ? cbp_root(s->covariance[row * s->free + row]) : 0;
-        row += (size_t)is_free;
-    }
-    s->fits->left_over[chain] = count;
-    cbp_real *covariance =
-        s->fits->covariance ? s->fits->covariance + chain * triangle_len(s->free) : NULL;
-    for (size_t row = 0; covariance && row < s->free; row++) {
-        memcpy(covariance, s->covariance + row * s->free, (row + 1) * sizeof *covariance);
-        covariance += row + 1;
-    }
+    s->fits->weight[chain] = totals.weight;
+    store_covariance(s, chain, totals.examples);
 }
 
 /* ---- lanes ----------------------------------------------------------------------------------- */
 
-/* What a lane's examples add up to; `doubt` is not 0 if the careful fit is to judge them. */
+/* What a lane's examples add up to; `unclear` is not 0 if cbp_fit_lm is to judge them. */
 typedef struct totals {
-    cbp_real squares, weight, doubt;
+    cbp_real squares, weight, unclear;
     size_t count;
 } totals;
 
 /* Whether a loss takes every target; what measures rounding is then the target. */
 static int takes_any_target(const many *s)
 {
-    const cbp_loss_facts *facts = &cbp_loss_table[s->kind.criterion.loss];
+    const cbp_loss_facts *facts = &cbp_loss_table[s->kind.loss.kind];
     return facts->target_low == (cbp_real)-INFINITY && facts->target_high == (cbp_real)INFINITY;
 }
 
@@ -211,37 +229,38 @@ static int takes_any_target(const many *s)
  * all. */
 static totals load_targets(const many *s, cbp_lanes *g, size_t lane, const cbp_real *y)
 {
-    totals t = {0, (cbp_real)s->n, 0, s->n};
-    for (size_t i = 0; i < s->n; i++) {
+    totals t = {0, (cbp_real)s->sets.n, 0, s->sets.n};
+    for (size_t i = 0; i < s->sets.n; i++) {
         g->y[i * CBP_LANES + lane] = y[i];
         t.squares += y[i] * y[i];
     }
-    t.doubt = t.squares - t.squares;
+    t.unclear = t.squares - t.squares;
     return t;
 }
 
 static totals load_examples(const many *s, cbp_lanes *g, size_t lane, size_t chain)
 {
-    const cbp_real *x = s->x + chain * s->x_step, *y = s->y + chain * s->n,
+    const cbp_real *x = s->sets.x + chain * s->sets.x_step, *y = s->sets.y + chain * s->sets.n,
                    *inputs = s->skipped > 0 ? s->inputs : x;
-    const cbp_real *weight = s->weight ? s->weight + chain * s->weight_step : NULL;
-    const cbp_criterion criterion = s->kind.criterion;
-    const cbp_loss_facts *facts = &cbp_loss_table[criterion.loss];
+    const cbp_real *weight = s->sets.weight ? s->sets.weight + chain * s->sets.weight_step : NULL;
+    const cbp_loss criterion = s->kind.loss;
+    const cbp_loss_facts *facts = &cbp_loss_table[criterion.kind];
     totals t = {0, 0, 0, 0};
     if (s->skipped > 0 && !s->shares_x) {
-        const cbp_chain leading = {params_of(s, chain), s->kind.activations, s->skipped};
-        cbp_kernels_now()->forward(&leading, x, s->n, s->inputs);
+        const cbp_chain leading = leading_layers(s, chain);
+        cbp_kernels_now()->forward(&leading, x, s->sets.n, s->inputs);
     }
-    const cbp_real stand_in = cbp_stand_in(inputs, y, s->n);
-    for (size_t i = 0, at = lane; i < s->n; i++, at += CBP_LANES) {
+    const cbp_real stand_in = cbp_stand_in(inputs, y, s->sets.n);
+    for (size_t i = 0, at = lane; i < s->sets.n; i++, at += CBP_LANES) {
         const int is_missing = y[i] != y[i];
         const cbp_real factor = is_missing ? 0
                                 : weight   ? weight[i]
                                            : 1,
                        target = is_missing ? 0 : y[i];
         cbp_real size;
-        t.doubt += is_missing ? 0 : (x[i] - x[i]) + (target - target) + (factor - factor);
-        t.doubt += factor < 0 || target < facts->target_low || target > facts->target_high ? 1 : 0;
+        t.unclear += is_missing ? 0 : (x[i] - x[i]) + (target - target) + (factor - factor);
+        t.unclear +=
+            factor < 0 || target < facts->target_low || target > facts->target_high ? 1 : 0;
         t.weight += factor;
         cbp_loss_sizes(criterion, &target, &target, 1, &size);
         t.squares += factor * size;
@@ -251,40 +270,41 @@ static totals load_examples(const many *s, cbp_lanes *g, size_t lane, size_t cha
         g->root[at] = weight ? cbp_root(factor) : factor;
         g->x[at] = is_missing ? stand_in : inputs[i];
     }
-    t.doubt += (t.squares - t.squares) + (cbp_is_total(t.weight) && t.count >= s->free ? 0 : 1);
+    t.unclear += (t.squares - t.squares) + (cbp_is_total(t.weight) && t.count >= s->free ? 0 : 1);
     return t;
 }
 
-/* The start goes to the lane; not 0 if the careful fit is to judge it. */
+/* The start goes to the lane; not 0 if cbp_fit_lm is to judge it. */
 static cbp_real load_start(const many *s, cbp_lanes *g, size_t lane, const cbp_real *params)
 {
-    cbp_real doubt = 0;
+    cbp_real unclear = 0;
     for (size_t k = 0; k < 2 * g->layers; k++) {
         g->trial[k * CBP_LANES + lane] = params[k];
     }
     for (size_t j = 0; j < s->free; j++) {
         const cbp_real param = params[g->places[j]];
-        doubt += param - param;
+        unclear += param - param;
         if (g->low) {
-            doubt += param < g->low[j] || param > g->high[j] ? 1 : 0;
+            unclear += param < g->low[j] || param > g->high[j] ? 1 : 0;
         }
     }
-    return doubt;
+    return unclear;
 }
 
-/* A chain goes to the lane; 0 if there is anything about it that the careful fit is to judge. */
+/* A chain goes to the lane; 0 if there is anything about it that cbp_fit_lm is to judge. */
 static int load_lane(many *s, cbp_lanes *g, size_t lane, size_t chain)
 {
     totals t = {0, 0, 1, 0};
     if (s->has_ones[lane]) {
-        t = load_targets(s, g, lane, s->y + chain * s->n);
+        t = load_targets(s, g, lane, s->sets.y + chain * s->sets.n);
     }
-    if (t.doubt != 0) {
+    if (t.unclear != 0) {
         t = load_examples(s, g, lane, chain);
-        s->has_ones[lane] = s->shares_x && !s->weight && takes_any_target(s) && t.count == s->n;
+        s->has_ones[lane] =
+            s->shares_x && !s->sets.weight && takes_any_target(s) && t.count == s->sets.n;
     }
-    t.doubt += load_start(s, g, lane, params_of(s, chain) + 2 * s->skipped);
-    if (t.doubt != 0 || t.count < s->free) {
+    t.unclear += load_start(s, g, lane, params_of(s, chain) + 2 * s->skipped);
+    if (t.unclear != 0 || t.count < s->free) {
         return 0;
     }
     s->loads[lane] = (load){chain, t.count, t.weight};
@@ -301,7 +321,7 @@ static int load_lane(many *s, cbp_lanes *g, size_t lane, size_t chain)
 static void refill(many *s, cbp_lanes *g, size_t lane)
 {
     g->state[lane] = CBP_LANE_IDLE;
-    while (s->next < s->chains && g->state[lane] == CBP_LANE_IDLE) {
+    while (s->next < s->sets.m && g->state[lane] == CBP_LANE_IDLE) {
         const size_t chain = s->next++;
         if (s->stops || !load_lane(s, g, lane, chain)) {
             fit_one(s, chain);
@@ -312,34 +332,32 @@ static void refill(many *s, cbp_lanes *g, size_t lane)
 /* What a finished lane has found. */
 static void store(const many *s, const cbp_lanes *g, size_t lane)
 {
-    const size_t chain = s->done[lane].chain, all = 2 * s->kind.layers, free = s->free,
+    const size_t chain = s->done[lane].chain, all = 2 * s->kind.chain.layers, free = s->free,
                  first = 2 * s->skipped;
-    const cbp_real dispersion = cbp_loss_table[s->kind.criterion.loss].dispersion;
-    cbp_real *params = params_of(s, chain), *errors = s->fits->errors + chain * all;
+    const cbp_real dispersion = cbp_loss_table[s->kind.loss.kind].dispersion;
+    cbp_real *params = params_of(s, chain), *errors = s->fits->standard_error + chain * all;
     unsigned char *determined = s->fits->determined + chain * all;
     size_t moving = free;
     memset(determined, CBP_FROZEN, all);
     for (size_t j = 0; j < free; j++) {
         const size_t k = first + g->places[j];
-        const int is_held = g->low && g->held[j * CBP_LANES + lane] > 0;
+        const int is_at_bound = g->low && g->at_bound[j * CBP_LANES + lane] > 0;
         params[k] = g->params[g->places[j] * CBP_LANES + lane];
-        determined[k] = is_held ? CBP_AT_BOUND : CBP_DETERMINED;
-        moving -= (size_t)is_held;
+        determined[k] = is_at_bound ? CBP_AT_BOUND : CBP_DETERMINED;
+        moving -= (size_t)is_at_bound;
     }
-    const cbp_real left_over = (cbp_real)s->done[lane].count - (cbp_real)moving;
-    const cbp_real squares = s->kind.criterion.loss == CBP_SQUARED
+    const cbp_real df = (cbp_real)s->done[lane].count - (cbp_real)moving;
+    const cbp_real squares = s->kind.loss.kind == CBP_SQUARED
                                  ? g->loss[lane]
                                  : g->normal[packed_len(free) - CBP_LANES + lane];
-    const cbp_real variance = dispersion > 0  ? 1
-                              : left_over > 0 ? squares / left_over
-                                              : (cbp_real)NAN;
+    const cbp_real variance = dispersion > 0 ? 1 : df > 0 ? squares / df : (cbp_real)NAN;
     const cbp_real factor = dispersion > 0 ? dispersion : variance;
     s->fits->status[chain] = CBP_CONVERGED;
     s->fits->iterations[chain] = (size_t)g->iterations[lane];
     s->fits->loss[chain] = g->loss[lane] / s->done[lane].total;
     s->fits->weight[chain] = s->done[lane].total;
     s->fits->variance[chain] = variance;
-    s->fits->left_over[chain] = left_over;
+    s->fits->df[chain] = df;
     cbp_real *covariance =
         s->fits->covariance ? s->fits->covariance + chain * triangle_len(free) : NULL;
     memset(errors, 0, all * sizeof *errors);
@@ -354,12 +372,12 @@ static void store(const many *s, const cbp_lanes *g, size_t lane)
     }
 }
 
-/* Errors and doubts of all lanes that are done, at once. */
+/* Standard errors of all lanes that are done, at once. */
 static void finish_done(many *s, cbp_lanes *done)
 {
     cbp_kernels_now()->finish_lanes(done);
     for (size_t k = 0; k < s->waiting; k++) {
-        /* the weighted sum may be finite where the average is not, which the careful fit refuses */
+        /* the weighted sum may be finite where the average is not, which cbp_fit_lm refuses */
         if (done->state[k] == CBP_LANE_DONE && cbp_is_finite(done->loss[k] / s->done[k].total)) {
             store(s, done, k);
         } else {
@@ -370,7 +388,7 @@ static void finish_done(many *s, cbp_lanes *done)
 }
 
 /* A lane is done: the point that it takes to be the minimum, and what tells the errors there, wait
- * for others. It is left to the careful fit where a weight has changed its sign on the way, or come
+ * for others. It is left to cbp_fit_lm where a weight has changed its sign on the way, or come
  * to 0, which is a kink too where the input is huge. */
 static void set_lane_aside(many *s, const cbp_lanes *g, size_t lane, cbp_lanes *done)
 {
@@ -387,13 +405,13 @@ static void set_lane_aside(many *s, const cbp_lanes *g, size_t lane, cbp_lanes *
         turns |= i % (2 * CBP_LANES) == 0 && ((next < 0) != (last < 0) || (next > 0) != (last > 0));
     }
     for (size_t i = 0; i < s->free * CBP_LANES; i += CBP_LANES) {
-        done->held[i + to] = g->held[i + lane];
+        done->at_bound[i + to] = g->at_bound[i + lane];
     }
     done->loss[to] = g->loss[lane];
     done->squares[to] = g->squares[lane];
     done->predicted[to] = g->predicted[lane];
     done->iterations[to] = g->iterations[lane];
-    done->state[to] = turns ? CBP_LANE_HANDED : CBP_LANE_DONE;
+    done->state[to] = turns ? CBP_LANE_NEEDS_FALLBACK : CBP_LANE_DONE;
     if (s->waiting == CBP_LANES) {
         finish_done(s, done);
     }
@@ -413,16 +431,16 @@ static int has_kink(const unsigned char *activations, size_t layers)
 /* Whether all chains have the same inputs behind the leading frozen layers. */
 static int share_inputs(const many *s)
 {
-    cbp_real doubt = 0;
-    for (size_t i = 0; i < s->n; i++) {
-        doubt += s->x[i] - s->x[i];
+    cbp_real unclear = 0;
+    for (size_t i = 0; i < s->sets.n; i++) {
+        unclear += s->sets.x[i] - s->sets.x[i];
     }
-    for (size_t chain = 1; s->skipped > 0 && chain < s->chains; chain++) {
+    for (size_t chain = 1; s->skipped > 0 && chain < s->sets.m; chain++) {
         for (size_t k = 0; k < 2 * s->skipped; k++) {
-            doubt += params_of(s, chain)[k] == params_of(s, 0)[k] ? 0 : 1;
+            unclear += params_of(s, chain)[k] == params_of(s, 0)[k] ? 0 : 1;
         }
     }
-    return s->x_step == 0 && doubt == 0;
+    return s->sets.x_step == 0 && unclear == 0;
 }
 
 /* Which progress the caller hears of: how many chains have been taken up. */
@@ -439,10 +457,10 @@ static void fit_in_lanes(many *s, cbp_lanes *g, cbp_lanes *done)
     size_t running = 0;
     /* lanes that stay idle carry zeros, so that they hold up nobody */
     memset(g->x, 0, (size_t)(g->trial - g->x) * sizeof *g->x);
-    memset(g->bend, 0, (size_t)(g->work - g->bend) * sizeof *g->bend);
+    memset(g->second_order, 0, (size_t)(g->work - g->second_order) * sizeof *g->second_order);
     memset(g->trial, 0, 2 * g->layers * CBP_LANES * sizeof *g->trial);
     memset(done->params, 0,
-           (size_t)(done->held + s->free * CBP_LANES - done->params) * sizeof *done->params);
+           (size_t)(done->at_bound + s->free * CBP_LANES - done->params) * sizeof *done->params);
     for (size_t k = 0; k < CBP_LANES; k++) {
         g->squares[k] = g->loss[k] = g->damping[k] = g->growth[k] = g->predicted[k] = g->length[k] =
             0;
@@ -456,7 +474,7 @@ static void fit_in_lanes(many *s, cbp_lanes *g, cbp_lanes *done)
         for (size_t k = 0; k < CBP_LANES; k++) {
             if (g->state[k] == CBP_LANE_DONE) {
                 set_lane_aside(s, g, k, done);
-            } else if (g->state[k] == CBP_LANE_HANDED) {
+            } else if (g->state[k] == CBP_LANE_NEEDS_FALLBACK) {
                 fit_one(s, s->loads[k].chain);
             } else if (s->stops && g->state[k] == CBP_LANE_RUNNING) {
                 give_up(s, s->loads[k].chain, CBP_STOPPED);
@@ -476,101 +494,110 @@ static int check(const many *s)
 {
     const cbp_fits *fits = s->fits;
     if (!fits->status || !fits->iterations || !fits->loss || !fits->weight || !fits->variance ||
-        !fits->left_over || !fits->errors || !fits->determined ||
-        (s->n > 0 && s->chains > 0 && (!s->x || !s->y))) {
+        !fits->df || !fits->standard_error || !fits->determined ||
+        (s->sets.n > 0 && s->sets.m > 0 && (!s->sets.x || !s->sets.y))) {
         return CBP_ERROR_NULL;
     }
     /* an example and a start that nobody objects to: what is left is the kind of fit */
     const cbp_real example = 0;
     cbp_fit kind = s->kind;
     cbp_fit_info info;
-    kind.x = kind.y = &example;
-    kind.n = 1;
+    kind.examples = (cbp_examples){&example, &example, NULL, 1};
     kind.info = &info;
-    for (size_t k = 0; k < 2 * kind.layers; k++) {
-        s->careful[k] = cbp_bounded(&kind, k, 0);
+    for (size_t k = 0; k < 2 * kind.chain.layers; k++) {
+        s->work_of_one[k] = cbp_bounded(&kind, k, 0);
     }
-    return cbp_fit_check(&kind, s->careful);
+    kind.chain.params = s->work_of_one;
+    return cbp_fit_check(&kind);
 }
 
-int cbp_fit_many(const unsigned char *activations, const unsigned char *frozen,
-                 const cbp_real *lower, const cbp_real *upper, const cbp_real *x, const cbp_real *y,
-                 const cbp_real *weight, size_t layers, size_t n, size_t chains, size_t x_step,
-                 size_t weight_step, const cbp_fit_options *options, cbp_real *work,
-                 const cbp_fits *fits)
+/* The places and bounds of the free parameters, from `skipped` layers on. */
+static void place_free(const many *s, cbp_lanes *g, size_t *places, cbp_real *low, cbp_real *high)
 {
-    const cbp_criterion criterion = {options ? options->loss : 0, options ? options->scale : 0};
-    many s = {.kind = {activations, frozen, lower, upper, NULL, NULL, NULL, layers, 0, criterion,
-                       options, NULL},
-              .x = x,
-              .y = y,
-              .weight = weight,
-              .n = n,
-              .x_step = x_step,
-              .weight_step = weight_step,
-              .chains = chains,
-              .fits = fits};
-    if (!work || !options || !fits) {
-        return CBP_ERROR_NULL;
+    for (size_t k = 2 * s->skipped, j = 0; k < 2 * s->kind.chain.layers; k++) {
+        if (cbp_is_free(s->kind.chain.frozen, k)) {
+            places[j] = k - 2 * s->skipped;
+            low[j] = cbp_low(&s->kind, k);
+            high[j++] = cbp_high(&s->kind, k);
+        }
     }
-    int status = cbp_check_chain(&(cbp_chain){fits->params, activations, layers});
+    g->places = places;
+    g->low = s->kind.lower || s->kind.upper ? low : NULL;
+    g->high = high;
+}
+
+/* What the lanes know of the chains. */
+static cbp_lanes lanes_of(const many *s)
+{
+    const cbp_fit *kind = &s->kind;
+    const size_t most = kind->options->max_iterations;
+    return (cbp_lanes){.activations = kind->chain.activations + s->skipped,
+                       .frozen = kind->chain.frozen ? kind->chain.frozen + 2 * s->skipped : NULL,
+                       .layers = kind->chain.layers - s->skipped,
+                       .free = s->free,
+                       .n = s->sets.n,
+                       .criterion = kind->loss,
+                       .tolerance = kind->options->tolerance,
+                       .is_smooth = !has_kink(kind->chain.activations, kind->chain.layers),
+                       .patience = (cbp_real)(most < PATIENCE ? most : PATIENCE)};
+}
+
+/* The call's work memory, but for what the lanes take. */
+static void place_own(many *s, cbp_real **work)
+{
+    const size_t n = s->sets.n;
+    s->inputs = cbp_taken(work, n);
+    s->one_x = cbp_taken(work, n);
+    s->one_y = cbp_taken(work, n);
+    s->one_weight = cbp_taken(work, n);
+    s->covariance = cbp_taken(work, s->free * s->free);
+}
+
+int cbp_fit_many(const cbp_chain *chain, const cbp_example_sets *sets,
+                 const cbp_fit_options *options, cbp_real *work, const cbp_fits *fits)
+{
+    many s = {.fits = fits};
+    int status =
+        work && sets && fits ? cbp_fit_given(chain, NULL, options, &s.kind) : CBP_ERROR_NULL;
+    if (status == CBP_OK) {
+        s.kind.chain.params = fits->params;
+        status = cbp_check_chain(&s.kind.chain);
+    }
     if (status != CBP_OK) {
         return status;
     }
-    if (n == 0) { /* not read, but reckoned with */
-        s.x = s.y = work;
+    s.sets = *sets;
+    if (sets->n == 0) { /* not read, but reckoned with */
+        s.sets.x = s.sets.y = work;
     }
-    s.free = cbp_count_free(frozen, layers);
-    s.skipped = cbp_count_leading(frozen, layers);
+    s.free = cbp_count_free(chain->frozen, chain->layers);
+    s.skipped = cbp_count_leading(chain->frozen, chain->layers);
     work = cbp_aligned(work);
     size_t *places = (size_t *)(void *)cbp_taken(&work, places_len(s.free));
-    cbp_lanes g = {
-        .activations = activations + s.skipped,
-        .frozen = frozen ? frozen + 2 * s.skipped : NULL,
-        .layers = layers - s.skipped,
-        .free = s.free,
-        .n = n,
-        .criterion = criterion,
-        .tolerance = options->tolerance,
-        .is_smooth = !has_kink(activations, layers),
-        .patience =
-            (cbp_real)(options->max_iterations < PATIENCE ? options->max_iterations : PATIENCE)};
-    cbp_lanes done = g;
-    const int in_lanes = n < MOST_IN_LANES && options->restarts == 0;
+    cbp_lanes g = lanes_of(&s), done = g;
+    const int in_lanes = sets->n < MOST_IN_LANES && options->restarts == 0;
     if (in_lanes) {
         place_lanes(&g, g.layers, &work);
         place_done(&done, &g, &work);
     }
-    s.inputs = cbp_taken(&work, n);
-    s.one_x = cbp_taken(&work, n);
-    s.one_y = cbp_taken(&work, n);
-    s.one_weight = cbp_taken(&work, n);
-    s.covariance = cbp_taken(&work, s.free * s.free);
+    place_own(&s, &work);
     cbp_real *low = cbp_taken(&work, s.free), *high = cbp_taken(&work, s.free);
-    s.careful = work;
+    s.work_of_one = work;
     status = check(&s);
     if (status != CBP_OK) {
         return status;
     }
-    for (size_t k = 2 * s.skipped, j = 0; k < 2 * layers; k++) {
-        if (cbp_is_free(frozen, k)) {
-            places[j] = k - 2 * s.skipped;
-            low[j] = cbp_low(&s.kind, k);
-            high[j++] = cbp_high(&s.kind, k);
-        }
-    }
-    g.places = done.places = places;
-    g.low = done.low = lower || upper ? low : NULL;
-    g.high = done.high = high;
-    if (in_lanes && chains > 0) {
+    place_free(&s, &g, places, low, high);
+    place_free(&s, &done, places, low, high);
+    if (in_lanes && sets->m > 0) {
         s.shares_x = share_inputs(&s);
         if (s.shares_x && s.skipped > 0) {
-            cbp_kernels_now()->forward(&(cbp_chain){fits->params, activations, s.skipped}, x, n,
-                                       s.inputs);
+            const cbp_chain leading = leading_layers(&s, 0);
+            cbp_kernels_now()->forward(&leading, s.sets.x, s.sets.n, s.inputs);
         }
         fit_in_lanes(&s, &g, &done);
     }
-    for (; s.next < chains; s.next++) {
+    for (; s.next < sets->m; s.next++) {
         fit_one(&s, s.next);
         tell(&s);
     }

@@ -13,21 +13,71 @@ size_t cbp_choose_starts_work_len(size_t layers, size_t n, size_t count)
            (2 * n + 2) * rounded_up(count);
 }
 
+/* A call under way. */
+typedef struct choice {
+    cbp_fit kind; /* bounds, and what is frozen */
+    cbp_example_sets sets;
+    const cbp_candidates *given;
+    cbp_chain leading; /* the frozen layers that all candidates begin with */
+    cbp_lanes lanes;
+    cbp_lane_candidates own; /* the candidates without them */
+    cbp_real level;          /* the last bias where it is not solved for */
+    cbp_real *inputs;        /* of one chain, [n] */
+} choice;
+
+/* ---- candidates ------------------------------------------------------------------------------ */
+
+/* What the candidates have in common. */
+static void describe(choice *c)
+{
+    const cbp_chain *chain = &c->kind.chain;
+    const size_t skipped = c->leading.layers, w = 2 * chain->layers - 2, b = w + 1;
+    const cbp_real *first = c->given->params;
+    cbp_lane_candidates *own = &c->own;
+    own->params = first + 2 * skipped;
+    own->count = c->given->count;
+    own->width = 2 * chain->layers;
+    own->row = c->given->row;
+    own->is_linear = chain->activations[chain->layers - 1] == CBP_IDENTITY;
+    own->solves_w = own->is_linear && cbp_is_free(chain->frozen, w);
+    own->solves_b = own->is_linear && cbp_is_free(chain->frozen, b);
+    own->low_w = own->solves_w ? cbp_low(&c->kind, w) : own->is_linear ? first[w] : 1;
+    own->high_w = own->solves_w ? cbp_high(&c->kind, w) : own->low_w;
+    own->depth = c->lanes.layers - (size_t)own->is_linear;
+    c->level = own->is_linear && !own->solves_b ? first[b] : 0;
+}
+
+static void take_inputs(const choice *c, const cbp_real *x)
+{
+    if (c->leading.layers > 0) {
+        cbp_kernels_now()->forward(&c->leading, x, c->sets.n, c->inputs);
+    } else {
+        memcpy(c->inputs, x, c->sets.n * sizeof *x);
+    }
+}
+
 /* The features of candidates where all chains share the inputs, and their sums of squares, added up
  * as in a lane. */
-static void describe(const cbp_candidates *c, const unsigned char *activations, const cbp_real *x,
-                     size_t n, cbp_real *features, cbp_real *centred, cbp_real *sizes,
-                     cbp_real *inverses)
+static void find_shared_features(choice *c, cbp_real **work)
 {
-    memset(centred, 0, (n + 2) * rounded_up(c->count) * sizeof *centred);
-    for (size_t number = 0; number < c->count; number++, features += n, centred += n) {
-        const cbp_chain chain = {c->params + number * c->width, activations, c->depth};
+    const size_t n = c->sets.n, count = rounded_up(c->own.count);
+    cbp_real *features = cbp_taken(work, n * c->own.count), *centred = cbp_taken(work, n * count),
+             *sizes = cbp_taken(work, count), *inverses = cbp_taken(work, count);
+    c->own.features = features;
+    c->own.centred = centred;
+    c->own.sizes = sizes;
+    c->own.inverses = inverses;
+    take_inputs(c, c->sets.x);
+    memset(centred, 0, (n + 2) * count * sizeof *centred);
+    for (size_t number = 0; number < c->own.count; number++, features += n, centred += n) {
+        const cbp_chain chain = {c->own.params + number * c->own.width, c->lanes.activations, NULL,
+                                 c->own.depth};
         cbp_real mean = 0;
-        memcpy(features, x, n * sizeof *features);
-        if (c->depth > 0) {
-            cbp_kernels_now()->forward(&chain, x, n, features);
+        memcpy(features, c->inputs, n * sizeof *features);
+        if (chain.layers > 0) {
+            cbp_kernels_now()->forward(&chain, c->inputs, n, features);
         }
-        for (size_t i = 0; c->solves_b && i < n; i++) {
+        for (size_t i = 0; c->own.solves_b && i < n; i++) {
             mean += features[i];
         }
         mean /= (cbp_real)n;
@@ -35,114 +85,126 @@ static void describe(const cbp_candidates *c, const unsigned char *activations, 
             centred[i] = features[i] - mean;
             sizes[number] += centred[i] * centred[i];
         }
-        inverses[number] = c->solves_w ? 1 / sizes[number] : 0;
+        inverses[number] = c->own.solves_w ? 1 / sizes[number] : 0;
     }
 }
 
-static void take_inputs(const cbp_chain *leading, const cbp_real *x, size_t n, cbp_real *inputs)
+/* ---- lanes ----------------------------------------------------------------------------------- */
+
+/* The targets of chains `first` ... first + count - 1; whether one is missing. Lanes without a
+ * chain repeat the first. */
+static int load_set_targets(choice *c, size_t first, size_t count)
 {
-    if (leading->layers > 0) {
-        cbp_kernels_now()->forward(leading, x, n, inputs);
-    } else {
-        memcpy(inputs, x, n * sizeof *inputs);
+    int has_missing = 0;
+    for (size_t k = 0; k < CBP_LANES; k++) {
+        const cbp_real *y = c->sets.y + (first + (k < count ? k : 0)) * c->sets.n;
+        for (size_t i = 0; i < c->sets.n; i++) {
+            has_missing |= y[i] != y[i];
+            c->lanes.y[i * CBP_LANES + k] = y[i] - c->level;
+        }
+    }
+    return has_missing;
+}
+
+/* Their inputs and weights, where these are not the same for all lanes; missing targets become 0,
+ * of weight 0. */
+static void load_set_examples(choice *c, size_t first, size_t count)
+{
+    const cbp_lanes *g = &c->lanes;
+    for (size_t k = 0; k < CBP_LANES; k++) {
+        const size_t number = first + (k < count ? k : 0);
+        const cbp_real *y = c->sets.y + number * c->sets.n,
+                       *weight =
+                           c->sets.weight ? c->sets.weight + number * c->sets.weight_step : NULL;
+        if (c->sets.x_step > 0) {
+            take_inputs(c, c->sets.x + number * c->sets.x_step);
+        }
+        const cbp_real stand_in = cbp_stand_in(c->inputs, y, c->sets.n);
+        for (size_t i = 0, at = k; i < c->sets.n; i++, at += CBP_LANES) {
+            const int is_missing = y[i] != y[i];
+            g->x[at] = is_missing ? stand_in : c->inputs[i];
+            g->y[at] = is_missing ? 0 : g->y[at];
+            g->weight[at] = is_missing ? 0 : weight ? weight[i] : 1;
+        }
     }
 }
 
-int cbp_choose_starts(const unsigned char *activations, const unsigned char *frozen,
-                      const cbp_real *lower, const cbp_real *upper, const cbp_real *x,
-                      const cbp_real *y, const cbp_real *weight, size_t layers, size_t n,
-                      size_t chains, size_t x_step, size_t weight_step, const cbp_real *candidates,
-                      size_t count, size_t row, cbp_real *work, cbp_real *params)
+/* What was chosen for chain `number`, in lane k; the first candidate if nothing was. */
+static void store_start(const choice *c, int is_chosen, size_t k, cbp_real *params)
 {
-    const cbp_chain chain = {candidates, activations, layers};
-    int status = cbp_check_chain(&chain);
-    if (status == CBP_OK && (!work || !params || (n > 0 && chains > 0 && (!x || !y)))) {
-        status = CBP_ERROR_NULL;
+    const cbp_chain *chain = &c->kind.chain;
+    const size_t skipped = 2 * c->leading.layers;
+    for (size_t j = 0; j < 2 * chain->layers; j++) {
+        const cbp_real param = is_chosen && j >= skipped
+                                   ? c->lanes.trial[(j - skipped) * CBP_LANES + k]
+                                   : c->given->params[j];
+        params[j] = cbp_is_free(chain->frozen, j) ? cbp_bounded(&c->kind, j, param) : param;
     }
-    if (status == CBP_OK && (count == 0 || (row > 0 && count % row > 0))) {
-        status = CBP_ERROR_OPTION;
+}
+
+static void choose_all(choice *c, cbp_real *params)
+{
+    const int may_share = c->sets.x_step == 0 && !c->sets.weight;
+    for (size_t first = 0; first < c->sets.m; first += CBP_LANES) {
+        const size_t left = c->sets.m - first, count = left < CBP_LANES ? left : CBP_LANES;
+        const int is_shared = !load_set_targets(c, first, count) && may_share;
+        cbp_row chosen;
+        if (!(is_shared && c->own.is_shared)) {
+            load_set_examples(c, first, count);
+        }
+        c->own.is_shared = is_shared;
+        cbp_kernels_now()->choose_starts(&c->lanes, &c->own, chosen);
+        for (size_t k = 0; k < count; k++) {
+            store_start(c, chosen[k] >= 0, k, params + (first + k) * 2 * c->kind.chain.layers);
+        }
+    }
+}
+
+/* ---- the call -------------------------------------------------------------------------------- */
+
+int cbp_choose_starts(const cbp_chain *chain, const cbp_example_sets *sets,
+                      const cbp_fit_options *options, const cbp_candidates *candidates,
+                      cbp_real *work, cbp_real *params)
+{
+    choice c = {.given = candidates};
+    int status = sets && candidates && work && params ? cbp_fit_given(chain, NULL, options, &c.kind)
+                                                      : CBP_ERROR_NULL;
+    if (status == CBP_OK) {
+        c.kind.chain.params = candidates->params;
+        status = cbp_check_chain(&c.kind.chain);
     }
     if (status != CBP_OK) {
         return status;
     }
+    if (sets->n > 0 && sets->m > 0 && (!sets->x || !sets->y)) {
+        return CBP_ERROR_NULL;
+    }
+    if (candidates->count == 0 ||
+        (candidates->row > 0 && candidates->count % candidates->row > 0)) {
+        return CBP_ERROR_OPTION;
+    }
+    const size_t n = sets->n;
+    c.sets = *sets;
     if (n == 0) { /* not read, but reckoned with */
-        x = y = candidates;
+        c.sets.x = c.sets.y = candidates->params;
     }
-    const size_t skipped = cbp_count_leading(frozen, layers);
-    const cbp_chain leading = {candidates, activations, skipped};
-    const cbp_fit kind = {.frozen = frozen, .lower = lower, .upper = upper, .layers = layers};
-    const size_t last = 2 * layers - 2;
+    c.leading = c.kind.chain;
+    c.leading.layers = cbp_count_leading(chain->frozen, chain->layers);
+    c.lanes = (cbp_lanes){.activations = chain->activations + c.leading.layers,
+                          .layers = chain->layers - c.leading.layers,
+                          .n = n};
     work = cbp_aligned(work);
-    cbp_lanes g = {.activations = activations + skipped, .layers = layers - skipped, .n = n};
-    g.x = cbp_taken(&work, n * CBP_LANES);
-    g.y = cbp_taken(&work, n * CBP_LANES);
-    g.weight = cbp_taken(&work, n * CBP_LANES);
-    cbp_candidates own = {
-        .params = candidates + 2 * skipped, .count = count, .width = 2 * layers, .row = row};
-    own.is_linear = activations[layers - 1] == CBP_IDENTITY;
-    own.solves_w = own.is_linear && cbp_is_free(frozen, last);
-    own.solves_b = own.is_linear && cbp_is_free(frozen, last + 1);
-    own.low_w = own.solves_w ? cbp_low(&kind, last) : own.is_linear ? candidates[last] : 1;
-    own.high_w = own.solves_w ? cbp_high(&kind, last) : own.low_w;
-    own.depth = g.layers - (size_t)own.is_linear;
-    own.own_features = cbp_taken(&work, n * CBP_LANES);
-    own.gains = cbp_taken(&work, rounded_up(count) * CBP_LANES);
-    g.trial = cbp_taken(&work, 2 * layers * CBP_LANES);
-    cbp_real *inputs = cbp_taken(&work, n);
-    if (x_step == 0) {
-        take_inputs(&leading, x, n, inputs);
-        cbp_real *features = cbp_taken(&work, n * count),
-                 *centred = cbp_taken(&work, n * rounded_up(count));
-        cbp_real *sizes = cbp_taken(&work, rounded_up(count)),
-                 *inverses = cbp_taken(&work, rounded_up(count));
-        describe(&own, g.activations, inputs, n, features, centred, sizes, inverses);
-        own.features = features;
-        own.centred = centred;
-        own.sizes = sizes;
-        own.inverses = inverses;
+    c.lanes.x = cbp_taken(&work, n * CBP_LANES);
+    c.lanes.y = cbp_taken(&work, n * CBP_LANES);
+    c.lanes.weight = cbp_taken(&work, n * CBP_LANES);
+    c.own.own_features = cbp_taken(&work, n * CBP_LANES);
+    c.own.gains = cbp_taken(&work, rounded_up(candidates->count) * CBP_LANES);
+    c.lanes.trial = cbp_taken(&work, 2 * chain->layers * CBP_LANES);
+    c.inputs = cbp_taken(&work, n);
+    describe(&c);
+    if (sets->x_step == 0) {
+        find_shared_features(&c, &work);
     }
-    const cbp_real level = own.is_linear && !own.solves_b ? candidates[last + 1] : 0;
-    const int may_share = x_step == 0 && !weight;
-    own.is_shared = 0;
-    for (size_t first = 0; first < chains; first += CBP_LANES) {
-        const size_t lanes = chains - first < CBP_LANES ? chains - first : CBP_LANES;
-        int has_missing = 0;
-        cbp_row chosen;
-        for (size_t k = 0; k < CBP_LANES; k++) {
-            /* lanes without a chain repeat the first */
-            const cbp_real *own_y = y + (first + (k < lanes ? k : 0)) * n;
-            for (size_t i = 0; i < n; i++) {
-                has_missing |= own_y[i] != own_y[i];
-                g.y[i * CBP_LANES + k] = own_y[i] - level;
-            }
-        }
-        const int is_shared = may_share && !has_missing;
-        for (size_t k = 0; !(is_shared && own.is_shared) && k < CBP_LANES; k++) {
-            const size_t number = first + (k < lanes ? k : 0);
-            const cbp_real *own_y = y + number * n,
-                           *own_weight = weight ? weight + number * weight_step : NULL;
-            if (x_step > 0) {
-                take_inputs(&leading, x + number * x_step, n, inputs);
-            }
-            const cbp_real stand_in = cbp_stand_in(inputs, own_y, n);
-            for (size_t i = 0, at = k; i < n; i++, at += CBP_LANES) {
-                const int is_missing = own_y[i] != own_y[i];
-                g.x[at] = is_missing ? stand_in : inputs[i];
-                g.y[at] = is_missing ? 0 : g.y[at];
-                g.weight[at] = is_missing ? 0 : own_weight ? own_weight[i] : 1;
-            }
-        }
-        own.is_shared = is_shared;
-        cbp_kernels_now()->choose_starts(&g, &own, chosen);
-        for (size_t k = 0; k < lanes; k++) {
-            cbp_real *to = params + (first + k) * 2 * layers;
-            for (size_t j = 0; j < 2 * layers; j++) {
-                const int is_chosen = chosen[k] >= 0 && j >= 2 * skipped;
-                const cbp_real param =
-                    is_chosen ? g.trial[(j - 2 * skipped) * CBP_LANES + k] : candidates[j];
-                to[j] = cbp_is_free(frozen, j) ? cbp_bounded(&kind, j, param) : param;
-            }
-        }
-    }
+    choose_all(&c, params);
     return CBP_OK;
 }

@@ -50,7 +50,13 @@ def test_a_program_is_its_file_and_prints_what_is_said(
     assert done.stdout == printed
 
 
-def test_every_function_is_named() -> None:
+@pytest.mark.parametrize(
+    "declaration",
+    [r"^CBP_API [^;(]*?(cbp_\w+)\(", r"^typedef struct (cbp_\w+)"],
+    ids=["function", "struct"],
+)
+def test_everything_is_named(declaration: str) -> None:
     header = Path(cbp.get_include(), "cbackprop.h").read_text(encoding="utf-8")
-    declared = set(re.findall(r"^CBP_API [^;(]*?(cbp_\w+)\(", header, re.MULTILINE))
+    declared = set(re.findall(declaration, header, re.MULTILINE))
+    assert declared
     assert declared - set(re.findall(r"`(cbp_\w+)", TEXT)) == set()

@@ -35,8 +35,12 @@ cimport cbackprop
 def gradient(double[::1] params, unsigned char[::1] activations, double x, double y):
     out = np.empty(params.shape[0])
     cdef double[::1] seen = out
-    status = cbackprop.cbp_gradient(&params[0], &activations[0], &x, &y, NULL, activations.shape[0],
-                                    1, cbackprop.CBP_SQUARED, 1, NULL, NULL, &seen[0])
+    cdef cbackprop.cbp_chain chain
+    cdef cbackprop.cbp_examples example
+    chain.params, chain.activations, chain.frozen = &params[0], &activations[0], NULL
+    chain.layers = activations.shape[0]
+    example.x, example.y, example.weight, example.n = &x, &y, NULL, 1
+    status = cbackprop.cbp_gradient(&chain, &example, NULL, NULL, NULL, &seen[0])
     assert status == cbackprop.CBP_OK
     return out
 """
@@ -122,47 +126,48 @@ def address(name: str, signature: str) -> int:
     return found
 
 
+class _Chain(ctypes.Structure):
+    _fields_ = (
+        ("params", ctypes.c_void_p),
+        ("activations", ctypes.c_void_p),
+        ("frozen", ctypes.c_void_p),
+        ("layers", ctypes.c_size_t),
+    )
+
+
+CHAIN = _Chain(NET.params.ctypes.data, CODES.ctypes.data, None, 2)
+POINTER, SIZE = ctypes.c_void_p, ctypes.c_size_t
+FORWARD = ctypes.CFUNCTYPE(ctypes.c_int, POINTER, POINTER, SIZE, POINTER)
+
+
 def test_ctypes_calls_a_capsule_by_its_type() -> None:
-    where = address(
-        "cbp_forward",
-        "int (const double *, const unsigned char *, const double *, size_t, size_t, double *)",
+    forward = FORWARD(
+        address("cbp_forward", "int (const cbp_chain *, const double *, size_t, double *)")
     )
-    pointer, size = ctypes.c_void_p, ctypes.c_size_t
-    forward = ctypes.CFUNCTYPE(ctypes.c_int, pointer, pointer, pointer, size, size, pointer)(where)
     x, out = np.linspace(-2, 2, 7), np.empty(7)
-    status = forward(
-        NET.params.ctypes.data, CODES.ctypes.data, x.ctypes.data, 2, 7, out.ctypes.data
-    )
-    assert status == 0
+    assert forward(ctypes.addressof(CHAIN), x.ctypes.data, 7, out.ctypes.data) == 0
     assert out.tolist() == NET(x).tolist()
 
 
 def test_numba_calls_the_core() -> None:
     numba = pytest.importorskip("numba")
-    where = importlib.import_module("numba.extending").get_cython_function_address(
-        "cbackprop._core", "cbp_forward"
+    forward = FORWARD(
+        importlib.import_module("numba.extending").get_cython_function_address(
+            "cbackprop._core", "cbp_forward"
+        )
     )
-    pointer, size = ctypes.c_void_p, ctypes.c_size_t
-    forward = ctypes.CFUNCTYPE(ctypes.c_int, pointer, pointer, pointer, size, size, pointer)(where)
 
     @numba.njit  # type: ignore[untyped-decorator]
-    def total(params: Any, codes: Any, x: Any) -> float:
+    def total(chain: Any, x: Any) -> float:
         out = np.empty_like(x)
-        status = forward(
-            params.ctypes.data,
-            codes.ctypes.data,
-            x.ctypes.data,
-            len(codes),
-            len(x),
-            out.ctypes.data,
-        )
+        status = forward(chain, x.ctypes.data, len(x), out.ctypes.data)
         result = float(status)  # an assertion of pytest's is nothing that Numba knows
         for value in out:
             result += value
         return result
 
     x = np.linspace(-2, 2, 7)
-    assert total(NET.params, CODES, x) == sum(NET(x).tolist())
+    assert total(ctypes.addressof(CHAIN), x) == sum(NET(x).tolist())
 
 
 def test_scipy_integrates_without_python() -> None:

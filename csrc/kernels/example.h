@@ -27,10 +27,10 @@ static cbp_real forward_one(const cbp_chain *chain, cbp_real x)
     return a;
 }
 
-static cbp_real loss_one(const cbp_chain *chain, cbp_criterion criterion, cbp_real x, cbp_real y)
+static cbp_real loss_one(const cbp_chain *chain, cbp_loss criterion, cbp_real x, cbp_real y)
 {
     const size_t last = chain->layers - 1;
-    const cbp_chain before = {chain->params, chain->activations, last};
+    const cbp_chain before = {chain->params, chain->activations, NULL, last};
     const cbp_real z =
         CBP_FMA(chain->params[2 * last], forward_one(&before, x), chain->params[2 * last + 1]);
     return loss_of(criterion, value_of(chain->activations[last], z), z, y).value;
@@ -60,8 +60,8 @@ static cbp_real inverse_one(const cbp_chain *chain, cbp_real y)
 }
 
 /* The notes' walk: forward through the layers, then the error signal back. Returns the loss. */
-static cbp_real gradient_one(const cbp_chain *chain, cbp_criterion criterion, cbp_real x,
-                             cbp_real y, const cbp_record *record)
+static cbp_real gradient_one(const cbp_chain *chain, cbp_loss criterion, cbp_real x, cbp_real y,
+                             const cbp_record *record)
 {
     const cbp_real *params = chain->params;
     const size_t last = chain->layers - 1;
@@ -74,9 +74,10 @@ static cbp_real gradient_one(const cbp_chain *chain, cbp_criterion criterion, cb
     }
     const cbp_jet loss = loss_of(criterion, a, record->z[last], y);
     cbp_real delta =
-        is_of_z(criterion.loss) ? loss.slope : times_alone(loss.slope, record->slope[last]);
+        is_of_z(criterion.kind) ? loss.slope : times_alone(loss.slope, record->slope[last]);
     for (size_t l = last;; l--) {
-        const cbp_real before = l ? record->a[l - 1] : x, push = times_alone(delta, params[2 * l]);
+        const cbp_real before = l ? record->a[l - 1] : x,
+                       upstream = times_alone(delta, params[2 * l]);
         record->delta[l] = delta;
         /* from here on params[2l] is not read */
         record->gradient[2 * l] = times_alone(delta, before);
@@ -84,7 +85,7 @@ static cbp_real gradient_one(const cbp_chain *chain, cbp_criterion criterion, cb
         if (l == 0) {
             return loss.value;
         }
-        delta = times_alone(push, record->slope[l - 1]);
+        delta = times_alone(upstream, record->slope[l - 1]);
     }
 }
 
@@ -173,49 +174,57 @@ static const cbp_real *forward_tile(const cbp_chain *chain, const cbp_real *x, s
     return input;
 }
 
-/* delta = push * slope, where push = dE/da_l; and the push on the layer before, dE/da_(l-1) = delta
- * * w. */
+/* delta = upstream * slope, where upstream = dE/da_l becomes that of the layer before, dE/da_(l-1)
+ * = delta * w. */
 static void backward_layer(cbp_real w, const cbp_real *CBP_RESTRICT slopes, size_t count,
-                           cbp_real *CBP_RESTRICT push, cbp_real *CBP_RESTRICT delta)
+                           cbp_real *CBP_RESTRICT upstream, cbp_real *CBP_RESTRICT delta)
 {
     for (size_t j = 0; j < count; j++) {
-        delta[j] = cbp_times(push[j], slopes[j]);
-        push[j] = cbp_times(delta[j], w);
+        delta[j] = cbp_times(upstream[j], slopes[j]);
+        upstream[j] = cbp_times(delta[j], w);
     }
 }
 
-/* The loss of a tile: `error`, and `push` on a_L. A loss of z_L starts there: the last slopes
- * become 1. */
-static void start_backward(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *input,
-                           const cbp_real *y, size_t count, const cbp_real *a, cbp_real *slopes,
-                           cbp_real *error, cbp_real *push)
+/* The losses of a tile, after forward_tile. Going back from a loss of z_L starts there: the last
+ * slopes become 1. */
+static void start_backward(const cbp_chain *chain, cbp_loss criterion, size_t count,
+                           const cbp_tile_end *end, cbp_real *slopes)
 {
-    const size_t last = chain->layers - 1;
-    const int of_z = is_of_z(criterion.loss);
-    const cbp_real *before = last ? a + last * CBP_TILE : input;
-    cbp_real target[CBP_TILE];
-    tile_loss(criterion, chain->params[2 * last], chain->params[2 * last + 1], before,
-              a + chain->layers * CBP_TILE, tile_of(y, count, target), padded(count), error, push);
+    const int of_z = is_of_z(criterion.kind);
+    cbp_real target[CBP_TILE], *last = slopes + (chain->layers - 1) * CBP_TILE;
+    cbp_tile_end lanes = *end;
+    lanes.y = tile_of(end->y, count, target);
+    tile_loss(chain, criterion, padded(count), &lanes);
     for (size_t j = 0; of_z && j < padded(count); j++) {
-        slopes[last * CBP_TILE + j] = 1;
+        last[j] = 1;
     }
+}
+
+/* a_(l-1), as forward_tile leaves it. */
+static const cbp_real *input_of(const cbp_real *a, const cbp_real *input, size_t l)
+{
+    return l > 0 ? a + l * CBP_TILE : input;
 }
 
 /* Row i: the gradient of example i's loss. */
-static void example_rows(const cbp_chain *chain, cbp_criterion criterion, const cbp_real *x,
-                         const cbp_real *y, size_t n, cbp_real *work, cbp_real *rows)
+static void example_rows(const cbp_chain *chain, cbp_loss criterion, const cbp_examples *examples,
+                         cbp_real *work, cbp_real *rows)
 {
-    const size_t width = 2 * chain->layers;
+    const size_t width = 2 * chain->layers, n = examples->n;
     cbp_real *a = work, *slopes = a + (chain->layers + 1) * CBP_TILE;
-    cbp_real error[CBP_TILE], push[CBP_TILE], delta[CBP_TILE];
+    cbp_real value[CBP_TILE], upstream[CBP_TILE], delta[CBP_TILE];
     for (size_t start = 0; start < n; start += CBP_TILE) {
         const size_t count = smaller(CBP_TILE, n - start);
-        const cbp_real *input = forward_tile(chain, x + start, count, a, slopes);
-        start_backward(chain, criterion, input, y + start, count, a, slopes, error, push);
+        const cbp_real *input = forward_tile(chain, examples->x + start, count, a, slopes);
+        const cbp_tile_end end = {input_of(a, input, chain->layers - 1),
+                                  a + chain->layers * CBP_TILE, examples->y + start, value,
+                                  upstream};
+        start_backward(chain, criterion, count, &end, slopes);
         for (size_t l = chain->layers; l-- > 0;) {
-            const cbp_real *in = l ? a + l * CBP_TILE : input;
+            const cbp_real *in = input_of(a, input, l);
             cbp_real *entry = rows + start * width + 2 * l;
-            backward_layer(chain->params[2 * l], slopes + l * CBP_TILE, padded(count), push, delta);
+            backward_layer(chain->params[2 * l], slopes + l * CBP_TILE, padded(count), upstream,
+                           delta);
             for (size_t j = 0; j < count; j++) {
                 entry[j * width] = cbp_times(delta[j], in[j]);
                 entry[j * width + 1] = delta[j];

@@ -98,10 +98,11 @@ static void layer_value(int activation, cbp_real w, cbp_real b, const cbp_real *
 }
 
 CBP_INLINE void jets_of_lanes(int activation, const cbp_real *CBP_RESTRICT w,
-                              const cbp_real *CBP_RESTRICT b, const cbp_real *CBP_RESTRICT in,
-                              size_t count, cbp_real *CBP_RESTRICT out,
-                              cbp_real *CBP_RESTRICT slope, cbp_real *CBP_RESTRICT second)
+                              const cbp_real *CBP_RESTRICT in, size_t count,
+                              cbp_real *CBP_RESTRICT out, cbp_real *CBP_RESTRICT slope,
+                              cbp_real *CBP_RESTRICT second)
 {
+    const cbp_real *CBP_RESTRICT b = w + CBP_LANES;
     switch (activation) {
 #define CASE(code, name, ...)                                                             \
     case code:                                                                            \
@@ -125,14 +126,15 @@ CBP_INLINE void jets_of_lanes(int activation, const cbp_real *CBP_RESTRICT w,
 }
 
 /* out = act(w in + b), slope = act'(w in + b), and unless it is null second = act''(w in + b); lane
- * k of each group of CBP_LANES has the weight w[k] and the bias b[k]. */
-static void lanes_jet(int activation, const cbp_real *w, const cbp_real *b, const cbp_real *in,
-                      size_t count, cbp_real *out, cbp_real *slope, cbp_real *second)
+ * k of each group of CBP_LANES has the weight w[k] and the bias b[k], which stand in
+ * w[2][CBP_LANES]. */
+static void lanes_jet(int activation, const cbp_real *w, const cbp_real *in, size_t count,
+                      cbp_real *out, cbp_real *slope, cbp_real *second)
 {
     if (second) {
-        jets_of_lanes(activation, w, b, in, count, out, slope, second);
+        jets_of_lanes(activation, w, in, count, out, slope, second);
     } else {
-        jets_of_lanes(activation, w, b, in, count, out, slope, NULL);
+        jets_of_lanes(activation, w, in, count, out, slope, NULL);
     }
 }
 
@@ -140,10 +142,10 @@ static void lanes_jet(int activation, const cbp_real *w, const cbp_real *b, cons
 static void layer_jet(int activation, cbp_real w, cbp_real b, const cbp_real *CBP_RESTRICT in,
                       size_t count, cbp_real *CBP_RESTRICT out, cbp_real *CBP_RESTRICT slope)
 {
-    cbp_real weights[CBP_LANES], biases[CBP_LANES];
-    spread(w, weights);
-    spread(b, biases);
-    lanes_jet(activation, weights, biases, in, count, out, slope, NULL);
+    cbp_real params[2 * CBP_LANES];
+    spread(w, params);
+    spread(b, params + CBP_LANES);
+    lanes_jet(activation, params, in, count, out, slope, NULL);
 }
 
 /* out = (act^-1(in) - b) / w */
@@ -182,10 +184,10 @@ static int is_of_z(int loss)
 }
 
 /* E and its derivatives with respect to a_L, or to z_L. */
-static cbp_jet loss_of(cbp_criterion criterion, cbp_real a, cbp_real z, cbp_real y)
+static cbp_jet loss_of(cbp_loss criterion, cbp_real a, cbp_real z, cbp_real y)
 {
     const cbp_ending end = {a, z, y, criterion.scale};
-    switch (criterion.loss) {
+    switch (criterion.kind) {
     case CBP_OUTPUT:
         return (cbp_jet){a, 1, 0};
 #define CASE(code, name, ...) \
@@ -198,27 +200,35 @@ static cbp_jet loss_of(cbp_criterion criterion, cbp_real a, cbp_real z, cbp_real
     }
 }
 
-/* For a tile: error = E and push = dE/da_L, or dE/dz_L. `in` is a_(L-1). */
-static void tile_loss(cbp_criterion criterion, cbp_real w, cbp_real b,
-                      const cbp_real *CBP_RESTRICT in, const cbp_real *CBP_RESTRICT a,
-                      const cbp_real *CBP_RESTRICT y, size_t count, cbp_real *CBP_RESTRICT error,
-                      cbp_real *CBP_RESTRICT push)
+/* What the losses of a tile's examples are made of: a_(L-1), a_L and the targets; and what they
+ * leave: E, and upstream = dE/da_L, or dE/dz_L for a loss of z. */
+typedef struct cbp_tile_end {
+    const cbp_real *in, *a, *y;
+    cbp_real *value, *upstream;
+} cbp_tile_end;
+
+static void tile_loss(const cbp_chain *chain, cbp_loss criterion, size_t count,
+                      const cbp_tile_end *end)
 {
-    switch (criterion.loss) {
+    const cbp_real w = chain->params[2 * chain->layers - 2],
+                   b = chain->params[2 * chain->layers - 1];
+    const cbp_real *CBP_RESTRICT in = end->in, *CBP_RESTRICT a = end->a, *CBP_RESTRICT y = end->y;
+    cbp_real *CBP_RESTRICT value = end->value, *CBP_RESTRICT upstream = end->upstream;
+    switch (criterion.kind) {
     case CBP_OUTPUT:
         for (size_t j = 0; j < count; j++) {
-            error[j] = a[j];
-            push[j] = 1;
+            value[j] = a[j];
+            upstream[j] = 1;
         }
         break;
-#define CASE(code, name, ...)                                                           \
-    case code:                                                                          \
-        for (size_t j = 0; j < count; j++) {                                            \
-            const cbp_ending end = {a[j], CBP_FMA(w, in[j], b), y[j], criterion.scale}; \
-            const cbp_jet jet = cbp_##name##_loss_jet(end);                             \
-            error[j] = jet.value;                                                       \
-            push[j] = jet.slope;                                                        \
-        }                                                                               \
+#define CASE(code, name, ...)                                                               \
+    case code:                                                                              \
+        for (size_t j = 0; j < count; j++) {                                                \
+            const cbp_ending example = {a[j], CBP_FMA(w, in[j], b), y[j], criterion.scale}; \
+            const cbp_jet jet = cbp_##name##_loss_jet(example);                             \
+            value[j] = jet.value;                                                           \
+            upstream[j] = jet.slope;                                                        \
+        }                                                                                   \
         break;
         CBP_LOSSES(CASE)
 #undef CASE

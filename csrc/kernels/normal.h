@@ -98,21 +98,31 @@ static void add_rows_of_products(const cbp_real *left, const cbp_real *columns, 
     }
 }
 
-/* Of a layer: bent (+)= residual (act'' / act') / push, or nothing where there is no such number;
- * and left = bent times each of the layer's columns. */
-CBP_INLINE void bend_layer(int is_first, size_t number, const cbp_real *CBP_RESTRICT residual,
-                           const cbp_real *CBP_RESTRICT second, const cbp_real *CBP_RESTRICT slope,
-                           const cbp_real *CBP_RESTRICT push, const cbp_real *CBP_RESTRICT columns,
-                           size_t count, cbp_real *CBP_RESTRICT bent, cbp_real *CBP_RESTRICT left)
+/* What the second-order terms of a layer are made of: the residuals, act'', act', the column of its
+ * bias, and its columns of parameters that are not frozen; and what is summed up over the layers,
+ * and what is left to multiply. */
+typedef struct cbp_curved_layer {
+    const cbp_real *residual, *second, *slope, *upstream, *columns;
+    cbp_real *sum, *left; /* [CBP_FIT_TILE], [2][CBP_FIT_TILE] */
+} cbp_curved_layer;
+
+/* sum (+)= residual (act'' / act') / upstream, or nothing where there is no such number; and left =
+ * sum times each of the layer's columns. */
+CBP_INLINE void curve_layer(int is_first, size_t number, size_t count,
+                            const cbp_curved_layer *layer)
 {
+    const cbp_real *CBP_RESTRICT residual = layer->residual, *CBP_RESTRICT second = layer->second,
+                                 *CBP_RESTRICT slope = layer->slope,
+                                 *CBP_RESTRICT upstream = layer->upstream,
+                                 *CBP_RESTRICT columns = layer->columns;
+    cbp_real *CBP_RESTRICT sum = layer->sum, *CBP_RESTRICT left = layer->left;
     for (size_t start = 0; start < count; start += CBP_LANES) {
         CBP_EACH_LANE
         {
             const size_t j = start + k;
-            const cbp_real term = residual[j] * second[j] / (slope[j] * push[j]);
-            const cbp_real own = term - term == 0 ? term : 0,
-                           total = is_first ? own : bent[j] + own;
-            bent[j] = total;
+            const cbp_real term = residual[j] * second[j] / (slope[j] * upstream[j]);
+            const cbp_real own = term - term == 0 ? term : 0, total = is_first ? own : sum[j] + own;
+            sum[j] = total;
             if (number > 0) {
                 left[j] = total * columns[j];
             }
@@ -137,42 +147,41 @@ static int has_excess(int loss)
     }
 }
 
-/* Adds to trial_bend what the normal equations lack of the curvature: the sum of residual * d^2 a_L
- * / dp dq. With p in layer i and q in layer j >= i it is that of the products of their columns,
- * each times what the layers from j on bend,
- *   sum over l >= j of  residual act''_l / (act'_l push_l),   push_l = the column of l's bias,
- * and where q is a weight, p's share of the slope over q: finish_bend. The columns are those of
- * tile_columns. */
-static void add_bend(const cbp_tile *tile, const cbp_real *columns, const cbp_real *passes,
-                     cbp_real *work, cbp_real *sums)
+/* Adds the second-order terms of a tile to packed sums: the sum of residual * d^2 a_L / dp dq. With
+ * p in layer i and q in layer j >= i it is that of the products of their columns, each times
+ *   sum over l >= j of  residual act''_l / (act'_l upstream_l),
+ * upstream_l being the column of l's bias; and where q is a weight, p's slope over q is missing
+ * yet: finish_second_order. The columns are those of tile_columns, whose work memory `passes`
+ * was. */
+static void add_second_order(const cbp_tile *tile, const cbp_real *columns, const cbp_real *passes,
+                             cbp_real *work, cbp_real *sums)
 {
     const size_t layers = tile->layers, count = tile->count;
-    const cbp_real *slopes = passes + layers * CBP_FIT_TILE,
-                   *residual = columns + tile->free * CBP_FIT_TILE;
-    const int of_z = is_of_z(tile->criterion.loss);
-    cbp_real *bent = work, *left = work + CBP_FIT_TILE;
+    const int of_z = is_of_z(tile->criterion.kind);
+    cbp_curved_layer layer = {
+        .residual = columns + tile->free * CBP_FIT_TILE, .sum = work, .left = work + CBP_FIT_TILE};
     size_t column = tile->free;
-    int bends = has_excess(tile->criterion.loss);
-    if (bends) {
-        memcpy(bent, tile->seconds + layers * CBP_FIT_TILE, count * sizeof *bent);
+    int is_curved = has_excess(tile->criterion.kind);
+    if (is_curved) {
+        memcpy(layer.sum, tile->seconds + layers * CBP_FIT_TILE, count * sizeof *layer.sum);
     }
     for (size_t l = layers; l-- > 0;) {
         const int takes_b = !tile->frozen || !tile->frozen[2 * l + 1],
                   takes_w = !tile->frozen || !tile->frozen[2 * l];
         const size_t number = (size_t)takes_b + (size_t)takes_w;
-        const cbp_real *push =
+        layer.upstream =
             takes_b ? columns + (column - 1) * CBP_FIT_TILE : passes + l * CBP_FIT_TILE;
-        const cbp_real *second = tile->seconds + l * CBP_FIT_TILE,
-                       *slope = slopes + l * CBP_FIT_TILE;
+        layer.second = tile->seconds + l * CBP_FIT_TILE;
+        layer.slope = passes + (layers + l) * CBP_FIT_TILE;
         column -= number;
-        if (!bends && (tile->activations[l] == CBP_IDENTITY || (of_z && l == layers - 1))) {
+        layer.columns = columns + column * CBP_FIT_TILE;
+        if (!is_curved && (tile->activations[l] == CBP_IDENTITY || (of_z && l == layers - 1))) {
             continue;
         }
-        const cbp_real *own = columns + column * CBP_FIT_TILE;
-        switch (2 * number + (size_t)bends) {
-#define CASE(code, is_first, number)                                                         \
-    case code:                                                                               \
-        bend_layer(is_first, number, residual, second, slope, push, own, count, bent, left); \
+        switch (2 * number + (size_t)is_curved) {
+#define CASE(code, is_first, number)                  \
+    case code:                                        \
+        curve_layer(is_first, number, count, &layer); \
         break;
             CASE(0, 1, 0)
             CASE(1, 0, 0)
@@ -184,13 +193,13 @@ static void add_bend(const cbp_tile *tile, const cbp_real *columns, const cbp_re
         default:
             break;
         }
-        bends = 1;
-        add_rows_of_products(left, columns, column, number, count, sums);
+        is_curved = 1;
+        add_rows_of_products(layer.left, columns, column, number, count, sums);
     }
 }
 
 /* With z = w a + b and p before w, d^2 z / dp dw is da / dp: over all examples p's slope over w. */
-static void finish_bend(cbp_lanes *g)
+static void finish_second_order(cbp_lanes *g)
 {
     const size_t free = g->free;
     for (size_t i = 1; i < free; i++) {
@@ -198,29 +207,29 @@ static void finish_bend(cbp_lanes *g)
         const cbp_real *CBP_RESTRICT weight = g->trial + place * CBP_LANES;
         for (size_t j = 0; place % 2 == 0 && j < i; j++) {
             const cbp_real *CBP_RESTRICT slope = g->trial_normal + packed(free, j);
-            cbp_real *CBP_RESTRICT bend = g->trial_bend + packed(i, j);
+            cbp_real *CBP_RESTRICT second_order = g->trial_second_order + packed(i, j);
             CBP_EACH_LANE
             {
-                bend[k] += weight[k] == 0 ? 0 : slope[k] / weight[k];
+                second_order[k] += weight[k] == 0 ? 0 : slope[k] / weight[k];
             }
         }
     }
 }
 
-/* trial_normal, trial_bend and trial_loss: row i, column j of the normal equations is the product
- * of columns i and j, where column `free` is the residuals. */
+/* trial_normal, trial_second_order and trial_loss: row i, column j of the normal equations is the
+ * product of columns i and j, where column `free` is the residuals. */
 static void add_normal(int guarded, cbp_lanes *g)
 {
     const size_t free = g->free, all = g->n * CBP_LANES, layers = g->layers;
     cbp_real *columns = g->work, *passes = columns + (free + 1) * CBP_FIT_TILE,
              *seconds = passes + CBP_TILE_WORK(layers);
-    cbp_real error[CBP_FIT_TILE];
+    cbp_real losses[CBP_FIT_TILE];
     int is_linear = 0;
     for (size_t i = 0; i < packed(free + 1, 0); i += CBP_LANES) {
         spread(0, g->trial_normal + i);
     }
     for (size_t i = 0; i < packed(free, 0); i += CBP_LANES) {
-        spread(0, g->trial_bend + i);
+        spread(0, g->trial_second_order + i);
     }
     spread(0, g->trial_loss);
     for (size_t start = 0; start < all; start += CBP_FIT_TILE) {
@@ -229,11 +238,11 @@ static void add_normal(int guarded, cbp_lanes *g)
                                g->criterion,      g->trial,        g->x + start, g->y + start,
                                g->weight + start, g->root + start, count,        seconds};
         is_linear = ends_linear(&tile);
-        tile_columns(guarded, &tile, passes, columns, is_linear ? NULL : error);
+        tile_columns(guarded, &tile, passes, columns, is_linear ? NULL : losses);
         for (size_t j = 0; !is_linear && j < count; j += CBP_LANES) {
             CBP_EACH_LANE
             {
-                g->trial_loss[k] += error[j + k];
+                g->trial_loss[k] += losses[j + k];
             }
         }
         if (CBP_HAS_WIDE_VECTORS && free < CBP_COLUMNS) {
@@ -241,26 +250,27 @@ static void add_normal(int guarded, cbp_lanes *g)
         } else {
             add_rows_of_products(columns, columns, 0, free + 1, count, g->trial_normal);
         }
-        add_bend(&tile, columns, passes, seconds + (layers + 1) * CBP_FIT_TILE, g->trial_bend);
+        add_second_order(&tile, columns, passes, seconds + (layers + 1) * CBP_FIT_TILE,
+                         g->trial_second_order);
     }
-    finish_bend(g);
+    finish_second_order(g);
     if (is_linear) {
         memcpy(g->trial_loss, g->trial_normal + packed(free, free), sizeof g->trial_loss);
     }
 }
 
 /* 0 for each lane of which the loss and all columns are finite, else NaN. */
-static void find_lost(const cbp_lanes *g, cbp_real *CBP_RESTRICT lost)
+static void find_nan(const cbp_lanes *g, cbp_real *CBP_RESTRICT is_nan)
 {
     CBP_EACH_LANE
     {
-        lost[k] = g->trial_loss[k] - g->trial_loss[k];
+        is_nan[k] = g->trial_loss[k] - g->trial_loss[k];
     }
     for (size_t j = 0; j <= g->free; j++) {
         const cbp_real *diagonal = g->trial_normal + packed(j, j);
         CBP_EACH_LANE
         {
-            lost[k] += diagonal[k] - diagonal[k];
+            is_nan[k] += diagonal[k] - diagonal[k];
         }
     }
 }

@@ -1,30 +1,71 @@
 /* The rows of a least-squares step: a tile of examples as columns, reflected into a triangle. */
 
-/* For a tile, of examples with the weight `weight` whose root is `root`: error = weight * E, push =
- * root * sqrt(stiff), the lack and the excess. Lane k of the last layer has the weight w[k] and the
- * bias b[k]. */
-static void tile_bend(cbp_criterion criterion, const cbp_real *CBP_RESTRICT w,
-                      const cbp_real *CBP_RESTRICT b, const cbp_real *CBP_RESTRICT in,
-                      const cbp_real *CBP_RESTRICT a, const cbp_real *CBP_RESTRICT y,
-                      const cbp_real *CBP_RESTRICT weight, const cbp_real *CBP_RESTRICT root,
-                      size_t count, cbp_real *CBP_RESTRICT error, cbp_real *CBP_RESTRICT push,
-                      cbp_real *CBP_RESTRICT lack, cbp_real *CBP_RESTRICT excess)
+/* Examples whose lane k goes through a chain of its own, with params[2 layers][CBP_LANES]. */
+typedef struct cbp_tile {
+    const unsigned char *activations, *frozen;
+    size_t layers, free;
+    cbp_loss criterion;
+    const cbp_real *params;
+    const cbp_real *x, *y, *weight, *root; /* [count], root = sqrt(weight) */
+    size_t count;                          /* a multiple of CBP_LANES */
+    /* null, or [layers + 1][CBP_FIT_TILE]: act'' of the layers, and the excess of the loss */
+    cbp_real *seconds;
+} cbp_tile;
+
+/* w[2][CBP_LANES]: the weight and the bias of layer l of each lane. */
+CBP_INLINE const cbp_real *layer_of(const cbp_tile *tile, size_t l)
 {
-    switch (criterion.loss) {
-#define CASE(code, name, ...)                                                                     \
-    case code:                                                                                    \
-        for (size_t start = 0; start < count; start += CBP_LANES) {                               \
-            CBP_EACH_LANE                                                                         \
-            {                                                                                     \
-                const size_t j = start + k;                                                       \
-                const cbp_ending end = {a[j], CBP_FMA(w[k], in[j], b[k]), y[j], criterion.scale}; \
-                const cbp_bend bend = cbp_##name##_loss_bend(end);                                \
-                error[j] = weight[j] > 0 ? weight[j] * bend.error : 0;                            \
-                push[j] = root[j] * cbp_sqrt(bend.stiff);                                         \
-                lack[j] = bend.lack;                                                              \
-                excess[j] = bend.excess;                                                          \
-            }                                                                                     \
-        }                                                                                         \
+    return tile->params + 2 * l * CBP_LANES;
+}
+
+/* What the way through the layers leaves of a tile, and needs. */
+typedef struct cbp_tile_pass {
+    cbp_real *a, *slopes;          /* [layers][CBP_FIT_TILE] each */
+    cbp_real *unwanted, *upstream; /* [CBP_FIT_TILE] each */
+} cbp_tile_pass;
+
+/* How much work memory it takes. */
+#define CBP_TILE_WORK(layers) ((2 * (layers) + 2) * CBP_FIT_TILE)
+
+CBP_INLINE cbp_tile_pass pass_in(cbp_real *work, size_t layers)
+{
+    cbp_real *slopes = work + layers * CBP_FIT_TILE, *unwanted = slopes + layers * CBP_FIT_TILE;
+    return (cbp_tile_pass){work, slopes, unwanted, unwanted + CBP_FIT_TILE};
+}
+
+/* a_(l-1), the input of layer l. */
+CBP_INLINE const cbp_real *lanes_input(const cbp_tile *tile, const cbp_tile_pass *pass, size_t l)
+{
+    return l > 0 ? pass->a + (l - 1) * CBP_FIT_TILE : tile->x;
+}
+
+/* The quadratic model of each example's loss, `in` being a_(L-1) and `a` a_L: losses = weight * E,
+ * upstream = root * sqrt(curvature), the residual and the excess. */
+static void tile_quadratic(const cbp_tile *tile, const cbp_real *CBP_RESTRICT in,
+                           const cbp_real *CBP_RESTRICT a, cbp_real *CBP_RESTRICT losses,
+                           cbp_real *CBP_RESTRICT upstream, cbp_real *CBP_RESTRICT residual,
+                           cbp_real *CBP_RESTRICT excess)
+{
+    const cbp_real *CBP_RESTRICT w = layer_of(tile, tile->layers - 1),
+                                 *CBP_RESTRICT b = w + CBP_LANES, *CBP_RESTRICT y = tile->y,
+                                 *CBP_RESTRICT weight = tile->weight,
+                                 *CBP_RESTRICT root = tile->root;
+    const cbp_real scale = tile->criterion.scale;
+    switch (tile->criterion.kind) {
+#define CASE(code, name, ...)                                                           \
+    case code:                                                                          \
+        for (size_t start = 0; start < tile->count; start += CBP_LANES) {               \
+            CBP_EACH_LANE                                                               \
+            {                                                                           \
+                const size_t j = start + k;                                             \
+                const cbp_ending end = {a[j], CBP_FMA(w[k], in[j], b[k]), y[j], scale}; \
+                const cbp_quadratic model = cbp_##name##_loss_quadratic(end);           \
+                losses[j] = weight[j] > 0 ? weight[j] * model.value : 0;                \
+                upstream[j] = root[j] * cbp_sqrt(model.curvature);                      \
+                residual[j] = model.residual;                                           \
+                excess[j] = model.excess;                                               \
+            }                                                                           \
+        }                                                                               \
         break;
         CBP_LOSSES(CASE)
 #undef CASE
@@ -34,15 +75,15 @@ static void tile_bend(cbp_criterion criterion, const cbp_real *CBP_RESTRICT w,
 }
 
 /* All that a linear last layer and the squared loss ask for, in one go: the residuals, the columns
- * of w and b, and the push on the layer before; each multiplied by `root`. */
-CBP_INLINE void linear_columns(int guarded, const cbp_real *CBP_RESTRICT w,
-                               const cbp_real *CBP_RESTRICT b, const cbp_real *CBP_RESTRICT in,
-                               const cbp_real *CBP_RESTRICT y, const cbp_real *CBP_RESTRICT root,
-                               size_t count, cbp_real *CBP_RESTRICT residual,
-                               cbp_real *CBP_RESTRICT by_w, cbp_real *CBP_RESTRICT by_b,
-                               cbp_real *CBP_RESTRICT push)
+ * of w and b, and the upstream gradient of the layer before; each multiplied by `root`. */
+CBP_INLINE void linear_columns(int guarded, const cbp_tile *tile, const cbp_real *CBP_RESTRICT in,
+                               cbp_real *CBP_RESTRICT residual, cbp_real *CBP_RESTRICT by_w,
+                               cbp_real *CBP_RESTRICT by_b, cbp_real *CBP_RESTRICT upstream)
 {
-    for (size_t start = 0; start < count; start += CBP_LANES) {
+    const cbp_real *CBP_RESTRICT w = layer_of(tile, tile->layers - 1),
+                                 *CBP_RESTRICT b = w + CBP_LANES, *CBP_RESTRICT y = tile->y,
+                                 *CBP_RESTRICT root = tile->root;
+    for (size_t start = 0; start < tile->count; start += CBP_LANES) {
         CBP_EACH_LANE
         {
             const size_t j = start + k;
@@ -50,25 +91,29 @@ CBP_INLINE void linear_columns(int guarded, const cbp_real *CBP_RESTRICT w,
             residual[j] = CBP_PRODUCT(factor, CBP_FMA(w[k], in[j], b[k]) - y[j]);
             by_w[j] = CBP_PRODUCT(factor, in[j]);
             by_b[j] = factor;
-            push[j] = CBP_PRODUCT(factor, w[k]);
+            upstream[j] = CBP_PRODUCT(factor, w[k]);
         }
     }
 }
 
-/* delta = push * slope, the push on the layer before, delta * w[k], and delta * in. */
-CBP_INLINE void backward_lanes(int guarded, const cbp_real *CBP_RESTRICT w,
-                               const cbp_real *CBP_RESTRICT slopes, const cbp_real *CBP_RESTRICT in,
-                               size_t count, cbp_real *CBP_RESTRICT push,
-                               cbp_real *CBP_RESTRICT delta, cbp_real *CBP_RESTRICT delta_in)
+/* by_b = delta = upstream * slope, by_w = delta * in; and upstream = delta * w[k], that of the
+ * layer before. */
+CBP_INLINE void backward_lanes(int guarded, const cbp_tile *tile, size_t l,
+                               const cbp_tile_pass *pass, cbp_real *CBP_RESTRICT by_w,
+                               cbp_real *CBP_RESTRICT by_b)
 {
-    for (size_t start = 0; start < count; start += CBP_LANES) {
+    const cbp_real *CBP_RESTRICT w = layer_of(tile, l),
+                                 *CBP_RESTRICT slopes = pass->slopes + l * CBP_FIT_TILE,
+                                 *CBP_RESTRICT in = lanes_input(tile, pass, l);
+    cbp_real *CBP_RESTRICT upstream = pass->upstream;
+    for (size_t start = 0; start < tile->count; start += CBP_LANES) {
         CBP_EACH_LANE
         {
             const size_t j = start + k;
-            const cbp_real signal = CBP_PRODUCT(push[j], slopes[j]);
-            push[j] = CBP_PRODUCT(signal, w[k]);
-            delta[j] = signal;
-            delta_in[j] = CBP_PRODUCT(signal, in[j]);
+            const cbp_real signal = CBP_PRODUCT(upstream[j], slopes[j]);
+            upstream[j] = CBP_PRODUCT(signal, w[k]);
+            by_b[j] = signal;
+            by_w[j] = CBP_PRODUCT(signal, in[j]);
         }
     }
 }
@@ -82,85 +127,64 @@ CBP_INLINE void multiply_column(int guarded, const cbp_real *CBP_RESTRICT factor
     }
 }
 
-/* Examples whose lane k goes through a chain of its own, with params[2 layers][CBP_LANES]. */
-typedef struct cbp_tile {
-    const unsigned char *activations, *frozen;
-    size_t layers, free;
-    cbp_criterion criterion;
-    const cbp_real *params;
-    const cbp_real *x, *y, *weight, *root; /* [count], root = sqrt(weight) */
-    size_t count;                          /* a multiple of CBP_LANES */
-    /* null, or [layers + 1][CBP_FIT_TILE]: act'' of the layers, and the excess of the loss */
-    cbp_real *seconds;
-} cbp_tile;
-
 /* Whether the last column tells the loss. */
 CBP_INLINE int ends_linear(const cbp_tile *tile)
 {
-    return tile->criterion.loss == CBP_SQUARED &&
+    return tile->criterion.kind == CBP_SQUARED &&
            tile->activations[tile->layers - 1] == CBP_IDENTITY;
 }
 
-/* How much work memory tile_columns needs. */
-#define CBP_TILE_WORK(layers) ((2 * (layers) + 2) * CBP_FIT_TILE)
-
-/* The rows of a tile's examples, as columns of CBP_FIT_TILE numbers: push * d a_L / d param for
- * each parameter that is not frozen, then push * lack; and error, each example's weighted loss,
+/* The rows of a tile's examples, as columns of CBP_FIT_TILE numbers: upstream * d a_L / d param for
+ * each parameter that is not frozen, then upstream * residual; and each example's weighted loss,
  * unless that is the square of the last column. */
 CBP_INLINE void find_columns(int guarded, const cbp_tile *tile, cbp_real *work, cbp_real *columns,
-                             cbp_real *error)
+                             cbp_real *losses)
 {
     const size_t layers = tile->layers, last = layers - 1, count = tile->count;
-    const int is_linear = ends_linear(tile), of_z = is_of_z(tile->criterion.loss);
-    cbp_real *a = work, *slopes = a + layers * CBP_FIT_TILE,
-             *unwanted = slopes + layers * CBP_FIT_TILE;
-    cbp_real *push = unwanted + CBP_FIT_TILE;
+    const int is_linear = ends_linear(tile), of_z = is_of_z(tile->criterion.kind);
+    const cbp_tile_pass pass = pass_in(work, layers);
     size_t column = tile->free;
+    cbp_real *residual = columns + column * CBP_FIT_TILE;
     for (size_t l = 0; l < layers - (size_t)is_linear; l++) {
-        const cbp_real *w = tile->params + 2 * l * CBP_LANES;
-        lanes_jet(tile->activations[l], w, w + CBP_LANES, l ? a + (l - 1) * CBP_FIT_TILE : tile->x,
-                  count, a + l * CBP_FIT_TILE, slopes + l * CBP_FIT_TILE,
+        lanes_jet(tile->activations[l], layer_of(tile, l), lanes_input(tile, &pass, l), count,
+                  pass.a + l * CBP_FIT_TILE, pass.slopes + l * CBP_FIT_TILE,
                   tile->seconds ? tile->seconds + l * CBP_FIT_TILE : NULL);
     }
-    const cbp_real *last_w = tile->params + 2 * last * CBP_LANES, *last_b = last_w + CBP_LANES;
-    const cbp_real *last_in = last ? a + (last - 1) * CBP_FIT_TILE : tile->x;
-    cbp_real *residual = columns + column * CBP_FIT_TILE;
     if (!is_linear) {
-        tile_bend(tile->criterion, last_w, last_b, last_in, a + last * CBP_FIT_TILE, tile->y,
-                  tile->weight, tile->root, count, error, push, residual,
-                  tile->seconds ? tile->seconds + layers * CBP_FIT_TILE : unwanted);
-        multiply_column(guarded, push, count, residual);
+        tile_quadratic(tile, lanes_input(tile, &pass, last), pass.a + last * CBP_FIT_TILE, losses,
+                       pass.upstream, residual,
+                       tile->seconds ? tile->seconds + layers * CBP_FIT_TILE : pass.unwanted);
+        multiply_column(guarded, pass.upstream, count, residual);
         for (size_t j = 0; of_z && j < count; j++) {
-            slopes[last * CBP_FIT_TILE + j] = 1;
+            pass.slopes[last * CBP_FIT_TILE + j] = 1;
         }
     }
     for (size_t l = layers; l-- > 0 && (column > 0 || (l == last && is_linear));) {
         const int takes_b = !tile->frozen || !tile->frozen[2 * l + 1],
                   takes_w = !tile->frozen || !tile->frozen[2 * l];
-        /* has been used */
-        cbp_real *to_b = takes_b ? columns + --column * CBP_FIT_TILE : a + l * CBP_FIT_TILE;
-        cbp_real *to_w = takes_w ? columns + --column * CBP_FIT_TILE : unwanted;
+        /* a_l has been used */
+        cbp_real *by_b = takes_b ? columns + --column * CBP_FIT_TILE : pass.a + l * CBP_FIT_TILE;
+        cbp_real *by_w = takes_w ? columns + --column * CBP_FIT_TILE : pass.unwanted;
         if (l == last && is_linear) {
-            linear_columns(guarded, last_w, last_b, last_in, tile->y, tile->root, count, residual,
-                           to_w, to_b, push);
+            linear_columns(guarded, tile, lanes_input(tile, &pass, last), residual, by_w, by_b,
+                           pass.upstream);
         } else {
-            backward_lanes(guarded, tile->params + 2 * l * CBP_LANES, slopes + l * CBP_FIT_TILE,
-                           l ? a + (l - 1) * CBP_FIT_TILE : tile->x, count, push, to_b, to_w);
+            backward_lanes(guarded, tile, l, &pass, by_w, by_b);
         }
     }
-    for (size_t j = 0; is_linear && error && j < count; j++) {
-        error[j] = residual[j] * residual[j];
+    for (size_t j = 0; is_linear && losses && j < count; j++) {
+        losses[j] = residual[j] * residual[j];
     }
 }
 
 /* `guarded` keeps to the rule that 0 times infinity is 0. */
 static void tile_columns(int guarded, const cbp_tile *tile, cbp_real *work, cbp_real *columns,
-                         cbp_real *error)
+                         cbp_real *losses)
 {
     if (guarded) {
-        find_columns(1, tile, work, columns, error);
+        find_columns(1, tile, work, columns, losses);
     } else {
-        find_columns(0, tile, work, columns, error);
+        find_columns(0, tile, work, columns, losses);
     }
 }
 
@@ -252,15 +276,33 @@ static int have_nan(const cbp_real *columns, size_t width, size_t count)
     return found;
 }
 
-/* Adds all rows to the triangle of free + 1 columns, and the weighted losses to *sum and *lost. */
-static void fit_rows(const cbp_chain *chain, cbp_criterion criterion, const unsigned char *frozen,
-                     const cbp_real *x, const cbp_real *y, const cbp_real *weight, size_t n,
-                     size_t free, cbp_real *work, cbp_real *triangle, cbp_real *sum, cbp_real *lost)
+/* The weights of the examples from `start` on and their roots, 0 beyond the last. */
+static void take_weights(const cbp_examples *examples, size_t start, size_t count,
+                         cbp_real *CBP_RESTRICT factor, cbp_real *CBP_RESTRICT root)
 {
-    const size_t layers = chain->layers;
+    const size_t lane_count = padded(count);
+    for (size_t j = 0; j < lane_count; j++) {
+        factor[j] = root[j] = 1;
+    }
+    if (examples->weight) {
+        memcpy(factor, examples->weight + start, count * sizeof *factor);
+        for (size_t j = 0; j < lane_count; j++) {
+            root[j] = cbp_sqrt(factor[j]);
+        }
+    }
+    clear_padding(factor, count);
+    clear_padding(root, count);
+}
+
+/* Adds all rows to a node's triangle of free + 1 columns, and the weighted losses to its second
+ * sum. */
+static void fit_rows(const cbp_chain *chain, cbp_loss criterion, const cbp_examples *examples,
+                     size_t free, cbp_real *work, cbp_real *node)
+{
+    const size_t layers = chain->layers, n = examples->n;
     cbp_real input[CBP_FIT_TILE], target[CBP_FIT_TILE], factor[CBP_FIT_TILE], root[CBP_FIT_TILE],
-        error[CBP_FIT_TILE] = {0};
-    cbp_real lanes[CBP_LANES] = {0};
+        losses[CBP_FIT_TILE] = {0};
+    cbp_real lanes[CBP_LANES] = {0}, *sums = node + cbp_fit_sums_at(free);
     cbp_real *params = work, *columns = params + 2 * layers * CBP_LANES,
              *passes = columns + (free + 1) * CBP_FIT_TILE;
     for (size_t k = 0; k < 2 * layers; k++) {
@@ -268,42 +310,31 @@ static void fit_rows(const cbp_chain *chain, cbp_criterion criterion, const unsi
     }
     for (size_t start = 0; start < n; start += CBP_FIT_TILE) {
         const size_t count = smaller(CBP_FIT_TILE, n - start), lane_count = padded(count);
-        for (size_t j = 0; j < lane_count; j++) {
-            factor[j] = root[j] = 1;
-        }
-        if (weight) {
-            memcpy(factor, weight + start, count * sizeof *factor);
-            for (size_t j = 0; j < lane_count; j++) {
-                root[j] = cbp_sqrt(factor[j]);
-            }
-        }
-        clear_padding(factor, count);
-        clear_padding(root, count);
-        const cbp_tile tile = {chain->activations,
-                               frozen,
-                               layers,
-                               free,
-                               criterion,
-                               params,
-                               tile_of(x + start, count, input),
-                               tile_of(y + start, count, target),
-                               factor,
-                               root,
-                               lane_count,
-                               NULL};
-        tile_columns(0, &tile, passes, columns, error);
+        take_weights(examples, start, count, factor, root);
+        const cbp_tile tile = {.activations = chain->activations,
+                               .frozen = chain->frozen,
+                               .layers = layers,
+                               .free = free,
+                               .criterion = criterion,
+                               .params = params,
+                               .x = tile_of(examples->x + start, count, input),
+                               .y = tile_of(examples->y + start, count, target),
+                               .weight = factor,
+                               .root = root,
+                               .count = lane_count};
+        tile_columns(0, &tile, passes, columns, losses);
         /* from 0 * infinity, perhaps: the rare case is worked twice */
         if (have_nan(columns, free + 1, lane_count)) {
-            tile_columns(1, &tile, passes, columns, error);
+            tile_columns(1, &tile, passes, columns, losses);
         }
         for (size_t j = 0; j < lane_count; j += CBP_LANES) {
             for (size_t k = 0; k < CBP_LANES; k++) {
-                lanes[k] += error[j + k];
+                lanes[k] += losses[j + k];
             }
         }
-        add_rows(free + 1, lane_count, columns, triangle);
+        add_rows(free + 1, lane_count, columns, node);
         if ((start + count) % CBP_BLOCK == 0 || start + count == n) {
-            close_block(1, lanes, sum, lost);
+            close_block(1, lanes, &sums[1], &sums[5]);
         }
     }
 }

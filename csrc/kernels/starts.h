@@ -14,8 +14,7 @@ static void find_features(const cbp_lanes *g, size_t depth, const cbp_real *para
         for (size_t start = 0; start < all; start += CBP_FIT_TILE) {
             const size_t count = smaller(CBP_FIT_TILE, all - start);
             memcpy(in, features + start, count * sizeof *in);
-            lanes_jet(g->activations[l], w, w + CBP_LANES, in, count, features + start, slopes,
-                      NULL);
+            lanes_jet(g->activations[l], w, in, count, features + start, slopes, NULL);
         }
     }
 }
@@ -72,14 +71,14 @@ static void add_feature(const cbp_lanes *g, const cbp_real *features, int is_cen
 
 /* By how much a feature makes the sum of squares less: weight (2 along - weight size), which is
  * along^2 / size at the best weight, along / size. */
-CBP_INLINE cbp_real gain_of(const cbp_candidates *c, cbp_real along, cbp_real size,
+CBP_INLINE cbp_real gain_of(const cbp_lane_candidates *c, cbp_real along, cbp_real size,
                             cbp_real inverse)
 {
     const cbp_real weight = cbp_clamp(along * inverse, c->low_w, c->high_w);
     return weight * (2 * along - weight * size);
 }
 
-static void find_gain(const cbp_candidates *c, const cbp_match *CBP_RESTRICT m,
+static void find_gain(const cbp_lane_candidates *c, const cbp_match *CBP_RESTRICT m,
                       cbp_real *CBP_RESTRICT gains)
 {
     CBP_EACH_LANE
@@ -90,7 +89,7 @@ static void find_gain(const cbp_candidates *c, const cbp_match *CBP_RESTRICT m,
 
 /* c->gains, where all lanes share the inputs and all weights are 1: a few candidates at a time,
  * whose sums stay in registers and add up as in add_feature. */
-static void find_shared_gains(const cbp_lanes *g, const cbp_candidates *c)
+static void find_shared_gains(const cbp_lanes *g, const cbp_lane_candidates *c)
 {
     const size_t n = g->n;
     for (size_t number = 0; number < c->count; number += CBP_CANDIDATES) {
@@ -122,7 +121,7 @@ static void find_shared_gains(const cbp_lanes *g, const cbp_candidates *c)
 }
 
 /* c->gains, where lanes have inputs or weights of their own. */
-static void find_own_gains(const cbp_lanes *g, const cbp_candidates *c, cbp_match *m)
+static void find_own_gains(const cbp_lanes *g, const cbp_lane_candidates *c, cbp_match *m)
 {
     for (size_t number = 0; number < c->count; number++) {
         const cbp_real *params = c->params + number * c->width;
@@ -142,7 +141,7 @@ static void find_own_gains(const cbp_lanes *g, const cbp_candidates *c, cbp_matc
 }
 
 /* For each lane the first candidate of the greatest gain, -1 if none is finite, and that gain. */
-static void find_best(const cbp_candidates *c, cbp_real *CBP_RESTRICT chosen,
+static void find_best(const cbp_lane_candidates *c, cbp_real *CBP_RESTRICT chosen,
                       cbp_real *CBP_RESTRICT best)
 {
     /* from one to the other and back: gcc would make a conditional store, with a jump, of a choice
@@ -178,7 +177,7 @@ static cbp_real vertex(const cbp_real *gain, size_t stride)
 
 /* Parameters of lane k between the candidate `number` and its neighbours in the row and the column,
  * where the gain seems greatest. */
-static void take_between(const cbp_lanes *g, const cbp_candidates *c, size_t number, size_t k)
+static void take_between(const cbp_lanes *g, const cbp_lane_candidates *c, size_t number, size_t k)
 {
     const size_t width = c->width, row = c->row, place = row ? number % row : 0;
     const cbp_real *gain = c->gains + number * CBP_LANES + k, *at = c->params + number * width;
@@ -196,7 +195,8 @@ static void take_between(const cbp_lanes *g, const cbp_candidates *c, size_t num
     }
 }
 
-static void take_candidate(const cbp_lanes *g, const cbp_candidates *c, size_t number, size_t k)
+static void take_candidate(const cbp_lanes *g, const cbp_lane_candidates *c, size_t number,
+                           size_t k)
 {
     for (size_t j = 0; j < 2 * g->layers; j++) {
         g->trial[j * CBP_LANES + k] = c->params[number * c->width + j];
@@ -206,7 +206,7 @@ static void take_candidate(const cbp_lanes *g, const cbp_candidates *c, size_t n
 /* For each lane the candidate that leaves the least sum of squares, a linear last layer's free
  * weight and bias being solved for, or what lies between it and its neighbours unless that is far
  * worse: its number, or -1 if no sum is finite; and the parameters, in g->trial. */
-static void choose_starts(const cbp_lanes *g, const cbp_candidates *c, cbp_real *chosen)
+static void choose_starts(const cbp_lanes *g, const cbp_lane_candidates *c, cbp_real *chosen)
 {
     cbp_match m;
     cbp_row best, gain;

@@ -238,6 +238,25 @@ cdef void close_examples(Examples *examples) noexcept:
     close_numbers(&examples.weight)
 
 
+cdef cbp_examples examples_in(const Examples *opened) noexcept:
+    cdef cbp_examples examples
+    examples.x, examples.y, examples.n = opened.x.at, opened.y.at, opened.x.count
+    examples.weight = opened.weight.at
+    return examples
+
+
+cdef cbp_examples one_example(const double *x, const double *y) noexcept:
+    cdef cbp_examples example
+    example.x, example.y, example.weight, example.n = x, y, NULL, 1
+    return example
+
+
+cdef cbp_loss loss_given(int kind, double scale) noexcept:
+    cdef cbp_loss loss
+    loss.kind, loss.scale = kind, scale
+    return loss
+
+
 cdef const double *after(const double *start, size_t count) noexcept nogil:
     """A pointer advanced by `count` numbers; null stays null."""
     return start + count if start != NULL else NULL
@@ -359,62 +378,61 @@ cdef int run_stretches(stretch_call call, const void *job, size_t start, size_t 
         PyErr_CheckSignals()
 
 
-ctypedef int (*mapping)(const double *, const unsigned char *, const double *, size_t, size_t,
-                        double *) noexcept nogil
+ctypedef int (*mapping)(const cbp_chain *, const double *, size_t, double *) noexcept nogil
 
 
 # The arguments of C calls for one chain, those of all examples.
 cdef struct ChainJob:
-    const double *params
-    const unsigned char *codes
-    size_t layers
-    const double *x
-    const double *y
-    const double *weight
-    int loss
-    double scale
+    const cbp_chain *chain
+    cbp_examples examples
+    cbp_loss loss
     mapping map
     double *work
-    double *out   # a number or row for each example, or sums
-    double *lost  # what the sums lost
+    double *out           # a number or row for each example, or sums
+    double *compensation  # of the sums
+
+
+cdef cbp_examples examples_from(const cbp_examples *all, size_t start, size_t count) noexcept nogil:
+    cdef cbp_examples part
+    part.x, part.y, part.weight = all.x + start, after(all.y, start), after(all.weight, start)
+    part.n = count
+    return part
 
 
 cdef int map_stretch(const void *given, size_t start, size_t count) noexcept nogil:
     cdef const ChainJob *job = <const ChainJob *> given
-    return job.map(job.params, job.codes, job.x + start, job.layers, count, job.out + start)
+    return job.map(job.chain, job.examples.x + start, count, job.out + start)
 
 
 cdef int jacobian_stretch(const void *given, size_t start, size_t count) noexcept nogil:
     cdef const ChainJob *job = <const ChainJob *> given
-    return cbp_jacobian(job.params, job.codes, job.x + start, job.layers, count, job.work,
-                        job.out + 2 * job.layers * start)
+    return cbp_jacobian(job.chain, job.examples.x + start, count, job.work,
+                        job.out + 2 * job.chain.layers * start)
 
 
 cdef int gradients_stretch(const void *given, size_t start, size_t count) noexcept nogil:
     cdef const ChainJob *job = <const ChainJob *> given
-    return cbp_gradients(job.params, job.codes, job.x + start, job.y + start, job.layers, count,
-                         job.loss, job.scale, job.work, job.out + 2 * job.layers * start)
+    cdef cbp_examples part = examples_from(&job.examples, start, count)
+    return cbp_gradients(job.chain, &part, &job.loss, job.work,
+                         job.out + 2 * job.chain.layers * start)
 
 
 cdef int loss_sums_stretch(const void *given, size_t start, size_t count) noexcept nogil:
     cdef const ChainJob *job = <const ChainJob *> given
-    return cbp_loss_sums(job.params, job.codes, job.x + start, job.y + start,
-                         after(job.weight, start), job.layers, count, job.loss, job.scale,
-                         job.out, job.lost)
+    cdef cbp_examples part = examples_from(&job.examples, start, count)
+    return cbp_loss_sums(job.chain, &part, &job.loss, job.out, job.compensation)
 
 
 cdef int gradient_sums_stretch(const void *given, size_t start, size_t count) noexcept nogil:
     cdef const ChainJob *job = <const ChainJob *> given
-    return cbp_gradient_sums(job.params, job.codes, job.x + start, job.y + start,
-                             after(job.weight, start), job.layers, count, job.loss, job.scale,
-                             job.work, job.out, job.lost)
+    cdef cbp_examples part = examples_from(&job.examples, start, count)
+    return cbp_gradient_sums(job.chain, &part, &job.loss, job.work, job.out, job.compensation)
 
 
 cdef int hessian_sums_stretch(const void *given, size_t start, size_t count) noexcept nogil:
     cdef const ChainJob *job = <const ChainJob *> given
-    return cbp_hessian_sums(job.params, job.codes, job.x + start, job.y + start,
-                            after(job.weight, start), job.layers, count, job.loss, job.scale,
-                            job.work, job.out, job.lost)
+    cdef cbp_examples part = examples_from(&job.examples, start, count)
+    return cbp_hessian_sums(job.chain, &part, &job.loss, job.work, job.out, job.compensation)
 
 
 # ---- activations and kernels ---------------------------------------------------------------------
@@ -508,8 +526,7 @@ cdef PyObject *call_chain(PyObject *self, PyObject *const *args, size_t count,
     if (count == 1 and names == NULL and type(<object> self) is Chain
             and PyFloat_Check(<object> args[0])):
         number = PyFloat_AS_DOUBLE(<object> args[0])
-        cbp_forward((<Chain> self).values, (<Chain> self).codes, &number, (<Chain> self).size, 1,
-                    &result)
+        cbp_forward(&(<Chain> self).core, &number, 1, &result)
         return PyFloat_FromDouble(result)
     return call_generally(<object> self, args, count, names)
 
@@ -580,10 +597,8 @@ cdef class Chain:
     """
 
     cdef vectorcall call
-    cdef double *values
-    cdef const unsigned char *codes
-    cdef const unsigned char *frozen_flags
-    cdef size_t size
+    cdef cbp_chain core
+    cdef double *values  # the parameters of `core`, for writing
     cdef object memory
     cdef readonly tuple activations
     """Names of the activations, first layer to last."""
@@ -615,27 +630,27 @@ cdef class Chain:
             raise ShapeError(
                 f"biases: {biases.shape[0]} for {weights.shape[0]} weights; expected as many"
             )
-        self.size = weights.shape[0]
+        self.core.layers = weights.shape[0]
         if isinstance(activations, str):
-            self.code_bytes = bytes([activation_code(activations, "activations")]) * self.size
+            self.code_bytes = bytes([activation_code(activations, "activations")]) * self.core.layers
         else:
             activations = names_in(activations, "activations")
-            if <size_t> len(activations) != self.size:
+            if <size_t> len(activations) != self.core.layers:
                 raise ShapeError(
-                    f"activations: {len(activations)} names for {self.size} layers"
+                    f"activations: {len(activations)} names for {self.core.layers} layers"
                 )
             self.code_bytes = bytes(
                 activation_code(name, f"activations[{i}]") for i, name in enumerate(activations)
             )
-        self.codes = self.code_bytes
+        self.core.activations = self.code_bytes
         self.activations = tuple(ACTIVATIONS[code] for code in self.code_bytes)
 
-        flags = bytearray(2 * self.size)
+        flags = bytearray(2 * self.core.layers)
         for name in names_in(frozen, "frozen"):
             flags[self.position(name)] = 1
         self.frozen_bytes = bytes(flags)
-        self.frozen_flags = self.frozen_bytes
-        self.frozen = tuple(name for name, flag in zip(names_of(self.size), flags) if flag)
+        self.core.frozen = self.frozen_bytes
+        self.frozen = tuple(name for name, flag in zip(names_of(self.core.layers), flags) if flag)
 
         self.make_params()
         self.memory[0::2] = weights
@@ -643,32 +658,33 @@ cdef class Chain:
 
     cdef int make_params(self) except -1:
         # A bytearray cannot be resized while views of it exist; an ndarray could be.
-        self.memory = frombuffer(bytearray(16 * self.size))
-        self.values = memory_of(self.memory, 2 * self.size)
+        self.memory = frombuffer(bytearray(16 * self.core.layers))
+        self.values = memory_of(self.memory, 2 * self.core.layers)
+        self.core.params = self.values
         return 0
 
     cdef int take_after(self, Chain other) except -1:
         """Become a copy of another chain, without checks."""
-        self.size = other.size
+        self.core.layers = other.core.layers
         self.activations = other.activations
         self.frozen = other.frozen
         self.code_bytes = other.code_bytes
         self.frozen_bytes = other.frozen_bytes
-        self.codes = self.code_bytes
-        self.frozen_flags = self.frozen_bytes
+        self.core.activations = self.code_bytes
+        self.core.frozen = self.frozen_bytes
         self.make_params()
-        memcpy(self.values, other.values, 2 * self.size * sizeof(double))
+        memcpy(self.values, other.values, 2 * self.core.layers * sizeof(double))
         return 0
 
     cdef size_t position(self, object name) except? 0:
         """The index in params of the parameter of that name."""
         number = name[1:] if isinstance(name, str) and name[:1] in ("w", "b") else ""
         if number.isdecimal() and number.isascii() and number[0] != "0":
-            if len(number) < 20 and int(number) <= self.size:
+            if len(number) < 20 and int(number) <= self.core.layers:
                 return 2 * int(number) - (2 if name[0] == "w" else 1)
         raise ParameterError(
-            f"frozen: {name!r} is not a parameter; this chain has w1 to w{self.size} "
-            f"and b1 to b{self.size}"
+            f"frozen: {name!r} is not a parameter; this chain has w1 to w{self.core.layers} "
+            f"and b1 to b{self.core.layers}"
         )
 
     @staticmethod
@@ -718,12 +734,12 @@ cdef class Chain:
     @property
     def layers(self):
         """Number of layers L."""
-        return self.size
+        return self.core.layers
 
     @property
     def param_names(self):
         """Names of the parameters in the order of params: ("w1", "b1", "w2", ...)."""
-        return names_of(self.size)
+        return names_of(self.core.layers)
 
     @property
     def free(self):
@@ -732,29 +748,29 @@ cdef class Chain:
 
     # ---- one value for each example ----
 
-    cdef ChainJob job_on(self, const double *x, const double *y, const double *weight, int loss,
-                         double scale) noexcept:
+    cdef ChainJob job_on(self, const cbp_examples *examples, int loss, double scale) noexcept:
         """What C calls need of the chain and of these examples."""
         cdef ChainJob job
         memset(&job, 0, sizeof(ChainJob))
-        job.params, job.codes, job.layers = self.values, self.codes, self.size
-        job.x, job.y, job.weight, job.loss, job.scale = x, y, weight, loss, scale
+        job.chain, job.examples, job.loss = &self.core, examples[0], loss_given(loss, scale)
         return job
 
     cdef object map(self, mapping function, object values, str argument):
         """Apply a function of the core: a number gives a float, an array one of the same shape."""
         cdef double number, result
         cdef Numbers x
+        cdef cbp_examples examples
         cdef ChainJob job
         if is_number(values, &number):
-            check(function(self.values, self.codes, &number, self.size, 1, &result))
+            check(function(&self.core, &number, 1, &result))
             return result
         open_numbers(values, argument, &x)
         try:
             answer = empty(shape_of(&x.view))
-            job = self.job_on(x.at, NULL, NULL, 0, 1.0)
+            examples = one_example(x.at, NULL)
+            job = self.job_on(&examples, CBP_SQUARED, 1.0)
             job.map, job.out = function, memory_of(answer, x.count)
-            check(run_stretches(map_stretch, &job, 0, x.count, stretch_of(self.size), NULL))
+            check(run_stretches(map_stretch, &job, 0, x.count, stretch_of(self.core.layers), NULL))
         finally:
             close_numbers(&x)
         return answer
@@ -824,7 +840,7 @@ cdef class Chain:
             If y is not real.
         """
         for l, (name, w) in enumerate(zip(self.activations, self.memory[0::2])):
-            if w == 0 or not facts_of(self.codes[l]).one_to_one:
+            if w == 0 or not facts_of(self.core.activations[l]).one_to_one:
                 reason = f"w{l + 1} is 0" if w == 0 else f"{name} is not one-to-one"
                 raise ParameterError(f"layer {l + 1} cannot be inverted: {reason}")
         return self.map(cbp_inverse, y, "y")
@@ -833,15 +849,16 @@ cdef class Chain:
 
     cdef object rows(self, const Numbers *x, const Numbers *y, int loss, double scale):
         """(n, 2L) gradients of the loss, or of the output where y is null."""
-        cdef size_t n = x.count, width = 2 * self.size
+        cdef size_t n = x.count, width = 2 * self.core.layers
         cdef int status
-        cdef ChainJob job = self.job_on(x.at, NULL if y == NULL else y.at, NULL, loss, scale)
+        cdef cbp_examples examples = one_example(x.at, NULL if y == NULL else y.at)
+        cdef ChainJob job = self.job_on(&examples, loss, scale)
         answer = empty((n, width))
         job.out = memory_of(answer, n * width)
-        job.work = new_numbers(cbp_work_len(self.size, n))
+        job.work = new_numbers(cbp_work_len(self.core.layers, n))
         try:
             status = run_stretches(jacobian_stretch if y == NULL else gradients_stretch, &job, 0, n,
-                                   stretch_of(self.size), NULL)
+                                   stretch_of(self.core.layers), NULL)
         finally:
             PyMem_RawFree(job.work)
         if status == CBP_ERROR_TARGET:
@@ -915,14 +932,14 @@ cdef class Chain:
     cdef double means(self, object x, object y, int loss, double scale, object sample_weight,
                       double *gradient) except? -1:
         """The loss averaged over arrays of examples; writes its gradient unless that is null."""
-        cdef size_t rows = 2 if gradient == NULL else 2 * self.size + 2
+        cdef size_t rows = 2 if gradient == NULL else 2 * self.core.layers + 2
         cdef double value
         cdef double *sums
         cdef int status
         cdef Examples examples
         open_examples(x, y, sample_weight, &examples)
         try:
-            sums = new_numbers(2 * rows + cbp_work_len(self.size, 2))
+            sums = new_numbers(2 * rows + cbp_work_len(self.core.layers, 2))
             try:
                 memset(sums, 0, 2 * rows * sizeof(double))
                 if examples.x.count > SHARD:
@@ -934,7 +951,7 @@ cdef class Chain:
                     status = cbp_sums_mean(sums, sums + rows, rows, sums)
                 check_examples(status, y, sample_weight, loss)
                 if gradient != NULL:
-                    memcpy(gradient, sums + 1, 2 * self.size * sizeof(double))
+                    memcpy(gradient, sums + 1, 2 * self.core.layers * sizeof(double))
                 value = sums[0]
             finally:
                 PyMem_RawFree(sums)
@@ -957,7 +974,7 @@ cdef class Chain:
         try:
             from .threads import run, usable_cores
 
-            enough = examples.x.count * self.size > THREADS_FROM
+            enough = examples.x.count * self.core.layers > THREADS_FROM
             run(shards.add, range(count), usable_cores() if enough else 1, shards.stop)
             for i in range(count):
                 if status == CBP_OK:
@@ -975,11 +992,11 @@ cdef class Chain:
 
         `sums` has the sums, followed by their compensations.
         """
-        cdef ChainJob job = self.job_on(examples.x.at, examples.y.at, examples.weight.at, loss,
-                                        scale)
-        job.work, job.out, job.lost = work, sums, sums + rows
+        cdef cbp_examples all = examples_in(examples)
+        cdef ChainJob job = self.job_on(&all, loss, scale)
+        job.work, job.out, job.compensation = work, sums, sums + rows
         return run_stretches(gradient_sums_stretch if rows > 2 else loss_sums_stretch, &job, start,
-                             end, stretch_of(self.size), stopped)
+                             end, stretch_of(self.core.layers), stopped)
 
     def loss(self, x, y, *, loss="squared", loss_scale=1.0, sample_weight=None):
         """The loss, averaged over the examples.
@@ -1012,9 +1029,11 @@ cdef class Chain:
         """
         cdef double a, b, value, scale
         cdef int code = loss_code(loss, loss_scale, &scale)
+        cdef cbp_examples example
+        cdef cbp_loss given
         if sample_weight is None and is_number(x, &a) and is_number(y, &b):
-            check_example(cbp_loss_mean(self.values, self.codes, &a, &b, NULL, self.size, 1, code,
-                                        scale, &value), b, code)
+            example, given = one_example(&a, &b), loss_given(code, scale)
+            check_example(cbp_loss_mean(&self.core, &example, &given, &value), b, code)
             return value
         return self.means(x, y, code, scale, sample_weight, NULL)
 
@@ -1022,9 +1041,10 @@ cdef class Chain:
                                     double *gradient) except? -1:
         """The loss of one example; writes its gradient to `gradient`."""
         cdef double value
-        cdef double *work = new_numbers(cbp_work_len(self.size, 1))
-        cdef int status = cbp_gradient(self.values, self.codes, &x, &y, NULL, self.size, 1, loss,
-                                       scale, work, &value, gradient)
+        cdef double *work = new_numbers(cbp_work_len(self.core.layers, 1))
+        cdef cbp_examples example = one_example(&x, &y)
+        cdef cbp_loss given = loss_given(loss, scale)
+        cdef int status = cbp_gradient(&self.core, &example, &given, work, &value, gradient)
         PyMem_RawFree(work)
         check_example(status, y, loss)
         return value
@@ -1054,7 +1074,7 @@ cdef class Chain:
         cdef double scale
         cdef int code = loss_code(loss, loss_scale, &scale)
         if out is None:
-            out = empty(2 * self.size)
+            out = empty(2 * self.core.layers)
         self.gradient_into(out, x, y, code, scale, sample_weight)
         return out
 
@@ -1077,16 +1097,16 @@ cdef class Chain:
             PyObject_GetBuffer(out, target, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | PyBUF_WRITABLE)
         except (ValueError, TypeError, BufferError) as error:
             raise InputTypeError(
-                f"out: expected contiguous writable float64 of shape ({2 * self.size},); {error}"
+                f"out: expected contiguous writable float64 of shape ({2 * self.core.layers},); {error}"
             ) from None
-        if (target.ndim == 1 and <size_t> target.shape[0] == 2 * self.size
+        if (target.ndim == 1 and <size_t> target.shape[0] == 2 * self.core.layers
                 and is_float64(target)):
             return 0
         shape = shape_of(target)
         text = target.format.decode()
         PyBuffer_Release(target)
         raise ShapeError(
-            f"out: expected float64 of shape ({2 * self.size},), got shape {shape}, format {text!r}"
+            f"out: expected float64 of shape ({2 * self.core.layers},), got shape {shape}, format {text!r}"
         )
 
     def loss_and_gradient(self, x, y, *, loss="squared", loss_scale=1.0, sample_weight=None,
@@ -1111,7 +1131,7 @@ cdef class Chain:
         cdef double scale
         cdef int code = loss_code(loss, loss_scale, &scale)
         if out is None:
-            out = empty(2 * self.size)
+            out = empty(2 * self.core.layers)
         return self.gradient_into(out, x, y, code, scale, sample_weight), out
 
     def hessian(self, x, y, *, loss="squared", loss_scale=1.0, sample_weight=None):
@@ -1134,21 +1154,23 @@ cdef class Chain:
         """
         cdef double scale
         cdef int code = loss_code(loss, loss_scale, &scale)
-        cdef size_t width = 2 * self.size, len = 1 + width * width
-        cdef size_t count = max(1, STRETCH // 32 // (self.size * self.size))
+        cdef size_t width = 2 * self.core.layers, len = 1 + width * width
+        cdef size_t count = max(1, STRETCH // 32 // (self.core.layers * self.core.layers))
         cdef int status
         cdef double *sums
         cdef Examples examples
+        cdef cbp_examples all
         cdef ChainJob job
         answer = empty((width, width))
         cdef double *out = memory_of(answer, width * width)
         open_examples(x, y, sample_weight, &examples)
         try:
-            sums = new_numbers(2 * len + 5 * self.size + 1)
+            sums = new_numbers(2 * len + 5 * self.core.layers + 1)
             try:
                 memset(sums, 0, 2 * len * sizeof(double))
-                job = self.job_on(examples.x.at, examples.y.at, examples.weight.at, code, scale)
-                job.out, job.lost, job.work = sums, sums + len, sums + 2 * len
+                all = examples_in(&examples)
+                job = self.job_on(&all, code, scale)
+                job.out, job.compensation, job.work = sums, sums + len, sums + 2 * len
                 status = run_stretches(hessian_sums_stretch, &job, 0, examples.x.count, count, NULL)
                 if status == CBP_OK:
                     status = cbp_sums_mean(sums, sums + len, len, out)
@@ -1265,14 +1287,15 @@ cdef class Chain:
         """
         cdef double a, b, value, rate
         cdef double *work
+        cdef cbp_examples example
         cdef int status
         if not is_number(learning_rate, &rate):
             raise InputTypeError(f"learning_rate: expected a number, got {learning_rate!r}")
         if is_number(x, &a) and is_number(y, &b):
-            work = new_numbers(cbp_work_len(self.size, 1))
+            example = one_example(&a, &b)
+            work = new_numbers(cbp_work_len(self.core.layers, 1))
             with cython.critical_section(self):
-                status = cbp_step(self.codes, self.frozen_flags, &a, &b, self.size, 1, rate, work,
-                                  self.values, &value)
+                status = cbp_step(&self.core, &example, rate, work, self.values, &value)
             PyMem_RawFree(work)
             check(status)
             return value
@@ -1282,14 +1305,15 @@ cdef class Chain:
 
     @cython.critical_section
     cdef double step_on_arrays(self, object x, object y, double rate) except? -1:
-        gradient = empty(2 * self.size)
-        cdef double value = self.means(x, y, CBP_SQUARED, 1.0, None,
-                                       memory_of(gradient, 2 * self.size))
-        with np.errstate(over="ignore", invalid="ignore"):
-            moved = np.where(frozen_of(self), self.memory, self.memory - rate * gradient)
-        if not np.isfinite(moved).all():
-            check(CBP_ERROR_NOT_FINITE)
-        self.memory[:] = moved
+        cdef double value
+        cdef int status
+        cdef double *gradient = new_numbers(2 * self.core.layers)
+        try:
+            value = self.means(x, y, CBP_SQUARED, 1.0, None, gradient)
+            status = cbp_step_along(&self.core, gradient, rate, self.values)
+        finally:
+            PyMem_RawFree(gradient)
+        check(status)
         return value
 
     def trace(self, x, y, *, loss="squared", loss_scale=1.0):
@@ -1321,11 +1345,14 @@ cdef class Chain:
                 raise InputTypeError(f"{name}: expected one number, got {number!r}")
         is_number(x, &a)
         is_number(y, &b)
-        cdef double[:, ::1] layer = np.empty((4, self.size))
-        cdef double[::1] gradient = np.empty(2 * self.size)
-        check_example(
-            cbp_trace(self.values, self.codes, a, b, self.size, code, scale, &layer[0, 0],
-                      &layer[1, 0], &layer[2, 0], &layer[3, 0], &gradient[0], &value), b, code)
+        cdef double[:, ::1] layer = np.empty((4, self.core.layers))
+        cdef double[::1] gradient = np.empty(2 * self.core.layers)
+        cdef cbp_loss given = loss_given(code, scale)
+        cdef cbp_record record
+        record.z, record.a = &layer[0, 0], &layer[1, 0]
+        record.slope, record.delta = &layer[2, 0], &layer[3, 0]
+        record.gradient = &gradient[0]
+        check_example(cbp_trace(&self.core, a, b, &given, &record, &value), b, code)
         from .trace import Trace
 
         columns = np.asarray(layer)
@@ -1357,7 +1384,7 @@ cdef class Chain:
         cdef Py_buffer view
         cdef bint whole = name == "params"
         cdef double *first = self.values + (1 if name == "biases" else 0)
-        cdef size_t count = 2 * self.size if whole else self.size
+        cdef size_t count = 2 * self.core.layers if whole else self.core.layers
         cdef Py_ssize_t step = sizeof(double) if whole else 2 * sizeof(double)
         if not isinstance(value, ndarray):
             return False
@@ -1451,7 +1478,7 @@ cdef class _Shards:
         """Compute the sums of shard i."""
         cdef size_t start = i * SHARD, end = min(start + SHARD, self.examples.x.count)
         cdef double *sums = self.sums + 2 * self.rows * i
-        cdef double *work = new_numbers(cbp_work_len(self.net.size, 2))
+        cdef double *work = new_numbers(cbp_work_len(self.net.core.layers, 2))
         memset(sums, 0, 2 * self.rows * sizeof(double))
         try:
             self.statuses[i] = self.net.add_up(self.examples, start, end, self.loss, self.scale,

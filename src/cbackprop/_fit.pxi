@@ -53,24 +53,22 @@ cdef int raise_what_was_raised(Watch *w) except -1:
     return 0
 
 
-cdef int make_pass(void *user, const double *params, const unsigned char *frozen,
-                   double *node) noexcept nogil:
+cdef int make_pass(void *user, const cbp_chain *chain, double *node) noexcept nogil:
     with gil:
-        return call_pass(<Watch *> user, params, frozen, node)
+        return call_pass(<Watch *> user, chain, node)
 
 
-cdef int call_pass(Watch *w, const double *params, const unsigned char *frozen,
-                   double *node) noexcept:
+cdef int call_pass(Watch *w, const cbp_chain *chain, double *node) noexcept:
     """Make a pass in Python, for cbp_fit_over; return whether the fit is to stop."""
     cdef Chain start = <Chain> w.start
     cdef Chain net
     cdef MemoryPass memory
     cdef size_t free
     try:
-        names = tuple([name for k, name in enumerate(start.param_names) if frozen[k]])
-        values = np.array(<const double[:2 * start.size]> params)
+        names = tuple([name for k, name in enumerate(start.param_names) if chain.frozen[k]])
+        values = np.array(<const double[:2 * start.core.layers]> chain.params)
         net = rebuild(Chain, values, start.activations, names)
-        free = 2 * net.size - len(names)
+        free = 2 * net.core.layers - len(names)
         run_pass = <object> w.run_pass
         if type(run_pass) is MemoryPass:
             memory = run_pass
@@ -108,21 +106,18 @@ def fit_chain(Chain net not None, run_pass, lower, upper, int method, int loss, 
     evaluations, loss and gradient norm.
     """
     cdef MemoryPass memory = run_pass if type(run_pass) is MemoryPass else None
-    cdef const Examples *examples = &memory.opened if memory is not None else NULL
+    cdef cbp_examples examples
     cdef cbp_fit_options options
     cdef cbp_fit_info info
-    cdef cbp_fit_chain chain
     cdef Watch w
     cdef size_t *order = NULL
     cdef double *work = NULL
-    cdef size_t layers = net.size, free = 2 * layers - len(net.frozen)
+    cdef size_t layers = net.core.layers, free = 2 * layers - len(net.frozen)
     cdef int status
     memset(&w, 0, sizeof(Watch))
     cdef Chain fitted = copy_of(net)
-    chain = chain_of(net, lower, upper)
-    cbp_fit_defaults(&options)
-    options.loss = loss
-    options.scale = scale
+    options = options_with(lower, upper, 2 * layers)
+    options.loss = loss_given(loss, scale)
     options.max_iterations = max_iterations
     options.tolerance = tolerance
     options.learning_rate = learning_rate
@@ -134,7 +129,10 @@ def fit_chain(Chain net not None, run_pass, lower, upper, int method, int loss, 
     options.user = &w
     options.history = memory_of(history, len(history))
     options.history_len = len(history)
-    w.cost = 8 * layers * examples.x.count if examples != NULL else WORK_BETWEEN_CHECKS
+    w.cost = WORK_BETWEEN_CHECKS
+    if memory is not None:
+        examples = examples_in(&memory.opened)
+        w.cost = 8 * layers * examples.n
     w.params_len = 2 * layers
     if callback is not None:
         w.callback = <PyObject *> callback
@@ -143,24 +141,21 @@ def fit_chain(Chain net not None, run_pass, lower, upper, int method, int loss, 
             options.method = method
             work = new_numbers(cbp_fit_descent_work_len(layers, batch_size))
             if batch_size > 0:
-                order = <size_t *> new_numbers(examples.x.count)
+                order = <size_t *> new_numbers(examples.n)
             with nogil:
-                status = cbp_fit_descent(net.codes, net.frozen_flags, chain.lower, chain.upper,
-                                         examples.x.at, examples.y.at, examples.weight.at, layers,
-                                         examples.x.count, &options, work, order,
-                                         fitted.values, &info)
+                status = cbp_fit_descent(&net.core, &examples, &options, work, order, fitted.values,
+                                         &info)
         elif memory is not None and not memory.needs_threads(layers):
-            work = new_numbers(cbp_fit_work_len(layers, free, examples.x.count))
+            work = new_numbers(cbp_fit_work_len(layers, free, examples.n))
             with nogil:
-                status = cbp_fit_lm(net.codes, net.frozen_flags, chain.lower, chain.upper,
-                                    examples.x.at, examples.y.at, examples.weight.at, layers,
-                                    examples.x.count, &options, work, fitted.values, &info)
+                status = cbp_fit_lm(&net.core, &examples, &options, work, fitted.values, &info)
         else:
             w.run_pass, w.start = <PyObject *> run_pass, <PyObject *> net
             w.loss, w.scale = loss, scale
             work = new_numbers(cbp_fit_work_len(layers, free, 0))
             with nogil:
-                status = cbp_fit_over(make_pass, &w, &chain, &options, work, fitted.values, &info)
+                status = cbp_fit_over(make_pass, &w, &net.core, &options, work, fitted.values,
+                                      &info)
             status = status if w.status == CBP_OK else w.status
     finally:
         PyMem_RawFree(order)
@@ -179,9 +174,9 @@ def fit_covariance(Chain net not None, node, lower, upper, int loss, hessian):
     a standard error of 0 for frozen ones. `node` is that of all examples; `hessian` is the exact
     Hessian of the averaged loss, or None for Gauss-Newton.
     """
-    cdef size_t width = 2 * net.size, free = width - len(net.frozen)
-    cdef cbp_fit_chain chain = chain_of(net, lower, upper)
-    cdef cbp_fit_spread spread
+    cdef size_t width = 2 * net.core.layers, free = width - len(net.frozen)
+    cdef cbp_fit_options options = options_with(lower, upper, width)
+    cdef cbp_covariance covariance
     cdef const double *found = memory_of_const(node, cbp_fit_node_len(free))
     cdef const double *exact = NULL
     if hessian is not None:
@@ -190,12 +185,13 @@ def fit_covariance(Chain net not None, node, lower, upper, int loss, hessian):
     cdef int status
     answer = empty((free, free))
     determined = bytearray(width)
-    spread.variance = &variance
-    spread.covariance = memory_of(answer, free * free)
-    spread.determined = determined
-    cdef double *work = new_numbers(cbp_fit_work_len(net.size, free, 0))
+    options.loss = loss_given(loss, 1.0)
+    covariance.variance = &variance
+    covariance.matrix = memory_of(answer, free * free)
+    covariance.determined = determined
+    cdef double *work = new_numbers(cbp_fit_work_len(net.core.layers, free, 0))
     with nogil:
-        status = cbp_fit_node_covariance(&chain, net.values, loss, found, exact, work, &spread)
+        status = cbp_fit_node_covariance(&net.core, &options, found, exact, work, &covariance)
     PyMem_RawFree(work)
     check(status)
     errors = empty(width)
@@ -203,8 +199,8 @@ def fit_covariance(Chain net not None, node, lower, upper, int loss, hessian):
     cdef size_t k, row = 0
     for k in range(width):
         stderr[k] = 0
-        if not net.frozen_flags[k]:
-            stderr[k] = sqrt(spread.covariance[row * free + row])
+        if not net.core.frozen[k]:
+            stderr[k] = sqrt(covariance.matrix[row * free + row])
             row += 1
     return variance, answer, errors, bytes(determined)
 
@@ -215,21 +211,15 @@ def node_sums(node):
     return sums[1] + sums[5], sums[2] + sums[6]
 
 
-cdef cbp_fit_chain chain_of(Chain net, lower, upper) except *:
-    cdef cbp_fit_chain chain
-    chain.activations = net.codes
-    chain.frozen = net.frozen_flags
-    chain.lower = memory_of_const(lower, 2 * net.size) if lower is not None else NULL
-    chain.upper = memory_of_const(upper, 2 * net.size) if upper is not None else NULL
-    chain.layers = net.size
-    return chain
-
-
-cdef cbp_examples examples_in(const Examples *opened) noexcept:
-    cdef cbp_examples examples
-    examples.x, examples.y, examples.n = opened.x.at, opened.y.at, opened.x.count
-    examples.weight = opened.weight.at
-    return examples
+cdef cbp_fit_options options_with(lower, upper, size_t width) except *:
+    """The defaults, with bounds; each None or an array of this length."""
+    cdef cbp_fit_options options
+    cbp_fit_defaults(&options)
+    if lower is not None:
+        options.lower = memory_of_const(lower, width)
+    if upper is not None:
+        options.upper = memory_of_const(upper, width)
+    return options
 
 
 # ---- passes --------------------------------------------------------------------------------------
@@ -242,9 +232,8 @@ cdef size_t LEAVES_PER_TASK = 16
 
 # The arguments of cbp_fit_nodes_add, those of all examples.
 cdef struct NodesJob:
-    cbp_fit_chain chain
-    const double *params
-    cbp_criterion criterion
+    const cbp_chain *chain
+    cbp_loss loss
     cbp_examples examples
     size_t start, first  # an example that begins a leaf, and that leaf
     double *work
@@ -253,12 +242,8 @@ cdef struct NodesJob:
 
 cdef int nodes_stretch(const void *given, size_t start, size_t count) noexcept nogil:
     cdef const NodesJob *job = <const NodesJob *> given
-    cdef cbp_examples part
-    part.x = job.examples.x + start
-    part.y = job.examples.y + start
-    part.weight = after(job.examples.weight, start)
-    part.n = count
-    return cbp_fit_nodes_add(&job.chain, job.params, job.criterion, &part,
+    cdef cbp_examples part = examples_from(&job.examples, start, count)
+    return cbp_fit_nodes_add(job.chain, &part, &job.loss,
                              job.first + (start - job.start) // CBP_LEAF, job.work, job.nodes)
 
 
@@ -270,13 +255,13 @@ cdef class _Nodes:
     cdef double *work
 
     def __cinit__(self, Chain net, size_t leaves):
-        cdef size_t free = 2 * net.size - len(net.frozen)
+        cdef size_t free = 2 * net.core.layers - len(net.frozen)
         self.nodes.free = free
         self.nodes.capacity = cbp_fit_nodes_capacity(leaves)
         self.nodes.values = new_numbers(self.nodes.capacity * cbp_fit_node_len(free))
         self.nodes.places = <cbp_fit_place *> PyMem_RawMalloc(
             self.nodes.capacity * sizeof(cbp_fit_place))
-        self.work = new_numbers(cbp_fit_work_len(net.size, free, 0))
+        self.work = new_numbers(cbp_fit_work_len(net.core.layers, free, 0))
         if self.nodes.places == NULL:
             raise MemoryError
 
@@ -289,10 +274,8 @@ cdef class _Nodes:
                  int loss, double scale, const bint *stopped) except 1:
         """Add examples from leaf `first` on, by stretches or until stopped; return the status."""
         cdef NodesJob job
-        cdef size_t leaves = max(stretch_of(4 * net.size) // CBP_LEAF, <size_t> 1)
-        job.chain, job.params = chain_of(net, None, None), net.values
-        job.criterion.loss, job.criterion.scale = loss, scale
-        job.examples = examples_in(examples)
+        cdef size_t leaves = max(stretch_of(4 * net.core.layers) // CBP_LEAF, <size_t> 1)
+        job.chain, job.loss, job.examples = &net.core, loss_given(loss, scale), examples_in(examples)
         job.start, job.first, job.work, job.nodes = start, first, self.work, &self.nodes
         return run_stretches(nodes_stretch, &job, start, end, leaves * CBP_LEAF, stopped)
 
@@ -331,7 +314,7 @@ cdef class MemoryPass:
 
     def __call__(self, Chain net not None, int loss, double scale):
         """The node of all examples."""
-        node = empty(cbp_fit_node_len(2 * net.size - len(net.frozen)))
+        node = empty(cbp_fit_node_len(2 * net.core.layers - len(net.frozen)))
         _, y, weight = self.examples
         check_examples(self.run(net, loss, scale, memory_of(node, len(node))), y, weight,
                        loss)
@@ -344,19 +327,17 @@ cdef class MemoryPass:
 
     cdef int run_leaf(self, Chain net, int loss, double scale, double *node) except 1:
         """As run, for examples of a single leaf: its node is that of all."""
-        cdef cbp_fit_chain chain = chain_of(net, None, None)
-        cdef cbp_criterion criterion
+        cdef cbp_loss given = loss_given(loss, scale)
         cdef cbp_examples examples = examples_in(&self.opened)
         cdef cbp_fit_place[2] places
         cdef cbp_fit_nodes nodes
         cdef double *work
         cdef int status
-        criterion.loss, criterion.scale = loss, scale
         nodes.values, nodes.places, nodes.capacity, nodes.count = node, places, 2, 0
-        nodes.free = 2 * net.size - len(net.frozen)
-        work = new_numbers(cbp_fit_work_len(net.size, nodes.free, 0))
+        nodes.free = 2 * net.core.layers - len(net.frozen)
+        work = new_numbers(cbp_fit_work_len(net.core.layers, nodes.free, 0))
         with nogil:
-            status = cbp_fit_nodes_add(&chain, net.values, criterion, &examples, 0, work, &nodes)
+            status = cbp_fit_nodes_add(&net.core, &examples, &given, 0, work, &nodes)
         PyMem_RawFree(work)
         return status
 
@@ -371,7 +352,7 @@ cdef class MemoryPass:
         cdef _Nodes part
         cdef _Work work
         cdef int status = CBP_OK
-        if not self.needs_threads(net.size):
+        if not self.needs_threads(net.core.layers):
             status = all.add(net, &self.opened, 0, n, 0, loss, scale, NULL)
         else:
             from .threads import run, usable_cores
@@ -463,7 +444,7 @@ def gradient_sums(Chain net not None, x, y, sample_weight, loss, loss_scale):
     """
     cdef double scale
     cdef int code = loss_code(loss, loss_scale, &scale)
-    cdef size_t len = 2 * net.size + 2, needed = 2 * len + cbp_work_len(net.size, 2)
+    cdef size_t len = 2 * net.core.layers + 2, needed = 2 * len + cbp_work_len(net.core.layers, 2)
     cdef Examples examples
     answer = np.zeros(needed)
     cdef double *sums = memory_of(answer, needed)

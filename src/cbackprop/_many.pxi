@@ -1,45 +1,48 @@
 # ---- many chains: part of _core.pyx --------------------------------------------------------------
 
 
-ctypedef int (*mapping_of_many)(const double *, const unsigned char *, const double *, size_t,
-                                size_t, size_t, int, double *) noexcept nogil
+ctypedef int (*mapping_of_many)(const cbp_chain *, size_t, const double *, size_t, size_t,
+                                double *) noexcept nogil
 
 
-# The arguments of C calls for many chains, those of all.
+# The arguments of C calls for many chains, those of all. For mappings the inputs are in sets.x.
 cdef struct ManyJob:
-    const double *params
-    const unsigned char *codes
-    size_t layers, n
-    const double *x
-    const double *y
-    const double *weight
-    int shares, loss
-    double scale
+    cbp_chain chains
+    cbp_example_sets sets
+    cbp_loss loss
     mapping_of_many map
     double *work
     double *out       # a row for each chain, or a mean
     double *gradient  # or null
 
 
+cdef cbp_chain chains_from(const cbp_chain *all, size_t start) noexcept nogil:
+    cdef cbp_chain chains = all[0]
+    chains.params += 2 * chains.layers * start
+    return chains
+
+
 cdef int map_many_stretch(const void *given, size_t start, size_t count) noexcept nogil:
     cdef const ManyJob *job = <const ManyJob *> given
-    return job.map(job.params + 2 * job.layers * start, job.codes,
-                   job.x if job.shares else job.x + job.n * start, job.layers, job.n, count,
-                   job.shares, job.out + job.n * start)
+    cdef cbp_chain chains = chains_from(&job.chains, start)
+    return job.map(&chains, count, job.sets.x + job.sets.x_step * start, job.sets.n,
+                   job.sets.x_step, job.out + job.sets.n * start)
 
 
 cdef int gradient_many_stretch(const void *given, size_t start, size_t count) noexcept nogil:
     cdef const ManyJob *job = <const ManyJob *> given
-    return cbp_gradient_many(
-        job.params + 2 * job.layers * start, job.codes,
-        job.x if job.shares else job.x + job.n * start, job.y + job.n * start, job.weight,
-        job.layers, job.n, count, job.shares, job.loss, job.scale, job.work, job.out + start,
-        <double *> after(job.gradient, 2 * job.layers * start))
+    cdef cbp_chain chains = chains_from(&job.chains, start)
+    cdef cbp_example_sets sets = job.sets
+    sets.x += sets.x_step * start
+    sets.y += sets.n * start
+    sets.m = count
+    return cbp_gradient_many(&chains, &sets, &job.loss, job.work, job.out + start,
+                             <double *> after(job.gradient, 2 * chains.layers * start))
 
 
 cdef int run_many(stretch_call call, const ManyJob *job, size_t m) except 1:
     """Makes a call for m chains; the status."""
-    return run_stretches(call, job, 0, m, stretch_of(job.layers) // (job.n + 1) + 1, NULL)
+    return run_stretches(call, job, 0, m, stretch_of(job.chains.layers) // (job.sets.n + 1) + 1, NULL)
 
 
 cdef object map_many(mapping_of_many map_chains, params, Chain kind, inputs, str argument):
@@ -47,18 +50,20 @@ cdef object map_many(mapping_of_many map_chains, params, Chain kind, inputs, str
     cdef Numbers points
     cdef size_t m = len(params)
     cdef ManyJob job
-    job.params, job.codes = memory_of_const(params, 2 * kind.size * m), kind.codes
-    job.layers, job.map = kind.size, map_chains
+    memset(&job, 0, sizeof(ManyJob))
+    job.chains = kind.core
+    job.chains.params, job.map = memory_of_const(params, 2 * kind.core.layers * m), map_chains
     open_numbers(inputs, argument, &points)
     try:
-        job.shares = points.view.ndim < 2
-        if points.view.ndim > 2 or (not job.shares and <size_t> points.view.shape[0] != m):
+        shares = points.view.ndim < 2
+        if points.view.ndim > 2 or (not shares and <size_t> points.view.shape[0] != m):
             raise ShapeError(
                 f"{argument}: shape {shape_of(&points.view)}, expected (n,) or ({m}, n)"
             )
-        job.n = points.count if job.shares else points.view.shape[1]
-        answer = empty(m) if points.view.ndim == 0 else empty((m, job.n))
-        job.x, job.out = points.at, memory_of(answer, m * job.n)
+        job.sets.n = points.count if shares else points.view.shape[1]
+        job.sets.x_step = 0 if shares else job.sets.n
+        answer = empty(m) if points.view.ndim == 0 else empty((m, job.sets.n))
+        job.sets.x, job.out = points.at, memory_of(answer, m * job.sets.n)
         check(run_many(map_many_stretch, &job, m))
     finally:
         close_numbers(&points)
@@ -78,9 +83,23 @@ def slope_many(params, Chain kind not None, x):
 def inverse_many(params, Chain kind not None, y):
     """Inputs of outputs of chains like `kind` with params (m, 2L); see `ChainArray.inverse`."""
     for l, name in enumerate(kind.activations):
-        if not facts_of(kind.codes[l]).one_to_one:
+        if not facts_of(kind.core.activations[l]).one_to_one:
             raise ParameterError(f"layer {l + 1} cannot be inverted: {name} is not one-to-one")
     return map_many(cbp_inverse_many, params, kind, y, "y")
+
+
+cdef cbp_example_sets sets_of(x, y, weight) except *:
+    """What is in y (m, n), x and weight (n,) or (m, n), a row for all or for each; weight or None."""
+    cdef cbp_example_sets sets
+    memset(&sets, 0, sizeof(cbp_example_sets))
+    sets.m, sets.n = y.shape[0], y.shape[1]
+    sets.x_step = 0 if x.ndim == 1 else sets.n
+    sets.x = memory_of_const(x, sets.m * sets.n if sets.x_step > 0 else sets.n)
+    sets.y = memory_of_const(y, sets.m * sets.n)
+    if weight is not None:
+        sets.weight_step = 0 if weight.ndim == 1 else sets.n
+        sets.weight = memory_of_const(weight, sets.m * sets.n if sets.weight_step > 0 else sets.n)
+    return sets
 
 
 def gradient_many(params, Chain kind not None, x, y, weight, int loss, double scale, gradient):
@@ -88,17 +107,16 @@ def gradient_many(params, Chain kind not None, x, y, weight, int loss, double sc
 
     x is (n,) or (m, n), y (m, n), weight (n,) or None: float64, contiguous, of these shapes.
     """
-    cdef size_t layers = kind.size, m = len(params), n = y.shape[1]
+    cdef size_t layers = kind.core.layers, m = len(params)
     cdef int status
     cdef ManyJob job
     losses = empty(m)
-    job.params, job.codes = memory_of_const(params, 2 * layers * m), kind.codes
-    job.layers, job.n, job.shares = layers, n, x.ndim < 2
-    job.x, job.y = memory_of_const(x, n if job.shares else m * n), memory_of_const(y, m * n)
-    job.weight = memory_of_const(weight, n) if weight is not None else NULL
-    job.loss, job.scale, job.out = loss, scale, memory_of(losses, m)
+    job.chains = kind.core
+    job.chains.params = memory_of_const(params, 2 * layers * m)
+    job.sets = sets_of(x, y, weight)
+    job.loss, job.out = loss_given(loss, scale), memory_of(losses, m)
     job.gradient = memory_of(gradient, 2 * layers * m) if gradient is not None else NULL
-    job.work = new_numbers(cbp_work_len(layers, n))
+    job.work = new_numbers(cbp_work_len(layers, job.sets.n))
     try:
         status = run_many(gradient_many_stretch, &job, m)
     finally:
@@ -110,33 +128,6 @@ def gradient_many(params, Chain kind not None, x, y, weight, int loss, double sc
 # ---- many fits ----
 
 
-# The examples of m chains, and the bounds that these have in common.
-cdef struct Sets:
-    size_t m, n, x_step, weight_step  # a step is 0 where all chains share a row
-    const double *x
-    const double *y
-    const double *weight
-    const double *lower
-    const double *upper
-
-
-cdef Sets sets_of(Chain kind, x, y, weight, lower, upper) except *:
-    """What is in y (m, n), x and weight (n,) or (m, n), bounds (2L,); weight and bounds or None."""
-    cdef Sets sets
-    memset(&sets, 0, sizeof(Sets))
-    sets.m, sets.n = y.shape[0], y.shape[1]
-    sets.x_step = 0 if x.ndim == 1 else sets.n
-    sets.x = memory_of_const(x, sets.m * sets.n if sets.x_step > 0 else sets.n)
-    sets.y = memory_of_const(y, sets.m * sets.n)
-    if weight is not None:
-        sets.weight_step = 0 if weight.ndim == 1 else sets.n
-        sets.weight = memory_of_const(weight, sets.m * sets.n if sets.weight_step > 0 else sets.n)
-    if lower is not None:
-        sets.lower = memory_of_const(lower, 2 * kind.size)
-        sets.upper = memory_of_const(upper, 2 * kind.size)
-    return sets
-
-
 def choose_starts(Chain kind not None, x, y, weight, lower, upper, candidates, size_t row,
                   params):
     """Write the best of the candidates (count, 2L) for each chain to params (m, 2L).
@@ -144,16 +135,17 @@ def choose_starts(Chain kind not None, x, y, weight, lower, upper, candidates, s
     `row` is the row length if the candidates form a grid, else 0. y is (m, n), x and weight are
     (n,) or (m, n), weight may be None: float64, contiguous.
     """
-    cdef size_t layers = kind.size, count = len(candidates)
-    cdef Sets sets = sets_of(kind, x, y, weight, lower, upper)
-    cdef const double *given = memory_of_const(candidates, 2 * layers * count)
+    cdef size_t layers = kind.core.layers
+    cdef cbp_example_sets sets = sets_of(x, y, weight)
+    cdef cbp_fit_options options = options_with(lower, upper, 2 * layers)
+    cdef cbp_candidates given
+    given.count, given.row = len(candidates), row
+    given.params = memory_of_const(candidates, 2 * layers * given.count)
     cdef double *to = memory_of(params, 2 * layers * sets.m)
     cdef int status
-    cdef double *work = new_numbers(cbp_choose_starts_work_len(layers, sets.n, count))
+    cdef double *work = new_numbers(cbp_choose_starts_work_len(layers, sets.n, given.count))
     with nogil:
-        status = cbp_choose_starts(kind.codes, kind.frozen_flags, sets.lower, sets.upper, sets.x, sets.y,
-                                   sets.weight, layers, sets.n, sets.m, sets.x_step,
-                                   sets.weight_step, given, count, row, work, to)
+        status = cbp_choose_starts(&kind.core, &sets, &options, &given, work, to)
     PyMem_RawFree(work)
     check(status)
 
@@ -165,10 +157,10 @@ def fit_block(Chain kind not None, x, y, weight, lower, upper, int loss, double 
     y is (m, n), x and weight are (n,) or (m, n), weight may be None: float64, contiguous. `stop` is
     a bytearray; the fits end when its first byte is not 0. `fits` is a `fits.many.Found`.
     """
-    cdef Sets sets = sets_of(kind, x, y, weight, lower, upper)
-    cdef size_t layers = kind.size, m = sets.m, n = sets.n
+    cdef cbp_example_sets sets = sets_of(x, y, weight)
+    cdef size_t layers = kind.core.layers, m = sets.m, n = sets.n
     cdef size_t free = 2 * layers - len(kind.frozen), packed = free * (free + 1) // 2
-    cdef cbp_fit_options options
+    cdef cbp_fit_options options = options_with(lower, upper, 2 * layers)
     cdef cbp_fits found
     cdef Watch w
     cdef int status
@@ -179,14 +171,12 @@ def fit_block(Chain kind not None, x, y, weight, lower, upper, int loss, double 
     found.loss = memory_of(fits.loss, m)
     found.weight = memory_of(fits.weight, m)
     found.variance = memory_of(fits.variance, m)
-    found.left_over = memory_of(fits.df, m)
-    found.errors = memory_of(fits.stderr, 2 * layers * m)
+    found.df = memory_of(fits.df, m)
+    found.standard_error = memory_of(fits.stderr, 2 * layers * m)
     found.covariance = memory_of(fits.triangles, packed * m) if fits.triangles.size > 0 else NULL
     found.determined = <unsigned char *> items_of(fits.determined, 2 * layers * m, b"B", 1,
                                                   PyBUF_WRITABLE)
-    cbp_fit_defaults(&options)
-    options.loss = loss
-    options.scale = scale
+    options.loss = loss_given(loss, scale)
     options.max_iterations = max_iterations
     options.tolerance = tolerance
     options.progress = watch
@@ -196,9 +186,7 @@ def fit_block(Chain kind not None, x, y, weight, lower, upper, int loss, double 
     w.cost = 8 * layers * n
     cdef double *work = new_numbers(cbp_fit_many_work_len(layers, free, n))
     with nogil:
-        status = cbp_fit_many(kind.codes, kind.frozen_flags, sets.lower, sets.upper, sets.x, sets.y,
-                              sets.weight, layers, n, m, sets.x_step, sets.weight_step, &options,
-                              work, &found)
+        status = cbp_fit_many(&kind.core, &sets, &options, work, &found)
     PyMem_RawFree(work)
     raise_what_was_raised(&w)
     return status

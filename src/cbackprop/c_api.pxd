@@ -9,10 +9,37 @@ cdef extern from "cbackprop.h" nogil:
     ctypedef double cbp_real
 
     enum cbp_activation:
+        CBP_IDENTITY
+        CBP_SIGMOID
+        CBP_TANH
+        CBP_RELU
+        CBP_LEAKY_RELU
+        CBP_ELU
+        CBP_SOFTPLUS
+        CBP_SILU
+        CBP_GELU
+        CBP_SOFTSIGN
+        CBP_ARCTAN
+        CBP_EXP
+        CBP_EXPM1
+        CBP_LOG
+        CBP_LOG1P
+        CBP_RECIPROCAL
+        CBP_SQUARE
+        CBP_SQRT
+        CBP_GAUSSIAN
+        CBP_LOG_SIGMOID
+        CBP_NORMAL_CDF
+        CBP_SIN
         CBP_ACTIVATION_END
 
-    enum cbp_loss:
+    enum cbp_loss_kind:
         CBP_SQUARED
+        CBP_LOG_LOSS
+        CBP_HUBER
+        CBP_SOFT_L1
+        CBP_CAUCHY
+        CBP_POISSON
         CBP_LOSS_END
 
     enum cbp_status:
@@ -40,63 +67,30 @@ cdef extern from "cbackprop.h" nogil:
         CBP_ERROR_NODE
         CBP_STATUS_END
 
-    enum cbp_outcome:
-        CBP_RUNNING
-        CBP_CONVERGED
-        CBP_EXHAUSTED
-        CBP_STOPPED
-        CBP_DIVERGED
-        CBP_OUTCOME_END
-
-    enum cbp_method:
-        CBP_GRADIENT_DESCENT
-        CBP_MOMENTUM
-        CBP_ADAM
-        CBP_METHOD_END
-
-    enum cbp_determined:
-        CBP_DETERMINED
-        CBP_FROZEN
-        CBP_AT_BOUND
-        CBP_UNDETERMINED
-        CBP_DETERMINED_END
-
-    ctypedef struct cbp_fit_info:
-        cbp_outcome outcome
-        size_t iterations
-        size_t evaluations
-        cbp_real loss
-        cbp_real gradient_norm
+    ctypedef struct cbp_chain:
         const cbp_real *params
+        const unsigned char *activations
+        const unsigned char *frozen
+        size_t layers
 
-    ctypedef struct cbp_fits:
-        cbp_real *params
-        int *status
-        size_t *iterations
-        cbp_real *loss
-        cbp_real *weight
-        cbp_real *variance
-        cbp_real *left_over
-        cbp_real *errors
-        cbp_real *covariance
-        unsigned char *determined
+    ctypedef struct cbp_examples:
+        const cbp_real *x
+        const cbp_real *y
+        const cbp_real *weight
+        size_t n
 
-    ctypedef struct cbp_fit_options:
-        size_t size
-        int loss
+    ctypedef struct cbp_example_sets:
+        const cbp_real *x
+        const cbp_real *y
+        const cbp_real *weight
+        size_t n
+        size_t m
+        size_t x_step
+        size_t weight_step
+
+    ctypedef struct cbp_loss:
+        int kind
         cbp_real scale
-        size_t max_iterations
-        cbp_real tolerance
-        int (*progress)(void *user, const cbp_fit_info *info) noexcept
-        void *user
-        cbp_real *history
-        size_t history_len
-        size_t restarts
-        unsigned long long seed
-        int method
-        cbp_real learning_rate
-        cbp_real momentum
-        size_t batch_size
 
     ctypedef struct cbp_activation_facts:
         const char *name
@@ -116,22 +110,57 @@ cdef extern from "cbackprop.h" nogil:
         int is_robust
         int needs_sigmoid
 
-    ctypedef struct cbp_examples:
-        const cbp_real *x
-        const cbp_real *y
-        const cbp_real *weight
-        size_t n
+    enum cbp_outcome:
+        CBP_RUNNING
+        CBP_CONVERGED
+        CBP_EXHAUSTED
+        CBP_STOPPED
+        CBP_DIVERGED
+        CBP_OUTCOME_END
 
-    ctypedef struct cbp_criterion:
-        int loss
-        cbp_real scale
+    ctypedef struct cbp_fit_info:
+        cbp_outcome outcome
+        size_t iterations
+        size_t evaluations
+        cbp_real loss
+        cbp_real gradient_norm
+        const cbp_real *params
 
-    ctypedef struct cbp_fit_chain:
-        const unsigned char *activations
-        const unsigned char *frozen
+    enum cbp_method:
+        CBP_GRADIENT_DESCENT
+        CBP_MOMENTUM
+        CBP_ADAM
+        CBP_METHOD_END
+
+    ctypedef struct cbp_fit_options:
+        size_t size
+        cbp_loss loss
         const cbp_real *lower
         const cbp_real *upper
-        size_t layers
+        size_t max_iterations
+        cbp_real tolerance
+        int (*progress)(void *user, const cbp_fit_info *info) noexcept
+        void *user
+        cbp_real *history
+        size_t history_len
+        size_t restarts
+        unsigned long long seed
+        int method
+        cbp_real learning_rate
+        cbp_real momentum
+        size_t batch_size
+
+    enum cbp_determined:
+        CBP_DETERMINED
+        CBP_FROZEN
+        CBP_AT_BOUND
+        CBP_UNDETERMINED
+        CBP_DETERMINED_END
+
+    ctypedef struct cbp_covariance:
+        cbp_real *variance
+        cbp_real *matrix
+        unsigned char *determined
 
     ctypedef struct cbp_fit_place:
         size_t first
@@ -144,118 +173,106 @@ cdef extern from "cbackprop.h" nogil:
         size_t capacity
         size_t count
 
-    ctypedef struct cbp_fit_spread:
+    ctypedef int (*cbp_fit_pass)(void *user, const cbp_chain *chain, cbp_real *node) noexcept
+
+    ctypedef struct cbp_fits:
+        cbp_real *params
+        int *status
+        size_t *iterations
+        cbp_real *loss
+        cbp_real *weight
         cbp_real *variance
+        cbp_real *df
+        cbp_real *standard_error
         cbp_real *covariance
         unsigned char *determined
 
-    ctypedef int (*cbp_fit_pass)(void *user, const cbp_real *params, const unsigned char *frozen,
-                                 cbp_real *node) noexcept
+    ctypedef struct cbp_candidates:
+        const cbp_real *params
+        size_t count
+        size_t row
+
+    ctypedef struct cbp_record:
+        cbp_real *z
+        cbp_real *a
+        cbp_real *slope
+        cbp_real *delta
+        cbp_real *gradient
 
     const char *cbp_version()
     const char *cbp_status_string(int status)
     int cbp_activation_describe(int activation, cbp_activation_facts *facts)
-    int cbp_activation_values(int activation, const cbp_real *z, size_t n, cbp_real *value,
-                              cbp_real *slope, cbp_real *second)
-    int cbp_loss_describe(int loss, cbp_loss_facts *facts)
-    int cbp_forward(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
-                    size_t layers, size_t n, cbp_real *out)
-    int cbp_slope(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
-                  size_t layers, size_t n, cbp_real *out)
-    int cbp_inverse(const cbp_real *params, const unsigned char *activations, const cbp_real *y,
-                    size_t layers, size_t n, cbp_real *out)
+    int cbp_activation_values(int activation, const cbp_real *z, size_t n, cbp_real *value, cbp_real
+                              *slope, cbp_real *second)
+    int cbp_loss_describe(int kind, cbp_loss_facts *facts)
+    int cbp_forward(const cbp_chain *chain, const cbp_real *x, size_t n, cbp_real *out)
+    int cbp_slope(const cbp_chain *chain, const cbp_real *x, size_t n, cbp_real *out)
+    int cbp_inverse(const cbp_chain *chain, const cbp_real *y, size_t n, cbp_real *out)
     size_t cbp_work_len(size_t layers, size_t n)
-    int cbp_jacobian(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
-                     size_t layers, size_t n, cbp_real *work, cbp_real *rows)
-    int cbp_gradients(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
-                      const cbp_real *y, size_t layers, size_t n, int loss, cbp_real scale,
+    int cbp_jacobian(const cbp_chain *chain, const cbp_real *x, size_t n, cbp_real *work, cbp_real
+                     *rows)
+    int cbp_gradients(const cbp_chain *chain, const cbp_examples *examples, const cbp_loss *loss,
                       cbp_real *work, cbp_real *rows)
-    int cbp_gradient_sums(const cbp_real *params, const unsigned char *activations,
-                          const cbp_real *x, const cbp_real *y, const cbp_real *weight,
-                          size_t layers, size_t n, int loss, cbp_real scale, cbp_real *work,
-                          cbp_real *sums, cbp_real *lost)
-    int cbp_loss_sums(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
-                      const cbp_real *y, const cbp_real *weight, size_t layers, size_t n, int loss,
-                      cbp_real scale, cbp_real *sums, cbp_real *lost)
-    int cbp_sums_merge(const cbp_real *shard_sums, const cbp_real *shard_lost, size_t len,
-                       cbp_real *sums, cbp_real *lost)
-    int cbp_sums_mean(const cbp_real *sums, const cbp_real *lost, size_t len, cbp_real *mean)
-    int cbp_loss_mean(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
-                      const cbp_real *y, const cbp_real *weight, size_t layers, size_t n, int loss,
-                      cbp_real scale, cbp_real *mean)
-    int cbp_gradient(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
-                     const cbp_real *y, const cbp_real *weight, size_t layers, size_t n, int loss,
-                     cbp_real scale, cbp_real *work, cbp_real *mean, cbp_real *gradient)
+    int cbp_gradient_sums(const cbp_chain *chain, const cbp_examples *examples, const cbp_loss
+                          *loss, cbp_real *work, cbp_real *sums, cbp_real *compensation)
+    int cbp_loss_sums(const cbp_chain *chain, const cbp_examples *examples, const cbp_loss *loss,
+                      cbp_real *sums, cbp_real *compensation)
+    int cbp_sums_merge(const cbp_real *shard_sums, const cbp_real *shard_compensation, size_t len,
+                       cbp_real *sums, cbp_real *compensation)
+    int cbp_sums_mean(const cbp_real *sums, const cbp_real *compensation, size_t len, cbp_real
+                      *mean)
+    int cbp_loss_mean(const cbp_chain *chain, const cbp_examples *examples, const cbp_loss *loss,
+                      cbp_real *mean)
+    int cbp_gradient(const cbp_chain *chain, const cbp_examples *examples, const cbp_loss *loss,
+                     cbp_real *work, cbp_real *mean, cbp_real *gradient)
+    int cbp_hessian_sums(const cbp_chain *chain, const cbp_examples *examples, const cbp_loss *loss,
+                         cbp_real *work, cbp_real *sums, cbp_real *compensation)
     size_t cbp_hessian_work_len(size_t layers)
-    int cbp_hessian_sums(const cbp_real *params, const unsigned char *activations,
-                         const cbp_real *x, const cbp_real *y, const cbp_real *weight,
-                         size_t layers, size_t n, int loss, cbp_real scale, cbp_real *work,
-                         cbp_real *sums, cbp_real *lost)
-    int cbp_hessian(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
-                    const cbp_real *y, const cbp_real *weight, size_t layers, size_t n, int loss,
-                    cbp_real scale, cbp_real *work, cbp_real *hessian)
-    int cbp_step(const unsigned char *activations, const unsigned char *frozen, const cbp_real *x,
-                 const cbp_real *y, size_t layers, size_t n, cbp_real learning_rate,
+    int cbp_hessian(const cbp_chain *chain, const cbp_examples *examples, const cbp_loss *loss,
+                    cbp_real *work, cbp_real *hessian)
+    int cbp_step_along(const cbp_chain *chain, const cbp_real *gradient, cbp_real learning_rate,
+                       cbp_real *params)
+    int cbp_step(const cbp_chain *chain, const cbp_examples *examples, cbp_real learning_rate,
                  cbp_real *work, cbp_real *params, cbp_real *mean)
     int cbp_fit_defaults(cbp_fit_options *options)
     size_t cbp_fit_work_len(size_t layers, size_t free, size_t n)
-    int cbp_fit_lm(const unsigned char *activations, const unsigned char *frozen,
-                   const cbp_real *lower, const cbp_real *upper, const cbp_real *x,
-                   const cbp_real *y, const cbp_real *weight, size_t layers, size_t n,
-                   const cbp_fit_options *options, cbp_real *work, cbp_real *params,
-                   cbp_fit_info *info)
+    int cbp_fit_lm(const cbp_chain *chain, const cbp_examples *examples, const cbp_fit_options
+                   *options, cbp_real *work, cbp_real *params, cbp_fit_info *info)
     size_t cbp_fit_descent_work_len(size_t layers, size_t batch_size)
-    int cbp_fit_descent(const unsigned char *activations, const unsigned char *frozen,
-                        const cbp_real *lower, const cbp_real *upper, const cbp_real *x,
-                        const cbp_real *y, const cbp_real *weight, size_t layers, size_t n,
-                        const cbp_fit_options *options, cbp_real *work, size_t *order,
-                        cbp_real *params, cbp_fit_info *info)
-    int cbp_fit_covariance(const cbp_real *params, const unsigned char *activations,
-                           const unsigned char *frozen, const cbp_real *lower,
-                           const cbp_real *upper, const cbp_real *x, const cbp_real *y,
-                           const cbp_real *weight, size_t layers, size_t n, int loss,
-                           cbp_real scale, const cbp_real *hessian, cbp_real *work, cbp_real *variance,
-                           cbp_real *covariance, unsigned char *determined)
+    int cbp_fit_descent(const cbp_chain *chain, const cbp_examples *examples, const cbp_fit_options
+                        *options, cbp_real *work, size_t *order, cbp_real *params, cbp_fit_info
+                        *info)
+    int cbp_fit_covariance(const cbp_chain *chain, const cbp_examples *examples, const
+                           cbp_fit_options *options, const cbp_real *hessian, cbp_real *work, const
+                           cbp_covariance *out)
     size_t cbp_fit_node_len(size_t free)
     size_t cbp_fit_nodes_capacity(size_t leaves)
-    int cbp_fit_nodes_add(const cbp_fit_chain *chain, const cbp_real *params,
-                          cbp_criterion criterion, const cbp_examples *examples, size_t first,
-                          cbp_real *work, cbp_fit_nodes *nodes)
-    int cbp_fit_nodes_push(cbp_fit_nodes *nodes, cbp_fit_place place, const cbp_real *node,
-                           cbp_real *work)
+    int cbp_fit_nodes_add(const cbp_chain *chain, const cbp_examples *examples, const cbp_loss
+                          *loss, size_t first, cbp_real *work, cbp_fit_nodes *nodes)
+    int cbp_fit_nodes_push(cbp_fit_nodes *nodes, cbp_fit_place place, const cbp_real *node, cbp_real
+                           *work)
     int cbp_fit_nodes_merge(cbp_fit_nodes *nodes, cbp_real *work, cbp_real *node)
-    int cbp_fit_over(cbp_fit_pass run_pass, void *user, const cbp_fit_chain *chain,
-                     const cbp_fit_options *options, cbp_real *work, cbp_real *params,
-                     cbp_fit_info *info)
-    int cbp_fit_node_covariance(const cbp_fit_chain *chain, const cbp_real *params, int loss,
-                                const cbp_real *node, const cbp_real *hessian, cbp_real *work,
-                                const cbp_fit_spread *out)
-    int cbp_forward_many(const cbp_real *params, const unsigned char *activations,
-                         const cbp_real *x, size_t layers, size_t n, size_t m, int shares_x,
-                         cbp_real *out)
-    int cbp_slope_many(const cbp_real *params, const unsigned char *activations, const cbp_real *x,
-                       size_t layers, size_t n, size_t m, int shares_x, cbp_real *out)
-    int cbp_inverse_many(const cbp_real *params, const unsigned char *activations,
-                         const cbp_real *y, size_t layers, size_t n, size_t m, int shares_y,
-                         cbp_real *out)
-    int cbp_gradient_many(const cbp_real *params, const unsigned char *activations,
-                          const cbp_real *x, const cbp_real *y, const cbp_real *weight,
-                          size_t layers, size_t n, size_t m, int shares_x, int loss, cbp_real scale,
-                          cbp_real *work, cbp_real *mean, cbp_real *gradient)
+    int cbp_fit_over(cbp_fit_pass run_pass, void *user, const cbp_chain *chain, const
+                     cbp_fit_options *options, cbp_real *work, cbp_real *params, cbp_fit_info *info)
+    int cbp_fit_node_covariance(const cbp_chain *chain, const cbp_fit_options *options, const
+                                cbp_real *node, const cbp_real *hessian, cbp_real *work, const
+                                cbp_covariance *out)
+    int cbp_forward_many(const cbp_chain *chains, size_t m, const cbp_real *x, size_t n, size_t
+                         x_step, cbp_real *out)
+    int cbp_slope_many(const cbp_chain *chains, size_t m, const cbp_real *x, size_t n, size_t
+                       x_step, cbp_real *out)
+    int cbp_inverse_many(const cbp_chain *chains, size_t m, const cbp_real *y, size_t n, size_t
+                         y_step, cbp_real *out)
+    int cbp_gradient_many(const cbp_chain *chains, const cbp_example_sets *sets, const cbp_loss
+                          *loss, cbp_real *work, cbp_real *mean, cbp_real *gradient)
     size_t cbp_choose_starts_work_len(size_t layers, size_t n, size_t count)
-    int cbp_choose_starts(const unsigned char *activations, const unsigned char *frozen,
-                          const cbp_real *lower, const cbp_real *upper, const cbp_real *x,
-                          const cbp_real *y, const cbp_real *weight, size_t layers, size_t n,
-                          size_t m, size_t x_step, size_t weight_step, const cbp_real *candidates,
-                          size_t count, size_t row, cbp_real *work, cbp_real *params)
+    int cbp_choose_starts(const cbp_chain *chain, const cbp_example_sets *sets, const
+                          cbp_fit_options *options, const cbp_candidates *candidates, cbp_real
+                          *work, cbp_real *params)
     size_t cbp_fit_many_work_len(size_t layers, size_t free, size_t n)
-    int cbp_fit_many(const unsigned char *activations, const unsigned char *frozen,
-                     const cbp_real *lower, const cbp_real *upper, const cbp_real *x,
-                     const cbp_real *y, const cbp_real *weight, size_t layers, size_t n, size_t m,
-                     size_t x_step, size_t weight_step, const cbp_fit_options *options,
-                     cbp_real *work, const cbp_fits *fits)
-    int cbp_trace(const cbp_real *params, const unsigned char *activations, cbp_real x, cbp_real y,
-                  size_t layers, int loss, cbp_real scale, cbp_real *z, cbp_real *a,
-                  cbp_real *slope, cbp_real *delta, cbp_real *gradient, cbp_real *value)
+    int cbp_fit_many(const cbp_chain *chain, const cbp_example_sets *sets, const cbp_fit_options
+                     *options, cbp_real *work, const cbp_fits *fits)
+    int cbp_trace(const cbp_chain *chain, cbp_real x, cbp_real y, const cbp_loss *loss, const
+                  cbp_record *record, cbp_real *value)
     const char *cbp_kernel()
     int cbp_kernel_choose(const char *name)

@@ -37,10 +37,10 @@ static inline int check_that(int holds, const char *text, const char *file, int 
 }
 
 /* Whether a loss is for numbers of every kind, from every chain. */
-static inline int takes_any_target(int loss)
+static inline int takes_any_target(int kind)
 {
     cbp_loss_facts facts = {0};
-    return cbp_loss_describe(loss, &facts) == CBP_OK && facts.target_low < 0 &&
+    return cbp_loss_describe(kind, &facts) == CBP_OK && facts.target_low < 0 &&
            !facts.needs_sigmoid;
 }
 

@@ -15,9 +15,8 @@
 
 /* A fit with all that it reads, so that a test says only what matters to it. */
 typedef struct call {
-    const unsigned char *activations, *frozen;
-    const cbp_real *lower, *upper, *x, *y, *weight;
-    size_t layers, n;
+    cbp_chain chain; /* after a fit, of the parameters that it has found */
+    cbp_examples examples;
     size_t *order; /* of descents */
     cbp_fit_options options;
     cbp_fit_info info;
@@ -26,13 +25,19 @@ typedef struct call {
 static inline call fit_of(const unsigned char *activations, size_t layers, const cbp_real *x,
                           const cbp_real *y, size_t n)
 {
-    call c = {.activations = activations, .x = x, .y = y, .layers = layers, .n = n};
+    call c = {.chain = {.activations = activations, .layers = layers}, .examples = {x, y, NULL, n}};
     CHECK(cbp_fit_defaults(&c.options) == CBP_OK);
     return c;
 }
 
-/* Makes the fit, in memory of exactly the length that the library asks for. */
-static int fit(call *c, cbp_real *params);
+/* Makes the fit from this start, in memory of exactly the length that the library asks for. */
+static int fit_from(call *c, const cbp_real *start, cbp_real *params);
+
+/* The same where `params` holds the start. */
+static inline int fit(call *c, cbp_real *params)
+{
+    return fit_from(c, params, params);
+}
 
 /* Memory for `len` numbers and no more; what it holds on entry must not matter. */
 static inline cbp_real *spoilt(size_t len)
@@ -59,12 +64,13 @@ typedef struct watcher {
 static inline int watch(void *user, const cbp_fit_info *info)
 {
     watcher *w = user;
-    const call *c = w->c;
-    for (size_t k = 0; k < 2 * c->layers && k < MOST; k++) {
+    const cbp_chain *chain = &w->c->chain;
+    const cbp_real *lower = w->c->options.lower, *upper = w->c->options.upper;
+    for (size_t k = 0; k < 2 * chain->layers && k < MOST; k++) {
         w->params[k] = info->params[k];
-        if (!(c->frozen && c->frozen[k])) {
-            w->out_of_bounds += c->lower && !(info->params[k] >= c->lower[k]);
-            w->out_of_bounds += c->upper && !(info->params[k] <= c->upper[k]);
+        if (!(chain->frozen && chain->frozen[k])) {
+            w->out_of_bounds += lower && !(info->params[k] >= lower[k]);
+            w->out_of_bounds += upper && !(info->params[k] <= upper[k]);
         }
         w->disorder += !isfinite(info->params[k]);
     }
@@ -134,24 +140,10 @@ static inline call deep_fit(cbp_real *params, unsigned char *activations, unsign
         frozen[2 * l] = frozen[2 * l + 1] = l + 1 < DEEP;
     }
     call c = fit_of(activations, DEEP, many_x, many_y, MANY);
-    c.frozen = frozen;
+    c.chain.params = params;
+    c.chain.frozen = frozen;
     c.options.max_iterations = 1;
     return c;
-}
-
-/* Whether the fit fails with this status and writes nothing. */
-static inline int refuses(call *c, const cbp_real *start, int status)
-{
-    const cbp_fit_info untouched = {CBP_STOPPED, 3, 5, 7, 9, zeros};
-    cbp_real params[2], history[2] = {5, 5};
-    memcpy(params, start, sizeof params);
-    c->info = untouched;
-    c->options.history = history;
-    c->options.history_len = 2;
-    const int got = fit(c, params);
-    return got == status && same_all(params, start, 2) && history[0] == 5 && history[1] == 5 &&
-           c->info.outcome == CBP_STOPPED && c->info.iterations == 3 && c->info.evaluations == 5 &&
-           c->info.loss == 7 && c->info.gradient_norm == 9 && c->info.params == zeros;
 }
 
 #endif

@@ -7,66 +7,68 @@
 
 /* ---- fits and covariances -------------------------------------------------------------------- */
 
-static inline size_t free_of(const call *c)
+static inline size_t free_of(const cbp_chain *chain)
 {
     size_t count = 0;
-    for (size_t k = 0; k < 2 * c->layers; k++) {
-        count += !c->frozen || !c->frozen[k];
+    for (size_t k = 0; k < 2 * chain->layers; k++) {
+        count += !chain->frozen || !chain->frozen[k];
     }
     return count;
 }
 
-static int fit(call *c, cbp_real *params)
+static int fit_from(call *c, const cbp_real *start, cbp_real *params)
 {
-    cbp_real *work = spoilt(cbp_fit_work_len(c->layers, free_of(c), c->n));
-    const int status = cbp_fit_lm(c->activations, c->frozen, c->lower, c->upper, c->x, c->y,
-                                  c->weight, c->layers, c->n, &c->options, work, params, &c->info);
+    cbp_real *work = spoilt(cbp_fit_work_len(c->chain.layers, free_of(&c->chain), c->examples.n));
+    c->chain.params = start;
+    const int status = cbp_fit_lm(&c->chain, &c->examples, &c->options, work, params, &c->info);
+    c->chain.params = params;
     free(work);
     return status;
 }
 
-typedef struct spread {
-    cbp_real variance, covariance[MOST * MOST];
+/* What is found of a covariance; the matrix is of all parameters. */
+typedef struct covariance {
+    cbp_real variance, matrix[MOST * MOST];
     unsigned char determined[MOST];
-} spread;
+} covariance;
 
-static inline spread untouched_spread(void)
+static inline covariance untouched_covariance(void)
 {
-    spread s = {.variance = 5};
+    covariance s = {.variance = 5};
     for (size_t k = 0; k < MOST * MOST; k++) {
-        s.covariance[k] = 5;
+        s.matrix[k] = 5;
     }
     memset(s.determined, 55, MOST);
     return s;
 }
 
-static inline int is_untouched_spread(const spread *s)
+static inline int is_untouched(const covariance *s)
 {
-    const spread untouched = untouched_spread();
-    return s->variance == 5 && same_all(s->covariance, untouched.covariance, MOST * MOST) &&
+    const covariance untouched = untouched_covariance();
+    return s->variance == 5 && same_all(s->matrix, untouched.matrix, MOST * MOST) &&
            memcmp(s->determined, untouched.determined, MOST) == 0;
 }
 
 /* The two curvatures that covariances are taken from. */
 enum curvature { GAUSS_NEWTON, OBSERVED, CURVATURES };
 
-/* Memory of exactly the length that a covariance needs, of fives. */
-static inline cbp_real *untouched_block(const call *c)
+/* Memory of exactly the length that a matrix needs, of fives. */
+static inline cbp_real *untouched_block(const cbp_chain *chain)
 {
-    const spread untouched = untouched_spread();
-    return exactly(untouched.covariance, free_of(c) * free_of(c));
+    const covariance untouched = untouched_covariance();
+    return exactly(untouched.matrix, free_of(chain) * free_of(chain));
 }
 
 /* What was found of the free parameters, among zeros; of a call that failed, nothing. */
-static inline void widen(const call *c, int status, cbp_real *block, spread *s)
+static inline void widen(const cbp_chain *chain, int status, cbp_real *block, covariance *s)
 {
-    const size_t all = 2 * c->layers, open = free_of(c);
-    CHECK(status == CBP_OK || same_all(block, s->covariance, open * open));
+    const size_t all = 2 * chain->layers, open = free_of(chain);
+    CHECK(status == CBP_OK || same_all(block, s->matrix, open * open));
     for (size_t k = 0, i = 0; status == CBP_OK && k < all; k++) {
-        const int is_row = !c->frozen || !c->frozen[k];
+        const int is_row = !chain->frozen || !chain->frozen[k];
         for (size_t m = 0, j = 0; m < all; m++) {
-            const int is_both = is_row && (!c->frozen || !c->frozen[m]);
-            s->covariance[k * all + m] = is_both ? block[i * open + j] : 0;
+            const int is_both = is_row && (!chain->frozen || !chain->frozen[m]);
+            s->matrix[k * all + m] = is_both ? block[i * open + j] : 0;
             j += (size_t)is_both;
         }
         i += (size_t)is_row;
@@ -74,38 +76,25 @@ static inline void widen(const call *c, int status, cbp_real *block, spread *s)
     free(block);
 }
 
-static inline int covariance_by(const call *c, const cbp_real *params, const cbp_real *hessian,
-                                spread *s)
+static inline int covariance_by(const call *c, const cbp_real *hessian, covariance *s)
 {
-    const size_t all = 2 * c->layers;
-    cbp_real *work = spoilt(cbp_fit_work_len(c->layers, free_of(c), c->n)),
+    const size_t all = 2 * c->chain.layers, open = free_of(&c->chain);
+    cbp_real *work = spoilt(cbp_fit_work_len(c->chain.layers, open, c->examples.n)),
              *exact = exactly(hessian, all * all);
     unsigned char *determined = malloc(all); /* no more than what is to be written */
     if (!CHECK(determined != NULL)) {
         exit(1);
     }
-    *s = untouched_spread();
-    cbp_real *block = untouched_block(c);
+    *s = untouched_covariance();
+    const cbp_covariance out = {&s->variance, untouched_block(&c->chain), determined};
     memcpy(determined, s->determined, all);
-    const int status = cbp_fit_covariance(
-        params, c->activations, c->frozen, c->lower, c->upper, c->x, c->y, c->weight, c->layers,
-        c->n, c->options.loss, c->options.scale, exact, work, &s->variance, block, determined);
-    widen(c, status, block, s);
+    const int status = cbp_fit_covariance(&c->chain, &c->examples, &c->options, exact, work, &out);
+    widen(&c->chain, status, out.matrix, s);
     memcpy(s->determined, determined, all);
     free(determined);
     free(exact);
     free(work);
     return status;
-}
-
-static inline cbp_fit_chain chain_of(const call *c)
-{
-    return (cbp_fit_chain){c->activations, c->frozen, c->lower, c->upper, c->layers};
-}
-
-static inline cbp_criterion criterion_of(const call *c)
-{
-    return (cbp_criterion){c->options.loss, c->options.scale};
 }
 
 /* Room for the nodes of n examples. */
@@ -126,74 +115,64 @@ static inline void free_nodes(cbp_fit_nodes *nodes)
     free(nodes->places);
 }
 
-/* The examples from `start` to `end`, which are leaves, at some parameters. */
-static inline int add_nodes(const call *c, const cbp_real *params, size_t start, size_t end,
-                            cbp_fit_nodes *nodes)
+/* The examples from `start` to `end`, which are leaves. */
+static inline int add_nodes(const call *c, size_t start, size_t end, cbp_fit_nodes *nodes)
 {
-    cbp_real *work = spoilt(cbp_fit_work_len(c->layers, nodes->free, 0));
-    const cbp_fit_chain chain = chain_of(c);
-    const cbp_examples examples = {c->x + start, c->y + start, c->weight ? c->weight + start : NULL,
-                                   end - start};
-    const int status = cbp_fit_nodes_add(&chain, params, criterion_of(c), &examples,
-                                         start / CBP_LEAF, work, nodes);
+    cbp_real *work = spoilt(cbp_fit_work_len(c->chain.layers, nodes->free, 0));
+    const cbp_real *weight = c->examples.weight;
+    const cbp_examples part = {c->examples.x + start, c->examples.y + start,
+                               weight ? weight + start : NULL, end - start};
+    const int status =
+        cbp_fit_nodes_add(&c->chain, &part, &c->options.loss, start / CBP_LEAF, work, nodes);
     free(work);
     return status;
 }
 
 /* The covariance from the node of all examples. */
-static inline int covariance_by_node(const call *c, const cbp_real *params, const cbp_real *hessian,
-                                     spread *s)
+static inline int covariance_by_node(const call *c, const cbp_real *hessian, covariance *s)
 {
-    const size_t open = free_of(c);
-    cbp_fit_nodes nodes = room_for(open, c->n);
-    cbp_real *work = spoilt(cbp_fit_work_len(c->layers, open, 0)),
+    const size_t open = free_of(&c->chain);
+    cbp_fit_nodes nodes = room_for(open, c->examples.n);
+    cbp_real *work = spoilt(cbp_fit_work_len(c->chain.layers, open, 0)),
              *node = spoilt(cbp_fit_node_len(open));
-    CHECK(add_nodes(c, params, 0, c->n, &nodes) == CBP_OK &&
+    CHECK(add_nodes(c, 0, c->examples.n, &nodes) == CBP_OK &&
           cbp_fit_nodes_merge(&nodes, work, node) == CBP_OK);
-    *s = untouched_spread();
-    cbp_real *block = untouched_block(c);
-    const cbp_fit_chain chain = chain_of(c);
-    const cbp_fit_spread out = {&s->variance, block, s->determined};
-    const int status =
-        cbp_fit_node_covariance(&chain, params, c->options.loss, node, hessian, work, &out);
-    widen(c, status, block, s);
+    *s = untouched_covariance();
+    const cbp_covariance out = {&s->variance, untouched_block(&c->chain), s->determined};
+    const int status = cbp_fit_node_covariance(&c->chain, &c->options, node, hessian, work, &out);
+    widen(&c->chain, status, out.matrix, s);
     free_nodes(&nodes);
     free(node);
     free(work);
     return status;
 }
 
-static inline int covariance_of(const call *c, const cbp_real *params, int curvature, spread *s)
+static inline int covariance_of(const call *c, int curvature, covariance *s)
 {
-    cbp_real hessian[MOST * MOST], *work = numbers(cbp_hessian_work_len(c->layers));
-    CHECK(cbp_hessian(params, c->activations, c->x, c->y, c->weight, c->layers, c->n,
-                      c->options.loss, c->options.scale, work, hessian) == CBP_OK);
+    cbp_real hessian[MOST * MOST], *work = numbers(cbp_hessian_work_len(c->chain.layers));
+    CHECK(cbp_hessian(&c->chain, &c->examples, &c->options.loss, work, hessian) == CBP_OK);
     free(work);
     const cbp_real *exact = curvature == OBSERVED ? hessian : NULL;
-    spread by_node;
-    CHECK(covariance_by_node(c, params, exact, &by_node) == CBP_OK);
-    const int status = covariance_by(c, params, exact, s);
-    CHECK(same(by_node.variance, s->variance) &&
-          same_all(by_node.covariance, s->covariance, MOST * MOST));
+    covariance by_node;
+    CHECK(covariance_by_node(c, exact, &by_node) == CBP_OK);
+    const int status = covariance_by(c, exact, s);
+    CHECK(same(by_node.variance, s->variance) && same_all(by_node.matrix, s->matrix, MOST * MOST));
     CHECK(memcmp(by_node.determined, s->determined, MOST) == 0);
     return status;
 }
 
 /* The averaged gradient, and how large it would be if no two examples pulled in different
  * directions. */
-static inline void gradient_of(const call *c, const cbp_real *params, cbp_real *loss,
-                               cbp_real *gradient, double *pull)
+static inline void gradient_of(const call *c, cbp_real *loss, cbp_real *gradient, double *pull)
 {
-    const size_t all = 2 * c->layers;
-    cbp_real *work = numbers(cbp_work_len(c->layers, c->n)), *rows = numbers(all * c->n);
-    CHECK(cbp_gradient(params, c->activations, c->x, c->y, c->weight, c->layers, c->n,
-                       c->options.loss, c->options.scale, work, loss, gradient) == CBP_OK);
-    CHECK(cbp_gradients(params, c->activations, c->x, c->y, c->layers, c->n, c->options.loss,
-                        c->options.scale, work, rows) == CBP_OK);
+    const size_t all = 2 * c->chain.layers, n = c->examples.n;
+    cbp_real *work = numbers(cbp_work_len(c->chain.layers, n)), *rows = numbers(all * n);
+    CHECK(cbp_gradient(&c->chain, &c->examples, &c->options.loss, work, loss, gradient) == CBP_OK);
+    CHECK(cbp_gradients(&c->chain, &c->examples, &c->options.loss, work, rows) == CBP_OK);
     for (size_t k = 0; k < all; k++) {
         double sum = 0, total = 0;
-        for (size_t i = 0; i < c->n; i++) {
-            const double weight = c->weight ? (double)c->weight[i] : 1;
+        for (size_t i = 0; i < n; i++) {
+            const double weight = c->examples.weight ? (double)c->examples.weight[i] : 1;
             sum += weight * fabs((double)rows[i * all + k]);
             total += weight;
         }
@@ -205,19 +184,22 @@ static inline void gradient_of(const call *c, const cbp_real *params, cbp_real *
 
 /* What a fit says of the parameters it returns is what the library finds there: the loss, and the
  * gradient by what is free and not held by a bound. `norm` and `pull`: those of this gradient. */
-static inline void measure(const call *c, const cbp_real *params, double *norm, double *all_pull)
+static inline void measure(const call *c, double *norm, double *all_pull)
 {
-    cbp_real *gradient = numbers(2 * c->layers), loss;
-    double *pull = malloc(2 * c->layers * sizeof *pull);
+    const size_t all = 2 * c->chain.layers;
+    const unsigned char *frozen = c->chain.frozen;
+    const cbp_real *params = c->chain.params, *lower = c->options.lower, *upper = c->options.upper;
+    cbp_real *gradient = numbers(all), loss;
+    double *pull = malloc(all * sizeof *pull);
     double squares = 0, pulls = 0;
     if (!pull) {
         exit(2);
     }
-    gradient_of(c, params, &loss, gradient, pull);
-    for (size_t k = 0; k < 2 * c->layers; k++) {
-        const int at_low = c->lower && params[k] <= c->lower[k] && gradient[k] >= 0;
-        const int at_high = c->upper && params[k] >= c->upper[k] && gradient[k] <= 0;
-        if (!(c->frozen && c->frozen[k]) && !at_low && !at_high) {
+    gradient_of(c, &loss, gradient, pull);
+    for (size_t k = 0; k < all; k++) {
+        const int at_low = lower && params[k] <= lower[k] && gradient[k] >= 0;
+        const int at_high = upper && params[k] >= upper[k] && gradient[k] <= 0;
+        if (!(frozen && frozen[k]) && !at_low && !at_high) {
             squares += (double)gradient[k] * (double)gradient[k];
             pulls += pull[k] * pull[k];
         }
@@ -231,28 +213,28 @@ static inline void measure(const call *c, const cbp_real *params, double *norm, 
     free(pull);
 }
 
-static inline void check_info(const call *c, const cbp_real *params)
+static inline void check_info(const call *c)
 {
     double norm, pull;
-    measure(c, params, &norm, &pull);
+    measure(c, &norm, &pull);
 }
 
 /* Converged, and as flat there as the tolerance says. */
-static inline void check_minimum(const call *c, const cbp_real *params)
+static inline void check_minimum(const call *c)
 {
     double norm, pull;
     CHECK(c->info.outcome == CBP_CONVERGED);
-    measure(c, params, &norm, &pull);
+    measure(c, &norm, &pull);
     CHECK(norm <= (8 * (double)c->options.tolerance + 512 * EPSILON) * pull);
 }
 
 /* Converged, and as flat there as can be told by the loss, whose rounding of some EPSILON hides a
  * slope of the square root of that. */
-static inline void check_valley(const call *c, const cbp_real *params)
+static inline void check_valley(const call *c)
 {
     double norm, pull;
     CHECK(c->info.outcome == CBP_CONVERGED);
-    measure(c, params, &norm, &pull);
+    measure(c, &norm, &pull);
     CHECK(norm <= (8 * (double)c->options.tolerance + 32 * sqrt(EPSILON)) * pull);
 }
 
@@ -353,7 +335,8 @@ static const certified boxbod = {6,
 static inline call fit_of_certified(const certified *problem, size_t start, cbp_real *params)
 {
     call c = fit_of(saturation, 2, problem->x, problem->y, problem->n);
-    c.frozen = weights_only;
+    c.chain.params = params;
+    c.chain.frozen = weights_only;
     params[0] = R(-problem->start[start][1]);
     params[2] = R(-problem->start[start][0]);
     params[1] = params[3] = 0;

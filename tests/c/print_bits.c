@@ -29,9 +29,11 @@ static void print_gradient(const char *what, size_t layers, const unsigned char 
         y[i] = R(random_between(0, 1));
         weight[i] = R(random_between(0, 2));
     }
+    const cbp_chain chain = {params, activations, NULL, layers};
+    const cbp_examples examples = {x, y, n > 1 ? weight : NULL, n};
     cbp_real *work = numbers(cbp_work_len(layers, n));
-    if (cbp_gradient(params, activations, x, y, n > 1 ? weight : NULL, layers, n, loss, R(0.5),
-                     work, &mean, gradient) != CBP_OK) {
+    if (cbp_gradient(&chain, &examples, &(cbp_loss){loss, R(0.5)}, work, &mean, gradient) !=
+        CBP_OK) {
         exit(1);
     }
     free(work);
@@ -46,13 +48,24 @@ static void print_fits(size_t n, int loss, int weighted)
     const unsigned char logistic[] = {CBP_LOG, CBP_SIGMOID, CBP_IDENTITY},
                         frozen[] = {1, 1, 0, 0, 0, 0};
     const cbp_real start[] = {1, 0, 1, 0, 3, R(0.5)};
-    cbp_real params[CHAINS * ALL], mean[CHAINS], total[CHAINS], variance[CHAINS], left_over[CHAINS];
-    cbp_real errors[CHAINS * ALL], covariance[CHAINS * TRIANGLE];
+    cbp_real params[CHAINS * ALL], mean[CHAINS], total[CHAINS], variance[CHAINS], df[CHAINS];
+    cbp_real standard_error[CHAINS * ALL], covariance[CHAINS * TRIANGLE];
     unsigned char determined[CHAINS * ALL];
     int status[CHAINS];
     size_t iterations[CHAINS];
-    const cbp_fits fits = {params,   status,    iterations, mean,       total,
-                           variance, left_over, errors,     covariance, determined};
+    const cbp_chain chain = {.activations = logistic, .frozen = frozen, .layers = 3};
+    const cbp_example_sets sets = {
+        .x = x, .y = y, .weight = weighted ? weight : NULL, .n = n, .m = CHAINS};
+    const cbp_fits fits = {.params = params,
+                           .status = status,
+                           .iterations = iterations,
+                           .loss = mean,
+                           .weight = total,
+                           .variance = variance,
+                           .df = df,
+                           .standard_error = standard_error,
+                           .covariance = covariance,
+                           .determined = determined};
     cbp_fit_options options;
     cbp_real *work = numbers(cbp_fit_many_work_len(3, 4, n));
     check_state = 21;
@@ -72,16 +85,14 @@ static void print_fits(size_t n, int loss, int weighted)
     if (cbp_fit_defaults(&options) != CBP_OK) {
         exit(1);
     }
-    options.loss = loss;
-    options.scale = R(0.0625);
-    if (cbp_fit_many(logistic, frozen, NULL, NULL, x, y, weighted ? weight : NULL, 3, n, CHAINS, 0,
-                     0, &options, work, &fits) != CBP_OK) {
+    options.loss = (cbp_loss){loss, R(0.0625)};
+    if (cbp_fit_many(&chain, &sets, &options, work, &fits) != CBP_OK) {
         exit(1);
     }
     free(work);
     print_bits("fits", params, CHAINS * ALL);
     print_bits("fits", mean, CHAINS);
-    print_bits("fits", errors, CHAINS * ALL);
+    print_bits("fits", standard_error, CHAINS * ALL);
     print_bits("fits", covariance, CHAINS * TRIANGLE);
     for (size_t i = 0; i < CHAINS; i++) {
         printf("fit %d %zu\n", status[i], iterations[i]);

@@ -8,7 +8,9 @@ static const cbp_real network_params[] = {R(1.5), R(0.1), R(-0.8), R(0.3)};
 static const unsigned char network_activations[] = {CBP_SIGMOID, CBP_SIGMOID};
 static const cbp_real inputs[] = {R(0.5), R(-2), 0};
 static const cbp_real targets[] = {R(0.2), R(0.9), R(0.5)};
-#define NETWORK network_params, network_activations
+static const cbp_chain network = {network_params, network_activations, NULL, 2};
+static const cbp_examples examples = {inputs, targets, NULL, 3};
+static const cbp_loss squared = {CBP_SQUARED, 1};
 
 static double sigmoid(double z)
 {
@@ -52,14 +54,16 @@ static void test_network_one(void)
     double mean[5] = {0, 0, 0, 0, 0};
     cbp_real out[3], slopes[3], rows[12], jacobian[12], back[3];
     cbp_real *work = numbers(cbp_work_len(2, 3));
-    CHECK(cbp_forward(NETWORK, inputs, 2, 3, out) == CBP_OK);
-    CHECK(cbp_slope(NETWORK, inputs, 2, 3, slopes) == CBP_OK);
-    CHECK(cbp_inverse(NETWORK, out, 2, 3, back) == CBP_OK);
-    CHECK(cbp_gradients(NETWORK, inputs, targets, 2, 3, CBP_SQUARED, 1, work, rows) == CBP_OK);
-    CHECK(cbp_jacobian(NETWORK, inputs, 2, 3, work, jacobian) == CBP_OK);
+    CHECK(cbp_forward(&network, inputs, 3, out) == CBP_OK);
+    CHECK(cbp_slope(&network, inputs, 3, slopes) == CBP_OK);
+    CHECK(cbp_inverse(&network, out, 3, back) == CBP_OK);
+    CHECK(cbp_gradients(&network, &examples, &squared, work, rows) == CBP_OK);
+    CHECK(cbp_jacobian(&network, inputs, 3, work, jacobian) == CBP_OK);
     for (int i = 0; i < 3; i++) {
         const notes n = written_out(network_params, (double)inputs[i], (double)targets[i]);
+        const cbp_examples one = {inputs + i, targets + i, NULL, 1};
         cbp_real z[2], a[2], slope[2], delta[2], gradient[4], value, loss, own[4];
+        const cbp_record record = {z, a, slope, delta, gradient};
         CLOSE(out[i], n.a2);
         CLOSE(slopes[i], sigmoid_slope(n.z2) * (double)network_params[2] * sigmoid_slope(n.z1) *
                              (double)network_params[0]);
@@ -71,8 +75,7 @@ static void test_network_one(void)
         }
         mean[0] += n.error / 3;
 
-        CHECK(cbp_trace(NETWORK, inputs[i], targets[i], 2, CBP_SQUARED, 1, z, a, slope, delta,
-                        gradient, &value) == CBP_OK);
+        CHECK(cbp_trace(&network, inputs[i], targets[i], &squared, &record, &value) == CBP_OK);
         CLOSE(z[0], n.z1);
         CLOSE(a[0], n.a1);
         CLOSE(z[1], n.z2);
@@ -84,61 +87,63 @@ static void test_network_one(void)
         CLOSE(value, n.error);
         CHECK(same_all(gradient, rows + 4 * i, 4));
 
-        CHECK(cbp_loss_mean(NETWORK, inputs + i, targets + i, NULL, 2, 1, CBP_SQUARED, 1, &loss) ==
-              CBP_OK);
+        CHECK(cbp_loss_mean(&network, &one, &squared, &loss) == CBP_OK);
         CHECK(same(loss, value));
-        CHECK(cbp_gradient(NETWORK, inputs + i, targets + i, NULL, 2, 1, CBP_SQUARED, 1, NULL,
-                           &loss, own) == CBP_OK);
+        CHECK(cbp_gradient(&network, &one, &squared, NULL, &loss, own) == CBP_OK);
         CHECK(same(loss, value) && same_all(own, gradient, 4));
     }
 
     cbp_real loss, gradient[4];
-    CHECK(cbp_gradient(NETWORK, inputs, targets, NULL, 2, 3, CBP_SQUARED, 1, work, &loss,
-                       gradient) == CBP_OK);
+    CHECK(cbp_gradient(&network, &examples, &squared, work, &loss, gradient) == CBP_OK);
     CHECK(near((double)loss, mean[0], 0, 64));
     for (int k = 0; k < 4; k++) {
         CHECK(near((double)gradient[k], mean[k + 1], fabs((double)rows[k]), 64));
     }
     cbp_real only_loss, no_loss[4];
-    CHECK(cbp_loss_mean(NETWORK, inputs, targets, NULL, 2, 3, CBP_SQUARED, 1, &only_loss) ==
-          CBP_OK);
+    CHECK(cbp_loss_mean(&network, &examples, &squared, &only_loss) == CBP_OK);
     CHECK(same(only_loss, loss));
-    CHECK(cbp_gradient(NETWORK, inputs, targets, NULL, 2, 3, CBP_SQUARED, 1, work, NULL, no_loss) ==
-          CBP_OK);
+    CHECK(cbp_gradient(&network, &examples, &squared, work, NULL, no_loss) == CBP_OK);
     CHECK(same_all(no_loss, gradient, 4));
 
     /* Weights: that of 0 takes an example out; equal ones change nothing but the last bits. */
     const cbp_real first_only[] = {2, 0, 0};
+    const cbp_examples first = {inputs, targets, first_only, 3};
     cbp_real weighted[4];
-    CHECK(cbp_gradient(NETWORK, inputs, targets, first_only, 2, 3, CBP_SQUARED, 1, work, &loss,
-                       weighted) == CBP_OK);
+    CHECK(cbp_gradient(&network, &first, &squared, work, &loss, weighted) == CBP_OK);
     for (int k = 0; k < 4; k++) {
         CLOSE(weighted[k], (double)rows[k]);
     }
     free(work);
 }
 
-/* params - rate * gradient, for one example and many, with frozen parameters and without. */
+/* params - rate * gradient, for one example and many, with weights, with frozen parameters and
+ * without, in place and not. */
 static void test_step(void)
 {
     const unsigned char frozen[] = {0, 1, 0, 1};
-    const cbp_real rate = R(0.25);
+    const cbp_real rate = R(0.25), weight[] = {R(0.5), 2, 1};
     cbp_real *work = numbers(cbp_work_len(2, 3));
-    for (size_t n = 1; n <= 3; n += 2) {
-        for (int freeze = 0; freeze < 2; freeze++) {
-            cbp_real params[4], gradient[4], before, loss = 0;
-            memcpy(params, network_params, sizeof params);
-            CHECK(cbp_gradient(NETWORK, inputs, targets, NULL, 2, n, CBP_SQUARED, 1, work, &before,
-                               gradient) == CBP_OK);
-            CHECK(cbp_step(network_activations, freeze ? frozen : NULL, inputs, targets, 2, n, rate,
-                           work, params, freeze ? NULL : &loss) == CBP_OK);
-            CHECK(freeze || same(loss, before));
-            for (int k = 0; k < 4; k++) {
-                const cbp_real moved = network_params[k] - rate * gradient[k];
-                CHECK(near((double)params[k],
-                           (double)(freeze && frozen[k] ? network_params[k] : moved), 0, 2));
-            }
+    for (int variant = 0; variant < 8; variant++) {
+        const int freeze = variant & 1;
+        const cbp_examples some = {inputs, targets, variant & 2 ? weight : NULL,
+                                   variant & 4 ? 1 : 3};
+        cbp_real params[4], own[4], gradient[4], before, loss = 0;
+        memcpy(own, network_params, sizeof own);
+        const cbp_chain chain = {network_params, network_activations, freeze ? frozen : NULL, 2},
+                        in_place = {own, network_activations, chain.frozen, 2};
+        CHECK(cbp_gradient(&chain, &some, NULL, work, &before, gradient) == CBP_OK);
+        CHECK(cbp_step(&chain, &some, rate, work, params, freeze ? NULL : &loss) == CBP_OK);
+        CHECK(freeze || same(loss, before));
+        for (int k = 0; k < 4; k++) {
+            const cbp_real moved = network_params[k] - rate * gradient[k];
+            CHECK(near((double)params[k], (double)(freeze && frozen[k] ? network_params[k] : moved),
+                       0, 2));
         }
+        CHECK(cbp_step(&in_place, &some, rate, work, own, NULL) == CBP_OK);
+        CHECK(same_all(own, params, 4));
+        memcpy(own, network_params, sizeof own);
+        CHECK(cbp_step_along(&in_place, gradient, rate, own) == CBP_OK);
+        CHECK(same_all(own, params, 4));
     }
     free(work);
 }
@@ -148,19 +153,17 @@ static void test_hessian(void)
 {
     cbp_real *work = numbers(cbp_hessian_work_len(2)), *gradient_work = numbers(cbp_work_len(2, 3));
     cbp_real hessian[16];
-    CHECK(cbp_hessian(NETWORK, inputs, targets, NULL, 2, 3, CBP_SQUARED, 1, work, hessian) ==
-          CBP_OK);
+    CHECK(cbp_hessian(&network, &examples, &squared, work, hessian) == CBP_OK);
     const cbp_real step = R(pow(EPSILON, 1.0 / 3));
     for (int row = 0; row < 4; row++) {
         cbp_real params[4], up[4], down[4];
+        const cbp_chain moved = {params, network_activations, NULL, 2};
         memcpy(params, network_params, sizeof params);
         params[row] = network_params[row] + step;
         const cbp_real high = params[row];
-        CHECK(cbp_gradient(params, network_activations, inputs, targets, NULL, 2, 3, CBP_SQUARED, 1,
-                           gradient_work, NULL, up) == CBP_OK);
+        CHECK(cbp_gradient(&moved, &examples, &squared, gradient_work, NULL, up) == CBP_OK);
         params[row] = network_params[row] - step;
-        CHECK(cbp_gradient(params, network_activations, inputs, targets, NULL, 2, 3, CBP_SQUARED, 1,
-                           gradient_work, NULL, down) == CBP_OK);
+        CHECK(cbp_gradient(&moved, &examples, &squared, gradient_work, NULL, down) == CBP_OK);
         for (int column = 0; column < 4; column++) {
             const double difference =
                 (double)(up[column] - down[column]) / (double)(high - params[row]);
@@ -179,19 +182,22 @@ static void test_hessians(void)
     const cbp_real x[] = {R(0.4), R(0.9), R(1.3)}, y[] = {R(0.3), R(0.9), R(0.6)},
                    weight[] = {1, R(0.5), 2};
     const cbp_real middle[] = {R(0.8), R(0.1), R(1.1), R(0.2), R(0.9), R(-0.3), R(1.2), R(0.15)};
+    const cbp_examples weighted = {x, y, weight, 3};
     const double step = pow(EPSILON, 0.2), units = 4096 * pow(EPSILON, 0.8);
     cbp_real *work = numbers(cbp_hessian_work_len(4)), *gradient_work = numbers(cbp_work_len(4, 3));
     for (int activation = 0; activation < CBP_ACTIVATION_END; activation++) {
-        for (int loss = 0; loss < CBP_LOSS_END; loss++) {
-            const unsigned char last = takes_any_target(loss) ? CBP_TANH : CBP_SIGMOID;
+        for (int kind = 0; kind < CBP_LOSS_END; kind++) {
+            const cbp_loss loss = {kind, 2};
+            const unsigned char last = takes_any_target(kind) ? CBP_TANH : CBP_SIGMOID;
             const unsigned char codes[] = {CBP_SOFTPLUS, (unsigned char)activation, CBP_ARCTAN,
                                            last};
+            const cbp_chain chain = {middle, codes, NULL, 4};
             cbp_real hessian[64];
-            CHECK(cbp_hessian(middle, codes, x, y, weight, 4, 3, loss, 2, work, hessian) == CBP_OK);
+            CHECK(cbp_hessian(&chain, &weighted, &loss, work, hessian) == CBP_OK);
             cbp_real mean, mean_beside, unused[8];
-            CHECK(cbp_loss_mean(middle, codes, x, y, weight, 4, 3, loss, 2, &mean) == CBP_OK);
-            CHECK(cbp_gradient(middle, codes, x, y, weight, 4, 3, loss, 2, gradient_work,
-                               &mean_beside, unused) == CBP_OK);
+            CHECK(cbp_loss_mean(&chain, &weighted, &loss, &mean) == CBP_OK);
+            CHECK(cbp_gradient(&chain, &weighted, &loss, gradient_work, &mean_beside, unused) ==
+                  CBP_OK);
             CHECK(same(mean, mean_beside));
             double largest = 1;
             for (int k = 0; k < 64; k++) {
@@ -202,11 +208,12 @@ static void test_hessians(void)
                 double at[4];
                 for (int i = 0; i < 4; i++) {
                     cbp_real params[8];
+                    const cbp_chain moved = {params, codes, NULL, 4};
                     memcpy(params, middle, sizeof params);
                     params[row] += R(step * (i < 2 ? i - 2 : i - 1));
                     at[i] = (double)params[row];
-                    CHECK(cbp_gradient(params, codes, x, y, weight, 4, 3, loss, 2, gradient_work,
-                                       NULL, gradient[i]) == CBP_OK);
+                    CHECK(cbp_gradient(&moved, &weighted, &loss, gradient_work, NULL,
+                                       gradient[i]) == CBP_OK);
                 }
                 for (int column = 0; column < 8; column++) {
                     const double outer =
@@ -230,25 +237,25 @@ static void test_losses(void)
 {
     const cbp_real params[] = {1, 0}, scale = R(0.5);
     const unsigned char identity[] = {CBP_IDENTITY}, logistic[] = {CBP_SIGMOID};
+    const cbp_chain line = {params, identity, NULL, 1}, neuron = {params, logistic, NULL, 1};
     for (int i = -8; i <= 8; i++) {
-        const cbp_real x = R(0.25 * i), y = 0;
+        const cbp_real x = R(0.25 * i), y = 0, target = R(0.25);
         const double r = (double)x, s = (double)scale, a = sigmoid(r), t = 0.25;
         const double expected[] = {r * r, 0, fabs(r) <= s ? r * r : 2 * s * fabs(r) - s * s,
                                    2 * s * s * (sqrt(1 + r * r / s / s) - 1),
                                    s * s * log(1 + r * r / s / s)};
-        for (int loss = 0; loss < CBP_LOSS_END; loss++) {
-            const cbp_real target = R(t);
+        for (int kind = 0; kind < CBP_LOSS_END; kind++) {
             cbp_real value;
-            if (!takes_any_target(loss)) {
+            if (!takes_any_target(kind)) {
                 const double both = -t * log(a) - (1 - t) * log(1 - a),
                              deviance = 2 * (t * log(t / a) - t + a);
-                CHECK(cbp_loss_mean(params, logistic, &x, &target, NULL, 1, 1, loss, 0, &value) ==
-                      CBP_OK);
-                CHECK(near((double)value, loss == CBP_LOG_LOSS ? both : deviance, t, 32));
+                CHECK(cbp_loss_mean(&neuron, &(cbp_examples){&x, &target, NULL, 1},
+                                    &(cbp_loss){kind, 0}, &value) == CBP_OK);
+                CHECK(near((double)value, kind == CBP_LOG_LOSS ? both : deviance, t, 32));
             } else {
-                CHECK(cbp_loss_mean(params, identity, &x, &y, NULL, 1, 1, loss, scale, &value) ==
-                      CBP_OK);
-                CLOSE(value, expected[loss]);
+                CHECK(cbp_loss_mean(&line, &(cbp_examples){&x, &y, NULL, 1},
+                                    &(cbp_loss){kind, scale}, &value) == CBP_OK);
+                CLOSE(value, expected[kind]);
             }
         }
     }
@@ -259,11 +266,13 @@ static void test_losses(void)
         const double r = 1e9, s = (double)scale;
         const double expected[] = {r * r, 0, 2 * s * r - s * s, 2 * s * r - 2 * s * s,
                                    2 * s * s * log(r / s)};
-        for (int loss = 0; loss < CBP_LOSS_END; loss++) {
+        for (int kind = 0; kind < CBP_LOSS_END; kind++) {
             cbp_real value;
-            CHECK(!takes_any_target(loss) || cbp_loss_mean(params, identity, &x, &y, NULL, 1, 1,
-                                                           loss, scale, &value) == CBP_OK);
-            CHECK(!takes_any_target(loss) || near((double)value, expected[loss], 0, 4));
+            if (takes_any_target(kind)) {
+                CHECK(cbp_loss_mean(&line, &(cbp_examples){&x, &y, NULL, 1},
+                                    &(cbp_loss){kind, scale}, &value) == CBP_OK);
+                CHECK(near((double)value, expected[kind], 0, 4));
+            }
         }
     }
 }
@@ -274,9 +283,10 @@ static void test_dose_zero(void)
     const cbp_real params[] = {1, 0, 2, 1, 3, R(0.5)}, doses[] = {0, 1, R(NAN), 2},
                    y[] = {1, 1, 1, 1};
     const unsigned char activations[] = {CBP_LOG, CBP_SIGMOID, CBP_IDENTITY};
+    const cbp_chain chain = {params, activations, NULL, 3};
     cbp_real rows[24];
     cbp_real *work = numbers(cbp_work_len(3, 4));
-    CHECK(cbp_gradients(params, activations, doses, y, 3, 4, CBP_SQUARED, 1, work, rows) == CBP_OK);
+    CHECK(cbp_gradients(&chain, &(cbp_examples){doses, y, NULL, 4}, NULL, work, rows) == CBP_OK);
     for (int k = 0; k < 4; k++) {
         CHECK(rows[k] == 0);
     }
@@ -294,6 +304,7 @@ enum { MANY = 3 * CBP_BLOCK + 77, DEPTH = 3, SUMS = 2 * DEPTH + 2 };
 
 static const cbp_real deep_params[] = {R(0.7), R(-0.2), R(1.3), R(0.4), R(-0.9), R(0.1)};
 static const unsigned char deep_activations[] = {CBP_TANH, CBP_SOFTPLUS, CBP_SIGMOID};
+static const cbp_chain deep = {deep_params, deep_activations, NULL, DEPTH};
 static cbp_real many_x[MANY], many_y[MANY], many_weight[MANY];
 
 static void fill_many(void)
@@ -306,57 +317,50 @@ static void fill_many(void)
     }
 }
 
-static int sums_from(size_t start, size_t end, const cbp_real *weight, cbp_real *work,
-                     cbp_real *sums, cbp_real *lost)
+/* Those from `start` up to `end`, or to the last; `weight` is many_weight or null. */
+static cbp_examples some_of_many(size_t start, size_t end, const cbp_real *weight)
 {
-    return cbp_gradient_sums(deep_params, deep_activations, many_x + start, many_y + start,
-                             weight ? weight + start : NULL, DEPTH, end - start, CBP_SQUARED, 1,
-                             work, sums, lost);
-}
-
-static size_t earlier(size_t a, size_t b)
-{
-    return a < b ? a : b;
+    return (cbp_examples){many_x + start, many_y + start, weight ? weight + start : NULL,
+                          (end < MANY ? end : MANY) - start};
 }
 
 static void test_cuts(const cbp_real *weight)
 {
+    const cbp_examples all = some_of_many(0, MANY, weight);
     cbp_real *work = numbers(cbp_work_len(DEPTH, MANY));
-    cbp_real whole[SUMS] = {0}, whole_lost[SUMS] = {0};
-    CHECK(sums_from(0, MANY, weight, work, whole, whole_lost) == CBP_OK);
+    cbp_real whole[SUMS] = {0}, whole_compensation[SUMS] = {0};
+    CHECK(cbp_gradient_sums(&deep, &all, &squared, work, whole, whole_compensation) == CBP_OK);
 
     for (size_t blocks = 1; blocks <= 3; blocks++) {
-        cbp_real sums[SUMS] = {0}, lost[SUMS] = {0}, loss_sums[2] = {0}, loss_lost[2] = {0};
+        cbp_real sums[SUMS] = {0}, compensation[SUMS] = {0}, loss_sums[2] = {0},
+                 loss_compensation[2] = {0};
         for (size_t start = 0; start < MANY; start += blocks * CBP_BLOCK) {
-            const size_t end = earlier(MANY, start + blocks * CBP_BLOCK);
-            CHECK(sums_from(start, end, weight, work, sums, lost) == CBP_OK);
-            CHECK(cbp_loss_sums(deep_params, deep_activations, many_x + start, many_y + start,
-                                weight ? weight + start : NULL, DEPTH, end - start, CBP_SQUARED, 1,
-                                loss_sums, loss_lost) == CBP_OK);
+            const cbp_examples some = some_of_many(start, start + blocks * CBP_BLOCK, weight);
+            CHECK(cbp_gradient_sums(&deep, &some, &squared, work, sums, compensation) == CBP_OK);
+            CHECK(cbp_loss_sums(&deep, &some, &squared, loss_sums, loss_compensation) == CBP_OK);
         }
-        CHECK(same_all(sums, whole, SUMS) && same_all(lost, whole_lost, SUMS));
-        CHECK(same_all(loss_sums, whole, 2) && same_all(loss_lost, whole_lost, 2));
+        CHECK(same_all(sums, whole, SUMS) && same_all(compensation, whole_compensation, SUMS));
+        CHECK(same_all(loss_sums, whole, 2) && same_all(loss_compensation, whole_compensation, 2));
     }
 
     /* Single blocks, each from 0, merged in order. */
-    cbp_real sums[SUMS] = {0}, lost[SUMS] = {0};
+    cbp_real sums[SUMS] = {0}, compensation[SUMS] = {0};
     for (size_t start = 0; start < MANY; start += CBP_BLOCK) {
-        cbp_real shard[SUMS] = {0}, shard_lost[SUMS] = {0};
-        CHECK(sums_from(start, earlier(MANY, start + CBP_BLOCK), weight, work, shard, shard_lost) ==
+        const cbp_examples block = some_of_many(start, start + CBP_BLOCK, weight);
+        cbp_real shard[SUMS] = {0}, shard_compensation[SUMS] = {0};
+        CHECK(cbp_gradient_sums(&deep, &block, &squared, work, shard, shard_compensation) ==
               CBP_OK);
-        CHECK(cbp_sums_merge(shard, shard_lost, SUMS, sums, lost) == CBP_OK);
+        CHECK(cbp_sums_merge(shard, shard_compensation, SUMS, sums, compensation) == CBP_OK);
     }
-    CHECK(same_all(sums, whole, SUMS) && same_all(lost, whole_lost, SUMS));
+    CHECK(same_all(sums, whole, SUMS) && same_all(compensation, whole_compensation, SUMS));
 
     /* The mean of the sums is what the averages return; `mean` may be `sums`. */
     cbp_real mean[SUMS - 1], loss, gradient[2 * DEPTH], only_loss;
-    CHECK(cbp_sums_mean(whole, whole_lost, SUMS, mean) == CBP_OK);
-    CHECK(cbp_gradient(deep_params, deep_activations, many_x, many_y, weight, DEPTH, MANY,
-                       CBP_SQUARED, 1, work, &loss, gradient) == CBP_OK);
-    CHECK(cbp_loss_mean(deep_params, deep_activations, many_x, many_y, weight, DEPTH, MANY,
-                        CBP_SQUARED, 1, &only_loss) == CBP_OK);
+    CHECK(cbp_sums_mean(whole, whole_compensation, SUMS, mean) == CBP_OK);
+    CHECK(cbp_gradient(&deep, &all, &squared, work, &loss, gradient) == CBP_OK);
+    CHECK(cbp_loss_mean(&deep, &all, &squared, &only_loss) == CBP_OK);
     CHECK(same(mean[0], loss) && same(loss, only_loss) && same_all(mean + 1, gradient, 2 * DEPTH));
-    CHECK(cbp_sums_mean(whole, whole_lost, SUMS, whole) == CBP_OK);
+    CHECK(cbp_sums_mean(whole, whole_compensation, SUMS, whole) == CBP_OK);
     CHECK(same_all(whole, mean, SUMS - 1));
     free(work);
 }
@@ -366,10 +370,10 @@ static void test_cuts(const cbp_real *weight)
 static void test_sums_value(void)
 {
     cbp_real *work = numbers(cbp_work_len(DEPTH, MANY)), *rows = numbers((size_t)MANY * 2 * DEPTH);
-    cbp_real sums[SUMS] = {0}, lost[SUMS] = {0};
-    CHECK(sums_from(0, MANY, many_weight, work, sums, lost) == CBP_OK);
-    CHECK(cbp_gradients(deep_params, deep_activations, many_x, many_y, DEPTH, MANY, CBP_SQUARED, 1,
-                        work, rows) == CBP_OK);
+    cbp_real sums[SUMS] = {0}, compensation[SUMS] = {0};
+    const cbp_examples all = {many_x, many_y, many_weight, MANY};
+    CHECK(cbp_gradient_sums(&deep, &all, &squared, work, sums, compensation) == CBP_OK);
+    CHECK(cbp_gradients(&deep, &all, &squared, work, rows) == CBP_OK);
     long double weight = 0, size;
     for (size_t i = 0; i < MANY; i++) {
         weight += (long double)many_weight[i];
@@ -395,27 +399,27 @@ static void test_sums_of_one_example(void)
 {
     for (size_t layers = 1; layers <= 40; layers += 13) {
         cbp_real *params = numbers(2 * layers), *sums = numbers(2 * layers + 2),
-                 *lost = numbers(2 * layers + 2), *row = numbers(2 * layers);
+                 *compensation = numbers(2 * layers + 2), *row = numbers(2 * layers);
         unsigned char activations[40];
+        const cbp_chain chain = {params, activations, NULL, layers};
+        const cbp_examples one = {inputs, targets, NULL, 1};
         cbp_real *work = numbers(cbp_work_len(layers, 1)), *many = numbers(cbp_work_len(layers, 2));
         memset(activations, CBP_TANH, sizeof activations);
         for (size_t k = 0; k < 2 * layers; k++) {
             params[k] = R(0.5 + 0.25 * (double)(k % 3));
         }
         for (size_t k = 0; k < 2 * layers + 2; k++) {
-            sums[k] = lost[k] = 0;
+            sums[k] = compensation[k] = 0;
         }
-        CHECK(cbp_gradients(params, activations, inputs, targets, layers, 1, CBP_SQUARED, 1, work,
-                            row) == CBP_OK);
-        CHECK(cbp_gradient_sums(params, activations, inputs, targets, NULL, layers, 1, CBP_SQUARED,
-                                1, many, sums, lost) == CBP_OK);
+        CHECK(cbp_gradients(&chain, &one, &squared, work, row) == CBP_OK);
+        CHECK(cbp_gradient_sums(&chain, &one, &squared, many, sums, compensation) == CBP_OK);
         CHECK(sums[0] == 1);
         for (size_t k = 0; k < 2 * layers; k++) {
-            CHECK(sums[k + 2] == row[k] && lost[k + 2] == 0);
+            CHECK(sums[k + 2] == row[k] && compensation[k + 2] == 0);
         }
         free(params);
         free(sums);
-        free(lost);
+        free(compensation);
         free(row);
         free(work);
         free(many);
@@ -429,24 +433,24 @@ static void test_aliases(void)
     cbp_real *work = numbers(cbp_work_len(2, 3));
     for (size_t n = 1; n <= 3; n += 2) {
         cbp_real params[4], gradient[4], out[3], own[3];
+        const cbp_chain own_chain = {params, network_activations, NULL, 2};
+        const cbp_examples some = {inputs, targets, NULL, n};
         memcpy(params, network_params, sizeof params);
-        CHECK(cbp_gradient(NETWORK, inputs, targets, NULL, 2, n, CBP_SQUARED, 1, work, NULL,
-                           gradient) == CBP_OK);
-        CHECK(cbp_gradient(params, network_activations, inputs, targets, NULL, 2, n, CBP_SQUARED, 1,
-                           work, NULL, params) == CBP_OK);
+        CHECK(cbp_gradient(&network, &some, &squared, work, NULL, gradient) == CBP_OK);
+        CHECK(cbp_gradient(&own_chain, &some, &squared, work, NULL, params) == CBP_OK);
         CHECK(same_all(params, gradient, 4));
 
         memcpy(own, inputs, sizeof own);
-        CHECK(cbp_forward(NETWORK, inputs, 2, n, out) == CBP_OK &&
-              cbp_forward(NETWORK, own, 2, n, own) == CBP_OK);
+        CHECK(cbp_forward(&network, inputs, n, out) == CBP_OK &&
+              cbp_forward(&network, own, n, own) == CBP_OK);
         CHECK(same_all(own, out, n));
         memcpy(own, inputs, sizeof own);
-        CHECK(cbp_slope(NETWORK, inputs, 2, n, out) == CBP_OK &&
-              cbp_slope(NETWORK, own, 2, n, own) == CBP_OK);
+        CHECK(cbp_slope(&network, inputs, n, out) == CBP_OK &&
+              cbp_slope(&network, own, n, own) == CBP_OK);
         CHECK(same_all(own, out, n));
         memcpy(own, targets, sizeof own);
-        CHECK(cbp_inverse(NETWORK, targets, 2, n, out) == CBP_OK &&
-              cbp_inverse(NETWORK, own, 2, n, own) == CBP_OK);
+        CHECK(cbp_inverse(&network, targets, n, out) == CBP_OK &&
+              cbp_inverse(&network, own, n, own) == CBP_OK);
         CHECK(same_all(own, out, n));
     }
     free(work);
@@ -468,24 +472,18 @@ static void test_work_len(void)
 /* One example of a shallow chain: no memory gives what any memory gives. */
 static void test_without_memory(void)
 {
+    const cbp_examples one = {inputs, targets, NULL, 1};
     cbp_real work[100], with[4], without[4], mean_with, mean_without;
-    CHECK(cbp_jacobian(NETWORK, inputs, 2, 1, work, with) == CBP_OK);
-    CHECK(cbp_jacobian(NETWORK, inputs, 2, 1, NULL, without) == CBP_OK &&
-          same_all(with, without, 4));
-    CHECK(cbp_gradients(NETWORK, inputs, targets, 2, 1, CBP_SQUARED, 1, work, with) == CBP_OK);
-    CHECK(cbp_gradients(NETWORK, inputs, targets, 2, 1, CBP_SQUARED, 1, NULL, without) == CBP_OK);
+    CHECK(cbp_jacobian(&network, inputs, 1, work, with) == CBP_OK);
+    CHECK(cbp_jacobian(&network, inputs, 1, NULL, without) == CBP_OK && same_all(with, without, 4));
+    CHECK(cbp_gradients(&network, &one, &squared, work, with) == CBP_OK);
+    CHECK(cbp_gradients(&network, &one, &squared, NULL, without) == CBP_OK);
     CHECK(same_all(with, without, 4));
-    CHECK(cbp_gradient(NETWORK, inputs, targets, NULL, 2, 1, CBP_SQUARED, 1, work, &mean_with,
-                       with) == CBP_OK);
-    CHECK(cbp_gradient(NETWORK, inputs, targets, NULL, 2, 1, CBP_SQUARED, 1, NULL, &mean_without,
-                       without) == CBP_OK);
+    CHECK(cbp_gradient(&network, &one, &squared, work, &mean_with, with) == CBP_OK);
+    CHECK(cbp_gradient(&network, &one, &squared, NULL, &mean_without, without) == CBP_OK);
     CHECK(same_all(with, without, 4) && same(mean_with, mean_without));
-    memcpy(with, network_params, sizeof with);
-    memcpy(without, network_params, sizeof without);
-    CHECK(cbp_step(network_activations, NULL, inputs, targets, 2, 1, R(0.5), work, with,
-                   &mean_with) == CBP_OK);
-    CHECK(cbp_step(network_activations, NULL, inputs, targets, 2, 1, R(0.5), NULL, without,
-                   &mean_without) == CBP_OK);
+    CHECK(cbp_step(&network, &one, R(0.5), work, with, &mean_with) == CBP_OK);
+    CHECK(cbp_step(&network, &one, R(0.5), NULL, without, &mean_without) == CBP_OK);
     CHECK(same_all(with, without, 4) && same(mean_with, mean_without));
 }
 
@@ -499,14 +497,15 @@ static void test_deep(void)
     if (!activations) {
         exit(2);
     }
+    const cbp_chain chain = {params, activations, NULL, layers};
     memset(activations, CBP_TANH, layers);
     for (size_t l = 0; l < layers; l++) {
         params[2 * l] = R(1.1);
         params[2 * l + 1] = R(0.01);
     }
     for (size_t n = 1; n <= 2; n++) {
-        CHECK(cbp_gradient(params, activations, inputs, targets, NULL, layers, n, CBP_SQUARED, 1,
-                           work, NULL, gradient) == CBP_OK);
+        CHECK(cbp_gradient(&chain, &(cbp_examples){inputs, targets, NULL, n}, &squared, work, NULL,
+                           gradient) == CBP_OK);
         CHECK(isfinite(gradient[0]) && isfinite(gradient[2 * layers - 1]) &&
               gradient[2 * layers - 1] != 0);
     }
@@ -533,9 +532,10 @@ static cbp_real inverse_at(int activation, double y)
 {
     const unsigned char code[] = {(unsigned char)activation};
     const cbp_real as_is[] = {1, 0}, at[3] = {R(y), R(y), R(y)};
+    const cbp_chain chain = {as_is, code, NULL, 1};
     cbp_real alone, among[3];
-    CHECK(cbp_inverse(as_is, code, at, 1, 1, &alone) == CBP_OK);
-    CHECK(cbp_inverse(as_is, code, at, 1, 3, among) == CBP_OK);
+    CHECK(cbp_inverse(&chain, at, 1, &alone) == CBP_OK);
+    CHECK(cbp_inverse(&chain, at, 3, among) == CBP_OK);
     CHECK(same(alone, among[0]) && same(alone, among[1]) && same(alone, among[2]));
     return alone;
 }
@@ -618,13 +618,11 @@ static void test_ends(void)
 
 /* One set of arguments that every function accepts. A case spoils one of them. */
 typedef struct arguments {
-    const cbp_real *params;
-    const unsigned char *activations;
-    const cbp_real *x, *y, *weight;
-    size_t layers, n;
-    int loss;
-    cbp_real scale, learning_rate;
-    int no_work, no_output, no_second_output;
+    cbp_chain chain;
+    cbp_examples examples;
+    cbp_loss loss;
+    cbp_real learning_rate;
+    int no_chain, no_examples, no_loss, no_work, no_output, no_second_output;
 } arguments;
 
 enum { OUTPUTS = 6, OUTPUT_LEN = 64 };
@@ -637,95 +635,94 @@ static cbp_real *output(const arguments *with, int k)
     return (k == 0 && with->no_output) || (k == 1 && with->no_second_output) ? NULL : outputs[k];
 }
 
-static cbp_real *work_of(const arguments *with)
-{
-    return with->no_work ? NULL : call_work;
-}
-
-#define CHAIN_OF(w) (w)->params, (w)->activations
-#define CRITERION_OF(w) (w)->loss, (w)->scale
+#define CHAIN(w) ((w)->no_chain ? NULL : &(w)->chain)
+#define EXAMPLES(w) ((w)->no_examples ? NULL : &(w)->examples)
+#define LOSS(w) ((w)->no_loss ? NULL : &(w)->loss)
+#define WORK(w) ((w)->no_work ? NULL : call_work)
+#define HESSIAN_WORK(w) ((w)->no_work ? NULL : call_hessian_work)
 
 static int call_forward(const arguments *w)
 {
-    return cbp_forward(CHAIN_OF(w), w->x, w->layers, w->n, output(w, 0));
+    return cbp_forward(CHAIN(w), w->examples.x, w->examples.n, output(w, 0));
 }
 
 static int call_slope(const arguments *w)
 {
-    return cbp_slope(CHAIN_OF(w), w->x, w->layers, w->n, output(w, 0));
+    return cbp_slope(CHAIN(w), w->examples.x, w->examples.n, output(w, 0));
 }
 
 static int call_inverse(const arguments *w)
 {
-    return cbp_inverse(CHAIN_OF(w), w->x, w->layers, w->n, output(w, 0));
+    return cbp_inverse(CHAIN(w), w->examples.x, w->examples.n, output(w, 0));
 }
 
 static int call_jacobian(const arguments *w)
 {
-    return cbp_jacobian(CHAIN_OF(w), w->x, w->layers, w->n, work_of(w), output(w, 0));
+    return cbp_jacobian(CHAIN(w), w->examples.x, w->examples.n, WORK(w), output(w, 0));
 }
 
 static int call_gradients(const arguments *w)
 {
-    return cbp_gradients(CHAIN_OF(w), w->x, w->y, w->layers, w->n, CRITERION_OF(w), work_of(w),
-                         output(w, 0));
+    return cbp_gradients(CHAIN(w), EXAMPLES(w), LOSS(w), WORK(w), output(w, 0));
 }
 
 static int call_gradient_sums(const arguments *w)
 {
-    return cbp_gradient_sums(CHAIN_OF(w), w->x, w->y, w->weight, w->layers, w->n, CRITERION_OF(w),
-                             work_of(w), output(w, 0), output(w, 1));
+    return cbp_gradient_sums(CHAIN(w), EXAMPLES(w), LOSS(w), WORK(w), output(w, 0), output(w, 1));
 }
 
 static int call_loss_sums(const arguments *w)
 {
-    return cbp_loss_sums(CHAIN_OF(w), w->x, w->y, w->weight, w->layers, w->n, CRITERION_OF(w),
-                         output(w, 0), output(w, 1));
+    return cbp_loss_sums(CHAIN(w), EXAMPLES(w), LOSS(w), output(w, 0), output(w, 1));
 }
 
 static int call_loss_mean(const arguments *w)
 {
-    return cbp_loss_mean(CHAIN_OF(w), w->x, w->y, w->weight, w->layers, w->n, CRITERION_OF(w),
-                         output(w, 0));
+    return cbp_loss_mean(CHAIN(w), EXAMPLES(w), LOSS(w), output(w, 0));
 }
 
 static int call_gradient(const arguments *w)
 {
-    return cbp_gradient(CHAIN_OF(w), w->x, w->y, w->weight, w->layers, w->n, CRITERION_OF(w),
-                        work_of(w), outputs[2], output(w, 0));
+    return cbp_gradient(CHAIN(w), EXAMPLES(w), LOSS(w), WORK(w), outputs[2], output(w, 0));
 }
 
 static int call_hessian(const arguments *w)
 {
-    return cbp_hessian(CHAIN_OF(w), w->x, w->y, w->weight, w->layers, w->n, CRITERION_OF(w),
-                       w->no_work ? NULL : call_hessian_work, output(w, 0));
+    return cbp_hessian(CHAIN(w), EXAMPLES(w), LOSS(w), HESSIAN_WORK(w), output(w, 0));
 }
 
 static int call_hessian_sums(const arguments *w)
 {
-    return cbp_hessian_sums(CHAIN_OF(w), w->x, w->y, w->weight, w->layers, w->n, CRITERION_OF(w),
-                            w->no_work ? NULL : call_hessian_work, output(w, 0), output(w, 1));
+    return cbp_hessian_sums(CHAIN(w), EXAMPLES(w), LOSS(w), HESSIAN_WORK(w), output(w, 0),
+                            output(w, 1));
 }
 
 static int call_trace(const arguments *w)
 {
-    return cbp_trace(CHAIN_OF(w), w->x ? *w->x : 0, w->y ? *w->y : 0, w->layers, CRITERION_OF(w),
-                     outputs[2], outputs[3], outputs[4], outputs[5], output(w, 1), output(w, 0));
+    const cbp_real *x = w->examples.x, *y = w->examples.y;
+    const cbp_record record = {outputs[2], outputs[3], outputs[4], outputs[5], output(w, 1)};
+    return cbp_trace(CHAIN(w), x ? *x : 0, y ? *y : 0, LOSS(w), &record, output(w, 0));
 }
 
-/* The parameters are an output: a copy of the case's stands in outputs[0]. */
+/* Also in place, which ends in the same way and leaves the parameters alone if it fails. */
 static int call_step(const arguments *w)
 {
-    if (!w->params) {
-        return cbp_step(w->activations, NULL, w->x, w->y, w->layers, w->n, w->learning_rate,
-                        work_of(w), NULL, outputs[1]);
+    const int status =
+        cbp_step(CHAIN(w), EXAMPLES(w), w->learning_rate, WORK(w), output(w, 0), outputs[1]);
+    if (!w->no_chain && w->chain.params && !w->no_output) {
+        cbp_real params[4], mean;
+        cbp_chain own = w->chain;
+        own.params = memcpy(params, w->chain.params, sizeof params);
+        CHECK(cbp_step(&own, EXAMPLES(w), w->learning_rate, WORK(w), params, &mean) == status);
+        CHECK(same_all(params, status == CBP_OK ? outputs[0] : w->chain.params, 4));
     }
-    cbp_real params[4];
-    memcpy(params, w->params, sizeof params);
-    const int status = cbp_step(w->activations, NULL, w->x, w->y, w->layers, w->n, w->learning_rate,
-                                work_of(w), params, outputs[1]);
-    CHECK(status == CBP_OK || same_all(params, w->params, 4));
     return status;
+}
+
+static int call_step_along(const arguments *w)
+{
+    static const cbp_real gradient[] = {1, -2, 3, R(0.5)};
+    return cbp_step_along(CHAIN(w), gradient, w->learning_rate, output(w, 0));
 }
 
 /* What a function reads, and so can refuse. */
@@ -767,7 +764,8 @@ static const struct {
      READS_X | READS_Y | READS_LOSS | READS_WEIGHT | AVERAGES | READS_WORK | WRITES_TWO | WRITES |
          SUMS_ONLY},
     {"trace", call_trace, READS_LOSS | WRITES_TWO | WRITES},
-    {"step", call_step, READS_X | READS_Y | AVERAGES | READS_WORK | STEPS},
+    {"step_along", call_step_along, WRITES | STEPS},
+    {"step", call_step, READS_X | READS_Y | READS_WEIGHT | AVERAGES | READS_WORK | WRITES | STEPS},
 };
 #define FUNCTIONS (sizeof functions / sizeof *functions)
 
@@ -798,19 +796,10 @@ static void refuse(const char *what, int traits, const arguments *with, int stat
     }
 }
 
-static const arguments good = {network_params,
-                               network_activations,
-                               inputs,
-                               targets,
-                               NULL,
-                               2,
-                               3,
-                               CBP_SQUARED,
-                               1,
-                               R(0.1),
-                               0,
-                               0,
-                               0};
+static const arguments good = {.chain = {network_params, network_activations, NULL, 2},
+                               .examples = {inputs, targets, NULL, 3},
+                               .loss = {CBP_SQUARED, 1},
+                               .learning_rate = R(0.1)};
 
 /* The case's own name for itself, its change to the good arguments, who refuses it, and how. */
 #define REFUSED(traits, status, change)         \
@@ -836,53 +825,59 @@ static void test_refusals(void)
     }
 
     for (size_t n = 1; n <= 3; n += 2) {
-        REFUSED(0, CBP_ERROR_NULL, with.params = NULL; with.n = n);
-        REFUSED(0, CBP_ERROR_NULL, with.activations = NULL; with.n = n);
-        REFUSED(READS_X, CBP_ERROR_NULL, with.x = NULL; with.n = n);
-        REFUSED(READS_Y, CBP_ERROR_NULL, with.y = NULL; with.n = n);
-        REFUSED(WRITES, CBP_ERROR_NULL, with.no_output = 1; with.n = n);
-        REFUSED(WRITES_TWO, CBP_ERROR_NULL, with.no_second_output = 1; with.n = n);
-        REFUSED(0, CBP_ERROR_LAYERS, with.layers = 0; with.n = n);
-        REFUSED(0, CBP_ERROR_LAYERS, with.layers = SIZE_MAX; with.n = n);
-        REFUSED(0, CBP_ERROR_LAYERS, with.layers = SIZE_MAX / 2 + 1; with.n = n);
-        REFUSED(0, CBP_ERROR_ACTIVATION, with.activations = unknown; with.n = n);
-        REFUSED(0, CBP_ERROR_ACTIVATION, with.activations = top; with.n = n);
-        REFUSED(READS_LOSS, CBP_ERROR_LOSS, with.loss = -1; with.n = n);
-        REFUSED(READS_LOSS, CBP_ERROR_LOSS, with.loss = CBP_LOSS_END; with.n = n);
-        REFUSED(READS_LOSS, CBP_ERROR_NO_SIGMOID, with.loss = CBP_LOG_LOSS;
-                with.activations = open_end; with.n = n);
+        REFUSED(0, CBP_ERROR_NULL, with.no_chain = 1; with.examples.n = n);
+        REFUSED(READS_Y, CBP_ERROR_NULL, with.no_examples = 1; with.examples.n = n);
+        REFUSED(0, CBP_ERROR_NULL, with.chain.params = NULL; with.examples.n = n);
+        REFUSED(0, CBP_ERROR_NULL, with.chain.activations = NULL; with.examples.n = n);
+        REFUSED(READS_X, CBP_ERROR_NULL, with.examples.x = NULL; with.examples.n = n);
+        REFUSED(READS_Y, CBP_ERROR_NULL, with.examples.y = NULL; with.examples.n = n);
+        REFUSED(WRITES, CBP_ERROR_NULL, with.no_output = 1; with.examples.n = n);
+        REFUSED(WRITES_TWO, CBP_ERROR_NULL, with.no_second_output = 1; with.examples.n = n);
+        REFUSED(0, CBP_ERROR_LAYERS, with.chain.layers = 0; with.examples.n = n);
+        REFUSED(0, CBP_ERROR_LAYERS, with.chain.layers = SIZE_MAX; with.examples.n = n);
+        REFUSED(0, CBP_ERROR_LAYERS, with.chain.layers = SIZE_MAX / 2 + 1; with.examples.n = n);
+        REFUSED(0, CBP_ERROR_ACTIVATION, with.chain.activations = unknown; with.examples.n = n);
+        REFUSED(0, CBP_ERROR_ACTIVATION, with.chain.activations = top; with.examples.n = n);
+        REFUSED(READS_LOSS, CBP_ERROR_LOSS, with.loss.kind = -1; with.examples.n = n);
+        REFUSED(READS_LOSS, CBP_ERROR_LOSS, with.loss.kind = CBP_LOSS_END; with.examples.n = n);
+        REFUSED(READS_LOSS, CBP_ERROR_NO_SIGMOID, with.loss.kind = CBP_LOG_LOSS;
+                with.chain.activations = open_end; with.examples.n = n);
         /* the last target of n is the bad one */
         const int reads_all = n > 1 ? READS_LOSS | READS_Y : READS_LOSS;
-        REFUSED(reads_all, CBP_ERROR_TARGET, with.loss = CBP_LOG_LOSS; with.y = above + 3 - n;
-                with.n = n);
-        REFUSED(reads_all, CBP_ERROR_TARGET, with.loss = CBP_LOG_LOSS; with.y = below + 3 - n;
-                with.n = n);
-        REFUSED(READS_WEIGHT, CBP_ERROR_WEIGHT, with.weight = bad_weights[0] + 3 - n; with.n = n);
-        REFUSED(READS_WEIGHT, CBP_ERROR_WEIGHT, with.weight = bad_weights[1]; with.n = n);
-        REFUSED(reads_all, CBP_ERROR_TARGET, with.loss = CBP_POISSON; with.y = below + 3 - n;
-                with.n = n);
-        REFUSED(reads_all, CBP_ERROR_TARGET, with.loss = CBP_POISSON; with.y = endless + 3 - n;
-                with.n = n);
-        for (int loss = CBP_HUBER; loss <= CBP_CAUCHY; loss++) {
+        REFUSED(reads_all, CBP_ERROR_TARGET, with.loss.kind = CBP_LOG_LOSS;
+                with.examples.y = above + 3 - n; with.examples.n = n);
+        REFUSED(reads_all, CBP_ERROR_TARGET, with.loss.kind = CBP_LOG_LOSS;
+                with.examples.y = below + 3 - n; with.examples.n = n);
+        REFUSED(READS_WEIGHT, CBP_ERROR_WEIGHT, with.examples.weight = bad_weights[0] + 3 - n;
+                with.examples.n = n);
+        REFUSED(READS_WEIGHT, CBP_ERROR_WEIGHT, with.examples.weight = bad_weights[1];
+                with.examples.n = n);
+        REFUSED(reads_all, CBP_ERROR_TARGET, with.loss.kind = CBP_POISSON;
+                with.examples.y = below + 3 - n; with.examples.n = n);
+        REFUSED(reads_all, CBP_ERROR_TARGET, with.loss.kind = CBP_POISSON;
+                with.examples.y = endless + 3 - n; with.examples.n = n);
+        for (int kind = CBP_HUBER; kind <= CBP_CAUCHY; kind++) {
             for (int i = 0; i < 4; i++) {
-                REFUSED(READS_LOSS, CBP_ERROR_SCALE, with.loss = loss; with.scale = bad_scales[i];
-                        with.n = n);
+                REFUSED(READS_LOSS, CBP_ERROR_SCALE, with.loss.kind = kind;
+                        with.loss.scale = bad_scales[i]; with.examples.n = n);
             }
         }
         for (int i = 0; i < 3; i++) {
-            REFUSED(STEPS, CBP_ERROR_LEARNING_RATE, with.learning_rate = bad_rates[i]; with.n = n);
+            REFUSED(STEPS, CBP_ERROR_LEARNING_RATE, with.learning_rate = bad_rates[i];
+                    with.examples.n = n);
         }
     }
-    REFUSED(READS_WEIGHT, CBP_ERROR_WEIGHT, with.weight = bad_weights[2]);
+    REFUSED(READS_WEIGHT, CBP_ERROR_WEIGHT, with.examples.weight = bad_weights[2]);
     REFUSED(READS_WORK, CBP_ERROR_NULL, with.no_work = 1);
-    REFUSED(AVERAGES, CBP_ERROR_EMPTY, with.n = 0);
-    REFUSED(AVERAGES, CBP_ERROR_EMPTY, with.n = 0; with.x = with.y = NULL);
+    REFUSED(AVERAGES, CBP_ERROR_EMPTY, with.examples.n = 0);
+    REFUSED(AVERAGES, CBP_ERROR_EMPTY, with.examples.n = 0;
+            with.examples.x = with.examples.y = NULL);
 
     /* Weights that are all 0: no mean, but sums that are 0. */
     for (size_t n = 1; n <= 3; n += 2) {
         arguments with = good;
-        with.weight = no_weights;
-        with.n = n;
+        with.examples.weight = no_weights;
+        with.examples.n = n;
         for (size_t f = 0; f < FUNCTIONS; f++) {
             if (functions[f].traits & READS_WEIGHT) {
                 memset(outputs, 0, sizeof outputs);
@@ -897,23 +892,24 @@ static void test_refusals(void)
 static void test_refused_inverse(void)
 {
     const cbp_real flat[] = {1, 0, 0, 1};
+    const cbp_chain flat_chain = {flat, network_activations, NULL, 2};
     cbp_real out[3] = {5, 5, 5};
-    CHECK(cbp_inverse(flat, network_activations, targets, 2, 3, out) == CBP_ERROR_NOT_INVERTIBLE);
-    CHECK(cbp_inverse(flat, network_activations, targets, 2, 1, out) == CBP_ERROR_NOT_INVERTIBLE);
-    CHECK(cbp_inverse(flat, network_activations, NULL, 2, 0, NULL) == CBP_ERROR_NOT_INVERTIBLE);
+    CHECK(cbp_inverse(&flat_chain, targets, 3, out) == CBP_ERROR_NOT_INVERTIBLE);
+    CHECK(cbp_inverse(&flat_chain, targets, 1, out) == CBP_ERROR_NOT_INVERTIBLE);
+    CHECK(cbp_inverse(&flat_chain, NULL, 0, NULL) == CBP_ERROR_NOT_INVERTIBLE);
     for (int activation = 0; activation < CBP_ACTIVATION_END; activation++) {
         cbp_activation_facts facts;
         const unsigned char codes[] = {CBP_SIGMOID, (unsigned char)activation};
         CHECK(cbp_activation_describe(activation, &facts) == CBP_OK);
         if (!facts.one_to_one) {
-            CHECK(cbp_inverse(network_params, codes, targets, 2, 3, out) ==
+            CHECK(cbp_inverse(&(cbp_chain){network_params, codes, NULL, 2}, targets, 3, out) ==
                   CBP_ERROR_NOT_INVERTIBLE);
         }
     }
     CHECK(out[0] == 5 && out[1] == 5 && out[2] == 5);
     /* Out of range is no failure: NaN in that lane. */
     const cbp_real y[] = {R(0.5), 2, R(-0.1)};
-    CHECK(cbp_inverse(NETWORK, y, 2, 3, out) == CBP_OK);
+    CHECK(cbp_inverse(&network, y, 3, out) == CBP_OK);
     CHECK(isnan(out[1]) && isnan(out[2]));
 }
 
@@ -921,16 +917,18 @@ static void test_refused_inverse(void)
 static void test_refused_step(void)
 {
     const unsigned char square[] = {CBP_SQUARE, CBP_SQUARE};
-    const cbp_real huge[] = {R(1e30), R(-1e30), R(1e25)}, lost[] = {R(NAN), 1, 1};
+    const cbp_real huge[] = {R(1e30), R(-1e30), R(1e25)}, has_nan[] = {R(NAN), 1, 1};
+    const cbp_real before[] = {R(1e30), 0, R(1e30), 0};
     cbp_real *work = numbers(cbp_work_len(2, 3));
     for (size_t n = 1; n <= 3; n += 2) {
         cbp_real params[] = {R(1e30), 0, R(1e30), 0}, mean = 5;
-        const cbp_real before[] = {R(1e30), 0, R(1e30), 0};
-        CHECK(cbp_step(square, NULL, huge, targets, 2, n, R(1e30), work, params, &mean) ==
-              CBP_ERROR_NOT_FINITE);
+        const cbp_chain squares = {params, square, NULL, 2},
+                        sigmoids = {params, network_activations, NULL, 2};
+        CHECK(cbp_step(&squares, &(cbp_examples){huge, targets, NULL, n}, R(1e30), work, params,
+                       &mean) == CBP_ERROR_NOT_FINITE);
         CHECK(same_all(params, before, 4) && mean == 5);
-        CHECK(cbp_step(network_activations, NULL, lost, targets, 2, n, 1, work, params, &mean) ==
-              CBP_ERROR_NOT_FINITE);
+        CHECK(cbp_step(&sigmoids, &(cbp_examples){has_nan, targets, NULL, n}, 1, work, params,
+                       &mean) == CBP_ERROR_NOT_FINITE);
         CHECK(same_all(params, before, 4) && mean == 5);
     }
     free(work);
@@ -939,52 +937,80 @@ static void test_refused_step(void)
 /* Maps of no example are no error, and read and write nothing. */
 static void test_no_example(void)
 {
-    CHECK(cbp_forward(NETWORK, NULL, 2, 0, NULL) == CBP_OK);
-    CHECK(cbp_slope(NETWORK, NULL, 2, 0, NULL) == CBP_OK);
-    CHECK(cbp_inverse(NETWORK, NULL, 2, 0, NULL) == CBP_OK);
-    CHECK(cbp_jacobian(NETWORK, NULL, 2, 0, NULL, NULL) == CBP_OK);
-    CHECK(cbp_gradients(NETWORK, NULL, NULL, 2, 0, CBP_SQUARED, 1, NULL, NULL) == CBP_OK);
+    CHECK(cbp_forward(&network, NULL, 0, NULL) == CBP_OK);
+    CHECK(cbp_slope(&network, NULL, 0, NULL) == CBP_OK);
+    CHECK(cbp_inverse(&network, NULL, 0, NULL) == CBP_OK);
+    CHECK(cbp_jacobian(&network, NULL, 0, NULL, NULL) == CBP_OK);
+    CHECK(cbp_gradients(&network, &(cbp_examples){0}, &squared, NULL, NULL) == CBP_OK);
     CHECK(cbp_sums_merge(targets, targets, 0, call_work, call_work) == CBP_OK);
 }
 
 static void test_refused_sums(void)
 {
-    cbp_real sums[] = {2, 3, 4}, lost[] = {0, 0, 0}, mean[] = {5, 5};
+    cbp_real sums[] = {2, 3, 4}, compensation[] = {0, 0, 0}, mean[] = {5, 5};
     const cbp_real least[] = {CBP_LEAST_WEIGHT, 0, CBP_LEAST_WEIGHT};
     const cbp_real nothing[] = {0, 1, 1}, little[] = {CBP_LEAST_WEIGHT / 2, 1, 1};
     const cbp_real not_a_number[] = {R(NAN), 1, 1}, endless[] = {R(INFINITY), 1, 1};
-    CHECK(cbp_sums_merge(NULL, lost, 3, sums, lost) == CBP_ERROR_NULL);
-    CHECK(cbp_sums_merge(sums, NULL, 3, sums, lost) == CBP_ERROR_NULL);
-    CHECK(cbp_sums_merge(sums, lost, 3, NULL, lost) == CBP_ERROR_NULL);
-    CHECK(cbp_sums_merge(sums, lost, 3, sums, NULL) == CBP_ERROR_NULL);
-    CHECK(cbp_sums_mean(NULL, lost, 3, mean) == CBP_ERROR_NULL);
+    CHECK(cbp_sums_merge(NULL, compensation, 3, sums, compensation) == CBP_ERROR_NULL);
+    CHECK(cbp_sums_merge(sums, NULL, 3, sums, compensation) == CBP_ERROR_NULL);
+    CHECK(cbp_sums_merge(sums, compensation, 3, NULL, compensation) == CBP_ERROR_NULL);
+    CHECK(cbp_sums_merge(sums, compensation, 3, sums, NULL) == CBP_ERROR_NULL);
+    CHECK(cbp_sums_mean(NULL, compensation, 3, mean) == CBP_ERROR_NULL);
     CHECK(cbp_sums_mean(sums, NULL, 3, mean) == CBP_ERROR_NULL);
-    CHECK(cbp_sums_mean(sums, lost, 3, NULL) == CBP_ERROR_NULL);
-    CHECK(cbp_sums_mean(nothing, lost, 3, mean) == CBP_ERROR_WEIGHT);
-    CHECK(cbp_sums_mean(little, lost, 3, mean) == CBP_ERROR_WEIGHT);
-    CHECK(cbp_sums_mean(not_a_number, lost, 3, mean) == CBP_ERROR_WEIGHT);
-    CHECK(cbp_sums_mean(endless, lost, 3, mean) == CBP_ERROR_WEIGHT);
-    CHECK(mean[0] == 5 && mean[1] == 5 && sums[0] == 2 && lost[0] == 0);
-    CHECK(cbp_sums_mean(sums, lost, 3, mean) == CBP_OK);
+    CHECK(cbp_sums_mean(sums, compensation, 3, NULL) == CBP_ERROR_NULL);
+    CHECK(cbp_sums_mean(nothing, compensation, 3, mean) == CBP_ERROR_WEIGHT);
+    CHECK(cbp_sums_mean(little, compensation, 3, mean) == CBP_ERROR_WEIGHT);
+    CHECK(cbp_sums_mean(not_a_number, compensation, 3, mean) == CBP_ERROR_WEIGHT);
+    CHECK(cbp_sums_mean(endless, compensation, 3, mean) == CBP_ERROR_WEIGHT);
+    CHECK(mean[0] == 5 && mean[1] == 5 && sums[0] == 2 && compensation[0] == 0);
+    CHECK(cbp_sums_mean(sums, compensation, 3, mean) == CBP_OK);
     CHECK(mean[0] == R(1.5) && mean[1] == 2);
-    CHECK(cbp_sums_mean(least, lost, 3, mean) == CBP_OK);
+    CHECK(cbp_sums_mean(least, compensation, 3, mean) == CBP_OK);
     CHECK(mean[0] == 0 && mean[1] == 1);
 }
 
-/* Each pointer of a trace is required. */
+/* Each pointer of a trace is required, and the record itself. */
 static void test_refused_trace(void)
 {
     cbp_real kept[6][4];
-    for (int missing = 0; missing < 6; missing++) {
+    for (int missing = 0; missing < 7; missing++) {
         cbp_real *to[6];
         for (int k = 0; k < 6; k++) {
             kept[k][0] = 5;
             to[k] = k == missing ? NULL : kept[k];
         }
-        CHECK(cbp_trace(NETWORK, 1, 0, 2, CBP_SQUARED, 1, to[0], to[1], to[2], to[3], to[4],
-                        to[5]) == CBP_ERROR_NULL);
+        const cbp_record record = {to[0], to[1], to[2], to[3], to[4]};
+        CHECK(cbp_trace(&network, 1, 0, &squared, missing == 6 ? NULL : &record, to[5]) ==
+              CBP_ERROR_NULL);
         for (int k = 0; k < 6; k++) {
             CHECK(kept[k][0] == 5);
+        }
+    }
+}
+
+/* Frozen parameters matter to steps and fits alone, and weights to averages alone; no loss is the
+ * squared one. */
+static void test_not_read(void)
+{
+    const unsigned char frozen[] = {1, 1, 1, 1};
+    const cbp_real wrong[] = {R(NAN), -1, R(INFINITY)};
+    for (size_t f = 0; f < FUNCTIONS; f++) {
+        cbp_real expected[OUTPUTS][OUTPUT_LEN];
+        for (int variant = 0; variant < 4; variant++) {
+            arguments with = good;
+            if (variant == 1 && !(functions[f].traits & STEPS)) {
+                with.chain.frozen = frozen;
+            }
+            if (variant == 2 && !(functions[f].traits & READS_WEIGHT)) {
+                with.examples.weight = wrong;
+            }
+            with.no_loss = variant == 3;
+            memset(outputs, 0, sizeof outputs);
+            CHECK(functions[f].function(&with) == CBP_OK);
+            if (variant == 0) {
+                memcpy(expected, outputs, sizeof outputs);
+            }
+            CHECK(same_all(outputs[0], expected[0], OUTPUTS * OUTPUT_LEN));
         }
     }
 }
@@ -1016,6 +1042,7 @@ int main(void)
     test_no_example();
     test_refused_sums();
     test_refused_trace();
+    test_not_read();
     free(call_work);
     free(call_hessian_work);
     return check_done("test_chain");

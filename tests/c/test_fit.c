@@ -86,7 +86,9 @@ static void test_defaults(void)
     memset(&options, 77, sizeof options);
     CHECK(cbp_fit_defaults(NULL) == CBP_ERROR_NULL);
     CHECK(cbp_fit_defaults(&options) == CBP_OK);
-    CHECK(options.size == sizeof options && options.loss == CBP_SQUARED && options.scale == 1);
+    CHECK(options.size == sizeof options);
+    CHECK(options.loss.kind == CBP_SQUARED && options.loss.scale == 1);
+    CHECK(options.lower == NULL && options.upper == NULL);
     CHECK(options.max_iterations == 2000 &&
           options.tolerance == (sizeof(cbp_real) == 4 ? R(1e-5) : R(1e-10)));
     CHECK(options.progress == NULL && options.user == NULL && options.history == NULL &&

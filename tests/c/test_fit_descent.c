@@ -51,24 +51,24 @@ static void test_nielsen(void)
     c.options.max_iterations = 300;
     c.options.history = history;
     c.options.history_len = 301;
-    memcpy(params, start, sizeof params);
-    CHECK(fit(&c, params) == CBP_OK);
+    CHECK(fit_from(&c, start, params) == CBP_OK);
     CHECK(c.info.outcome == CBP_EXHAUSTED && c.info.iterations == 300 && c.info.evaluations == 301);
-    check_info(&c, params);
-    CHECK(cbp_forward(start, neuron, ones, 1, 1, &before) == CBP_OK &&
-          fabs((double)before - 0.817574) <= within);
-    CHECK(cbp_forward(params, neuron, ones, 1, 1, &after) == CBP_OK &&
+    check_info(&c);
+    CHECK(cbp_forward(&c.chain, ones, 1, &after) == CBP_OK &&
           fabs((double)after - 0.093956) <= within);
+    c.chain.params = start;
+    CHECK(cbp_forward(&c.chain, ones, 1, &before) == CBP_OK &&
+          fabs((double)before - 0.817574) <= within);
     CHECK(near((double)history[0], (double)(before * before), 0, 4));
     CHECK(near((double)history[300], (double)(after * after), 0, 4));
 
     /* Those are the steps of cbp_step. */
-    memcpy(by_hand, start, sizeof by_hand);
     for (size_t k = 0; k < 300; k++) {
         cbp_real loss;
-        CHECK(cbp_step(neuron, NULL, ones, zeros, 1, 1, c.options.learning_rate, work, by_hand,
-                       &loss) == CBP_OK);
+        CHECK(cbp_step(&c.chain, &c.examples, c.options.learning_rate, work, by_hand, &loss) ==
+              CBP_OK);
         CHECK(same(loss, history[k]));
+        c.chain.params = by_hand;
     }
     CHECK(same_all(params, by_hand, 2));
     free(work);
@@ -82,7 +82,7 @@ static void test_balanced_chain(void)
     const double h = 1e-3, half = log(1e4 - 1) / 4;
     cbp_real params[] = {R(0.01), 0, R(0.01), 0};
     call c = fit_of(two_lines, 2, ones, ones, 2);
-    c.frozen = weights_only;
+    c.chain.frozen = weights_only;
     c.options.learning_rate = R(h);
     c.options.max_iterations = (size_t)(half / h + 0.5);
     CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_EXHAUSTED);
@@ -91,7 +91,7 @@ static void test_balanced_chain(void)
     CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_CONVERGED);
     CHECK(fabs((double)(params[0] * params[2]) - 1) <= (double)c.options.tolerance + 4 * EPSILON);
     CHECK(params[0] == params[2] && params[1] == 0 && params[3] == 0);
-    check_info(&c, params);
+    check_info(&c);
 }
 
 /* The curvature of the averaged loss over the points is above 0.5, so that the distance is below
@@ -100,14 +100,14 @@ static void test_line(int method, double learning_rate, const cbp_real *weight)
 {
     cbp_real params[] = {R(-0.5), R(0.5)};
     call c = fit_of(line, 1, point_x, point_y, POINTS);
-    c.weight = weight;
+    c.examples.weight = weight;
     c.options.method = method;
     c.options.learning_rate = R(learning_rate);
     c.options.max_iterations = 20000;
     CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_CONVERGED);
     CHECK(c.info.gradient_norm <= c.options.tolerance);
     CHECK(distance(params, weight) <= 2 * (double)c.options.tolerance + 64 * EPSILON);
-    check_info(&c, params);
+    check_info(&c);
 }
 
 /* On batches a descent settles in a neighbourhood that shrinks with the learning rate. (With
@@ -118,7 +118,7 @@ static void test_line_by_batches(int method, const cbp_real *weight)
     size_t order[POINTS];
     cbp_real params[] = {R(-0.5), R(0.5)};
     call c = fit_of(line, 1, point_x, point_y, POINTS);
-    c.weight = weight;
+    c.examples.weight = weight;
     c.order = order;
     c.options.method = method;
     c.options.batch_size = 6;
@@ -129,7 +129,7 @@ static void test_line_by_batches(int method, const cbp_real *weight)
         CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_EXHAUSTED);
         CHECK(c.info.iterations == 600 && c.info.evaluations == 1201);
         CHECK(distance(params, weight) < 4 * learning_rate);
-        check_info(&c, params);
+        check_info(&c);
     }
 }
 
@@ -144,11 +144,11 @@ static void test_losses(void)
         const int is_log = !takes_any_target(loss);
         cbp_real params[] = {0, 0};
         call c = fit_of(is_log ? neuron : line, 1, point_x, is_log ? labels : point_y, POINTS);
-        c.options.loss = loss;
-        c.options.scale = R(0.125);
+        c.options.loss.kind = loss;
+        c.options.loss.scale = R(0.125);
         c.options.method = CBP_MOMENTUM;
         CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_CONVERGED);
-        check_info(&c, params);
+        check_info(&c);
     }
 }
 
@@ -185,21 +185,22 @@ static void test_methods(void)
 /* One pass of gradient descent by the order that the fit left, by public functions. */
 static void pass_by_hand(const call *c, cbp_real *params)
 {
-    const size_t batch = c->options.batch_size;
+    const size_t batch = c->options.batch_size, n = c->examples.n, all = 2 * c->chain.layers;
     cbp_real *x = numbers(batch), *y = numbers(batch), *weight = numbers(batch);
-    cbp_real *work = numbers(cbp_work_len(c->layers, batch)), *gradient = numbers(2 * c->layers);
-    for (size_t start = 0; start < c->n; start += batch) {
-        const size_t count = c->n - start < batch ? c->n - start : batch;
-        for (size_t j = 0; j < count; j++) {
+    cbp_real *work = numbers(cbp_work_len(c->chain.layers, batch)), *gradient = numbers(all);
+    cbp_chain chain = c->chain;
+    chain.params = params;
+    for (size_t start = 0; start < n; start += batch) {
+        const cbp_examples part = {x, y, weight, n - start < batch ? n - start : batch};
+        for (size_t j = 0; j < part.n; j++) {
             const size_t from = c->order[start + j];
-            x[j] = c->x[from];
-            y[j] = c->y[from];
-            weight[j] = c->weight ? c->weight[from] : 1;
+            x[j] = c->examples.x[from];
+            y[j] = c->examples.y[from];
+            weight[j] = c->examples.weight ? c->examples.weight[from] : 1;
         }
-        const int status = cbp_gradient(params, c->activations, x, y, weight, c->layers, count,
-                                        CBP_SQUARED, 1, work, NULL, gradient);
+        const int status = cbp_gradient(&chain, &part, NULL, work, NULL, gradient);
         CHECK(status == CBP_OK || status == CBP_ERROR_WEIGHT); /* no weight: no step */
-        for (size_t k = 0; status == CBP_OK && k < 2 * c->layers; k++) {
+        for (size_t k = 0; status == CBP_OK && k < all; k++) {
             params[k] = params[k] - c->options.learning_rate * gradient[k];
         }
     }
@@ -240,18 +241,18 @@ static void test_batches(size_t n, size_t batch, const cbp_real *weight)
     const cbp_real start[] = {R(0.7), R(-0.2), R(1.3), R(0.4)};
     cbp_real params[4], by_hand[4];
     call c = fit_of(activations, 2, many_x, many_y, n);
-    c.weight = weight;
+    c.examples.weight = weight;
     c.order = many_order;
     c.options.batch_size = batch;
     c.options.max_iterations = 1;
     c.options.seed = 3;
-    memcpy(params, start, sizeof params);
     memcpy(by_hand, start, sizeof by_hand);
-    CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_EXHAUSTED && c.info.evaluations == 3);
+    CHECK(fit_from(&c, start, params) == CBP_OK && c.info.outcome == CBP_EXHAUSTED &&
+          c.info.evaluations == 3);
     CHECK(is_permutation(many_order, n));
     pass_by_hand(&c, by_hand);
     CHECK(same_all(params, by_hand, 4));
-    check_info(&c, params);
+    check_info(&c);
 }
 
 /* Targets 8^i, and b so small beside them that it is not felt: after a pass b holds, in base 8 and
@@ -266,7 +267,7 @@ static void test_each_example_once(void)
         y[i] = R(ldexp(1, 3 * i));
     }
     call c = fit_of(line, 1, x, y, N);
-    c.frozen = only_b;
+    c.chain.frozen = only_b;
     c.order = order;
     c.options.learning_rate = R(ldexp(1, -80));
     c.options.batch_size = 4;
@@ -305,7 +306,7 @@ static void test_batch_without_weight(void)
     for (unsigned seed = 0; seed < 20; seed++) {
         cbp_real params[] = {1, 3};
         call c = fit_of_constant(0.125);
-        c.weight = weight;
+        c.examples.weight = weight;
         c.order = order;
         c.options.method = CBP_MOMENTUM;
         c.options.batch_size = 1;
@@ -326,9 +327,10 @@ static void test_seeds(void)
     c.options.batch_size = 1;
     c.options.max_iterations = 3;
     c.options.seed = 5;
-    first[0] = first[1] = again[0] = again[1] = other[0] = other[1] = 0;
-    CHECK(fit(&c, first) == CBP_OK && fit(&c, again) == CBP_OK);
-    CHECK(same_all(first, again, 2));
+    first[0] = first[1] = other[0] = other[1] = 0;
+    /* from memory of its own too */
+    CHECK(fit(&c, first) == CBP_OK && fit_from(&c, zeros, again) == CBP_OK);
+    CHECK(same_all(first, again, 2) && c.info.params == again);
     c.options.seed = 6;
     CHECK(fit(&c, other) == CBP_OK);
     CHECK(!same(first[0], other[0]) && !same(first[1], other[1]));
@@ -363,18 +365,18 @@ static void test_frozen(void)
         for (size_t batch = 0; batch < 15; batch += 7) {
             cbp_real params[] = {0, R(-0.75)};
             call c = fit_of(line, 1, point_x, point_y, POINTS);
-            c.frozen = only_w;
-            c.lower = c.upper = no_number; /* not read for b, and w is held to 0 */
+            c.chain.frozen = only_w;
+            c.options.lower = c.options.upper = no_number; /* not read for b; of w both are 0 */
             c.order = order;
             c.options.method = method;
             c.options.batch_size = batch;
             c.options.max_iterations = 5;
             CHECK(fit(&c, params) == CBP_OK);
             CHECK(same(params[0], 0) && same(params[1], R(-0.75)));
-            c.lower = c.upper = NULL;
+            c.options.lower = c.options.upper = NULL;
             CHECK(fit(&c, params) == CBP_OK);
             CHECK(params[0] > 0 && same(params[1], R(-0.75)));
-            check_info(&c, params);
+            check_info(&c);
         }
     }
 }
@@ -392,8 +394,8 @@ static void test_bounds(void)
     for (int method = 0; method < CBP_METHOD_END; method++) {
         cbp_real params[] = {0, 0};
         call c = fit_of(line, 1, point_x, point_y, POINTS);
-        c.lower = lower;
-        c.upper = upper;
+        c.options.lower = lower;
+        c.options.upper = upper;
         c.options.method = method;
         c.options.learning_rate = R(0.05);
         c.options.tolerance = 0;
@@ -401,13 +403,13 @@ static void test_bounds(void)
         CHECK(params[0] == R(1.5));
         CHECK(fabs((double)params[1] - (mean_y - 1.5 * mean_x)) <
               (method == CBP_ADAM ? 1e-3 : 32 * EPSILON));
-        check_info(&c, params);
+        check_info(&c);
         params[0] = params[1] = 0;
         c.options.tolerance = R(1e-2);
         CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_CONVERGED && params[0] == R(1.5));
         CHECK(c.info.gradient_norm <= R(1e-2));
-        c.upper = NULL;
-        c.lower = zeros;
+        c.options.upper = NULL;
+        c.options.lower = zeros;
         params[0] = params[1] = 0;
         CHECK(fit(&c, params) == CBP_OK && params[0] > 0 && same(params[1], 0));
     }

@@ -1,6 +1,7 @@
 /* Descents, the hazards of one that does not arrive: it diverges, seen by its loss or not, is
  * stopped between batches, keeps the best or the last, or is refused. */
 #include "fit_descent_call.h"
+#include "fit_refused.h"
 
 /* ---- how fits end ---------------------------------------------------------------------------- */
 
@@ -55,13 +56,13 @@ static void test_converged(void)
     params[0] = params[1] = 0;
     call steep = fit_of(line, 1, ones, ones, 2);
     const cbp_real large = R(ldexp(1, sizeof(cbp_real) == 4 ? 70 : 520)), far[] = {large, large};
-    steep.x = far;
+    steep.examples.x = far;
     steep.options.max_iterations = 1;
     steep.options.tolerance = 2 * large;
-    steep.frozen = only_w;
+    steep.chain.frozen = only_w;
     CHECK(fit(&steep, params) == CBP_OK && steep.info.outcome == CBP_CONVERGED);
     CHECK(steep.info.iterations == 0 && steep.info.gradient_norm == 2 * large);
-    steep.frozen = only_b;
+    steep.chain.frozen = only_b;
     CHECK(fit(&steep, params) == CBP_OK && steep.info.iterations == 0 &&
           steep.info.gradient_norm == 2);
 }
@@ -84,7 +85,7 @@ static void test_best_or_last(void)
         CHECK(c.info.outcome == (stop_at ? CBP_STOPPED : CBP_EXHAUSTED));
         CHECK(c.info.iterations == passed && w.calls == passed);
         CHECK(params[1] == (stop_at ? 0 : R(1 - 1.5 * 1.5 * 1.5 * 1.5)));
-        check_info(&c, params);
+        check_info(&c);
         /* The progress function saw the last. */
         CHECK(w.last.iterations == passed && same(w.last.loss, history[passed]));
         CHECK(near((double)w.params[1], 1 - pow(-1.5, (double)passed), 0, 2));
@@ -133,8 +134,7 @@ static void test_stretches(void)
             continue;
         }
         /* Cut or not, the pass has the same bits. */
-        CHECK(cbp_gradient(params, activations, many_x, many_y, NULL, DEEP, MANY, CBP_SQUARED, 1,
-                           work, &loss, gradient) == CBP_OK);
+        CHECK(cbp_gradient(&c.chain, &c.examples, NULL, work, &loss, gradient) == CBP_OK);
         CHECK(marks == 0 || same(history[0], loss));
     }
     free(work);
@@ -148,7 +148,7 @@ static void test_short_iterations(void)
     cbp_real params[2 * DEEP];
     watcher w = {0};
     call c = deep_fit(params, activations, frozen);
-    c.n = 300;
+    c.examples.n = 300;
     c.options.max_iterations = 20;
     watch_fit(&c, &w);
     CHECK(fit(&c, params) == CBP_OK && c.info.iterations == 20 && w.calls == 20);
@@ -164,13 +164,13 @@ static void test_stopped_batches(void)
         watcher w = {0};
         call c = deep_fit(params, activations, frozen);
         c.order = order;
-        c.n = batch < CBP_BLOCK ? 400 : MANY;
+        c.examples.n = batch < CBP_BLOCK ? 400 : MANY;
         c.options.batch_size = batch;
         watch_fit(&c, &w);
         w.stop_at = batch < CBP_BLOCK ? 1 : 4; /* three of them in the pass of the start */
         CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_STOPPED);
         CHECK(c.info.iterations == 0 && c.info.evaluations == 1 && params[2 * DEEP - 1] == 0);
-        check_info(&c, params);
+        check_info(&c);
     }
 }
 
@@ -179,11 +179,10 @@ static void test_stopped_batches(void)
 static void check_diverged(call *c, const cbp_real *start)
 {
     cbp_real params[2];
-    memcpy(params, start, sizeof params);
-    CHECK(fit(c, params) == CBP_OK && c->info.outcome == CBP_DIVERGED);
+    CHECK(fit_from(c, start, params) == CBP_OK && c->info.outcome == CBP_DIVERGED);
     CHECK(isfinite(params[0]) && isfinite(params[1]));
     CHECK(c->info.iterations < 1000);
-    check_info(c, params);
+    check_info(c);
 }
 
 static void test_diverged(void)
@@ -216,8 +215,8 @@ static void test_diverged_methods(void)
             for (int bounded = 0; bounded < 2; bounded++) {
                 call c = fit_of(line, 1, point_x, point_y, POINTS);
                 c.order = order;
-                c.lower = bounded ? lower : NULL;
-                c.upper = bounded ? upper : NULL;
+                c.options.lower = bounded ? lower : NULL;
+                c.options.upper = bounded ? upper : NULL;
                 c.options.method = method;
                 c.options.batch_size = batch;
                 c.options.learning_rate = HUGE_REAL / 4;
@@ -232,18 +231,18 @@ static void test_diverged_unseen(void)
 {
     const cbp_real four[] = {4, 4}, start[] = {0, 2}, lower[] = {-5, -5};
     call c = fit_of(neuron, 1, four, zeros, 2);
-    c.options.loss = CBP_LOG_LOSS;
+    c.options.loss.kind = CBP_LOG_LOSS;
     c.options.learning_rate = HUGE_REAL;
     check_diverged(&c, start);
     CHECK(c.info.iterations == 0);
-    c.lower = lower; /* which hold the parameters, not the velocity */
+    c.options.lower = lower; /* which hold the parameters, not the velocity */
     c.options.method = CBP_MOMENTUM;
     check_diverged(&c, start);
     CHECK(c.info.iterations == 0);
 
     /* Here each step is finite, and their sum is not. */
     call sum = fit_of_constant(0);
-    sum.activations = neuron;
+    sum.chain.activations = neuron;
     sum.options.method = CBP_ADAM;
     sum.options.learning_rate = HUGE_REAL - HUGE_REAL / 8;
     sum.options.tolerance = 0;
@@ -275,8 +274,7 @@ static void test_diverged_start(void)
         c.order = order;
         c.options.batch_size = (size_t)part;
         c.options.learning_rate = 1 / HUGE_REAL / 64;
-        memcpy(params, start, sizeof params);
-        CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_DIVERGED);
+        CHECK(fit_from(&c, start, params) == CBP_OK && c.info.outcome == CBP_DIVERGED);
         CHECK(c.info.iterations == 0 && c.info.evaluations == 1);
         CHECK(same_all(params, start, 2) && isfinite(c.info.loss) && isnan(c.info.gradient_norm));
     }
@@ -284,108 +282,42 @@ static void test_diverged_start(void)
 
 /* ---- refusals -------------------------------------------------------------------------------- */
 
-static void test_refused_start(void)
+/* Weights whose sum is infinite, though adding them one by one loses each of the small ones. */
+static void test_refused_weights(void)
 {
-    const unsigned char logarithm[] = {CBP_LOG};
-    const cbp_real negative[] = {-1, 0}, weights[] = {HUGE_REAL, HUGE_REAL};
-    call c = fit_of(logarithm, 1, ones, zeros, 2);
-    watcher w = {0};
-    watch_fit(&c, &w);
-    CHECK(refuses(&c, negative, CBP_ERROR_START_LOSS) && w.calls == 0);
-
-    call sums = fit_of(line, 1, ones, zeros, 2);
-    sums.weight = weights;
-    CHECK(refuses(&sums, fine, CBP_ERROR_WEIGHT)); /* their sum is infinite */
-
-    /* So it is here, though whoever adds them one by one loses each of the small ones. */
     enum { N = 33 };
-    cbp_real x[N], y[N] = {0}, edge[N];
+    cbp_real x[N], y[N] = {0}, weight[N];
     for (size_t i = 0; i < N; i++) {
         x[i] = 1;
-        edge[i] = i ? HUGE_REAL * R(EPSILON) * R(0.15) : HUGE_REAL;
+        weight[i] = i ? HUGE_REAL * R(EPSILON) * R(0.15) : HUGE_REAL;
     }
-    const cbp_real exact[] = {0, 0};
-    call summed = fit_of(line, 1, x, y, N);
-    summed.weight = edge;
-    CHECK(refuses(&summed, exact, CBP_ERROR_WEIGHT));
-
-    /* Frozen parameters are not checked, but felt. */
-    const cbp_real no_number[] = {R(NAN), 0};
-    call frozen = fit_of(line, 1, ones, zeros, 2);
-    frozen.frozen = only_b;
-    CHECK(refuses(&frozen, no_number, CBP_ERROR_START_LOSS));
+    call c = fit_of(line, 1, x, y, N);
+    c.examples.weight = weight;
+    CHECK(refuses(&c, zeros, CBP_ERROR_WEIGHT));
 }
 
-static void test_refused_memory(void)
+/* The order of examples is needed for batches alone. */
+static void test_refused_order(void)
 {
-    const cbp_fit_info untouched = {CBP_STOPPED, 3, 5, 7, 9, zeros};
-    cbp_real params[] = {1, 0}, *work = numbers(cbp_fit_descent_work_len(1, 1));
-    size_t order[2];
     call c = fit_of(line, 1, ones, zeros, 2);
-    c.info = untouched;
+    cbp_real params[] = {1, 0};
+    size_t order[2];
     c.options.batch_size = 1;
-#define FIT(options, work, order, params, info)                                                    \
-    cbp_fit_descent(line, NULL, NULL, NULL, ones, zeros, NULL, 1, 2, options, work, order, params, \
-                    info)
-    CHECK(FIT(NULL, work, order, params, &c.info) == CBP_ERROR_NULL);
-    CHECK(FIT(&c.options, NULL, order, params, &c.info) == CBP_ERROR_NULL);
-    CHECK(FIT(&c.options, work, NULL, params, &c.info) == CBP_ERROR_NULL);
-    CHECK(FIT(&c.options, work, order, NULL, &c.info) == CBP_ERROR_NULL);
-    CHECK(FIT(&c.options, work, order, params, NULL) == CBP_ERROR_NULL);
-    CHECK(params[0] == 1 && params[1] == 0 && c.info.iterations == 3);
-    CHECK(FIT(&c.options, work, order, params, &c.info) == CBP_OK);
+    CHECK(refuses(&c, fine, CBP_ERROR_NULL));
+    c.options.history = NULL;
+    c.order = order;
+    CHECK(fit(&c, params) == CBP_OK);
+    c.order = NULL;
     c.options.batch_size = 2;
-    CHECK(FIT(&c.options, work, NULL, params, &c.info) == CBP_OK);
-#undef FIT
-    free(work);
+    CHECK(fit(&c, params) == CBP_OK);
 }
 
-static void test_refused_arguments(void)
+static int descend(const cbp_chain *chain, const cbp_examples *examples,
+                   const cbp_fit_options *options, cbp_real *work, cbp_real *params,
+                   cbp_fit_info *info)
 {
-    const unsigned char both[] = {1, 1}, unknown[] = {CBP_ACTIVATION_END};
-    const cbp_real no_number[] = {0, R(NAN)}, one[] = {1, 1}, negative[] = {-1, 1},
-                   half[] = {R(0.5), R(0.5)};
-    const call c = fit_of(line, 1, ones, zeros, 2);
-#define REFUSED(status, change)           \
-    do {                                  \
-        call t = c;                       \
-        change;                           \
-        CHECK(refuses(&t, fine, status)); \
-    } while (0)
-    REFUSED(CBP_ERROR_NULL, t.activations = NULL);
-    REFUSED(CBP_ERROR_NULL, t.x = NULL);
-    REFUSED(CBP_ERROR_NULL, t.y = NULL);
-    REFUSED(CBP_ERROR_ACTIVATION, t.activations = unknown);
-    REFUSED(CBP_ERROR_EMPTY, t.n = 0);
-    REFUSED(CBP_ERROR_LOSS, t.options.loss = CBP_LOSS_END);
-    REFUSED(CBP_ERROR_NO_SIGMOID, t.options.loss = CBP_LOG_LOSS);
-    REFUSED(CBP_ERROR_SCALE, (t.options.loss = CBP_HUBER, t.options.scale = 0));
-    REFUSED(CBP_ERROR_WEIGHT, t.weight = negative);
-    REFUSED(CBP_ERROR_OPTION, t.options.size--);
-    REFUSED(CBP_ERROR_OPTION, t.options.max_iterations = 0);
-    REFUSED(CBP_ERROR_OPTION, t.options.tolerance = -1);
-    REFUSED(CBP_ERROR_OPTION, t.options.tolerance = R(NAN));
-    REFUSED(CBP_ERROR_OPTION, t.options.method = CBP_METHOD_END);
-    REFUSED(CBP_ERROR_OPTION, t.options.method = -1);
-    REFUSED(CBP_ERROR_OPTION, t.options.momentum = 1);
-    REFUSED(CBP_ERROR_OPTION, t.options.momentum = R(NAN));
-    REFUSED(CBP_ERROR_LEARNING_RATE, t.options.learning_rate = 0);
-    REFUSED(CBP_ERROR_LEARNING_RATE, t.options.learning_rate = R(NAN));
-    REFUSED(CBP_ERROR_LEARNING_RATE, t.options.learning_rate = R(INFINITY));
-    REFUSED(CBP_ERROR_NO_FREE, t.frozen = both);
-    REFUSED(CBP_ERROR_BOUNDS, t.lower = no_number);
-    REFUSED(CBP_ERROR_BOUNDS, (t.lower = one, t.upper = half));
-    REFUSED(CBP_ERROR_START, t.lower = one);
-    REFUSED(CBP_ERROR_START, t.upper = half);
-    REFUSED(CBP_ERROR_DATA, t.x = no_number);
-    REFUSED(CBP_ERROR_DATA, t.y = no_number);
-#undef REFUSED
-    /* No layer needs little memory, so that the refusal can be had. */
-    cbp_real params[] = {1, 0};
-    call none = c;
-    none.layers = 0;
-    none.options.batch_size = 1;
-    CHECK(fit(&none, params) == CBP_ERROR_LAYERS);
+    size_t order[POINTS];
+    return cbp_fit_descent(chain, examples, options, work, order, params, info);
 }
 
 int main(void)
@@ -403,8 +335,10 @@ int main(void)
     test_diverged_unseen();
     test_diverged_square();
     test_diverged_start();
-    test_refused_start();
-    test_refused_memory();
-    test_refused_arguments();
+    check_refused_start();
+    check_refused_arguments();
+    check_refused_nulls(descend, cbp_fit_descent_work_len(1, 1));
+    test_refused_weights();
+    test_refused_order();
     return check_done("test_fit_descent_ends");
 }

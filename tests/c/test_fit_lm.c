@@ -23,21 +23,21 @@ static void test_line(const cbp_real *weight)
     for (size_t k = 0; k < sizeof starts / sizeof *starts; k++) {
         cbp_real params[] = {R(starts[k][0]), R(starts[k][1])};
         call c = fit_of(line, 1, point_x, point_y, POINTS);
-        c.weight = weight;
+        c.examples.weight = weight;
         CHECK(fit(&c, params) == CBP_OK);
-        check_minimum(&c, params);
+        check_minimum(&c);
         CHECK(c.info.iterations > 0 && c.info.iterations <= 10 &&
               c.info.evaluations == c.info.iterations + 1);
         CHECK(fabs((double)params[0] - w) <= 8 * (double)c.options.tolerance + 64 * EPSILON);
         CHECK(fabs((double)params[1] - b) <= 8 * (double)c.options.tolerance + 64 * EPSILON);
         CHECK(near((double)c.info.loss, squares / s.one, 0, 256));
         for (int curvature = 0; curvature < CURVATURES; curvature++) {
-            spread found;
-            CHECK(covariance_of(&c, params, curvature, &found) == CBP_OK);
+            covariance found;
+            CHECK(covariance_of(&c, curvature, &found) == CBP_OK);
             CHECK(near((double)found.variance, variance, 0, 256));
-            CHECK(near_all(found.covariance, expected, 4, 512));
+            CHECK(near_all(found.matrix, expected, 4, 512));
             CHECK(found.determined[0] == CBP_DETERMINED && found.determined[1] == CBP_DETERMINED);
-            CHECK(found.covariance[4] == 5 && found.determined[2] == 55);
+            CHECK(found.matrix[4] == 5 && found.determined[2] == 55);
         }
     }
 }
@@ -55,9 +55,9 @@ static void test_frozen(void)
         const double b = which == 1 ? (s.y - 1.5 * s.x) / s.one : -0.75;
         double squares = 0;
         call c = fit_of(line, 1, point_x, point_y, POINTS);
-        c.frozen = which == 0 ? only_w : only_b;
+        c.chain.frozen = which == 0 ? only_w : only_b;
         CHECK(fit(&c, params) == CBP_OK);
-        check_minimum(&c, params);
+        check_minimum(&c);
         CHECK(same(params[1 - which], which == 0 ? R(-0.75) : R(1.5)));
         CHECK(fabs((double)params[which] - (which == 0 ? w : b)) <=
               8 * (double)c.options.tolerance + 64 * EPSILON);
@@ -66,43 +66,42 @@ static void test_frozen(void)
             squares += residual * residual;
         }
         for (int curvature = 0; curvature < CURVATURES; curvature++) {
-            spread found;
-            CHECK(covariance_of(&c, params, curvature, &found) == CBP_OK);
+            covariance found;
+            CHECK(covariance_of(&c, curvature, &found) == CBP_OK);
             const double variance = squares / (POINTS - 1);
             CHECK(near((double)found.variance, variance, 0, 256));
-            CHECK(near((double)found.covariance[3 * which], variance / (which == 0 ? s.xx : s.one),
-                       0, 512));
-            CHECK(found.covariance[1] == 0 && found.covariance[2] == 0 &&
-                  found.covariance[3 - 3 * which] == 0);
+            CHECK(near((double)found.matrix[3 * which], variance / (which == 0 ? s.xx : s.one), 0,
+                       512));
+            CHECK(found.matrix[1] == 0 && found.matrix[2] == 0 && found.matrix[3 - 3 * which] == 0);
             CHECK(found.determined[which] == CBP_DETERMINED &&
                   found.determined[1 - which] == CBP_FROZEN);
         }
     }
 
-    /* Bounds of what is frozen are not read; w is held to 0 by its own. */
+    /* Bounds of what is frozen are not read; those of w are both 0. */
     cbp_real params[] = {0, R(-0.75)};
     call c = fit_of(line, 1, point_x, point_y, POINTS);
-    c.frozen = only_w;
-    c.lower = c.upper = no_number;
+    c.chain.frozen = only_w;
+    c.options.lower = c.options.upper = no_number;
     CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_CONVERGED);
     CHECK(same(params[0], 0) && same(params[1], R(-0.75)));
 
     /* All frozen leaves nothing to fit; its covariance is nothing. */
     const unsigned char both[] = {1, 1};
-    spread found;
-    c.frozen = both;
-    c.lower = c.upper = NULL;
+    covariance found;
+    c.chain.frozen = both;
+    c.options.lower = c.options.upper = NULL;
     CHECK(fit(&c, params) == CBP_ERROR_NO_FREE);
     for (int curvature = 0; curvature < CURVATURES; curvature++) {
-        CHECK(covariance_of(&c, params, curvature, &found) == CBP_OK);
+        CHECK(covariance_of(&c, curvature, &found) == CBP_OK);
         CHECK(found.determined[0] == CBP_FROZEN && found.determined[1] == CBP_FROZEN);
         for (size_t k = 0; k < 4; k++) {
-            CHECK(found.covariance[k] == 0);
+            CHECK(found.matrix[k] == 0);
         }
     }
 }
 
-/* An example of weight 3 is three examples, for every loss, but for what is left over of them. */
+/* An example of weight 3 is three examples, for every loss, but for the degrees of freedom. */
 static void test_repetitions(void)
 {
     cbp_real weight[POINTS], x[3 * POINTS], y[3 * POINTS];
@@ -120,12 +119,12 @@ static void test_repetitions(void)
         }
         cbp_real weighted[] = {0, 0}, repeated[] = {0, 0};
         call c = fit_of(chain, 1, point_x, targets, POINTS), r = fit_of(chain, 1, x, y, n);
-        c.weight = weight;
-        c.options.loss = r.options.loss = loss;
-        c.options.scale = r.options.scale = R(0.5);
+        c.examples.weight = weight;
+        c.options.loss.kind = r.options.loss.kind = loss;
+        c.options.loss.scale = r.options.loss.scale = R(0.5);
         CHECK(fit(&c, weighted) == CBP_OK && fit(&r, repeated) == CBP_OK);
-        check_minimum(&c, weighted);
-        check_minimum(&r, repeated);
+        check_minimum(&c);
+        check_minimum(&r);
         CHECK(near((double)c.info.loss, (double)r.info.loss, 0, 256));
         const double within = 32 * (double)c.options.tolerance + 256 * EPSILON;
         CHECK(fabs((double)(weighted[0] - repeated[0])) <= within);
@@ -133,16 +132,16 @@ static void test_repetitions(void)
         for (int curvature = 0; curvature < CURVATURES; curvature++) {
             const double ratio =
                 !takes_any_target(loss) ? 1 : (double)(n - 2) / (double)(positive - 2);
-            spread few, many;
-            CHECK(covariance_of(&c, weighted, curvature, &few) == CBP_OK);
-            CHECK(covariance_of(&r, repeated, curvature, &many) == CBP_OK);
+            covariance few, many;
+            CHECK(covariance_of(&c, curvature, &few) == CBP_OK);
+            CHECK(covariance_of(&r, curvature, &many) == CBP_OK);
             double expected[4];
             for (int k = 0; k < 4; k++) {
-                expected[k] = (double)many.covariance[k] * ratio;
+                expected[k] = (double)many.matrix[k] * ratio;
             }
             CHECK(near((double)few.variance, (double)many.variance * ratio, 0,
                        16 * within / EPSILON));
-            CHECK(near_all(few.covariance, expected, 4, 32 * within / EPSILON));
+            CHECK(near_all(few.matrix, expected, 4, 32 * within / EPSILON));
         }
     }
 }
@@ -161,28 +160,29 @@ static void test_leading(void)
         y[i] = R(2 * pow((double)x[i], 1.5) + random_between(-0.1, 0.1));
     }
     const cbp_real as_is[] = {1, 0};
-    CHECK(cbp_forward(as_is, power, x, 1, 300, inside) == CBP_OK && isinf(inside[0]));
+    CHECK(cbp_forward(&(cbp_chain){as_is, power, NULL, 1}, x, 300, inside) == CBP_OK &&
+          isinf(inside[0]));
     for (size_t k = 0; k < 4; k++) {
         for (int bounded = 0; bounded < 2; bounded++) {
-            /* w is held */
+            /* w2 comes to stand at its bound; those of the frozen layer are not read */
             const cbp_real lower[] = {5, 5, R(0.75), 0}, upper[] = {4, 4, bounded ? R(1.25) : 9, 9};
             watcher w = {0};
-            spread found;
+            covariance found;
             cbp_real params[] = {1, 0, 1, R(0.5)};
             call c = fit_of(power, 2, x, y, lengths[k]);
-            c.frozen = last_two;
-            c.lower = lower;
-            c.upper = upper;
+            c.chain.frozen = last_two;
+            c.options.lower = lower;
+            c.options.upper = upper;
             watch_fit(&c, &w);
             CHECK(fit(&c, params) == CBP_OK);
-            check_valley(&c, params);
+            check_valley(&c);
             CHECK(w.calls > 1 && w.out_of_bounds == 0 && w.disorder == 0);
             CHECK(params[0] == 1 && params[1] == 0 && w.params[0] == 1 && w.params[1] == 0);
             CHECK(bounded ? params[2] == R(1.25) : fabs((double)params[2] - 1.5) < 0.2);
-            CHECK(covariance_of(&c, params, GAUSS_NEWTON, &found) == CBP_OK &&
+            CHECK(covariance_of(&c, GAUSS_NEWTON, &found) == CBP_OK &&
                   found.determined[0] == CBP_FROZEN);
             CHECK(found.determined[2] == (bounded ? CBP_AT_BOUND : CBP_DETERMINED));
-            CHECK(found.determined[3] == CBP_DETERMINED && found.covariance[15] > 0);
+            CHECK(found.determined[3] == CBP_DETERMINED && found.matrix[15] > 0);
             if (lengths[k] <= 128) {
                 cbp_real direct[] = {1, R(0.5)};
                 for (size_t i = 0; i < lengths[k]; i++) {
@@ -190,8 +190,8 @@ static void test_leading(void)
                     inside[i] = inside[i] < 0 && isinf(inside[i]) ? -HUGE_REAL : inside[i];
                 }
                 call d = fit_of(power + 1, 1, inside, y, lengths[k]);
-                d.lower = lower + 2;
-                d.upper = upper + 2;
+                d.options.lower = lower + 2;
+                d.options.upper = upper + 2;
                 CHECK(fit(&d, direct) == CBP_OK && same_all(direct, params + 2, 2));
                 CHECK(d.info.iterations == c.info.iterations && same(d.info.loss, c.info.loss));
             }
@@ -201,7 +201,7 @@ static void test_leading(void)
     /* Outside the domain of what is frozen there is no loss. */
     cbp_real params[] = {-1, 0, 1, R(0.5)};
     call c = fit_of(power, 2, x, y, 5);
-    c.frozen = last_two;
+    c.chain.frozen = last_two;
     CHECK(fit(&c, params) == CBP_ERROR_START_LOSS && params[0] == -1 && params[2] == 1);
 }
 
@@ -219,10 +219,10 @@ static void test_certified(const certified *problem)
 {
     for (size_t start = 0; start < 2; start++) {
         cbp_real params[4];
-        spread found;
+        covariance found;
         call c = fit_of_certified(problem, start, params);
         CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_CONVERGED);
-        check_info(&c, params);
+        check_info(&c);
         CHECK(same(params[1], 0) && same(params[3], 0));
         const double b1 = -(double)params[2], b2 = -(double)params[0];
         const double noise = sqrt(problem->squares / (double)(problem->n - 2));
@@ -233,9 +233,9 @@ static void test_certified(const certified *problem)
         CHECK(fabs(b2 - problem->b2) <= part * problem->sd2 + 1e-10 * problem->b2);
         CHECK(near((double)c.info.loss * (double)problem->n, problem->squares, 0,
                    part / EPSILON + 1e-10 / EPSILON));
-        CHECK(covariance_of(&c, params, GAUSS_NEWTON, &found) == CBP_OK);
-        const double sd1 = sqrt((double)found.covariance[2 * 4 + 2]),
-                     sd2 = sqrt((double)found.covariance[0]);
+        CHECK(covariance_of(&c, GAUSS_NEWTON, &found) == CBP_OK);
+        const double sd1 = sqrt((double)found.matrix[2 * 4 + 2]),
+                     sd2 = sqrt((double)found.matrix[0]);
         CHECK(fabs(sd1 - problem->sd1) <= (part + 1e-9) * problem->sd1);
         CHECK(fabs(sd2 - problem->sd2) <= (part + 1e-9) * problem->sd2);
         CHECK(found.determined[0] == CBP_DETERMINED && found.determined[1] == CBP_FROZEN);
@@ -247,19 +247,18 @@ static void test_certified(const certified *problem)
 
         /* The observed curvature: half of the exact Hessian of the sum, inverted. */
         cbp_real hessian[16], *work = numbers(cbp_hessian_work_len(2));
-        CHECK(cbp_hessian(params, saturation, c.x, c.y, NULL, 2, c.n, CBP_SQUARED, 1, work,
-                          hessian) == CBP_OK);
-        const double half = (double)c.n / 2, h00 = half * (double)hessian[0],
+        CHECK(cbp_hessian(&c.chain, &c.examples, NULL, work, hessian) == CBP_OK);
+        const double half = (double)c.examples.n / 2, h00 = half * (double)hessian[0],
                      h02 = half * (double)hessian[2];
         const double h22 = half * (double)hessian[10],
                      factor = (double)found.variance / (h00 * h22 - h02 * h02);
         const double condition = h00 * h22 / (h00 * h22 - h02 * h02);
-        CHECK(covariance_of(&c, params, OBSERVED, &found) == CBP_OK);
-        CHECK(near((double)found.covariance[0], factor * h22, 0, 16 * condition));
-        CHECK(near((double)found.covariance[2], -factor * h02, 0, 16 * condition));
-        CHECK(near((double)found.covariance[10], factor * h00, 0, 16 * condition));
-        CHECK(same(found.covariance[2], found.covariance[8]) && found.covariance[1] == 0 &&
-              found.covariance[15] == 0);
+        CHECK(covariance_of(&c, OBSERVED, &found) == CBP_OK);
+        CHECK(near((double)found.matrix[0], factor * h22, 0, 16 * condition));
+        CHECK(near((double)found.matrix[2], -factor * h02, 0, 16 * condition));
+        CHECK(near((double)found.matrix[10], factor * h00, 0, 16 * condition));
+        CHECK(same(found.matrix[2], found.matrix[8]) && found.matrix[1] == 0 &&
+              found.matrix[15] == 0);
         free(work);
     }
 }
@@ -284,20 +283,20 @@ static void test_bound(void)
         watcher w = {0};
         cbp_real params[] = {R(starts[k][0]), R(starts[k][1])};
         call c = fit_of(line, 1, point_x, point_y, POINTS);
-        c.lower = lower;
-        c.upper = upper;
+        c.options.lower = lower;
+        c.options.upper = upper;
         watch_fit(&c, &w);
         CHECK(fit(&c, params) == CBP_OK);
-        check_minimum(&c, params);
+        check_minimum(&c);
         CHECK(params[0] == R(1.5) && w.out_of_bounds == 0 && w.disorder == 0);
         CHECK(fabs((double)params[1] - b) <= 8 * (double)c.options.tolerance + 64 * EPSILON);
         for (int curvature = 0; curvature < CURVATURES; curvature++) {
-            spread found;
-            CHECK(covariance_of(&c, params, curvature, &found) == CBP_OK);
+            covariance found;
+            CHECK(covariance_of(&c, curvature, &found) == CBP_OK);
             CHECK(found.determined[0] == CBP_AT_BOUND && found.determined[1] == CBP_DETERMINED);
-            CHECK(found.covariance[0] == 0 && found.covariance[1] == 0 && found.covariance[2] == 0);
+            CHECK(found.matrix[0] == 0 && found.matrix[1] == 0 && found.matrix[2] == 0);
             CHECK(near((double)found.variance, squares / (POINTS - 1), 0, 256));
-            CHECK(near((double)found.covariance[3], squares / (POINTS - 1) / s.one, 0, 256));
+            CHECK(near((double)found.matrix[3], squares / (POINTS - 1) / s.one, 0, 256));
         }
     }
 }
@@ -318,14 +317,14 @@ static void test_one_bound(void)
         two_sided[1] = above[1] = R(0.25);
         below[0] = R(-start);
         below[1] = R(-0.25);
-        c.upper = upper;
-        d.lower = lower;
+        c.options.upper = upper;
+        d.options.lower = lower;
         CHECK(fit(&c, above) == CBP_OK && fit(&d, below) == CBP_OK);
-        check_minimum(&c, above);
-        check_minimum(&d, below);
+        check_minimum(&c);
+        check_minimum(&d);
         CHECK(above[0] == R(1.5) && below[0] == R(-1.5) && same(above[1], -below[1]));
         CHECK(c.info.iterations == d.info.iterations && same(c.info.loss, d.info.loss));
-        c.lower = none_below;
+        c.options.lower = none_below;
         CHECK(fit(&c, two_sided) == CBP_OK && same_all(two_sided, above, 2));
     }
 }
@@ -340,36 +339,36 @@ static void test_idle_bounds(void)
     CHECK(fit(&p, plain) == CBP_OK);
     for (size_t k = 0; k < sizeof starts / sizeof *starts; k++) {
         watcher w = {0};
-        spread found;
+        covariance found;
         cbp_real params[] = {R(starts[k][0]), R(starts[k][1])};
         call c = fit_of(line, 1, point_x, point_y, POINTS);
-        c.lower = lower;
-        c.upper = upper;
+        c.options.lower = lower;
+        c.options.upper = upper;
         watch_fit(&c, &w);
         CHECK(fit(&c, params) == CBP_OK);
-        check_minimum(&c, params);
+        check_minimum(&c);
         CHECK(w.out_of_bounds == 0 && w.disorder == 0);
         CHECK(fabs((double)(params[0] - plain[0])) <=
               8 * (double)c.options.tolerance + 64 * EPSILON);
         CHECK(fabs((double)(params[1] - plain[1])) <=
               8 * (double)c.options.tolerance + 64 * EPSILON);
-        CHECK(covariance_of(&c, params, GAUSS_NEWTON, &found) == CBP_OK);
+        CHECK(covariance_of(&c, GAUSS_NEWTON, &found) == CBP_OK);
         CHECK(found.determined[0] == CBP_DETERMINED && found.determined[1] == CBP_DETERMINED);
     }
 
-    /* Two equal bounds are a freeze: both parameters held leaves nothing to move, and that is a
+    /* Two equal bounds freeze a parameter. With both at their bounds nothing can move, which is a
      * minimum. */
     const cbp_real both[] = {R(0.5), R(0.25)};
     cbp_real params[] = {R(0.5), R(0.25)};
-    spread found;
+    covariance found;
     call c = fit_of(line, 1, point_x, point_y, POINTS);
-    c.lower = c.upper = both;
+    c.options.lower = c.options.upper = both;
     CHECK(fit(&c, params) == CBP_OK && same_all(params, both, 2));
-    check_minimum(&c, params);
+    check_minimum(&c);
     CHECK(c.info.gradient_norm == 0);
-    CHECK(covariance_of(&c, params, GAUSS_NEWTON, &found) == CBP_OK);
+    CHECK(covariance_of(&c, GAUSS_NEWTON, &found) == CBP_OK);
     CHECK(found.determined[0] == CBP_AT_BOUND && found.determined[1] == CBP_AT_BOUND);
-    CHECK(found.covariance[0] == 0 && found.covariance[1] == 0 && found.covariance[3] == 0);
+    CHECK(found.matrix[0] == 0 && found.matrix[1] == 0 && found.matrix[3] == 0);
 }
 
 /* A step that would pass two bounds at once, of w and of b, which pull in opposite directions. The
@@ -379,10 +378,10 @@ static void test_corner(void)
     const cbp_real x[] = {9, 11}, y[] = {-5, 5}, lower[] = {-1, -1}, upper[] = {1, 1};
     cbp_real params[] = {0, 0};
     call c = fit_of(line, 1, x, y, 2);
-    c.lower = lower;
-    c.upper = upper;
+    c.options.lower = lower;
+    c.options.upper = upper;
     CHECK(fit(&c, params) == CBP_OK);
-    check_minimum(&c, params);
+    check_minimum(&c);
     CHECK(params[1] == -1 &&
           fabs((double)params[0] - 15.0 / 101) <= (double)c.options.tolerance * 8 + 64 * EPSILON);
 }
@@ -393,7 +392,7 @@ static void test_corner(void)
 static void test_boxes(void)
 {
     check_state = 17;
-    size_t held = 0;
+    size_t at_bound = 0;
     for (int k = 0; k < 200; k++) {
         cbp_real x[12], y[12], lower[2], upper[2], params[2];
         const double shift = k % 2 ? 0 : random_between(-6, 6);
@@ -413,22 +412,22 @@ static void test_boxes(void)
         }
         watcher w = {0};
         call c = fit_of(line, 1, x, y, 12);
-        c.lower = lower;
-        c.upper = upper;
-        c.options.loss = k % 4 == 1 ? CBP_HUBER : CBP_SQUARED;
+        c.options.lower = lower;
+        c.options.upper = upper;
+        c.options.loss.kind = k % 4 == 1 ? CBP_HUBER : CBP_SQUARED;
         watch_fit(&c, &w);
         CHECK(fit(&c, params) == CBP_OK);
-        check_valley(&c, params);
+        check_valley(&c);
         CHECK(w.out_of_bounds == 0 && w.disorder == 0);
         CHECK(params[0] >= lower[0] && params[0] <= upper[0] && params[1] >= lower[1] &&
               params[1] <= upper[1]);
-        held += params[0] == lower[0] || params[0] == upper[0] || params[1] == lower[1] ||
-                params[1] == upper[1];
+        at_bound += params[0] == lower[0] || params[0] == upper[0] || params[1] == lower[1] ||
+                    params[1] == upper[1];
     }
-    CHECK(held > 100);
+    CHECK(at_bound > 100);
 }
 
-/* The same with four parameters, of a chain that bends; restarts are drawn inside the box. */
+/* The same with four parameters, of a curve; restarts are drawn inside the box. */
 static void test_curved_boxes(void)
 {
     const unsigned char chain[] = {CBP_TANH, CBP_IDENTITY};
@@ -436,9 +435,9 @@ static void test_curved_boxes(void)
     check_state = 19;
     for (int k = 0; k < 60; k++) {
         cbp_real lower[4], upper[4], params[4], targets[POINTS];
-        const double bend = random_between(0.5, 4);
+        const double steepness = random_between(0.5, 4);
         for (size_t i = 0; i < POINTS; i++) {
-            targets[i] = R(tanh(bend * (double)point_x[i] + 0.3) + random_between(-0.1, 0.1));
+            targets[i] = R(tanh(steepness * (double)point_x[i] + 0.3) + random_between(-0.1, 0.1));
         }
         for (size_t j = 0; j < 4; j++) {
             const double middle = random_between(-1, 1) + (j % 2 ? 0 : 1);
@@ -448,18 +447,18 @@ static void test_curved_boxes(void)
         }
         watcher w = {0};
         call c = fit_of(chain, 2, point_x, targets, POINTS);
-        c.lower = lower;
-        c.upper = upper;
+        c.options.lower = lower;
+        c.options.upper = upper;
         c.options.restarts = k % 3 == 0 ? 3 : 0;
         watch_fit(&c, &w);
         CHECK(fit(&c, params) == CBP_OK);
-        check_info(&c, params);
+        check_info(&c);
         CHECK(w.out_of_bounds == 0 && w.disorder == 0);
         for (size_t j = 0; j < 4; j++) {
             CHECK(params[j] >= lower[j] && params[j] <= upper[j]);
         }
         if (c.info.outcome == CBP_CONVERGED) {
-            check_valley(&c, params);
+            check_valley(&c);
             converged++;
         }
     }
@@ -469,7 +468,7 @@ static void test_curved_boxes(void)
 /* ---- what the data do not tell --------------------------------------------------------------- */
 
 /* Three lines one behind the other are a line, whatever of the last is frozen and whichever loss
- * there is: a doubt about what is determined, and a second attempt, change nothing of that. */
+ * there is: that they are undetermined, and a second attempt, change nothing of that. */
 static void test_redundant(void)
 {
     const unsigned char three_lines[] = {CBP_IDENTITY, CBP_IDENTITY, CBP_IDENTITY};
@@ -479,8 +478,8 @@ static void test_redundant(void)
         }
         cbp_real plain[] = {0, 0};
         call p = fit_of(line, 1, point_x, point_y, POINTS);
-        p.options.loss = loss;
-        p.options.scale = R(0.5);
+        p.options.loss.kind = loss;
+        p.options.loss.scale = R(0.5);
         CHECK(fit(&p, plain) == CBP_OK && p.info.outcome == CBP_CONVERGED);
         for (int mask = 0; mask < 4; mask++) {
             for (int bounded = 0; bounded < 2; bounded++) {
@@ -488,12 +487,12 @@ static void test_redundant(void)
                 const cbp_real upper[] = {90, 90, 90, 90, 90, 90};
                 cbp_real params[] = {1, R(0.5), R(0.75), R(-0.5), R(1.25), R(0.25)};
                 call c = fit_of(three_lines, 3, point_x, point_y, POINTS);
-                c.frozen = frozen;
-                c.upper = bounded ? upper : NULL;
-                c.options.loss = loss;
-                c.options.scale = R(0.5);
+                c.chain.frozen = frozen;
+                c.options.upper = bounded ? upper : NULL;
+                c.options.loss.kind = loss;
+                c.options.loss.scale = R(0.5);
                 CHECK(fit(&c, params) == CBP_OK);
-                check_info(&c, params);
+                check_info(&c);
                 CHECK(c.info.outcome == CBP_CONVERGED);
                 CHECK(near((double)c.info.loss, (double)p.info.loss, 0, 4096));
                 CHECK((mask & 1) == 0 || params[4] == R(1.25));
@@ -516,10 +515,10 @@ static void test_asleep(void)
     for (int bounded = 0; bounded < 3; bounded++) {
         cbp_real params[] = {1, -10, R(0.5), 0};
         call c = fit_of(dead, 2, point_x, point_y, POINTS);
-        c.lower = bounded ? lower : NULL;
-        c.upper = bounded == 2 ? upper : NULL;
+        c.options.lower = bounded ? lower : NULL;
+        c.options.upper = bounded == 2 ? upper : NULL;
         CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_CONVERGED);
-        check_info(&c, params);
+        check_info(&c);
         CHECK(params[0] == 1 && params[1] == -10 && params[2] == R(0.5));
         CHECK(fabs((double)params[3] - (bounded ? fmax(mean, -0.25) : mean)) <=
               8 * (double)c.options.tolerance + 64 * EPSILON);
@@ -528,12 +527,13 @@ static void test_asleep(void)
 
 /* ---- numbers far from 1 ---------------------------------------------------------------------- */
 
-static void check_finite(const call *c, const cbp_real *params, cbp_real start_loss)
+static void check_finite(const call *c, cbp_real start_loss)
 {
-    for (size_t k = 0; k < 2 * c->layers; k++) {
+    const cbp_real *params = c->chain.params, *lower = c->options.lower, *upper = c->options.upper;
+    for (size_t k = 0; k < 2 * c->chain.layers; k++) {
         CHECK(isfinite(params[k]));
-        CHECK(c->frozen[k] || !c->lower || params[k] >= c->lower[k]);
-        CHECK(c->frozen[k] || !c->upper || params[k] <= c->upper[k]);
+        CHECK(c->chain.frozen[k] || !lower || params[k] >= lower[k]);
+        CHECK(c->chain.frozen[k] || !upper || params[k] <= upper[k]);
     }
     CHECK((double)c->info.loss <= (double)start_loss * (1 + 64 * EPSILON));
 }
@@ -569,15 +569,16 @@ static void test_extremes(void)
         }
         memcpy(params, start, sizeof params);
         call c = fit_of(activations, 2, x, y, N);
-        c.frozen = frozen;
-        c.lower = random_below(2) ? lower : NULL;
-        c.upper = random_below(2) ? upper : NULL;
+        c.chain.frozen = frozen;
+        c.options.lower = random_below(2) ? lower : NULL;
+        c.options.upper = random_below(2) ? upper : NULL;
         c.options.restarts = random_below(2);
+        c.chain.params = start;
+        CHECK(cbp_loss_mean(&c.chain, &c.examples, NULL, &loss) == CBP_OK);
         const int status = fit(&c, params);
         CHECK(status == CBP_OK || (status == CBP_ERROR_START_LOSS && same_all(params, start, 4)));
-        CHECK(cbp_loss_mean(start, activations, x, y, NULL, 2, N, CBP_SQUARED, 1, &loss) == CBP_OK);
         if (status == CBP_OK) {
-            check_finite(&c, params, loss);
+            check_finite(&c, loss);
             fitted++;
             moved += c.info.loss < loss;
         }
@@ -606,23 +607,23 @@ static size_t bits_of_fits(cbp_real *out)
     for (size_t k = 0; k < 6; k++) {
         for (int loss = 0; loss < CBP_LOSS_END; loss++) {
             cbp_real params[] = {R(0.7), R(-0.2), R(0.9), R(0.4)};
-            spread found;
+            covariance found;
             call c =
                 fit_of(chains[takes_any_target(loss) ? k % 4 : 1], 2, many_x, targets, lengths[k]);
-            c.weight = k % 2 ? weights : NULL;
-            c.options.loss = loss;
-            c.options.scale = R(0.125);
+            c.examples.weight = k % 2 ? weights : NULL;
+            c.options.loss.kind = loss;
+            c.options.loss.scale = R(0.125);
             c.options.max_iterations = 30;
             c.options.restarts = k == 1;
             CHECK(fit(&c, params) == CBP_OK);
             const int curvature = loss % 2 ? OBSERVED : GAUSS_NEWTON;
-            CHECK(covariance_of(&c, params, curvature, &found) == CBP_OK);
+            CHECK(covariance_of(&c, curvature, &found) == CBP_OK);
             memcpy(out + len, params, sizeof params);
             out[len + 4] = (cbp_real)c.info.iterations;
             out[len + 5] = (cbp_real)c.info.evaluations;
             out[len + 6] = c.info.loss;
             out[len + 7] = c.info.gradient_norm;
-            memcpy(out + len + 8, found.covariance, 10 * sizeof *out);
+            memcpy(out + len + 8, found.matrix, 10 * sizeof *out);
             len += 18;
         }
     }
@@ -669,16 +670,16 @@ static void test_work_memory(void)
     const size_t len = cbp_fit_work_len(2, 2, 4);
     cbp_real *work = numbers(len), found[2][4];
     cbp_fit_info info[2];
-    cbp_fit_options options;
-    CHECK(cbp_fit_defaults(&options) == CBP_OK);
-    options.loss = CBP_SOFT_L1;
-    options.max_iterations = 7;
-    options.tolerance = R(1e-3);
+    call c = fit_of(activations, 2, x, y, 4);
+    c.chain.params = start;
+    c.chain.frozen = frozen;
+    c.options.lower = lower;
+    c.options.loss.kind = CBP_SOFT_L1;
+    c.options.max_iterations = 7;
+    c.options.tolerance = R(1e-3);
     for (int i = 0; i < 2; i++) {
         memset(work, i ? 0x3f : 0, len * sizeof *work);
-        memcpy(found[i], start, sizeof start);
-        CHECK(cbp_fit_lm(activations, frozen, lower, NULL, x, y, NULL, 2, 4, &options, work,
-                         found[i], &info[i]) == CBP_OK);
+        CHECK(cbp_fit_lm(&c.chain, &c.examples, &c.options, work, found[i], &info[i]) == CBP_OK);
     }
     CHECK(memcmp(found[0], found[1], sizeof found[0]) == 0);
     CHECK(memcmp(&info[0].loss, &info[1].loss, sizeof info[0].loss) == 0);
@@ -710,7 +711,7 @@ static void test_infinite_average(void)
                    weight[] = {R(0.01), R(0.01), R(0.01)};
     cbp_real params[] = {0, 2 * root};
     call c = fit_of(activations, 1, x, y, 3);
-    c.weight = weight;
+    c.examples.weight = weight;
     CHECK(fit(&c, params) == CBP_ERROR_START_LOSS);
     CHECK(params[0] == 0 && params[1] == 2 * root);
 }

@@ -2,6 +2,7 @@
  * by the caller or by the limit of iterations, restarted, held to the memory asked for, or refused.
  */
 #include "fit_lm_call.h"
+#include "fit_refused.h"
 
 /* ---- how fits go and end --------------------------------------------------------------------- */
 
@@ -16,9 +17,9 @@ static int witness_best(void *user, const cbp_fit_info *info)
 {
     witness *w = user;
     cbp_real loss;
-    const call *c = w->c;
-    w->wrong += cbp_loss_mean(info->params, c->activations, c->x, c->y, c->weight, c->layers, c->n,
-                              c->options.loss, c->options.scale, &loss) != CBP_OK;
+    cbp_chain chain = w->c->chain;
+    chain.params = info->params;
+    w->wrong += cbp_loss_mean(&chain, &w->c->examples, &w->c->options.loss, &loss) != CBP_OK;
     w->wrong += !near((double)loss, (double)info->loss, 0, 16);
     w->wrong += w->calls > 0 && !((double)info->loss <= (double)w->last * (1 + 1024 * EPSILON));
     w->wrong += (size_t)!(info->gradient_norm >= 0);
@@ -72,7 +73,7 @@ static void test_stopped(void)
         CHECK(same_all(params, w.params, 4) && same(c.info.loss, w.last.loss) &&
               same(c.info.loss, history[stop_at]));
         CHECK(same(c.info.gradient_norm, w.last.gradient_norm));
-        check_info(&c, params);
+        check_info(&c);
     }
 
     /* Stopped in a restart. */
@@ -82,7 +83,7 @@ static void test_stopped(void)
     watch_fit(&c, &w);
     CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_STOPPED && w.calls == w.stop_at);
     CHECK(c.info.loss <= whole.info.loss * R(1 + 64 * EPSILON));
-    check_info(&c, params);
+    check_info(&c);
 }
 
 /* history[k] is the loss of a fit of k iterations; no further than it is long. */
@@ -101,7 +102,7 @@ static void test_history(void)
             CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_EXHAUSTED);
             CHECK(c.info.iterations == iterations && c.info.evaluations == iterations + 1);
             CHECK(iterations >= len || same(history[iterations], c.info.loss));
-            check_info(&c, params);
+            check_info(&c);
         }
         for (size_t k = 0; k < 9; k++) {
             CHECK(k < len && k <= 6 ? history[k] > 0 : history[k] == -5);
@@ -177,10 +178,9 @@ static void test_stretches(void)
             upper[2 * l] = 1;
             upper[2 * l + 1] = R(0.25);
         }
-        CHECK(cbp_loss_mean(params, activations, many_x, many_y, NULL, DEEP, MANY, CBP_SQUARED, 1,
-                            &loss) == CBP_OK);
-        c.lower = lower;
-        c.upper = upper;
+        CHECK(cbp_loss_mean(&c.chain, &c.examples, NULL, &loss) == CBP_OK);
+        c.options.lower = lower;
+        c.options.upper = upper;
         c.options.restarts = stop_at == 0 ? 0 : 2;
         c.options.progress = stand_sentry;
         c.options.user = &s;
@@ -213,7 +213,7 @@ static void test_whole_stretches(void)
     cbp_real params[2 * DEEP];
     watcher w = {0};
     call c = deep_fit(params, activations, frozen);
-    c.n = 2 * CBP_BLOCK;
+    c.examples.n = 2 * CBP_BLOCK;
     watch_fit(&c, &w);
     CHECK(fit(&c, params) == CBP_OK && c.info.evaluations == 2 && w.calls == 3);
 }
@@ -233,7 +233,7 @@ static void test_stopped_anywhere(void)
         frozen[2 * DEEP - 2] = 1;
         params[2 * DEEP - 2] = start[0] = R(0.5);
         params[2 * DEEP - 1] = start[1] = R(0.25);
-        c.n = CBP_BLOCK + 16;
+        c.examples.n = CBP_BLOCK + 16;
         c.options.max_iterations = 200;
         c.options.restarts = 1;
         watch_fit(&c, &w);
@@ -261,7 +261,7 @@ static call fit_of_wave(cbp_real *x, cbp_real *y, cbp_real *params)
         y[i] = R(sin(2.5 * (double)x[i]));
     }
     call c = fit_of(wave, 1, x, y, POINTS);
-    c.frozen = only_w;
+    c.chain.frozen = only_w;
     params[0] = 8;
     params[1] = 0;
     return c;
@@ -269,24 +269,25 @@ static call fit_of_wave(cbp_real *x, cbp_real *y, cbp_real *params)
 
 static void test_restarts(void)
 {
-    cbp_real x[POINTS], y[POINTS], params[2], again[2];
+    cbp_real x[POINTS], y[POINTS], params[2], start[2], again[2];
     call c = fit_of_wave(x, y, params);
     CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_CONVERGED && c.info.loss > R(0.1));
     const cbp_real valley = c.info.loss;
-    check_info(&c, params);
+    check_info(&c);
 
     size_t found = 0, evaluations = c.info.evaluations, differ = 0;
     for (unsigned seed = 0; seed < 10; seed++) {
         c = fit_of_wave(x, y, params);
-        memcpy(again, params, sizeof again);
+        memcpy(start, params, sizeof start);
         c.options.restarts = 30;
         c.options.seed = seed;
         CHECK(fit(&c, params) == CBP_OK);
         CHECK(c.info.loss <= valley && same(params[1], 0));
-        check_info(&c, params);
+        check_info(&c);
         found += fabs(fabs((double)params[0]) - 2.5) <= 1e-3 && c.info.outcome == CBP_CONVERGED;
         const cbp_fit_info first = c.info;
-        CHECK(fit(&c, again) == CBP_OK && same_all(params, again, 2));
+        CHECK(fit_from(&c, start, again) == CBP_OK && same_all(params, again, 2));
+        CHECK(start[0] == 8 && start[1] == 0);
         CHECK(c.info.iterations == first.iterations && c.info.evaluations == first.evaluations);
         CHECK(same(c.info.loss, first.loss) && c.info.outcome == first.outcome);
         differ += c.info.evaluations != evaluations;
@@ -313,8 +314,8 @@ static void test_restarts(void)
     const cbp_real lower[] = {0, 0}, upper[] = {10, 0};
     watcher w = {0};
     c = fit_of_wave(x, y, params);
-    c.lower = lower;
-    c.upper = upper;
+    c.options.lower = lower;
+    c.options.upper = upper;
     c.options.restarts = 30;
     watch_fit(&c, &w);
     CHECK(fit(&c, params) == CBP_OK && fabs((double)params[0] - 2.5) <= 1e-3);
@@ -332,11 +333,11 @@ static void test_restarts_from_zero(void)
     for (size_t restarts = 0; restarts < 3; restarts++) {
         cbp_real params[] = {0, 0};
         call c = fit_of(parabola, 1, point_x, y, POINTS);
-        c.frozen = only_w;
+        c.chain.frozen = only_w;
         c.options.restarts = restarts;
         CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_CONVERGED && same(params[1], 0));
         CHECK(near(fabs((double)params[0]), restarts ? 2 : 0, 0, 64));
-        check_info(&c, params);
+        check_info(&c);
     }
 }
 
@@ -353,7 +354,8 @@ static void test_solved_too_far(void)
         y[i] = R(of_y * (1 + (double)i * 0.5));
     }
     call c = fit_of(two_lines, 2, x, y, 4);
-    CHECK(cbp_loss_mean(params, two_lines, x, y, NULL, 2, 4, CBP_SQUARED, 1, &loss) == CBP_OK);
+    c.chain.params = params;
+    CHECK(cbp_loss_mean(&c.chain, &c.examples, NULL, &loss) == CBP_OK);
     CHECK(fit(&c, params) == CBP_OK);
     for (size_t k = 0; k < 4; k++) {
         CHECK(isfinite(params[k]));
@@ -371,12 +373,12 @@ static void test_restarts_outside(void)
         y[i] = R(log(3 * (double)x[i]));
     }
     call c = fit_of(logarithm, 1, x, y, 10);
-    c.frozen = only_w;
+    c.chain.frozen = only_w;
     c.options.restarts = 20;
     CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_CONVERGED &&
           near((double)params[0], 3, 0, 64));
     CHECK(same(params[1], 0));
-    check_info(&c, params);
+    check_info(&c);
 }
 
 /* ---- memory ---------------------------------------------------------------------------------- */
@@ -408,8 +410,8 @@ static void test_memory_of(size_t layers, size_t free_count, size_t n, int loss)
                  square = free_count * free_count;
     unsigned char *activations = malloc(layers), *frozen = malloc(all),
                   *determined = malloc(all + 1);
-    cbp_real *work = numbers(len + GUARD), *params = numbers(all + GUARD);
-    cbp_real *covariance = numbers(square + GUARD), variance[1 + GUARD];
+    cbp_real *work = numbers(len + GUARD), *start = numbers(all), *params = numbers(all + GUARD);
+    cbp_real *matrix = numbers(square + GUARD), variance[1 + GUARD];
     cbp_real *lower = numbers(all), *upper = numbers(all), *targets = numbers(n);
     cbp_real *hessian = numbers(all * all), *hessian_work = numbers(cbp_hessian_work_len(layers));
     if (!activations || !frozen || !determined) {
@@ -426,34 +428,34 @@ static void test_memory_of(size_t layers, size_t free_count, size_t n, int loss)
         activations[l] = l + 1 < layers         ? inner[random_below(4)]
                          : loss == CBP_LOG_LOSS ? CBP_SIGMOID
                                                 : CBP_IDENTITY;
-        params[2 * l] = R(random_between(0.8, 1.2));
-        params[2 * l + 1] = R(random_between(-0.2, 0.2));
+        start[2 * l] = R(random_between(0.8, 1.2));
+        start[2 * l + 1] = R(random_between(-0.2, 0.2));
         lower[2 * l] = lower[2 * l + 1] = -3;
         upper[2 * l] = upper[2 * l + 1] = 3;
     }
-    cbp_fit_info info;
-    cbp_fit_options options;
-    CHECK(cbp_fit_defaults(&options) == CBP_OK);
-    options.loss = loss;
-    options.max_iterations = 3;
-    options.restarts = 1;
+    call c = fit_of(activations, layers, many_x, targets, n);
+    c.chain.params = start;
+    c.chain.frozen = frozen;
+    c.options.lower = lower;
+    c.options.upper = upper;
+    c.options.loss.kind = loss;
+    c.options.max_iterations = 3;
+    c.options.restarts = 1;
     set_guard(work + len);
     set_guard(params + all);
-    CHECK(cbp_fit_lm(activations, frozen, lower, upper, many_x, targets, NULL, layers, n, &options,
-                     work, params, &info) == CBP_OK);
+    CHECK(cbp_fit_lm(&c.chain, &c.examples, &c.options, work, params, &c.info) == CBP_OK);
     CHECK(is_guarded(work + len) && is_guarded(params + all));
-    CHECK(cbp_hessian(params, activations, many_x, targets, NULL, layers, n, loss, 1, hessian_work,
-                      hessian) == CBP_OK);
+    c.chain.params = params;
+    CHECK(cbp_hessian(&c.chain, &c.examples, &c.options.loss, hessian_work, hessian) == CBP_OK);
+    const cbp_covariance out = {variance, matrix, determined};
     for (int curvature = 0; curvature < CURVATURES; curvature++) {
         set_guard(work + len);
-        set_guard(covariance + square);
+        set_guard(matrix + square);
         set_guard(variance + 1);
         determined[all] = 55;
-        CHECK(cbp_fit_covariance(params, activations, frozen, lower, upper, many_x, targets, NULL,
-                                 layers, n, loss, 1, curvature == OBSERVED ? hessian : NULL, work,
-                                 variance, covariance, determined) == CBP_OK);
-        CHECK(is_guarded(work + len) && is_guarded(covariance + square) &&
-              is_guarded(variance + 1));
+        CHECK(cbp_fit_covariance(&c.chain, &c.examples, &c.options,
+                                 curvature == OBSERVED ? hessian : NULL, work, &out) == CBP_OK);
+        CHECK(is_guarded(work + len) && is_guarded(matrix + square) && is_guarded(variance + 1));
         CHECK(determined[all] == 55);
         for (size_t k = 0; k < all; k++) {
             CHECK((determined[k] == CBP_FROZEN) == (k < all - free_count) &&
@@ -464,8 +466,9 @@ static void test_memory_of(size_t layers, size_t free_count, size_t n, int loss)
     free(frozen);
     free(determined);
     free(work);
+    free(start);
     free(params);
-    free(covariance);
+    free(matrix);
     free(hessian);
     free(hessian_work);
     free(lower);
@@ -493,118 +496,15 @@ static void test_memory(void)
 
 /* ---- refusals -------------------------------------------------------------------------------- */
 
-static void test_refused_start(void)
+/* Fewer examples of positive weight than parameters. */
+static void test_refused_few(void)
 {
-    const unsigned char logarithm[] = {CBP_LOG};
-    const cbp_real negative[] = {-1, 0}, no_number[] = {R(NAN), 0}, large[] = {HUGE_REAL / 4, 0};
-    call c = fit_of(logarithm, 1, ones, zeros, 2);
-    watcher w = {0};
-    watch_fit(&c, &w);
-    c.options.restarts = 20;
-    CHECK(refuses(&c, negative, CBP_ERROR_START_LOSS) && w.calls == 0);
-
-    /* Frozen parameters are not checked, but felt. */
-    call frozen = fit_of(line, 1, ones, zeros, 2);
-    frozen.frozen = only_b;
-    CHECK(refuses(&frozen, no_number, CBP_ERROR_START_LOSS));
-
-    /* A loss that overflows. */
-    call far = fit_of(line, 1, ones, zeros, 2);
-    CHECK(refuses(&far, large, CBP_ERROR_START_LOSS));
-}
-
-static void test_refused_arguments(void)
-{
-    const unsigned char both[] = {1, 1}, unknown[] = {CBP_ACTIVATION_END};
-    const cbp_real no_number[] = {0, R(NAN)}, infinite[] = {0, R(INFINITY)}, one[] = {1, 1},
-                   negative[] = {-1, 1};
-    const cbp_real half[] = {R(0.5), R(0.5)}, huge[] = {HUGE_REAL, HUGE_REAL},
-                   one_of_two[] = {1, 0};
-    const cbp_real two_no_number[] = {2, R(NAN)};
-    const call c = fit_of(line, 1, ones, zeros, 2);
-#define REFUSED(status, change)           \
-    do {                                  \
-        call t = c;                       \
-        change;                           \
-        CHECK(refuses(&t, fine, status)); \
-    } while (0)
-    REFUSED(CBP_ERROR_NULL, t.activations = NULL);
-    REFUSED(CBP_ERROR_NULL, t.x = NULL);
-    REFUSED(CBP_ERROR_NULL, t.y = NULL);
-    REFUSED(CBP_ERROR_ACTIVATION, t.activations = unknown);
-    REFUSED(CBP_ERROR_EMPTY, t.n = 0);
-    REFUSED(CBP_ERROR_LOSS, t.options.loss = CBP_LOSS_END);
-    REFUSED(CBP_ERROR_LOSS, t.options.loss = -1);
-    REFUSED(CBP_ERROR_NO_SIGMOID, t.options.loss = CBP_LOG_LOSS);
-    REFUSED(CBP_ERROR_TARGET,
-            (t.activations = neuron, t.options.loss = CBP_LOG_LOSS, t.y = negative));
-    REFUSED(CBP_ERROR_SCALE, (t.options.loss = CBP_HUBER, t.options.scale = 0));
-    REFUSED(CBP_ERROR_SCALE, (t.options.loss = CBP_CAUCHY, t.options.scale = R(INFINITY)));
-    REFUSED(CBP_ERROR_WEIGHT, t.weight = negative);
-    REFUSED(CBP_ERROR_WEIGHT, t.weight = no_number);
-    REFUSED(CBP_ERROR_WEIGHT, t.weight = zeros); /* none above 0 */
-    REFUSED(CBP_ERROR_WEIGHT, t.weight = huge);  /* their sum is infinite */
-    REFUSED(CBP_ERROR_OPTION, t.options.size--);
-    REFUSED(CBP_ERROR_OPTION, t.options.size = 0);
-    REFUSED(CBP_ERROR_OPTION, t.options.max_iterations = 0);
-    REFUSED(CBP_ERROR_OPTION, t.options.tolerance = -1);
-    REFUSED(CBP_ERROR_OPTION, t.options.tolerance = R(NAN));
-    REFUSED(CBP_ERROR_OPTION, t.options.tolerance = R(INFINITY));
-    REFUSED(CBP_ERROR_OPTION, t.options.method = CBP_METHOD_END);
-    REFUSED(CBP_ERROR_OPTION, t.options.method = -1);
-    REFUSED(CBP_ERROR_OPTION, t.options.momentum = 1);
-    REFUSED(CBP_ERROR_OPTION, t.options.momentum = R(-0.5));
-    REFUSED(CBP_ERROR_OPTION, t.options.momentum = R(NAN));
-    REFUSED(CBP_ERROR_LEARNING_RATE, t.options.learning_rate = 0);
-    REFUSED(CBP_ERROR_LEARNING_RATE, t.options.learning_rate = R(NAN));
-    REFUSED(CBP_ERROR_NO_FREE, t.frozen = both);
-    REFUSED(CBP_ERROR_BOUNDS, t.lower = no_number);
-    REFUSED(CBP_ERROR_BOUNDS, t.upper = two_no_number);
-    REFUSED(CBP_ERROR_BOUNDS, (t.lower = one, t.upper = half));
-    REFUSED(CBP_ERROR_START, t.lower = one);
-    REFUSED(CBP_ERROR_START, t.upper = half);
-    REFUSED(CBP_ERROR_DATA, t.x = no_number);
-    REFUSED(CBP_ERROR_DATA, t.y = no_number);
-    REFUSED(CBP_ERROR_DATA, t.x = infinite);
-    REFUSED(CBP_ERROR_DATA, t.y = infinite);
-    REFUSED(CBP_ERROR_DATA,
-            (t.activations = neuron, t.options.loss = CBP_LOG_LOSS, t.y = no_number));
-    REFUSED(CBP_ERROR_FEW_EXAMPLES, t.n = 1);
-    REFUSED(CBP_ERROR_FEW_EXAMPLES, t.weight = one_of_two);
-#undef REFUSED
-    for (int k = 0; k < 3; k++) {
-        const cbp_real starts[][2] = {{R(NAN), 0}, {0, R(INFINITY)}, {R(-INFINITY), 0}};
-        call t = c;
-        CHECK(refuses(&t, starts[k], CBP_ERROR_START));
-    }
-
-    /* No layer, or more than there is memory for. */
-    cbp_real params[] = {1, 0}, work[1];
-    cbp_fit_info info;
-    CHECK(cbp_fit_lm(line, NULL, NULL, NULL, ones, zeros, NULL, 0, 2, &c.options, work, params,
-                     &info) == CBP_ERROR_LAYERS);
-    CHECK(cbp_fit_lm(line, NULL, NULL, NULL, ones, zeros, NULL, SIZE_MAX / 2, 2, &c.options, work,
-                     params, &info) == CBP_ERROR_LAYERS);
-    CHECK(params[0] == 1 && params[1] == 0);
-}
-
-static void test_refused_nulls(void)
-{
-    const cbp_fit_info untouched = {CBP_STOPPED, 3, 5, 7, 9, zeros};
-    cbp_real params[] = {1, 0}, *work = numbers(cbp_fit_work_len(1, 2, POINTS));
-    call c = fit_of(line, 1, point_x, point_y, POINTS);
-    c.info = untouched;
-#define FIT(options, work, params, info)                                                         \
-    cbp_fit_lm(line, NULL, NULL, NULL, point_x, point_y, NULL, 1, POINTS, options, work, params, \
-               info)
-    CHECK(FIT(NULL, work, params, &c.info) == CBP_ERROR_NULL);
-    CHECK(FIT(&c.options, NULL, params, &c.info) == CBP_ERROR_NULL);
-    CHECK(FIT(&c.options, work, NULL, &c.info) == CBP_ERROR_NULL);
-    CHECK(FIT(&c.options, work, params, NULL) == CBP_ERROR_NULL);
-    CHECK(params[0] == 1 && params[1] == 0 && c.info.iterations == 3);
-    CHECK(FIT(&c.options, work, params, &c.info) == CBP_OK);
-#undef FIT
-    free(work);
+    const cbp_real one_of_two[] = {1, 0};
+    call c = fit_of(line, 1, ones, zeros, 1);
+    CHECK(refuses(&c, fine, CBP_ERROR_FEW_EXAMPLES));
+    c.examples.n = 2;
+    c.examples.weight = one_of_two;
+    CHECK(refuses(&c, fine, CBP_ERROR_FEW_EXAMPLES));
 }
 
 int main(void)
@@ -624,8 +524,9 @@ int main(void)
     test_restarts_outside();
     test_solved_too_far();
     test_memory();
-    test_refused_start();
-    test_refused_arguments();
-    test_refused_nulls();
+    check_refused_start();
+    check_refused_arguments();
+    check_refused_nulls(cbp_fit_lm, cbp_fit_work_len(1, 2, POINTS));
+    test_refused_few();
     return check_done("test_fit_lm_ends");
 }

@@ -27,13 +27,13 @@ static void test_robust(int loss, double scale, const cbp_real *weight)
     double weights[POINTS], again[POINTS], curved[POINTS], expected[4];
     double squares = 0, examples = 0, pulls[2] = {0}, sizes[2] = {0};
     cbp_real params[] = {0, 0};
-    spread found;
+    covariance found;
     call c = fit_of(line, 1, point_x, point_y, POINTS);
-    c.weight = weight;
-    c.options.loss = loss;
-    c.options.scale = R(scale);
+    c.examples.weight = weight;
+    c.options.loss.kind = loss;
+    c.options.loss.scale = R(scale);
     CHECK(fit(&c, params) == CBP_OK);
-    check_minimum(&c, params);
+    check_minimum(&c);
     weights_of(weight, weights);
     for (size_t i = 0; i < POINTS; i++) {
         const double x = (double)point_x[i],
@@ -53,16 +53,16 @@ static void test_robust(int loss, double scale, const cbp_real *weight)
     const double variance = squares / (examples - 2);
     for (int curvature = 0; curvature < CURVATURES; curvature++) {
         invert(curvature == GAUSS_NEWTON ? again : curved, variance, expected);
-        CHECK(covariance_of(&c, params, curvature, &found) == CBP_OK);
+        CHECK(covariance_of(&c, curvature, &found) == CBP_OK);
         CHECK(near((double)found.variance, variance, 0, 1024));
-        CHECK(near_all(found.covariance, expected, 4, 4096));
+        CHECK(near_all(found.matrix, expected, 4, 4096));
     }
 
     /* With a scale far above all residuals it is least squares; a parabola, to (r/s)^2. */
     cbp_real wide[] = {0, 0}, plain[] = {0, 0};
-    c.options.scale = R(1e6);
+    c.options.loss.scale = R(1e6);
     CHECK(fit(&c, wide) == CBP_OK);
-    c.options.loss = CBP_SQUARED;
+    c.options.loss.kind = CBP_SQUARED;
     CHECK(fit(&c, plain) == CBP_OK);
     CHECK(fabs((double)(wide[0] - plain[0])) <= 16 * (double)c.options.tolerance + 1e-10);
     CHECK(fabs((double)(wide[1] - plain[1])) <= 16 * (double)c.options.tolerance + 1e-10);
@@ -71,7 +71,7 @@ static void test_robust(int loss, double scale, const cbp_real *weight)
 /* One neuron and the log loss: Newton's method, whose Hessian is Fisher's here. */
 static void test_log_loss(const cbp_real *weight)
 {
-    double weights[POINTS], bent[POINTS], expected[4], w = 0, b = 0, loss = 0;
+    double weights[POINTS], curved[POINTS], expected[4], w = 0, b = 0, loss = 0;
     weights_of(weight, weights);
     for (int i = 0; i < 30; i++) {
         double slope_w = 0, slope_b = 0;
@@ -79,12 +79,12 @@ static void test_log_loss(const cbp_real *weight)
         for (size_t k = 0; k < POINTS; k++) {
             const double x = (double)point_x[k], y = (double)point_label[k],
                          p = 1 / (1 + exp(-w * x - b));
-            bent[k] = weights[k] * p * (1 - p);
+            curved[k] = weights[k] * p * (1 - p);
             slope_w += weights[k] * (p - y) * x;
             slope_b += weights[k] * (p - y);
             loss -= weights[k] * (y * log(p) + (1 - y) * log(1 - p));
         }
-        invert(bent, 1, expected);
+        invert(curved, 1, expected);
         w -= expected[0] * slope_w + expected[1] * slope_b;
         b -= expected[2] * slope_w + expected[3] * slope_b;
     }
@@ -92,19 +92,19 @@ static void test_log_loss(const cbp_real *weight)
     for (size_t k = 0; k < sizeof starts / sizeof *starts; k++) {
         cbp_real params[] = {R(starts[k][0]), R(starts[k][1])};
         call c = fit_of(neuron, 1, point_x, point_label, POINTS);
-        c.weight = weight;
-        c.options.loss = CBP_LOG_LOSS;
+        c.examples.weight = weight;
+        c.options.loss.kind = CBP_LOG_LOSS;
         CHECK(fit(&c, params) == CBP_OK);
-        check_minimum(&c, params);
+        check_minimum(&c);
         CHECK(fabs((double)params[0] - w) <= 64 * (double)c.options.tolerance + 256 * EPSILON);
         CHECK(fabs((double)params[1] - b) <= 64 * (double)c.options.tolerance + 256 * EPSILON);
         CHECK(near((double)c.info.loss * sums_of(weights).one, loss, 0, 256));
         for (int curvature = 0; curvature < CURVATURES; curvature++) {
-            spread found;
+            covariance found;
             const double part = 64 * (double)c.options.tolerance + 512 * EPSILON;
-            CHECK(covariance_of(&c, params, curvature, &found) == CBP_OK);
+            CHECK(covariance_of(&c, curvature, &found) == CBP_OK);
             CHECK(found.variance == 1);
-            CHECK(near_all(found.covariance, expected, 4, part / EPSILON));
+            CHECK(near_all(found.matrix, expected, 4, part / EPSILON));
         }
     }
 }
@@ -144,19 +144,19 @@ static void test_poisson(unsigned char activation, const cbp_real *weight)
     for (size_t k = 0; k < sizeof starts / sizeof *starts; k++) {
         cbp_real params[] = {R(starts[k][0]), R(starts[k][1])};
         call c = fit_of(activations, 1, point_x, counts, POINTS);
-        c.weight = weight;
-        c.options.loss = CBP_POISSON;
+        c.examples.weight = weight;
+        c.options.loss.kind = CBP_POISSON;
         CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_CONVERGED);
-        check_minimum(&c, params);
+        check_minimum(&c);
         CHECK(fabs((double)params[0] - w) <= 512 * tolerance + 256 * EPSILON);
         CHECK(fabs((double)params[1] - b) <= 512 * tolerance + 256 * EPSILON);
         CHECK(near((double)c.info.loss * sums_of(weights).one, loss, 0, 256));
         for (int curvature = 0; curvature < CURVATURES; curvature++) {
-            spread found;
+            covariance found;
             invert(curvature == GAUSS_NEWTON ? fisher : curved, 1, expected);
-            CHECK(covariance_of(&c, params, curvature, &found) == CBP_OK);
+            CHECK(covariance_of(&c, curvature, &found) == CBP_OK);
             CHECK(found.variance == 1);
-            CHECK(near_all(found.covariance, expected, 4, 512 * tolerance / EPSILON + 512));
+            CHECK(near_all(found.matrix, expected, 4, 512 * tolerance / EPSILON + 512));
         }
     }
 }
@@ -168,7 +168,7 @@ static void test_poisson_domain(void)
     const cbp_real x[] = {1, 2, 3, 4}, y[] = {1, 1, 4, 5};
     cbp_real params[] = {1, -1};
     call c = fit_of(line, 1, x, y, 4);
-    c.options.loss = CBP_POISSON;
+    c.options.loss.kind = CBP_POISSON;
     CHECK(fit(&c, params) == CBP_ERROR_START_LOSS && params[0] == 1 && params[1] == -1);
     params[1] = 100;
     params[0] = -20;
@@ -186,7 +186,7 @@ static void test_separable(void)
         labels[i] = point_x[i] > 0;
     }
     call c = fit_of(neuron, 1, point_x, labels, POINTS);
-    c.options.loss = CBP_LOG_LOSS;
+    c.options.loss.kind = CBP_LOG_LOSS;
     CHECK(fit(&c, params) == CBP_OK &&
           (c.info.outcome == CBP_CONVERGED || c.info.outcome == CBP_EXHAUSTED));
     CHECK(isfinite(params[0]) && isfinite(params[1]) && params[0] > 10);
@@ -215,13 +215,13 @@ static void test_stationary(void)
                     targets[i] = R(0.5 + 0.3 * tanh(3 * t + 0.5) + 0.1 * sin(40 * t));
                 }
                 call c = fit_of(chains[k], 2, point_x, targets, POINTS);
-                c.weight = weighted ? point_weight : NULL;
-                c.options.loss = loss;
-                c.options.scale = R(0.125);
+                c.examples.weight = weighted ? point_weight : NULL;
+                c.options.loss.kind = loss;
+                c.options.loss.scale = R(0.125);
                 CHECK(fit(&c, params) == CBP_OK);
-                check_info(&c, params);
+                check_info(&c);
                 if (c.info.outcome == CBP_CONVERGED) {
-                    check_valley(&c, params);
+                    check_valley(&c);
                     converged++;
                 }
                 fits++;
@@ -231,8 +231,8 @@ static void test_stationary(void)
     CHECK(fits == 40 && converged >= 34);
 }
 
-/* A unit of measurement is nobody's choice: powers of 2 in x, y and the start change nothing but
- * the exponents. */
+/* Units of measurement do not matter: powers of 2 in x, y and the start change nothing but the
+ * exponents. */
 static void test_units(void)
 {
     const int far = sizeof(cbp_real) == 4 ? 20 : 200;
@@ -256,8 +256,8 @@ static void test_units(void)
             }
             cbp_real params[] = {R(ldexp(0.5, by_y - by_x)), R(ldexp(-0.25, by_y))};
             call c = fit_of(line, 1, x, y, POINTS);
-            c.options.loss = loss;
-            c.options.scale = R(ldexp(0.25, by_y));
+            c.options.loss.kind = loss;
+            c.options.loss.scale = R(ldexp(0.25, by_y));
             CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_CONVERGED);
             params[0] = R(ldexp((double)params[0], by_x - by_y));
             params[1] = R(ldexp((double)params[1], -by_y));
@@ -278,22 +278,22 @@ static void test_far_outlier(void)
     cbp_real y[POINTS], without[] = {0, 0};
     memcpy(y, point_y, sizeof y);
     call c = fit_of(line, 1, point_x, y, POINTS - 1);
-    c.options.loss = CBP_CAUCHY;
+    c.options.loss.kind = CBP_CAUCHY;
     CHECK(fit(&c, without) == CBP_OK && c.info.outcome == CBP_CONVERGED);
-    c.n = POINTS;
+    c.examples.n = POINTS;
     for (size_t i = 0; i < count; i++) {
         cbp_real params[] = {0, 0};
-        spread found;
+        covariance found;
         y[POINTS - 1] = R(far[i]);
         CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_CONVERGED);
         CHECK(near_all(params, (double[]){(double)without[0], (double)without[1]}, 2,
                        4 / far[i] / EPSILON + 4096));
-        CHECK(covariance_of(&c, params, GAUSS_NEWTON, &found) == CBP_OK &&
+        CHECK(covariance_of(&c, GAUSS_NEWTON, &found) == CBP_OK &&
               found.determined[0] == CBP_DETERMINED);
     }
 }
 
-/* An example of weight 0 is nobody's, however far off it is. */
+/* An example of weight 0 does not count, however far off it is. */
 static void test_weight_zero(int loss)
 {
     cbp_real y[POINTS], weight[POINTS], without[] = {0, 0}, params[] = {0, 0};
@@ -302,16 +302,16 @@ static void test_weight_zero(int loss)
         weight[i] = i < POINTS - 1;
     }
     call c = fit_of(line, 1, point_x, y, POINTS);
-    spread found, whole;
-    c.weight = weight;
-    c.options.loss = loss;
+    covariance found, whole;
+    c.examples.weight = weight;
+    c.options.loss.kind = loss;
     CHECK(fit(&c, params) == CBP_OK && c.info.outcome == CBP_CONVERGED);
-    CHECK(covariance_of(&c, params, GAUSS_NEWTON, &found) == CBP_OK);
+    CHECK(covariance_of(&c, GAUSS_NEWTON, &found) == CBP_OK);
     const cbp_real value = c.info.loss;
-    c.n--;
+    c.examples.n--;
     CHECK(fit(&c, without) == CBP_OK && near((double)value, (double)c.info.loss, 0, 64));
     CHECK(near_all(params, (double[]){(double)without[0], (double)without[1]}, 2, 1024));
-    CHECK(covariance_of(&c, without, GAUSS_NEWTON, &whole) == CBP_OK);
+    CHECK(covariance_of(&c, GAUSS_NEWTON, &whole) == CBP_OK);
     CHECK(near((double)found.variance, (double)whole.variance, 0, 1024));
 }
 

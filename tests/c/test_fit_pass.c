@@ -23,10 +23,10 @@ static cbp_real x[N], y[N], some_weight[N];
 static call problem(size_t n, const cbp_real *weight, int loss)
 {
     call c = fit_of(activations, LAYERS, x, y, n);
-    c.frozen = frozen;
-    c.weight = weight;
-    c.options.loss = loss;
-    c.options.scale = R(0.5);
+    c.chain.params = params;
+    c.chain.frozen = frozen;
+    c.examples.weight = weight;
+    c.options.loss = (cbp_loss){loss, R(0.5)};
     return c;
 }
 
@@ -38,9 +38,9 @@ static double sum_of(const cbp_real *node, size_t which)
 /* The node of all examples, in one call. */
 static void whole(const call *c, cbp_real *node)
 {
-    cbp_fit_nodes nodes = room_for(FREE, c->n);
+    cbp_fit_nodes nodes = room_for(FREE, c->examples.n);
     cbp_real *work = spoilt(WIDTH * 256);
-    CHECK(add_nodes(c, params, 0, c->n, &nodes) == CBP_OK);
+    CHECK(add_nodes(c, 0, c->examples.n, &nodes) == CBP_OK);
     CHECK(cbp_fit_nodes_merge(&nodes, work, node) == CBP_OK && nodes.count == 0);
     free(work);
     free_nodes(&nodes);
@@ -54,8 +54,8 @@ static void test_values(const cbp_real *weight)
     const call c = problem(N, weight, CBP_SQUARED);
     cbp_real *work = numbers(cbp_work_len(LAYERS, N)), *rows = numbers((size_t)N * ALL),
              *a = numbers(N), node[NODE];
-    CHECK(cbp_jacobian(params, activations, x, LAYERS, N, work, rows) == CBP_OK);
-    CHECK(cbp_forward(params, activations, x, LAYERS, N, a) == CBP_OK);
+    CHECK(cbp_jacobian(&c.chain, x, N, work, rows) == CBP_OK);
+    CHECK(cbp_forward(&c.chain, x, N, a) == CBP_OK);
     double products[WIDTH][WIDTH] = {{0}}, squares = 0, total = 0, positive = 0;
     for (size_t i = 0; i < N; i++) {
         const double w = weight ? (double)weight[i] : 1;
@@ -99,14 +99,14 @@ static void test_losses(void)
         if (!takes_any_target(loss)) {
             const int refused = loss == CBP_LOG_LOSS ? CBP_ERROR_NO_SIGMOID : CBP_ERROR_TARGET;
             cbp_fit_nodes nodes = room_for(FREE, N);
-            CHECK(add_nodes(&c, params, 0, N, &nodes) == refused && nodes.count == 0);
+            CHECK(add_nodes(&c, 0, N, &nodes) == refused && nodes.count == 0);
             free_nodes(&nodes);
             free(work);
             continue;
         }
         whole(&c, node);
-        CHECK(cbp_gradient(params, activations, x, y, some_weight, LAYERS, N, loss, R(0.5), work,
-                           &mean, gradient) == CBP_OK);
+        CHECK(cbp_gradient(&c.chain, &c.examples, &c.options.loss, work, &mean, gradient) ==
+              CBP_OK);
         CHECK(near(sum_of(node, 1) / sum_of(node, 0), (double)mean, 0, ROUNDING));
         for (size_t k = 0, j = 0; k < ALL; k++) {
             double half = 0, length = 0, residual = 0;
@@ -129,9 +129,9 @@ static void test_losses(void)
 static void test_exact(void)
 {
     cbp_real *kept = numbers(N), node[NODE], squared[NODE];
-    memcpy(kept, y, N * sizeof *y);
-    CHECK(cbp_forward(params, activations, x, LAYERS, N, y) == CBP_OK);
     call c = problem(N, some_weight, CBP_SQUARED);
+    memcpy(kept, y, N * sizeof *y);
+    CHECK(cbp_forward(&c.chain, x, N, y) == CBP_OK);
     whole(&c, squared);
     for (int loss = CBP_HUBER; loss <= CBP_CAUCHY; loss++) {
         c = problem(N, some_weight, loss);
@@ -154,11 +154,11 @@ static void test_none_free(void)
         const unsigned char chain[] = {CBP_TANH, ends[end]};
         cbp_fit_nodes nodes = room_for(0, N);
         call c = problem(N, NULL, CBP_SQUARED);
-        c.activations = chain;
-        c.frozen = all;
-        CHECK(add_nodes(&c, params, 0, N, &nodes) == CBP_OK &&
+        c.chain.activations = chain;
+        c.chain.frozen = all;
+        CHECK(add_nodes(&c, 0, N, &nodes) == CBP_OK &&
               cbp_fit_nodes_merge(&nodes, work, node) == CBP_OK);
-        CHECK(cbp_forward(params, chain, x, LAYERS, N, a) == CBP_OK);
+        CHECK(cbp_forward(&c.chain, x, N, a) == CBP_OK);
         double squares = 0;
         for (size_t i = 0; i < N; i++) {
             squares += ((double)a[i] - (double)y[i]) * ((double)a[i] - (double)y[i]);
@@ -176,10 +176,10 @@ static void test_none_free(void)
 /* The nodes of some leaves, computed by themselves, follow those that are there. */
 static void push_leaves(const call *c, size_t first, size_t end, cbp_fit_nodes *nodes)
 {
-    const size_t last = end * CBP_LEAF < c->n ? end * CBP_LEAF : c->n;
+    const size_t last = end * CBP_LEAF < c->examples.n ? end * CBP_LEAF : c->examples.n;
     cbp_fit_nodes part = room_for(FREE, last - first * CBP_LEAF);
     cbp_real *work = spoilt(WIDTH * 256);
-    CHECK(add_nodes(c, params, first * CBP_LEAF, last, &part) == CBP_OK);
+    CHECK(add_nodes(c, first * CBP_LEAF, last, &part) == CBP_OK);
     for (size_t k = 0; k < part.count; k++) {
         CHECK(cbp_fit_nodes_push(nodes, part.places[k], part.values + k * NODE, work) == CBP_OK);
     }
@@ -217,11 +217,15 @@ static void test_division(void)
 static void test_one_leaf(void)
 {
     const call c = problem(CBP_LEAF, some_weight, CBP_SQUARED);
-    cbp_real node[NODE], again[NODE], *work = spoilt(WIDTH * 256);
+    cbp_real node[NODE], again[NODE], *work = spoilt(cbp_fit_work_len(LAYERS, FREE, 0));
     cbp_fit_nodes nodes = room_for(FREE, CBP_LEAF);
     whole(&c, node);
-    CHECK(add_nodes(&c, params, 0, CBP_LEAF, &nodes) == CBP_OK && nodes.count == 1);
+    CHECK(add_nodes(&c, 0, CBP_LEAF, &nodes) == CBP_OK && nodes.count == 1);
     CHECK(nodes.places[0].first == 0 && nodes.places[0].count == 1);
+    CHECK(cbp_fit_nodes_merge(&nodes, work, again) == CBP_OK && same_all(node, again, NODE));
+
+    /* without a loss it is the squared one */
+    CHECK(cbp_fit_nodes_add(&c.chain, &c.examples, NULL, 0, work, &nodes) == CBP_OK);
     CHECK(cbp_fit_nodes_merge(&nodes, work, again) == CBP_OK && same_all(node, again, NODE));
     free_nodes(&nodes);
     free(work);
@@ -300,22 +304,21 @@ typedef struct places {
     size_t part, passes, stop_at;
 } places;
 
-static int pass_over_places(void *user, const cbp_real *at, const unsigned char *held,
-                            cbp_real *node)
+static int pass_over_places(void *user, const cbp_chain *chain, cbp_real *node)
 {
     places *p = user;
     if (++p->passes == p->stop_at) {
         return 1;
     }
     call c = *p->c;
-    c.frozen = held;
-    const size_t open = free_of(&c), len = cbp_fit_node_len(open);
-    cbp_fit_nodes nodes = room_for(open, c.n);
+    c.chain = *chain;
+    const size_t open = free_of(chain), len = cbp_fit_node_len(open);
+    cbp_fit_nodes nodes = room_for(open, c.examples.n);
     cbp_real *work = spoilt((open + 1) * 256);
-    for (size_t start = 0; start < c.n; start += p->part * CBP_LEAF) {
+    for (size_t start = 0; start < c.examples.n; start += p->part * CBP_LEAF) {
         const size_t end = start + p->part * CBP_LEAF;
         cbp_fit_nodes part = room_for(open, p->part * CBP_LEAF);
-        CHECK(add_nodes(&c, at, start, end < c.n ? end : c.n, &part) == CBP_OK);
+        CHECK(add_nodes(&c, start, end < c.examples.n ? end : c.examples.n, &part) == CBP_OK);
         for (size_t k = 0; k < part.count; k++) {
             CHECK(cbp_fit_nodes_push(&nodes, part.places[k], part.values + k * len, work) ==
                   CBP_OK);
@@ -328,20 +331,22 @@ static int pass_over_places(void *user, const cbp_real *at, const unsigned char 
     return status != CBP_OK;
 }
 
-static int fit_over(call *c, places *p, cbp_real *found)
+static int fit_over(call *c, places *p, const cbp_real *start, cbp_real *found)
 {
-    cbp_real *work = spoilt(cbp_fit_work_len(c->layers, free_of(c), 0));
-    const cbp_fit_chain chain = chain_of(c);
+    cbp_real *work = spoilt(cbp_fit_work_len(c->chain.layers, free_of(&c->chain), 0));
+    c->chain.params = start;
     const int status =
-        cbp_fit_over(pass_over_places, p, &chain, &c->options, work, found, &c->info);
+        cbp_fit_over(pass_over_places, p, &c->chain, &c->options, work, found, &c->info);
+    c->chain.params = found;
     free(work);
     return status;
 }
 
-static void check_same_fit(const call *a, const cbp_real *at, const call *b, const cbp_real *there)
+static void check_same_fit(const call *a, const call *b)
 {
-    CHECK(same_all(at, there, 2 * a->layers) && same(a->info.loss, b->info.loss));
-    CHECK(same(a->info.gradient_norm, b->info.gradient_norm) && a->info.outcome == b->info.outcome);
+    CHECK(same_all(a->chain.params, b->chain.params, 2 * a->chain.layers));
+    CHECK(same(a->info.loss, b->info.loss) && a->info.outcome == b->info.outcome);
+    CHECK(same(a->info.gradient_norm, b->info.gradient_norm));
     CHECK(a->info.iterations == b->info.iterations && a->info.evaluations == b->info.evaluations);
 }
 
@@ -349,24 +354,25 @@ static void check_same_fit(const call *a, const cbp_real *at, const call *b, con
  * with restarts, with a second attempt, which solves for the last layer. */
 static void test_fits(void)
 {
-    const cbp_real upper[] = {R(1.5), 9, R(2.5), R(0.25)}, lower[] = {-9, -9, R(0.1), -9};
+    const cbp_real upper[] = {R(1.5), 9, R(2.5), R(0.25)}, lower[] = {-9, -9, R(0.1), -9},
+                   start[] = {R(0.2), 0, 1, R(0.1)};
     const size_t lengths[] = {100, CBP_LEAF, 2 * CBP_LEAF + 1, N};
     for (size_t i = 0; i < 16; i++) {
         const int losses[] = {CBP_CAUCHY, CBP_SQUARED, CBP_SOFT_L1, CBP_HUBER};
         call c = problem(lengths[i % 4], i % 3 ? some_weight : NULL, losses[i / 4]);
-        c.frozen = i % 4 == 1 ? NULL : frozen; /* NULL: the second attempt */
-        c.lower = i % 2 ? lower : NULL;
-        c.upper = i % 2 ? upper : NULL;
+        c.chain.frozen = i % 4 == 1 ? NULL : frozen; /* NULL: the second attempt */
+        c.options.lower = i % 2 ? lower : NULL;
+        c.options.upper = i % 2 ? upper : NULL;
         c.options.restarts = i % 5 == 0 ? 2 : 0;
         c.options.max_iterations = 200;
         for (size_t part = 1; part <= LEAVES; part += 3) {
-            cbp_real found[ALL] = {R(0.2), 0, 1, R(0.1)}, again[ALL];
-            memcpy(again, found, sizeof again);
+            cbp_real found[ALL], again[ALL];
             call over = c;
             places p = {&c, part, 0, 0};
-            CHECK(fit(&c, found) == CBP_OK && fit_over(&over, &p, again) == CBP_OK);
+            CHECK(fit_from(&c, start, found) == CBP_OK);
+            CHECK(fit_over(&over, &p, start, again) == CBP_OK && over.info.params == again);
             CHECK(c.info.outcome == CBP_CONVERGED && p.passes >= over.info.evaluations);
-            check_same_fit(&c, found, &over, again);
+            check_same_fit(&c, &over);
         }
     }
 }
@@ -377,16 +383,15 @@ static void test_stopped(void)
     const cbp_real start[ALL] = {R(0.2), 0, 1, R(0.1)};
     call c = problem(2 * CBP_LEAF, NULL, CBP_SQUARED);
     /* of which the data determine two parameters, so that there is a second attempt */
-    c.activations = two_lines;
+    c.chain.activations = two_lines;
     c.options.max_iterations = 200;
-    c.frozen = NULL;
+    c.chain.frozen = NULL;
     size_t passes = 0, evaluations = 0;
     cbp_real last = R(INFINITY);
     for (size_t stop_at = 1; passes == stop_at - 1; stop_at++) {
         places p = {&c, 1, 0, stop_at};
         cbp_real found[ALL];
-        memcpy(found, start, sizeof found);
-        CHECK(fit_over(&c, &p, found) == CBP_OK);
+        CHECK(fit_over(&c, &p, start, found) == CBP_OK);
         passes = p.passes;
         if (passes < stop_at) {
             /* one for the last layer */
@@ -407,34 +412,40 @@ static void test_stopped(void)
 
 static void test_refused_nodes(void)
 {
-    const cbp_fit_chain chain = {activations, frozen, NULL, NULL, LAYERS};
-    const cbp_criterion squared = {CBP_SQUARED, 1};
     const cbp_real wrong[1] = {-1}, no_number[1] = {R(NAN)};
-    const cbp_examples good = {x, y, NULL, 2 * CBP_LEAF};
+    const unsigned char unknown[] = {CBP_TANH, CBP_ACTIVATION_END};
+    const call c = problem(2 * CBP_LEAF, NULL, CBP_SQUARED);
     cbp_real *work = numbers(cbp_fit_work_len(LAYERS, FREE, 0)), node[NODE] = {0};
     cbp_fit_nodes nodes = room_for(FREE, 2 * CBP_LEAF);
-#define REFUSED(status, change)                                                                  \
-    do {                                                                                         \
-        cbp_examples examples = good;                                                            \
-        change;                                                                                  \
-        CHECK(cbp_fit_nodes_add(&chain, params, squared, &examples, 0, work, &nodes) == status); \
-        CHECK(nodes.count == 0);                                                                 \
+#define ADD(chain, examples, loss, work, nodes) \
+    cbp_fit_nodes_add(chain, examples, loss, 0, work, nodes)
+#define REFUSED(status, change)                                                     \
+    do {                                                                            \
+        call t = c;                                                                 \
+        change;                                                                     \
+        CHECK(ADD(&t.chain, &t.examples, &t.options.loss, work, &nodes) == status); \
+        CHECK(nodes.count == 0);                                                    \
     } while (0)
-    REFUSED(CBP_ERROR_EMPTY, examples.n = 0);
-    REFUSED(CBP_ERROR_NULL, examples.x = NULL);
-    REFUSED(CBP_ERROR_NULL, examples.y = NULL);
-    REFUSED(CBP_ERROR_WEIGHT, (examples.weight = wrong, examples.n = 1));
-    REFUSED(CBP_ERROR_DATA, (examples.x = no_number, examples.n = 1));
-    REFUSED(CBP_ERROR_DATA, (examples.y = no_number, examples.n = 1));
-    REFUSED(CBP_ERROR_NODE, examples.n = N); /* no room */
+    REFUSED(CBP_ERROR_NULL, t.chain.params = NULL);
+    REFUSED(CBP_ERROR_NULL, t.chain.activations = NULL);
+    REFUSED(CBP_ERROR_LAYERS, t.chain.layers = 0);
+    REFUSED(CBP_ERROR_ACTIVATION, t.chain.activations = unknown);
+    REFUSED(CBP_ERROR_LOSS, t.options.loss.kind = CBP_LOSS_END);
+    REFUSED(CBP_ERROR_EMPTY, t.examples.n = 0);
+    REFUSED(CBP_ERROR_NULL, t.examples.x = NULL);
+    REFUSED(CBP_ERROR_NULL, t.examples.y = NULL);
+    REFUSED(CBP_ERROR_WEIGHT, (t.examples.weight = wrong, t.examples.n = 1));
+    REFUSED(CBP_ERROR_DATA, (t.examples.x = no_number, t.examples.n = 1));
+    REFUSED(CBP_ERROR_DATA, (t.examples.y = no_number, t.examples.n = 1));
+    REFUSED(CBP_ERROR_NODE, t.examples.n = N); /* no room */
     REFUSED(CBP_ERROR_NODE, nodes.free = FREE + 1);
     nodes.free = FREE;
 #undef REFUSED
-    CHECK(cbp_fit_nodes_add(NULL, params, squared, &good, 0, work, &nodes) == CBP_ERROR_NULL);
-    CHECK(cbp_fit_nodes_add(&chain, NULL, squared, &good, 0, work, &nodes) == CBP_ERROR_NULL);
-    CHECK(cbp_fit_nodes_add(&chain, params, squared, NULL, 0, work, &nodes) == CBP_ERROR_NULL);
-    CHECK(cbp_fit_nodes_add(&chain, params, squared, &good, 0, NULL, &nodes) == CBP_ERROR_NULL);
-    CHECK(cbp_fit_nodes_add(&chain, params, squared, &good, 0, work, NULL) == CBP_ERROR_NULL);
+    CHECK(ADD(NULL, &c.examples, NULL, work, &nodes) == CBP_ERROR_NULL);
+    CHECK(ADD(&c.chain, NULL, NULL, work, &nodes) == CBP_ERROR_NULL);
+    CHECK(ADD(&c.chain, &c.examples, NULL, NULL, &nodes) == CBP_ERROR_NULL);
+    CHECK(ADD(&c.chain, &c.examples, NULL, work, NULL) == CBP_ERROR_NULL);
+#undef ADD
 
     const cbp_fit_place odd[] = {{1, 2}, {0, 3}, {0, 0}, {SIZE_MAX - 1, 1}};
     for (size_t k = 0; k < 4; k++) {
@@ -446,7 +457,7 @@ static void test_refused_nodes(void)
     CHECK(cbp_fit_nodes_merge(&nodes, work, node) == CBP_ERROR_NODE);
     CHECK(cbp_fit_nodes_push(&nodes, (cbp_fit_place){2, 1}, node, work) == CBP_ERROR_NODE);
     CHECK(cbp_fit_nodes_push(&nodes, (cbp_fit_place){4, 1}, node, work) == CBP_ERROR_NODE);
-    CHECK(cbp_fit_nodes_add(&chain, params, squared, &good, 1, work, &nodes) == CBP_ERROR_NODE);
+    CHECK(cbp_fit_nodes_add(&c.chain, &c.examples, NULL, 1, work, &nodes) == CBP_ERROR_NODE);
     CHECK(nodes.count == 1);
     CHECK(cbp_fit_nodes_push(NULL, (cbp_fit_place){3, 1}, node, work) == CBP_ERROR_NULL);
     CHECK(cbp_fit_nodes_push(&nodes, (cbp_fit_place){3, 1}, NULL, work) == CBP_ERROR_NULL);
@@ -464,36 +475,37 @@ static void test_refused_fits(void)
     const cbp_real far[ALL] = {R(1e30), 0, HUGE_REAL, 0}, high[ALL] = {9, 9, 9, 9},
                    start[ALL] = {R(0.2), 0, 1, R(0.1)};
     const call good = problem(100, NULL, CBP_SQUARED);
-#define REFUSED(status, from, change)                                           \
-    do {                                                                        \
-        call c = good;                                                          \
-        cbp_real found[ALL];                                                    \
-        memcpy(found, from, sizeof found);                                      \
-        change;                                                                 \
-        places p = {&c, 1, 0, 0};                                               \
-        CHECK(fit_over(&c, &p, found) == status && same_all(found, from, ALL)); \
+#define REFUSED(status, from, change)                                                  \
+    do {                                                                               \
+        call c = good;                                                                 \
+        cbp_real found[ALL];                                                           \
+        memcpy(found, from, sizeof found);                                             \
+        change;                                                                        \
+        places p = {&c, 1, 0, 0};                                                      \
+        CHECK(fit_over(&c, &p, found, found) == status && same_all(found, from, ALL)); \
     } while (0)
     cbp_real none[100] = {0}, two[100] = {1, 1};
-    REFUSED(CBP_ERROR_WEIGHT, start, c.weight = none);
-    REFUSED(CBP_ERROR_FEW_EXAMPLES, start, c.weight = two);
-    REFUSED(CBP_ERROR_NO_FREE, start, c.frozen = all);
-    REFUSED(CBP_ERROR_START, start, c.lower = high);
+    REFUSED(CBP_ERROR_WEIGHT, start, c.examples.weight = none);
+    REFUSED(CBP_ERROR_FEW_EXAMPLES, start, c.examples.weight = two);
+    REFUSED(CBP_ERROR_NO_FREE, start, c.chain.frozen = all);
+    REFUSED(CBP_ERROR_START, start, c.options.lower = high);
     REFUSED(CBP_ERROR_START_LOSS, far, (void)0);
-    REFUSED(CBP_ERROR_NO_SIGMOID, start, c.options.loss = CBP_LOG_LOSS);
-    REFUSED(CBP_ERROR_LOSS, start, c.options.loss = -1);
+    REFUSED(CBP_ERROR_NO_SIGMOID, start, c.options.loss.kind = CBP_LOG_LOSS);
+    REFUSED(CBP_ERROR_LOSS, start, c.options.loss.kind = -1);
     REFUSED(CBP_ERROR_OPTION, start, c.options.size = 0);
 #undef REFUSED
     cbp_real *work = numbers(cbp_fit_work_len(LAYERS, FREE, 0)), found[ALL] = {0};
-    const cbp_fit_chain chain = chain_of(&good);
+    const cbp_chain null = {NULL, activations, frozen, LAYERS};
     cbp_fit_info info;
 #define ASK(pass, chain, options, work, params, info) \
     (cbp_fit_over(pass, NULL, chain, options, work, params, info) == CBP_ERROR_NULL)
-    CHECK(ASK(NULL, &chain, &good.options, work, found, &info));
+    CHECK(ASK(NULL, &good.chain, &good.options, work, found, &info));
     CHECK(ASK(pass_over_places, NULL, &good.options, work, found, &info));
-    CHECK(ASK(pass_over_places, &chain, NULL, work, found, &info));
-    CHECK(ASK(pass_over_places, &chain, &good.options, NULL, found, &info));
-    CHECK(ASK(pass_over_places, &chain, &good.options, work, NULL, &info));
-    CHECK(ASK(pass_over_places, &chain, &good.options, work, found, NULL));
+    CHECK(ASK(pass_over_places, &null, &good.options, work, found, &info));
+    CHECK(ASK(pass_over_places, &good.chain, NULL, work, found, &info));
+    CHECK(ASK(pass_over_places, &good.chain, &good.options, NULL, found, &info));
+    CHECK(ASK(pass_over_places, &good.chain, &good.options, work, NULL, &info));
+    CHECK(ASK(pass_over_places, &good.chain, &good.options, work, found, NULL));
 #undef ASK
     free(work);
 }

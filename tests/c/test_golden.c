@@ -103,7 +103,8 @@ static void keep_activations(void)
         }
         CHECK(cbp_activation_describe(activation, &facts) == CBP_OK);
         if (facts.one_to_one) {
-            CHECK(cbp_inverse(as_is, code, z, 1, POINTS_OF_ONE, inverse) == CBP_OK);
+            CHECK(cbp_inverse(&(cbp_chain){as_is, code, NULL, 1}, z, POINTS_OF_ONE, inverse) ==
+                  CBP_OK);
             add_numbers(&bits, inverse, POINTS_OF_ONE);
         }
         keep(facts.name, bits, 0, 0);
@@ -127,30 +128,28 @@ static void keep_passes(void)
             y[i] = random_between(0, 1);
             weight[i] = random_between(0, 2);
         }
-        for (int loss = 0; loss < FIRST_LOSSES; loss++) {
-            const unsigned char last_one = loss == CBP_LOG_LOSS ? CBP_SIGMOID : CBP_TANH;
+        for (int kind = 0; kind < FIRST_LOSSES; kind++) {
+            const cbp_loss loss = {kind, 0.25};
+            const unsigned char last_one = kind == CBP_LOG_LOSS ? CBP_SIGMOID : CBP_TANH;
             const unsigned char codes[] = {CBP_SOFTPLUS, (unsigned char)activation, last_one};
+            const cbp_chain chain = {params, codes, NULL, LAYERS};
             for (size_t n = 1; n <= N; n += N - 1) {
-                const cbp_real *weights = n > 1 && loss % 2 ? weight : NULL;
+                const cbp_examples examples = {x, y, n > 1 && kind % 2 ? weight : NULL, n};
                 cbp_real mean, mean_alone, gradient[ALL], hessian[ALL * ALL];
-                CHECK(cbp_gradient(params, codes, x, y, weights, LAYERS, n, loss, 0.25, work, &mean,
-                                   gradient) == CBP_OK);
-                CHECK(cbp_hessian(params, codes, x, y, weights, LAYERS, n, loss, 0.25, hessian_work,
-                                  hessian) == CBP_OK);
-                CHECK(cbp_gradients(params, codes, x, y, LAYERS, n, loss, 0.25, work, rows) ==
-                      CBP_OK);
-                CHECK(cbp_loss_mean(params, codes, x, y, weights, LAYERS, n, loss, 0.25,
-                                    &mean_alone) == CBP_OK);
+                CHECK(cbp_gradient(&chain, &examples, &loss, work, &mean, gradient) == CBP_OK);
+                CHECK(cbp_hessian(&chain, &examples, &loss, hessian_work, hessian) == CBP_OK);
+                CHECK(cbp_gradients(&chain, &examples, &loss, work, rows) == CBP_OK);
+                CHECK(cbp_loss_mean(&chain, &examples, &loss, &mean_alone) == CBP_OK);
                 add_numbers(&bits, &mean, 1);
                 add_numbers(&bits, &mean_alone, 1);
                 add_numbers(&bits, gradient, ALL);
                 add_numbers(&bits, hessian, ALL * ALL);
                 add_numbers(&bits, rows, n * ALL);
-                CHECK(cbp_forward(params, codes, x, LAYERS, n, out) == CBP_OK);
+                CHECK(cbp_forward(&chain, x, n, out) == CBP_OK);
                 add_numbers(&bits, out, n);
-                CHECK(cbp_slope(params, codes, x, LAYERS, n, out) == CBP_OK);
+                CHECK(cbp_slope(&chain, x, n, out) == CBP_OK);
                 add_numbers(&bits, out, n);
-                CHECK(cbp_jacobian(params, codes, x, LAYERS, n, work, rows) == CBP_OK);
+                CHECK(cbp_jacobian(&chain, x, n, work, rows) == CBP_OK);
                 add_numbers(&bits, rows, n * ALL);
                 last = mean;
             }
@@ -212,9 +211,10 @@ static void draw_problem(const kind *of, size_t n, size_t m, int is_label, doubl
     x[n / 2] = of->low; /* the dose may be 0 */
     for (size_t chain = 0; chain < m; chain++) {
         cbp_real params[ALL];
+        const cbp_chain truth = {params, of->activations, NULL, of->layers};
         memcpy(params, of->truth, sizeof params);
         params[2 * of->layers - 2] *= random_between(0.75, 1.25);
-        CHECK(cbp_forward(params, of->activations, x, of->layers, n, y + chain * n) == CBP_OK);
+        CHECK(cbp_forward(&truth, x, n, y + chain * n) == CBP_OK);
         for (size_t i = 0; i < n; i++) {
             const cbp_real curve = y[chain * n + i], noise = random_between(-1, 1);
             y[chain * n + i] = is_label ? curve > 0.5 + 0.5 * noise
@@ -245,13 +245,14 @@ static int takes(const kind *of, int loss)
 
 /* What is said of the end is true, and it is no worse than the start; where it claims to be a
  * minimum, it is flat. */
-static void check_sense(const call *c, const cbp_real *start, const cbp_real *params)
+static void check_sense(const call *c, const cbp_real *start)
 {
-    cbp_real before;
-    CHECK(cbp_loss_mean(start, c->activations, c->x, c->y, c->weight, c->layers, c->n,
-                        c->options.loss, c->options.scale, &before) == CBP_OK);
-    CHECK(c->info.loss <= before * (1 + 64 * EPSILON));
-    check_info(c, params);
+    cbp_chain before = c->chain;
+    cbp_real loss;
+    before.params = start;
+    CHECK(cbp_loss_mean(&before, &c->examples, &c->options.loss, &loss) == CBP_OK);
+    CHECK(c->info.loss <= loss * (1 + 64 * EPSILON));
+    check_info(c);
 }
 
 static void keep_fit(const kind *of, int variant)
@@ -266,12 +267,11 @@ static void keep_fit(const kind *of, int variant)
     draw_problem(of, n, 1, loss == CBP_LOG_LOSS, 0.125, start);
     draw_bounds(of, start, lower, upper);
     call c = fit_of(of->activations, of->layers, x, y, n);
-    c.frozen = of->frozen;
-    c.weight = n > 20 && random_below(2) ? weight : NULL;
-    c.lower = variant % 4 == 1 || variant % 4 == 3 ? lower : NULL;
-    c.upper = variant % 4 == 2 || variant % 4 == 3 ? upper : NULL;
-    c.options.loss = loss;
-    c.options.scale = 0.25;
+    c.chain.frozen = of->frozen;
+    c.examples.weight = n > 20 && random_below(2) ? weight : NULL;
+    c.options.loss = (cbp_loss){loss, 0.25};
+    c.options.lower = variant % 4 == 1 || variant % 4 == 3 ? lower : NULL;
+    c.options.upper = variant % 4 == 2 || variant % 4 == 3 ? upper : NULL;
     c.options.max_iterations = limits[random_below(4)];
     c.options.restarts = random_below(3) ? 0 : 2;
     c.options.seed = (unsigned long long)variant;
@@ -280,17 +280,17 @@ static void keep_fit(const kind *of, int variant)
     c.options.history_len = LONG_HISTORY;
     memcpy(params, start, sizeof params);
     CHECK(fit(&c, params) == CBP_OK);
-    check_sense(&c, start, params);
+    check_sense(&c, start);
     add_numbers(&bits, params, 2 * of->layers);
     add_numbers(&bits, &c.info.gradient_norm, 1);
     add_numbers(&bits, history, LONG_HISTORY);
     add_bits(&bits, c.info.evaluations);
     add_bits(&bits, (uint64_t)c.info.outcome);
     for (int curvature = 0; curvature < CURVATURES; curvature++) {
-        spread found;
-        CHECK(covariance_of(&c, params, curvature, &found) == CBP_OK);
+        covariance found;
+        CHECK(covariance_of(&c, curvature, &found) == CBP_OK);
         add_numbers(&bits, &found.variance, 1);
-        add_numbers(&bits, found.covariance, 4 * of->layers * of->layers);
+        add_numbers(&bits, found.matrix, 4 * of->layers * of->layers);
         add_bytes(&bits, found.determined, 2 * of->layers);
     }
     keep(of->name, bits, c.info.iterations, c.info.loss);
@@ -307,8 +307,9 @@ static void keep_descent(const kind *of, int variant)
     check_state = 2000 + (uint64_t)(of - kinds) * 64 + (uint64_t)variant;
     draw_problem(of, N, 1, 0, 0.125, start);
     draw_bounds(of, start, lower, upper);
-    memcpy(params, start, sizeof params);
     CHECK(cbp_fit_defaults(&options) == CBP_OK);
+    options.lower = variant > 2 ? lower : NULL;
+    options.upper = variant > 2 ? upper : NULL;
     options.method = variant % CBP_METHOD_END;
     options.batch_size = variant % 2 ? BATCH : 0;
     options.learning_rate = 0.0625;
@@ -318,10 +319,9 @@ static void keep_descent(const kind *of, int variant)
     options.history = history;
     options.history_len = LONG_HISTORY;
     cbp_real *work = spoilt(cbp_fit_descent_work_len(of->layers, options.batch_size));
-    const int bounded = variant > 2;
-    CHECK(cbp_fit_descent(of->activations, of->frozen, bounded ? lower : NULL,
-                          bounded ? upper : NULL, x, y, variant % 3 ? weight : NULL, of->layers, N,
-                          &options, work, order, params, &info) == CBP_OK);
+    const cbp_chain chain = {start, of->activations, of->frozen, of->layers};
+    const cbp_examples examples = {x, y, variant % 3 ? weight : NULL, N};
+    CHECK(cbp_fit_descent(&chain, &examples, &options, work, order, params, &info) == CBP_OK);
     free(work);
     add_numbers(&bits, params, 2 * of->layers);
     add_numbers(&bits, &info.gradient_norm, 1);
@@ -355,7 +355,7 @@ static void keep_extremes(void)
             upper[j] = random_below(2) ? INFINITY : 2 * start[j] + 1;
         }
         call c = fit_of(activations, 2, x, y, N);
-        c.upper = k % 2 ? upper : NULL;
+        c.options.upper = k % 2 ? upper : NULL;
         c.options.max_iterations = 30;
         memcpy(params, start, sizeof params);
         const int status = fit(&c, params);
@@ -378,7 +378,7 @@ static void keep_many(const kind *of, int variant)
     loss = takes(of, loss) ? loss : CBP_SQUARED;
     cbp_real start[ALL], candidates[CANDIDATES * ALL], lower[ALL], upper[ALL], params[M * ALL],
         mean[M], total[M];
-    cbp_real variance[M], left_over[M], errors[M * ALL], covariance[M * ALL * (ALL + 1) / 2];
+    cbp_real variance[M], df[M], standard_error[M * ALL], matrix[M * ALL * (ALL + 1) / 2];
     unsigned char determined[M * ALL];
     size_t iterations[M], all_iterations = 0, free_count = 0;
     double all_losses = 0;
@@ -397,23 +397,24 @@ static void keep_many(const kind *of, int variant)
     if (variant % 3 == 0) {
         y[3 * n + 2] = y[17 * n] = NAN;
     }
-    const cbp_real *weights = variant % 2 ? weight : NULL, *low = variant % 4 == 3 ? lower : NULL;
-    const cbp_real *high = variant % 4 > 1 ? upper : NULL;
-    cbp_real *work = spoilt(cbp_choose_starts_work_len(layers, n, CANDIDATES));
-    CHECK(cbp_choose_starts(of->activations, of->frozen, low, high, x, y, weights, layers, n, M, 0,
-                            0, candidates, CANDIDATES, ROW, work, params) == CBP_OK);
-    free(work);
-    add_numbers(&bits, params, M * all);
     cbp_fit_options options;
     CHECK(cbp_fit_defaults(&options) == CBP_OK);
-    options.loss = loss;
-    options.scale = 0.25;
+    options.loss = (cbp_loss){loss, 0.25};
+    options.lower = variant % 4 == 3 ? lower : NULL;
+    options.upper = variant % 4 > 1 ? upper : NULL;
     options.max_iterations = variant % 5 == 4 ? 6 : variant < 6 ? 2000 : 60;
-    const cbp_fits fits = {params,   status,    iterations, mean,       total,
-                           variance, left_over, errors,     covariance, determined};
+    const cbp_chain chain = {NULL, of->activations, of->frozen, layers};
+    const cbp_example_sets sets = {
+        .x = x, .y = y, .weight = variant % 2 ? weight : NULL, .n = n, .m = M};
+    cbp_real *work = spoilt(cbp_choose_starts_work_len(layers, n, CANDIDATES));
+    CHECK(cbp_choose_starts(&chain, &sets, &options, &(cbp_candidates){candidates, CANDIDATES, ROW},
+                            work, params) == CBP_OK);
+    free(work);
+    add_numbers(&bits, params, M * all);
+    const cbp_fits fits = {params,   status, iterations,     mean,   total,
+                           variance, df,     standard_error, matrix, determined};
     work = spoilt(cbp_fit_many_work_len(layers, free_count, n));
-    CHECK(cbp_fit_many(of->activations, of->frozen, low, high, x, y, weights, layers, n, M, 0, 0,
-                       &options, work, &fits) == CBP_OK);
+    CHECK(cbp_fit_many(&chain, &sets, &options, work, &fits) == CBP_OK);
     free(work);
     for (size_t i = 0; i < M; i++) {
         add_bits(&bits, (uint64_t)(status[i] + 100));
@@ -424,15 +425,15 @@ static void keep_many(const kind *of, int variant)
     add_numbers(&bits, params, M * all);
     add_numbers(&bits, total, M);
     add_numbers(&bits, variance, M);
-    add_numbers(&bits, left_over, M);
-    add_numbers(&bits, errors, M * all);
-    add_numbers(&bits, covariance, M * free_count * (free_count + 1) / 2);
+    add_numbers(&bits, df, M);
+    add_numbers(&bits, standard_error, M * all);
+    add_numbers(&bits, matrix, M * free_count * (free_count + 1) / 2);
     add_bytes(&bits, determined, M * all);
     keep("many", bits, all_iterations, all_losses == all_losses ? all_losses : -1);
 }
 
 /* Of a loss: a pass, and a fit, of outputs and targets in (0, 1). */
-static void keep_loss(int loss)
+static void keep_loss(int code)
 {
     enum { N = 150 };
     const unsigned char codes[] = {CBP_TANH, CBP_SIGMOID};
@@ -442,29 +443,29 @@ static void keep_loss(int loss)
     cbp_real *work = spoilt(cbp_work_len(2, N)), *hessian_work = spoilt(cbp_hessian_work_len(2));
     cbp_loss_facts facts;
     uint64_t bits = NO_BITS;
-    check_state = 7000 + (uint64_t)loss;
+    check_state = 7000 + (uint64_t)code;
     for (size_t i = 0; i < N; i++) {
         x[i] = random_between(-2, 2);
         y[i] = 0.5 + 0.4 * x[i] / (1 + fabs(x[i])) + random_between(-0.1, 0.1);
         weight[i] = random_between(0, 2);
     }
-    CHECK(cbp_loss_describe(loss, &facts) == CBP_OK);
-    CHECK(cbp_gradient(start, codes, x, y, weight, 2, N, loss, 0.25, work, &mean, gradient) ==
-          CBP_OK);
-    CHECK(cbp_hessian(start, codes, x, y, weight, 2, N, loss, 0.25, hessian_work, hessian) ==
-          CBP_OK);
-    CHECK(cbp_gradients(start, codes, x, y, 2, N, loss, 0.25, work, rows) == CBP_OK);
+    CHECK(cbp_loss_describe(code, &facts) == CBP_OK);
+    const cbp_chain chain = {start, codes, NULL, 2};
+    const cbp_examples examples = {x, y, weight, N};
+    const cbp_loss loss = {code, 0.25};
+    CHECK(cbp_gradient(&chain, &examples, &loss, work, &mean, gradient) == CBP_OK);
+    CHECK(cbp_hessian(&chain, &examples, &loss, hessian_work, hessian) == CBP_OK);
+    CHECK(cbp_gradients(&chain, &examples, &loss, work, rows) == CBP_OK);
     add_numbers(&bits, &mean, 1);
     add_numbers(&bits, gradient, 4);
     add_numbers(&bits, hessian, 16);
     add_numbers(&bits, rows, N * 4);
     call c = fit_of(codes, 2, x, y, N);
-    c.weight = weight;
+    c.examples.weight = weight;
     c.options.loss = loss;
-    c.options.scale = 0.25;
     memcpy(params, start, sizeof params);
     CHECK(fit(&c, params) == CBP_OK);
-    check_sense(&c, start, params);
+    check_sense(&c, start);
     add_numbers(&bits, params, 4);
     keep(facts.name, bits, c.info.iterations, c.info.loss);
     free(work);
@@ -502,7 +503,8 @@ static int is_fused(void)
     const unsigned char one[] = {CBP_IDENTITY};
     const cbp_real params[] = {1 + 0x1p-30, -1}, at = 1 - 0x1p-30;
     cbp_real out;
-    return cbp_forward(params, one, &at, 1, 1, &out) == CBP_OK && out == -0x1p-60;
+    return cbp_forward(&(cbp_chain){params, one, NULL, 1}, &at, 1, &out) == CBP_OK &&
+           out == -0x1p-60;
 }
 
 int main(int argc, char **argv)

@@ -7,8 +7,8 @@ int main()
 {
     const cbp_real params[] = {2, 1};
     const unsigned char activations[] = {CBP_IDENTITY};
+    const cbp_chain chain = {params, activations, nullptr, 1};
     const cbp_real x = 3;
     cbp_real out = 0;
-    return cbp_forward(params, activations, &x, 1, 1, &out) == CBP_OK && out >= 7 && out <= 7 ? 0
-                                                                                              : 1;
+    return cbp_forward(&chain, &x, 1, &out) == CBP_OK && out >= 7 && out <= 7 ? 0 : 1;
 }

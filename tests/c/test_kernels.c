@@ -10,13 +10,14 @@
 static const char *const names[] = {"generic", "avx2", "avx512"};
 #define LEVELS (sizeof names / sizeof *names)
 
-typedef struct chain {
-    cbp_real params[2 * MOST_LAYERS];
+/* A chain with its examples, and room for them. */
+typedef struct problem {
+    cbp_chain chain;
+    cbp_examples examples;
+    cbp_loss loss;
+    cbp_real params[2 * MOST_LAYERS], x[MOST_EXAMPLES], y[MOST_EXAMPLES], weight[MOST_EXAMPLES];
     unsigned char activations[MOST_LAYERS];
-    size_t layers, n;
-    int loss;
-    cbp_real scale, x[MOST_EXAMPLES], y[MOST_EXAMPLES], weight[MOST_EXAMPLES];
-} chain;
+} problem;
 
 /* Everything that the array passes and the passes of one example can say about a chain. */
 typedef struct answers {
@@ -33,92 +34,88 @@ static cbp_real special(void)
     return values[random_below(sizeof values / sizeof *values)];
 }
 
-static void draw(chain *c, int activation)
+static void draw(problem *p, int activation)
 {
-    c->layers = 1 + random_below(random_below(8) ? 6 : MOST_LAYERS);
-    c->n = 2 + random_below(random_below(2) ? 40 : MOST_EXAMPLES - 2);
-    c->loss = (int)random_below(CBP_LOSS_END);
-    c->scale = R(random_between(0.1, 3));
+    const size_t layers = 1 + random_below(random_below(8) ? 6 : MOST_LAYERS);
+    const size_t n = 2 + random_below(random_below(2) ? 40 : MOST_EXAMPLES - 2);
+    p->chain = (cbp_chain){p->params, p->activations, NULL, layers};
+    p->examples = (cbp_examples){p->x, p->y, p->weight, n};
+    p->loss.kind = (int)random_below(CBP_LOSS_END);
+    p->loss.scale = R(random_between(0.1, 3));
     /* so that log and sqrt meet what they are made for */
     const int positive = (int)random_below(3) == 0;
-    for (size_t l = 0; l < c->layers; l++) {
-        c->params[2 * l] = R(random_between(positive ? 0.2 : -2.5, 2.5));
-        c->params[2 * l + 1] = R(random_between(positive ? 0 : -2, 2));
-        c->activations[l] = (unsigned char)random_below(CBP_ACTIVATION_END);
+    for (size_t l = 0; l < layers; l++) {
+        p->params[2 * l] = R(random_between(positive ? 0.2 : -2.5, 2.5));
+        p->params[2 * l + 1] = R(random_between(positive ? 0 : -2, 2));
+        p->activations[l] = (unsigned char)random_below(CBP_ACTIVATION_END);
     }
-    c->activations[random_below(c->layers)] = (unsigned char)activation;
-    if (c->loss == CBP_LOG_LOSS) {
-        c->activations[c->layers - 1] = CBP_SIGMOID;
+    p->activations[random_below(layers)] = (unsigned char)activation;
+    if (p->loss.kind == CBP_LOG_LOSS) {
+        p->activations[layers - 1] = CBP_SIGMOID;
     }
-    for (size_t i = 0; i < c->n; i++) {
-        c->x[i] = random_below(20) ? R(random_between(positive ? 0 : -6, 6)) : special();
-        c->y[i] = R(random_between(0, 1));
-        c->weight[i] = random_below(5) ? R(random_between(0, 3)) : 0;
+    for (size_t i = 0; i < n; i++) {
+        p->x[i] = random_below(20) ? R(random_between(positive ? 0 : -6, 6)) : special();
+        p->y[i] = R(random_between(0, 1));
+        p->weight[i] = random_below(5) ? R(random_between(0, 3)) : 0;
     }
-    c->weight[0] = 1;
+    p->weight[0] = 1;
 }
 
-static void evaluate_all(const chain *c, answers *out)
+static void evaluate_all(const problem *p, answers *out)
 {
-    cbp_real *work = numbers(cbp_work_len(c->layers, c->n));
-    CHECK(cbp_forward(c->params, c->activations, c->x, c->layers, c->n, out->forward) == CBP_OK);
-    CHECK(cbp_slope(c->params, c->activations, c->x, c->layers, c->n, out->slope) == CBP_OK);
-    out->inverse_status =
-        cbp_inverse(c->params, c->activations, c->y, c->layers, c->n, out->inverse);
-    CHECK(cbp_gradients(c->params, c->activations, c->x, c->y, c->layers, c->n, c->loss, c->scale,
-                        work, out->rows) == CBP_OK);
-    CHECK(cbp_jacobian(c->params, c->activations, c->x, c->layers, c->n, work, out->jacobian) ==
-          CBP_OK);
-    CHECK(cbp_gradient(c->params, c->activations, c->x, c->y, c->weight, c->layers, c->n, c->loss,
-                       c->scale, work, &out->loss, out->gradient) == CBP_OK);
-    CHECK(cbp_loss_mean(c->params, c->activations, c->x, c->y, c->weight, c->layers, c->n, c->loss,
-                        c->scale, &out->loss_alone) == CBP_OK);
+    const cbp_chain *chain = &p->chain;
+    const size_t n = p->examples.n;
+    cbp_real *work = numbers(cbp_work_len(chain->layers, n));
+    CHECK(cbp_forward(chain, p->x, n, out->forward) == CBP_OK);
+    CHECK(cbp_slope(chain, p->x, n, out->slope) == CBP_OK);
+    out->inverse_status = cbp_inverse(chain, p->y, n, out->inverse);
+    CHECK(cbp_gradients(chain, &p->examples, &p->loss, work, out->rows) == CBP_OK);
+    CHECK(cbp_jacobian(chain, p->x, n, work, out->jacobian) == CBP_OK);
+    CHECK(cbp_gradient(chain, &p->examples, &p->loss, work, &out->loss, out->gradient) == CBP_OK);
+    CHECK(cbp_loss_mean(chain, &p->examples, &p->loss, &out->loss_alone) == CBP_OK);
     free(work);
 }
 
-static int same_answers(const chain *c, const answers *a, const answers *b)
+static int same_answers(const problem *p, const answers *a, const answers *b)
 {
-    const size_t width = 2 * c->layers;
-    return same_all(a->forward, b->forward, c->n) && same_all(a->slope, b->slope, c->n) &&
+    const size_t width = 2 * p->chain.layers, n = p->examples.n;
+    return same_all(a->forward, b->forward, n) && same_all(a->slope, b->slope, n) &&
            a->inverse_status == b->inverse_status &&
-           (a->inverse_status != CBP_OK || same_all(a->inverse, b->inverse, c->n)) &&
-           same_all(a->rows, b->rows, c->n * width) &&
-           same_all(a->jacobian, b->jacobian, c->n * width) &&
+           (a->inverse_status != CBP_OK || same_all(a->inverse, b->inverse, n)) &&
+           same_all(a->rows, b->rows, n * width) && same_all(a->jacobian, b->jacobian, n * width) &&
            same_all(a->gradient, b->gradient, width) && same(a->loss, b->loss) &&
            same(a->loss_alone, b->loss_alone);
 }
 
 /* Each example by itself gives what it gave among the others. */
-static int same_alone(const chain *c, const answers *all)
+static int same_alone(const problem *p, const answers *all)
 {
-    const size_t width = 2 * c->layers;
-    cbp_real *work = numbers(cbp_work_len(c->layers, 1));
+    const cbp_chain *chain = &p->chain;
+    const size_t width = 2 * chain->layers;
+    cbp_real *work = numbers(cbp_work_len(chain->layers, 1));
     int equal = 1;
-    for (size_t i = 0; i < c->n; i++) {
+    for (size_t i = 0; i < p->examples.n; i++) {
         cbp_real forward, slope, inverse, loss, loss_alone, row[2 * MOST_LAYERS], z[MOST_LAYERS],
             a[MOST_LAYERS], slopes[MOST_LAYERS], delta[MOST_LAYERS];
-        const cbp_real *x = c->x + i, *y = c->y + i;
-        equal &= cbp_forward(c->params, c->activations, x, c->layers, 1, &forward) == CBP_OK;
-        equal &= cbp_slope(c->params, c->activations, x, c->layers, 1, &slope) == CBP_OK;
+        const cbp_record record = {z, a, slopes, delta, row};
+        const cbp_examples one = {p->x + i, p->y + i, NULL, 1};
+        equal &= cbp_forward(chain, one.x, 1, &forward) == CBP_OK;
+        equal &= cbp_slope(chain, one.x, 1, &slope) == CBP_OK;
         equal &= same(forward, all->forward[i]) && same(slope, all->slope[i]);
         if (all->inverse_status == CBP_OK) {
-            equal &= cbp_inverse(c->params, c->activations, y, c->layers, 1, &inverse) == CBP_OK;
+            equal &= cbp_inverse(chain, one.y, 1, &inverse) == CBP_OK;
             equal &= same(inverse, all->inverse[i]);
         }
-        equal &= cbp_gradients(c->params, c->activations, x, y, c->layers, 1, c->loss, c->scale,
-                               work, row) == CBP_OK;
+        equal &= cbp_gradients(chain, &one, &p->loss, work, row) == CBP_OK;
         equal &= same_all(row, all->rows + i * width, width);
-        equal &= cbp_jacobian(c->params, c->activations, x, c->layers, 1, work, row) == CBP_OK;
+        equal &= cbp_jacobian(chain, one.x, 1, work, row) == CBP_OK;
         equal &= same_all(row, all->jacobian + i * width, width);
-        equal &= cbp_gradient(c->params, c->activations, x, y, NULL, c->layers, 1, c->loss,
-                              c->scale, work, &loss, row) == CBP_OK;
+        equal &= cbp_gradient(chain, &one, &p->loss, work, &loss, row) == CBP_OK;
         equal &= same_all(row, all->rows + i * width, width);
-        equal &= cbp_loss_mean(c->params, c->activations, x, y, NULL, c->layers, 1, c->loss,
-                               c->scale, &loss_alone) == CBP_OK;
+        equal &= cbp_loss_mean(chain, &one, &p->loss, &loss_alone) == CBP_OK;
         equal &= same(loss, loss_alone);
-        equal &= cbp_trace(c->params, c->activations, *x, *y, c->layers, c->loss, c->scale, z, a,
-                           slopes, delta, row, &loss_alone) == CBP_OK;
-        equal &= same(loss, loss_alone) && same(a[c->layers - 1], forward);
+        equal &= cbp_trace(chain, *one.x, *one.y, &p->loss, &record, &loss_alone) == CBP_OK;
+        equal &= same(loss, loss_alone) && same(a[chain->layers - 1], forward);
         equal &= same_all(row, all->rows + i * width, width);
     }
     free(work);
@@ -148,18 +145,18 @@ static void test_activations(size_t first_level, size_t levels)
     }
 }
 
-static void report(const chain *c, const char *what, const char *level)
+static void report(const problem *p, const char *what, const char *level)
 {
-    fprintf(stderr, "    %s, kernels %s, %zu examples, loss %d, chain:", what, level, c->n,
-            c->loss);
-    for (size_t l = 0; l < c->layers; l++) {
-        fprintf(stderr, " (%a %a act %d)", (double)c->params[2 * l], (double)c->params[2 * l + 1],
-                c->activations[l]);
+    fprintf(stderr, "    %s, kernels %s, %zu examples, loss %d, chain:", what, level, p->examples.n,
+            p->loss.kind);
+    for (size_t l = 0; l < p->chain.layers; l++) {
+        fprintf(stderr, " (%a %a act %d)", (double)p->params[2 * l], (double)p->params[2 * l + 1],
+                p->activations[l]);
     }
     fputc('\n', stderr);
 }
 
-static chain drawn;
+static problem drawn;
 static answers first, other;
 
 int main(int argc, char **argv)

@@ -6,34 +6,34 @@
 /* Chain i by cbp_fit_lm and cbp_fit_covariance, without what is missing. */
 static void compare(const call *c, size_t i, const found *f)
 {
-    const call one = alone(c, i);
-    const size_t all = 2 * c->layers, len = cbp_fit_work_len(c->layers, free_of(c), c->n);
-    cbp_real *x = numbers(c->n), *y = numbers(c->n), *weight = numbers(c->n),
-             *work = filled(len, NAN);
-    const size_t open = free_of(c);
+    const cbp_example_sets own = alone(c, i).sets;
+    const size_t all = 2 * c->chain.layers, open = free_of(c);
+    cbp_real *x = numbers(own.n), *y = numbers(own.n), *weight = numbers(own.n),
+             *work = filled(cbp_fit_work_len(c->chain.layers, open, own.n), NAN);
     cbp_real *params = numbers(all), *covariance = numbers(open * open), variance;
     unsigned char *determined = bytes(all);
+    const cbp_covariance out = {&variance, covariance, determined};
+    cbp_chain chain = c->chain;
     cbp_fit_info info;
     size_t n = 0;
-    double total = 0, squares = 0, left_over = 0;
-    for (size_t k = 0; k < c->n; k++) {
-        if (!isnan(one.y[k])) {
-            x[n] = one.x[k];
-            y[n] = one.y[k];
-            weight[n] = c->weight ? one.weight[k] : 1;
+    double total = 0, squares = 0, df = 0;
+    for (size_t k = 0; k < own.n; k++) {
+        if (!isnan(own.y[k])) {
+            x[n] = own.x[k];
+            y[n] = own.y[k];
+            weight[n] = own.weight ? own.weight[k] : 1;
             total += (double)weight[n];
-            left_over += weight[n] > 0;
+            df += weight[n] > 0;
             squares += (double)weight[n] * (double)y[n] * (double)y[n];
             n++;
         }
     }
-    memcpy(params, c->start, all * sizeof *params);
-    CHECK(cbp_fit_lm(c->activations, c->frozen, c->lower, c->upper, x, y, weight, c->layers, n,
-                     &c->options, work, params, &info) == CBP_OK);
+    const cbp_examples examples = {x, y, weight, n};
+    chain.params = c->start;
+    CHECK(cbp_fit_lm(&chain, &examples, &c->options, work, params, &info) == CBP_OK);
     CHECK(info.outcome == CBP_CONVERGED && f->fits.status[i] == CBP_CONVERGED);
-    CHECK(cbp_fit_covariance(params, c->activations, c->frozen, c->lower, c->upper, x, y, weight,
-                             c->layers, n, c->options.loss, c->options.scale, NULL, work, &variance,
-                             covariance, determined) == CBP_OK);
+    chain.params = params;
+    CHECK(cbp_fit_covariance(&chain, &examples, &c->options, NULL, work, &out) == CBP_OK);
     CHECK(memcmp(determined, f->fits.determined + i * all, all) == 0);
     CHECK(near((double)f->fits.weight[i], total, 0, 64));
     CHECK(f->fits.iterations[i] > 0);
@@ -43,32 +43,35 @@ static void compare(const call *c, size_t i, const found *f)
      * outputs too, cannot be told apart, and the parameters of two such are, in standard errors, as
      * far from each other as that difference is from the variance. */
     const double beside = sqrt(fmax(squares / (total * (double)info.loss), 1)),
-                 blur = 8 * EPSILON * (8 + beside);
-    const double share = sqrt((double)c->options.tolerance) / 10 + sqrt((double)n * blur);
+                 noise_level = 8 * EPSILON * (8 + beside);
+    const double relative_step =
+        sqrt((double)c->options.tolerance) / 10 + sqrt((double)n * noise_level);
     CHECK(near((double)f->fits.loss[i], (double)info.loss, 0, 64 + 16 * beside * beside));
-    const cbp_real *own = f->fits.covariance + i * f->triangle;
+    const cbp_real *triangle = f->fits.covariance + i * f->triangle;
     for (size_t k = 0, row = 0; k < all; k++) {
         const int is_free = determined[k] != CBP_FROZEN;
-        const double error = is_free ? sqrt((double)covariance[row * open + row]) : 0;
-        const double found_error = (double)f->fits.errors[i * all + k];
+        const double se = is_free ? sqrt((double)covariance[row * open + row]) : 0;
+        const double found_se = (double)f->fits.standard_error[i * all + k];
         const double moved = fabs((double)f->fits.params[i * all + k] - (double)params[k]);
-        CHECK(moved <= share * error);
-        left_over -= determined[k] == CBP_DETERMINED || determined[k] == CBP_UNDETERMINED;
-        /* errors are of the point before the last step, which is less than 1e-3 of the residuals
-         * (single: 0.03) */
-        CHECK(fabs(found_error - error) <= (sizeof(cbp_real) == 4 ? 1e-1 : 1e-5) * error);
+        CHECK(moved <= relative_step * se);
+        df -= determined[k] == CBP_DETERMINED || determined[k] == CBP_UNDETERMINED;
+        /* standard errors are of the point before the last step, which is less than 1e-3 of the
+         * residuals (single: 0.03) */
+        CHECK(fabs(found_se - se) <= (sizeof(cbp_real) == 4 ? 1e-1 : 1e-5) * se);
         for (size_t j = 0; is_free && j <= row; j++) {
-            const double size = error * sqrt((double)covariance[j * open + j]);
-            CHECK(j < row || near(found_error, sqrt((double)*own), 0, 4));
-            CHECK(fabs((double)(*own++ - covariance[row * open + j])) <=
+            const double size = se * sqrt((double)covariance[j * open + j]);
+            CHECK(j < row || near(found_se, sqrt((double)*triangle), 0, 4));
+            CHECK(fabs((double)(*triangle++ - covariance[row * open + j])) <=
                   (sizeof(cbp_real) == 4 ? 2e-1 : 2e-5) * size);
         }
         row += (size_t)is_free;
     }
-    CHECK(own == f->fits.covariance + (i + 1) * f->triangle);
-    CHECK((double)f->fits.left_over[i] == left_over);
+    CHECK(triangle == f->fits.covariance + (i + 1) * f->triangle);
+    CHECK((double)f->fits.df[i] == df);
     /* the sum of squares is least for the squared loss alone */
-    const double moves = c->options.loss == CBP_SQUARED ? share * share + 16 * blur : share;
+    const double moves = c->options.loss.kind == CBP_SQUARED
+                             ? relative_step * relative_step + 16 * noise_level
+                             : relative_step;
     CHECK(fabs((double)(f->fits.variance[i] - variance)) <= moves * (double)variance);
     free(x);
     free(y);
@@ -82,7 +85,7 @@ static void compare(const call *c, size_t i, const found *f)
 static void compare_all(const call *c)
 {
     found f = fit(c);
-    for (size_t i = 0; i < c->m; i++) {
+    for (size_t i = 0; i < c->sets.m; i++) {
         compare(c, i, &f);
     }
     release(&f);
@@ -95,18 +98,18 @@ static void test_as_single(void)
         for (int variant = 0; variant < 8; variant++) {
             const int weighted = variant & 1, own_x = variant & 2, missing = variant & 4;
             call c = problem_of(kind, 24, 19);
-            c.weight = weighted ? all_weights : NULL;
-            c.x_step = c.weight_step = own_x ? c.n : 0;
-            for (size_t k = 0; missing && k < c.n * c.m; k += 7) {
+            c.sets.weight = weighted ? all_weights : NULL;
+            c.sets.x_step = c.sets.weight_step = own_x ? c.sets.n : 0;
+            for (size_t k = 0; missing && k < c.sets.n * c.sets.m; k += 7) {
                 all_y[k] = R(NAN);
                 all_x[k] = own_x ? R(NAN) : all_x[k]; /* is not read where the target is missing */
             }
             compare_all(&c);
-            const int is_robust_too = variant % 3 == 0 && takes_any_target(c.options.loss);
+            const int is_robust_too = variant % 3 == 0 && takes_any_target(c.options.loss.kind);
             for (int loss = CBP_HUBER; is_robust_too && loss <= CBP_CAUCHY; loss++) {
                 call robust = c;
-                robust.options.loss = loss;
-                robust.options.scale = R(0.25);
+                robust.options.loss.kind = loss;
+                robust.options.loss.scale = R(0.25);
                 compare_all(&robust);
             }
         }
@@ -120,35 +123,36 @@ static void test_bounds(void)
     /* crossed where frozen, which is not read */
     const cbp_real upper[] = {8, 8, 1, infinite, 3, R(0.75)};
     call c = problem_of(LOGISTICS, 24, MOST_CHAINS);
-    size_t held = 0;
-    c.lower = lower;
-    c.upper = upper;
+    size_t at_bound = 0;
+    c.options.lower = lower;
+    c.options.upper = upper;
     found f = fit(&c);
-    for (size_t i = 0; i < c.m; i++) {
+    for (size_t i = 0; i < c.sets.m; i++) {
         compare(&c, i, &f);
         for (size_t k = 2; k < 6; k++) {
             const cbp_real param = f.fits.params[i * 6 + k];
             CHECK(param >= lower[k] && param <= upper[k]);
             CHECK((f.fits.determined[i * 6 + k] == CBP_AT_BOUND) ==
                   (param == lower[k] || param == upper[k]));
-            held += param == lower[k] || param == upper[k];
+            at_bound += param == lower[k] || param == upper[k];
         }
         CHECK(f.fits.params[i * 6] == 1 && f.fits.params[i * 6 + 1] == 0 &&
-              f.fits.errors[i * 6] == 0);
+              f.fits.standard_error[i * 6] == 0);
         CHECK(f.fits.determined[i * 6] == CBP_FROZEN);
     }
-    CHECK(held > 25);
+    CHECK(at_bound > 25);
     release(&f);
 
     /* All at bounds that leave no room. */
-    c.lower = c.upper = logistic_start;
+    c.options.lower = c.options.upper = logistic_start;
     f = fit(&c);
-    for (size_t i = 0; i < c.m; i++) {
+    for (size_t i = 0; i < c.sets.m; i++) {
         CHECK(f.fits.status[i] == CBP_CONVERGED &&
               same_all(f.fits.params + i * 6, logistic_start, 6));
-        CHECK(f.fits.left_over[i] == R(c.n));
+        CHECK(f.fits.df[i] == R(c.sets.n));
         for (size_t k = 2; k < 6; k++) {
-            CHECK(f.fits.determined[i * 6 + k] == CBP_AT_BOUND && f.fits.errors[i * 6 + k] == 0);
+            CHECK(f.fits.determined[i * 6 + k] == CBP_AT_BOUND &&
+                  f.fits.standard_error[i * 6 + k] == 0);
         }
     }
     release(&f);
@@ -164,41 +168,41 @@ static void test_one_sided_bounds(void)
     const cbp_real no_upper[] = {9, 9, infinite, infinite, infinite, infinite};
     for (int side = 0; side < 2; side++) {
         call c = problem_of(LOGISTICS, 24, 40), one = c;
-        c.lower = side ? lower : no_lower;
-        c.upper = side ? no_upper : upper;
-        one.lower = side ? lower : NULL;
-        one.upper = side ? NULL : upper;
+        c.options.lower = side ? lower : no_lower;
+        c.options.upper = side ? no_upper : upper;
+        one.options.lower = side ? lower : NULL;
+        one.options.upper = side ? NULL : upper;
         found both = fit(&c), f = fit(&one);
-        size_t held = 0;
-        for (size_t i = 0; i < c.m; i++) {
+        size_t at_bound = 0;
+        for (size_t i = 0; i < c.sets.m; i++) {
             compare(&one, i, &f);
-            held += memchr(f.fits.determined + i * 6, CBP_AT_BOUND, 6) != NULL;
+            at_bound += memchr(f.fits.determined + i * 6, CBP_AT_BOUND, 6) != NULL;
         }
-        CHECK(is_same_all(&both, &f) && held > 0);
+        CHECK(is_same_all(&both, &f) && at_bound > 0);
         release(&both);
         release(&f);
     }
 }
 
-/* What is undetermined is found to be so, by the careful fit. */
+/* What is undetermined is found to be so, by cbp_fit_lm. */
 static void test_undetermined(void)
 {
     static const unsigned char two_lines[] = {CBP_IDENTITY, CBP_IDENTITY};
     const cbp_real start[] = {1, R(0.5), R(0.75), R(-0.5)};
     call c = problem_of(LINES, 24, 20), wide = c;
     found plain = fit(&c);
-    wide.activations = two_lines;
-    wide.layers = 2;
+    wide.chain.activations = two_lines;
+    wide.chain.layers = 2;
     wide.start = start;
     found f = fit(&wide);
-    for (size_t i = 0; i < c.m; i++) {
+    for (size_t i = 0; i < c.sets.m; i++) {
         CHECK(f.fits.status[i] == CBP_CONVERGED);
         CHECK(near((double)f.fits.loss[i], (double)plain.fits.loss[i], 0, 1024));
         for (size_t k = 0; k < 4; k++) {
             CHECK(f.fits.determined[i * 4 + k] == CBP_UNDETERMINED &&
-                  isinf(f.fits.errors[i * 4 + k]));
+                  isinf(f.fits.standard_error[i * 4 + k]));
         }
-        CHECK(f.fits.left_over[i] == R(c.n - 4) && plain.fits.left_over[i] == R(c.n - 2));
+        CHECK(f.fits.df[i] == R(c.sets.n - 4) && plain.fits.df[i] == R(c.sets.n - 2));
     }
     release(&plain);
     release(&f);
@@ -209,9 +213,9 @@ static void test_undetermined(void)
 static void test_without_covariance(void)
 {
     call c = problem_of(LOGISTICS, 17, 30);
-    for (size_t k = 0; k < c.n; k++) {
-        all_y[4 * c.n + k] = R(NAN);
-        all_y[5 * c.n + k] = 1; /* says nothing of where the middle is */
+    for (size_t k = 0; k < c.sets.n; k++) {
+        all_y[4 * c.sets.n + k] = R(NAN);
+        all_y[5 * c.sets.n + k] = 1; /* says nothing of where the middle is */
     }
     found with = fit(&c), without = room_for(&c);
     cbp_real *kept = without.fits.covariance;
@@ -233,20 +237,20 @@ static void test_one_by_one(void)
     for (int bounded = 0; bounded < 2; bounded++) {
         const cbp_real upper[] = {9, 9, R(1.5), 9, 9, R(0.75)};
         call c = problem_of(LOGISTICS, 20, 9);
-        c.upper = bounded ? upper : NULL;
+        c.options.upper = bounded ? upper : NULL;
         c.options.restarts = 2;
         found f = fit(&c);
-        for (size_t i = 0; i < c.m; i++) {
-            cbp_real params[6], *work = filled(cbp_fit_work_len(3, 4, 0), NAN), variance,
+        for (size_t i = 0; i < c.sets.m; i++) {
+            cbp_real params[6], *work = filled(cbp_fit_work_len(3, 4, c.sets.n), NAN), variance,
                                 covariance[16];
             unsigned char determined[6];
+            const cbp_covariance out = {&variance, covariance, determined};
+            const cbp_examples examples = {c.sets.x, c.sets.y + i * c.sets.n, NULL, c.sets.n};
+            cbp_chain chain = {logistic_start, logistic, but_logarithm, 3};
             cbp_fit_info info;
-            memcpy(params, logistic_start, sizeof params);
-            CHECK(cbp_fit_lm(logistic, but_logarithm, NULL, c.upper, c.x, c.y + i * c.n, NULL, 3,
-                             c.n, &c.options, work, params, &info) == CBP_OK);
-            CHECK(cbp_fit_covariance(params, logistic, but_logarithm, NULL, c.upper, c.x,
-                                     c.y + i * c.n, NULL, 3, c.n, CBP_SQUARED, 1, NULL, work,
-                                     &variance, covariance, determined) == CBP_OK);
+            CHECK(cbp_fit_lm(&chain, &examples, &c.options, work, params, &info) == CBP_OK);
+            chain.params = params;
+            CHECK(cbp_fit_covariance(&chain, &examples, &c.options, NULL, work, &out) == CBP_OK);
             CHECK(same_all(f.fits.params + i * 6, params, 6) &&
                   f.fits.status[i] == (int)info.outcome);
             CHECK(f.fits.iterations[i] == info.iterations && same(f.fits.loss[i], info.loss));
@@ -254,7 +258,8 @@ static void test_one_by_one(void)
                   memcmp(f.fits.determined + i * 6, determined, 6) == 0);
             const cbp_real *own = f.fits.covariance + i * f.triangle;
             for (size_t k = 0; k < 4; k++) {
-                CHECK(same(f.fits.errors[i * 6 + 2 + k], R(sqrt((double)covariance[k * 4 + k]))));
+                CHECK(same(f.fits.standard_error[i * 6 + 2 + k],
+                           R(sqrt((double)covariance[k * 4 + k]))));
                 for (size_t j = 0; j <= k; j++) {
                     CHECK(same(*own++, covariance[k * 4 + j]));
                 }
@@ -273,25 +278,25 @@ static void test_company(void)
     for (int kind = 0; kind < KINDS; kind++) {
         for (int variant = 0; variant < 4; variant++) {
             call c = problem_of(kind, variant < 2 ? 16 : 17, MOST_CHAINS);
-            c.x_step = variant % 2 ? c.n : 0;
-            c.weight = variant == 1 ? all_weights : NULL;
-            c.weight_step = c.n;
+            c.sets.x_step = variant % 2 ? c.sets.n : 0;
+            c.sets.weight = variant == 1 ? all_weights : NULL;
+            c.sets.weight_step = c.sets.n;
             /* a chain of its own kind in the midst of the others */
-            for (size_t i = 0; i < c.n; i++) {
-                all_y[20 * c.n + i] = families[kind].loss == CBP_LOG_LOSS ? i > 7 : R(1e6);
+            for (size_t i = 0; i < c.sets.n; i++) {
+                all_y[20 * c.sets.n + i] = families[kind].loss == CBP_LOG_LOSS ? i > 7 : R(1e6);
             }
-            all_y[7 * c.n + 3] = R(NAN);
+            all_y[7 * c.sets.n + 3] = R(NAN);
             found whole = fit(&c);
             for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
                 call some = c;
-                some.m = sizes[k];
+                some.sets.m = sizes[k];
                 found f = fit(&some);
-                for (size_t i = 0; i < some.m; i++) {
+                for (size_t i = 0; i < some.sets.m; i++) {
                     CHECK(is_same(&f, i, &whole, i));
                 }
                 release(&f);
             }
-            for (size_t i = 0; i < c.m; i++) {
+            for (size_t i = 0; i < c.sets.m; i++) {
                 const call one = alone(&c, i);
                 found f = fit(&one);
                 CHECK(is_same(&f, 0, &whole, i));
@@ -307,14 +312,14 @@ static void test_shared_inputs(void)
 {
     for (int kind = 0; kind < KINDS; kind++) {
         call c = problem_of(kind, 23, 40);
-        c.weight = kind % 2 ? all_weights : NULL;
-        all_y[3 * c.n + 2] = R(NAN); /* missing points too */
+        c.sets.weight = kind % 2 ? all_weights : NULL;
+        all_y[3 * c.sets.n + 2] = R(NAN); /* missing points too */
         found shared = fit(&c);
-        for (size_t i = 1; i < c.m; i++) {
-            memcpy(all_x + i * c.n, all_x, c.n * sizeof *all_x);
-            memcpy(all_weights + i * c.n, all_weights, c.n * sizeof *all_weights);
+        for (size_t i = 1; i < c.sets.m; i++) {
+            memcpy(all_x + i * c.sets.n, all_x, c.sets.n * sizeof *all_x);
+            memcpy(all_weights + i * c.sets.n, all_weights, c.sets.n * sizeof *all_weights);
         }
-        c.x_step = c.weight_step = c.n;
+        c.sets.x_step = c.sets.weight_step = c.sets.n;
         found own = fit(&c);
         CHECK(is_same_all(&shared, &own));
         release(&shared);
@@ -327,13 +332,13 @@ static void test_single_examples(void)
 {
     const unsigned char but_scale[] = {1, 1, 1, 1, 0, 1};
     call c = problem_of(LOGISTICS, 1, 40);
-    c.frozen = but_scale;
-    c.x_step = 1;
-    for (size_t i = 0; i < c.m; i++) {
+    c.chain.frozen = but_scale;
+    c.sets.x_step = 1;
+    for (size_t i = 0; i < c.sets.m; i++) {
         all_x[i] = 1 + R(i) / 8;
     }
     found whole = fit(&c);
-    for (size_t i = 0; i < c.m; i++) {
+    for (size_t i = 0; i < c.sets.m; i++) {
         const call one = alone(&c, i);
         found f = fit(&one);
         CHECK(f.fits.status[0] == CBP_CONVERGED && is_same(&f, 0, &whole, i));
@@ -342,26 +347,26 @@ static void test_single_examples(void)
     release(&whole);
 }
 
-/* An input that is no number, or has no logarithm, is nobody's where the target is missing, and a
- * fault where it is not. */
+/* An input that is not finite, or has no logarithm, is not read where the target is missing, and
+ * an error where it is not. */
 static void test_shared_fault(void)
 {
     const cbp_real wrong[] = {R(NAN), R(INFINITY), -1};
     for (size_t k = 0; k < 3; k++) {
         const size_t at = 11 * k;
         call c = problem_of(LOGISTICS, 23, 40);
-        for (size_t i = 0; i < c.m; i++) {
-            all_y[i * c.n + at] = i % 2 ? all_y[i * c.n + at] : R(NAN);
+        for (size_t i = 0; i < c.sets.m; i++) {
+            all_y[i * c.sets.n + at] = i % 2 ? all_y[i * c.sets.n + at] : R(NAN);
         }
         all_x[at] = wrong[k];
         found shared = fit(&c);
-        for (size_t i = 0; i < c.m; i++) {
+        for (size_t i = 0; i < c.sets.m; i++) {
             CHECK(shared.fits.status[i] == (i % 2 == 0 ? CBP_CONVERGED
                                             : k < 2    ? CBP_ERROR_DATA
                                                        : CBP_ERROR_START_LOSS));
-            memmove(all_x + i * c.n, all_x, c.n * sizeof *all_x);
+            memmove(all_x + i * c.sets.n, all_x, c.sets.n * sizeof *all_x);
         }
-        c.x_step = c.n;
+        c.sets.x_step = c.sets.n;
         found own = fit(&c);
         CHECK(is_same_all(&shared, &own));
         release(&shared);
@@ -376,7 +381,7 @@ static void test_dose_zero(void)
     const unsigned char frozen[] = {0, 1, 0, 1, 0, 0};
     const cbp_real start[] = {R(0.75), 0, 1, 0, 3, R(0.5)};
     call c = problem_of(LOGISTICS, 24, 20);
-    c.frozen = frozen;
+    c.chain.frozen = frozen;
     c.start = start;
     all_x[0] = all_x[1] = 0;
     compare_all(&c);
@@ -388,7 +393,7 @@ static void test_kernels(void)
     for (int kind = 0; kind < KINDS; kind++) {
         found first = {0};
         call c = problem_of(kind, 19, MOST_CHAINS);
-        c.weight = kind % 2 ? all_weights : NULL;
+        c.sets.weight = kind % 2 ? all_weights : NULL;
         for (size_t level = 0; level < 2; level++) {
             if (cbp_kernel_choose(levels[level]) != CBP_OK) {
                 continue;
@@ -449,13 +454,10 @@ static void test_sizes(void)
                 if ((n > 100 && layers > 2) || (layers > 7 && n > 17)) {
                     continue;
                 }
-                call c = {.activations = activations,
-                          .frozen = frozen,
-                          .start = start,
-                          .layers = layers,
-                          .n = n,
-                          .m = m};
                 cbp_real *x = numbers(n * m), *y = numbers(n * m);
+                call c = {.chain = {.activations = activations, .frozen = frozen, .layers = layers},
+                          .sets = {.x = x, .y = y, .n = n, .m = m, .x_step = n},
+                          .start = start};
                 for (size_t at = 0; at < n * m; at++) {
                     x[at] = R(random_between(-2, 2));
                     y[at] = R(random_between(-1, 1));
@@ -466,9 +468,6 @@ static void test_sizes(void)
                 }
                 CHECK(cbp_fit_defaults(&c.options) == CBP_OK);
                 c.options.max_iterations = 3;
-                c.x = x;
-                c.y = y;
-                c.x_step = n;
                 found f = fit(&c);
                 for (size_t at = 0; at < m; at++) {
                     const int status = f.fits.status[at];

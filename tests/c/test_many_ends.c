@@ -33,7 +33,7 @@ static void test_stopped(void)
         c.options.user = &w;
         found f = fit(&c);
         CHECK(w.calls == stop_at && w.disorder == 0);
-        for (size_t i = 0; i < c.m; i++) {
+        for (size_t i = 0; i < c.sets.m; i++) {
             if (f.fits.status[i] == CBP_CONVERGED) {
                 CHECK(is_same(&f, i, &whole, i));
                 finished++;
@@ -41,13 +41,13 @@ static void test_stopped(void)
             }
             CHECK(f.fits.status[i] == CBP_STOPPED &&
                   same_all(f.fits.params + i * 6, logistic_start, 6));
-            CHECK(isnan(f.fits.loss[i]) && isnan(f.fits.variance[i]) && isnan(f.fits.left_over[i]));
+            CHECK(isnan(f.fits.loss[i]) && isnan(f.fits.variance[i]) && isnan(f.fits.df[i]));
             for (size_t k = 0; k < 6; k++) {
-                CHECK(isnan(f.fits.errors[i * 6 + k]) &&
+                CHECK(isnan(f.fits.standard_error[i * 6 + k]) &&
                       f.fits.determined[i * 6 + k] == CBP_UNDETERMINED);
             }
         }
-        CHECK(finished >= before && (stop_at < all.calls || finished == c.m));
+        CHECK(finished >= before && (stop_at < all.calls || finished == c.sets.m));
         before = finished;
         release(&f);
     }
@@ -64,9 +64,9 @@ static void test_stopped(void)
         y[i] = R(3 * (1 - exp(-(double)x[i % n])) + random_between(-1, 1));
     }
     call large = problem_of(SATURATIONS, n < MOST_EXAMPLES ? n : 1, 3);
-    large.n = n;
-    large.x = x;
-    large.y = y;
+    large.sets.n = n;
+    large.sets.x = x;
+    large.sets.y = y;
     large.options.progress = watch;
     large.options.user = &w;
     found f = fit(&large);
@@ -86,7 +86,7 @@ static void test_exhausted(void)
         c.options.max_iterations = limit;
         c.options.tolerance = 0;
         found f = fit(&c);
-        for (size_t i = 0; i < c.m; i++) {
+        for (size_t i = 0; i < c.sets.m; i++) {
             CHECK(f.fits.status[i] == CBP_EXHAUSTED && f.fits.iterations[i] == limit &&
                   isfinite(f.fits.loss[i]));
         }
@@ -97,11 +97,11 @@ static void test_exhausted(void)
 /* Whether chain i has this status, its start for parameters, and NaN for the rest. */
 static int is_refused(const call *c, const found *f, size_t i, int status)
 {
-    const size_t all = 2 * c->layers;
+    const size_t all = 2 * c->chain.layers;
     int is = f->fits.status[i] == status && f->fits.iterations[i] == 0 && f->fits.weight[i] == 0 &&
-             isnan(f->fits.loss[i]) && isnan(f->fits.variance[i]) && isnan(f->fits.left_over[i]);
+             isnan(f->fits.loss[i]) && isnan(f->fits.variance[i]) && isnan(f->fits.df[i]);
     for (size_t k = 0; k < all; k++) {
-        is = is && isnan(f->fits.errors[i * all + k]) &&
+        is = is && isnan(f->fits.standard_error[i * all + k]) &&
              f->fits.determined[i * all + k] == CBP_UNDETERMINED;
     }
     for (size_t k = 0; k < f->triangle; k++) {
@@ -115,8 +115,8 @@ static void test_refused_chains(void)
 {
     for (int own = 0; own < 2; own++) {
         call c = problem_of(LOGISTICS, 20, 45);
-        c.weight = all_weights;
-        c.x_step = c.weight_step = own ? c.n : 0;
+        c.sets.weight = all_weights;
+        c.sets.x_step = c.sets.weight_step = own ? c.sets.n : 0;
         found whole = fit(&c);
         cbp_real *params = numbers(45 * 6);
         int expected[45] = {0};
@@ -137,7 +137,7 @@ static void test_refused_chains(void)
             all_weights[22 * 20 + 5] = R(INFINITY);
             memset(all_weights + 23 * 20, 0, 20 * sizeof *all_weights);
             for (size_t k = 0; k < 20; k++) {
-                /* products of which would be lost */
+                /* products with which would underflow */
                 all_weights[25 * 20 + k] = CBP_LEAST_WEIGHT / 32;
             }
             all_x[24 * 20] = -1; /* outside the logarithm's domain */
@@ -153,7 +153,7 @@ static void test_refused_chains(void)
         expected[32] = CBP_ERROR_START_LOSS;
         memcpy(params, f.fits.params, 45 * 6 * sizeof *params);
         CHECK(fit_at(&c, 0, &f) == CBP_OK);
-        for (size_t i = 0; i < c.m; i++) {
+        for (size_t i = 0; i < c.sets.m; i++) {
             if (expected[i] == 0) {
                 CHECK(is_same(&f, i, &whole, i));
             } else {
@@ -169,15 +169,15 @@ static void test_refused_chains(void)
     /* Targets of the log loss, and starts outside of bounds. */
     const cbp_real lower[] = {-1, -1}, upper[] = {1, 1};
     call c = problem_of(NEURONS, 20, 20);
-    c.lower = lower;
-    c.upper = upper;
+    c.options.lower = lower;
+    c.options.upper = upper;
     found whole = fit(&c), f = room_for(&c);
     all_y[20 + 3] = R(1.5);
     all_y[2 * 20 + 3] = R(-0.5);
     f.fits.params[3 * 2] = 2;
     f.fits.params[4 * 2 + 1] = -2;
     CHECK(fit_at(&c, 0, &f) == CBP_OK);
-    for (size_t i = 0; i < c.m; i++) {
+    for (size_t i = 0; i < c.sets.m; i++) {
         CHECK(i == 0 || i > 4 ? is_same(&f, i, &whole, i)
                               : is_refused(&c, &f, i, i < 3 ? CBP_ERROR_TARGET : CBP_ERROR_START));
     }
@@ -188,20 +188,20 @@ static void test_refused_chains(void)
     /* Fewer examples than parameters, the same for all. */
     call few = problem_of(LOGISTICS, 3, 40);
     f = fit(&few);
-    for (size_t i = 0; i < few.m; i++) {
+    for (size_t i = 0; i < few.sets.m; i++) {
         CHECK(is_refused(&few, &f, i, CBP_ERROR_FEW_EXAMPLES));
     }
     release(&f);
 
     /* No chain, and chains without examples. */
     call none = problem_of(LOGISTICS, 20, 0);
-    none.x = none.y = NULL;
+    none.sets.x = none.sets.y = NULL;
     f = fit(&none);
     release(&f);
-    c.n = 0;
-    c.x = c.y = NULL;
+    c.sets.n = 0;
+    c.sets.x = c.sets.y = NULL;
     f = fit(&c);
-    for (size_t i = 0; i < c.m; i++) {
+    for (size_t i = 0; i < c.sets.m; i++) {
         CHECK(is_refused(&c, &f, i, CBP_ERROR_FEW_EXAMPLES));
     }
     release(&f);
@@ -230,46 +230,48 @@ static void test_refused_arguments(void)
         change;                     \
         CHECK(refuses(&t, status)); \
     } while (0)
-    REFUSED(CBP_ERROR_NULL, t.activations = NULL);
-    REFUSED(CBP_ERROR_NULL, t.x = NULL);
-    REFUSED(CBP_ERROR_NULL, t.y = NULL);
-    REFUSED(CBP_ERROR_ACTIVATION, t.activations = unknown);
-    REFUSED(CBP_ERROR_LOSS, t.options.loss = CBP_LOSS_END);
-    REFUSED(CBP_ERROR_LOSS, t.options.loss = -1);
-    REFUSED(CBP_ERROR_NO_SIGMOID, t.options.loss = CBP_LOG_LOSS);
-    REFUSED(CBP_ERROR_SCALE, (t.options.loss = CBP_HUBER, t.options.scale = 0));
-    REFUSED(CBP_ERROR_SCALE, (t.options.loss = CBP_CAUCHY, t.options.scale = R(NAN)));
+    REFUSED(CBP_ERROR_NULL, t.chain.activations = NULL);
+    REFUSED(CBP_ERROR_NULL, t.sets.x = NULL);
+    REFUSED(CBP_ERROR_NULL, t.sets.y = NULL);
+    REFUSED(CBP_ERROR_ACTIVATION, t.chain.activations = unknown);
+    REFUSED(CBP_ERROR_LOSS, t.options.loss.kind = CBP_LOSS_END);
+    REFUSED(CBP_ERROR_LOSS, t.options.loss.kind = -1);
+    REFUSED(CBP_ERROR_NO_SIGMOID, t.options.loss.kind = CBP_LOG_LOSS);
+    REFUSED(CBP_ERROR_SCALE, (t.options.loss.kind = CBP_HUBER, t.options.loss.scale = 0));
+    REFUSED(CBP_ERROR_SCALE, (t.options.loss.kind = CBP_CAUCHY, t.options.loss.scale = R(NAN)));
     REFUSED(CBP_ERROR_OPTION, t.options.size--);
     REFUSED(CBP_ERROR_OPTION, t.options.size = 0);
     REFUSED(CBP_ERROR_OPTION, t.options.max_iterations = 0);
     REFUSED(CBP_ERROR_OPTION, t.options.tolerance = -1);
     REFUSED(CBP_ERROR_OPTION, t.options.tolerance = R(NAN));
-    REFUSED(CBP_ERROR_NO_FREE, t.frozen = both);
-    REFUSED(CBP_ERROR_BOUNDS, t.lower = no_number);
-    REFUSED(CBP_ERROR_BOUNDS, t.upper = no_number);
-    REFUSED(CBP_ERROR_BOUNDS, (t.lower = one, t.upper = half));
+    REFUSED(CBP_ERROR_NO_FREE, t.chain.frozen = both);
+    REFUSED(CBP_ERROR_BOUNDS, t.options.lower = no_number);
+    REFUSED(CBP_ERROR_BOUNDS, t.options.upper = no_number);
+    REFUSED(CBP_ERROR_BOUNDS, (t.options.lower = one, t.options.upper = half));
 #undef REFUSED
 
     /* What is common is refused without any chain, too. */
     call none = c;
-    none.m = 0;
-    none.frozen = both;
+    none.sets.m = 0;
+    none.chain.frozen = both;
     CHECK(refuses(&none, CBP_ERROR_NO_FREE));
 
     /* No layer, or more than there is memory for. */
     found f = room_for(&c), untouched = room_for(&c);
     cbp_real *work = numbers(cbp_fit_many_work_len(1, 2, 20));
-#define FIT(layers, options, work, fits)                                                         \
-    cbp_fit_many(line, NULL, NULL, NULL, all_x, all_y, NULL, layers, 20, 5, 0, 0, options, work, \
-                 fits)
-    CHECK(FIT(0, &c.options, work, &f.fits) == CBP_ERROR_LAYERS);
-    CHECK(FIT(SIZE_MAX / 2, &c.options, work, &f.fits) == CBP_ERROR_LAYERS);
-    CHECK(cbp_fit_many(line, both, NULL, NULL, all_x, all_y, NULL, SIZE_MAX / 2, 20, 5, 0, 0,
-                       &c.options, work, &f.fits) == CBP_ERROR_LAYERS);
+    cbp_chain chain = c.chain;
+    chain.layers = 0;
+    CHECK(cbp_fit_many(&chain, &c.sets, &c.options, work, &f.fits) == CBP_ERROR_LAYERS);
+    chain.layers = SIZE_MAX / 2;
+    CHECK(cbp_fit_many(&chain, &c.sets, &c.options, work, &f.fits) == CBP_ERROR_LAYERS);
+    chain.frozen = both;
+    CHECK(cbp_fit_many(&chain, &c.sets, &c.options, work, &f.fits) == CBP_ERROR_LAYERS);
 
-    CHECK(FIT(1, NULL, work, &f.fits) == CBP_ERROR_NULL);
-    CHECK(FIT(1, &c.options, NULL, &f.fits) == CBP_ERROR_NULL);
-    CHECK(FIT(1, &c.options, work, NULL) == CBP_ERROR_NULL);
+    CHECK(cbp_fit_many(NULL, &c.sets, &c.options, work, &f.fits) == CBP_ERROR_NULL);
+    CHECK(cbp_fit_many(&c.chain, NULL, &c.options, work, &f.fits) == CBP_ERROR_NULL);
+    CHECK(cbp_fit_many(&c.chain, &c.sets, NULL, work, &f.fits) == CBP_ERROR_NULL);
+    CHECK(cbp_fit_many(&c.chain, &c.sets, &c.options, NULL, &f.fits) == CBP_ERROR_NULL);
+    CHECK(cbp_fit_many(&c.chain, &c.sets, &c.options, work, NULL) == CBP_ERROR_NULL);
     cbp_fits lacking[9];
     for (size_t k = 0; k < 9; k++) {
         lacking[k] = f.fits;
@@ -280,15 +282,14 @@ static void test_refused_arguments(void)
     lacking[3].loss = NULL;
     lacking[4].weight = NULL;
     lacking[5].variance = NULL;
-    lacking[6].left_over = NULL;
-    lacking[7].errors = NULL;
+    lacking[6].df = NULL;
+    lacking[7].standard_error = NULL;
     lacking[8].determined = NULL;
     for (size_t k = 0; k < 9; k++) {
-        CHECK(FIT(1, &c.options, work, &lacking[k]) == CBP_ERROR_NULL);
+        CHECK(cbp_fit_many(&c.chain, &c.sets, &c.options, work, &lacking[k]) == CBP_ERROR_NULL);
     }
     CHECK(is_same_all(&f, &untouched));
-    CHECK(FIT(1, &c.options, work, &f.fits) == CBP_OK);
-#undef FIT
+    CHECK(cbp_fit_many(&c.chain, &c.sets, &c.options, work, &f.fits) == CBP_OK);
     free(work);
     release(&f);
     release(&untouched);
@@ -299,10 +300,10 @@ static void test_refused_arguments(void)
 /* Every activation, and a layer that is frozen within the chain or at its end. */
 static void test_kinds(void)
 {
-    static const unsigned char held_within[] = {0, 0, 1, 1, 0, 0}, held_last[] = {0, 0, 0, 0, 1, 1},
-                               w_last[] = {0, 1, 1, 1, 0, 1};
+    static const unsigned char frozen_within[] = {0, 0, 1, 1, 0, 0},
+                               frozen_last[] = {0, 0, 0, 0, 1, 1}, w_last[] = {0, 1, 1, 1, 0, 1};
     static const cbp_real start[] = {R(0.75), R(0.25), R(1.25), R(0.5), 1, 0};
-    static const unsigned char *const frozen[] = {NULL, held_within, held_last, w_last};
+    static const unsigned char *const frozen[] = {NULL, frozen_within, frozen_last, w_last};
     size_t converged = 0;
     for (int code = CBP_IDENTITY; code < CBP_ACTIVATION_END; code++) {
         for (size_t k = 0; k < 4; k++) {
@@ -310,19 +311,21 @@ static void test_kinds(void)
                                                  k == 2 ? CBP_SOFTPLUS : CBP_IDENTITY};
             call c = problem_of(SATURATIONS, 17, 18);
             cbp_real outputs[17];
-            c.activations = activations;
-            c.layers = 3;
+            c.chain.activations = activations;
+            c.chain.layers = 3;
             c.start = start;
-            c.frozen = frozen[k];
+            c.chain.frozen = frozen[k];
             c.options.max_iterations = 60;
-            c.options.loss = k == 3 ? CBP_HUBER : CBP_SQUARED;
-            CHECK(cbp_forward(start, activations, all_x, 3, 17, outputs) == CBP_OK);
-            for (size_t at = 0; at < c.n * c.m; at++) {
-                all_x[at] = all_x[at % c.n] + 1; /* the logarithm's and the root's inputs too */
+            c.options.loss.kind = k == 3 ? CBP_HUBER : CBP_SQUARED;
+            CHECK(cbp_forward(&(cbp_chain){start, activations, NULL, 3}, all_x, 17, outputs) ==
+                  CBP_OK);
+            for (size_t at = 0; at < c.sets.n * c.sets.m; at++) {
+                /* the logarithm's and the root's inputs too */
+                all_x[at] = all_x[at % c.sets.n] + 1;
                 all_y[at] = R(0.25) * all_y[at] + R(0.5);
             }
             found f = fit(&c);
-            for (size_t i = 0; i < c.m; i++) {
+            for (size_t i = 0; i < c.sets.m; i++) {
                 call one = alone(&c, i);
                 found own = fit(&one);
                 CHECK(f.fits.status[i] == own.fits.status[0] &&
@@ -347,17 +350,17 @@ static void test_weight_to_zero(void)
     const cbp_real x[] = {least, least, least, least, R(-8e30)},
                    y[] = {least, least, least, least, -1};
     const cbp_real start[] = {R(-2.25), R(1.875), least, least};
-    call c = problem_of(BENDS, 5, 1);
-    c.activations = chain;
-    c.frozen = frozen;
+    call c = problem_of(TANHS, 5, 1);
+    c.chain.activations = chain;
+    c.chain.frozen = frozen;
     c.start = start;
-    c.x = x;
-    c.y = y;
+    c.sets.x = x;
+    c.sets.y = y;
     c.options.tolerance = R(1e-3);
     found f = fit(&c);
     cbp_real value, gradient[4], *work = numbers(cbp_work_len(2, 5));
-    CHECK(cbp_gradient(f.fits.params, chain, x, y, NULL, 2, 5, CBP_SQUARED, 1, work, &value,
-                       gradient) == CBP_OK);
+    CHECK(cbp_gradient(&(cbp_chain){f.fits.params, chain, NULL, 2}, &(cbp_examples){x, y, NULL, 5},
+                       NULL, work, &value, gradient) == CBP_OK);
     CHECK(near((double)f.fits.loss[0], (double)value, 0, 64));
     free(work);
     release(&f);
@@ -371,16 +374,16 @@ static void test_infinite_average(void)
     const cbp_real lower[] = {-1, far}, upper[] = {1, R(INFINITY)}, start[] = {0, far};
     const unsigned char frozen[] = {1, 0};
     call c = problem_of(LINES, 12, 20);
-    for (size_t k = 0; k < c.n * c.m; k++) {
+    for (size_t k = 0; k < c.sets.n * c.sets.m; k++) {
         all_weights[k] = light;
     }
-    c.weight = all_weights;
-    c.lower = lower;
-    c.upper = upper;
+    c.sets.weight = all_weights;
+    c.options.lower = lower;
+    c.options.upper = upper;
     c.start = start;
-    c.frozen = frozen;
+    c.chain.frozen = frozen;
     found f = fit(&c);
-    for (size_t i = 0; i < c.m; i++) {
+    for (size_t i = 0; i < c.sets.m; i++) {
         CHECK(f.fits.status[i] == CBP_ERROR_START_LOSS && isnan(f.fits.loss[i]));
         CHECK(same_all(f.fits.params + i * 2, start, 2));
     }
@@ -391,26 +394,30 @@ static void test_infinite_average(void)
 static void test_kind_of_fit(void)
 {
     const unsigned char unknown[] = {CBP_LOG, CBP_ACTIVATION_END, CBP_IDENTITY};
-    const call c = problem_of(LOGISTICS, 21, 2);
+    call c = problem_of(LOGISTICS, 21, 2);
+    const cbp_candidates candidate = {c.start, 1, 0};
     cbp_real *work =
         filled(cbp_fit_many_work_len(3, 6, 21) + cbp_choose_starts_work_len(3, 21, 1), NAN);
+    c.chain.frozen = NULL;
+    c.sets.x_step = 21;
     for (size_t m = 0; m <= 2; m += 2) {
         found f = room_for(&c);
         cbp_real start[12] = {5};
         f.fits.params[0] = 5;
-#define ASK(activations, layers)                                                                   \
-    CHECK(cbp_fit_many(activations, NULL, NULL, NULL, c.x, c.y, NULL, layers, c.n, m, c.n, 0,      \
-                       &c.options, work, &f.fits) == status);                                      \
-    CHECK(cbp_choose_starts(activations, NULL, NULL, NULL, c.x, c.y, NULL, layers, c.n, m, c.n, 0, \
-                            c.start, 1, 0, work, start) == status)
-        int status = CBP_ERROR_NULL;
-        ASK(NULL, 3);
-        status = CBP_ERROR_ACTIVATION;
-        ASK(unknown, 3);
-        status = CBP_ERROR_LAYERS;
-        ASK(logistic, 0);
-        ASK(logistic, SIZE_MAX);
-#undef ASK
+#define REFUSED(status, change)                                                            \
+    do {                                                                                   \
+        call t = c;                                                                        \
+        t.sets.m = m;                                                                      \
+        change;                                                                            \
+        CHECK(cbp_fit_many(&t.chain, &t.sets, &t.options, work, &f.fits) == status);       \
+        CHECK(cbp_choose_starts(&t.chain, &t.sets, &t.options, &candidate, work, start) == \
+              status);                                                                     \
+    } while (0)
+        REFUSED(CBP_ERROR_NULL, t.chain.activations = NULL);
+        REFUSED(CBP_ERROR_ACTIVATION, t.chain.activations = unknown);
+        REFUSED(CBP_ERROR_LAYERS, t.chain.layers = 0);
+        REFUSED(CBP_ERROR_LAYERS, t.chain.layers = SIZE_MAX);
+#undef REFUSED
         CHECK(f.fits.params[0] == 5 && start[0] == 5);
         release(&f);
     }

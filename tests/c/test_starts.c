@@ -5,22 +5,23 @@
  * in *w and *b. */
 static double squares_of(const call *c, size_t i, const cbp_real *candidate, double *w, double *b)
 {
-    const call one = alone(c, i);
-    const size_t last = 2 * c->layers - 2;
-    const int linear = c->activations[c->layers - 1] == CBP_IDENTITY;
-    const int solves_w = linear && !(c->frozen && c->frozen[last]);
-    const int solves_b = linear && !(c->frozen && c->frozen[last + 1]);
+    const cbp_chain *chain = &c->chain;
+    const cbp_example_sets own = alone(c, i).sets;
+    const size_t last = 2 * chain->layers - 2;
+    const int linear = chain->activations[chain->layers - 1] == CBP_IDENTITY;
+    const int solves_w = linear && !(chain->frozen && chain->frozen[last]);
+    const int solves_b = linear && !(chain->frozen && chain->frozen[last + 1]);
+    const cbp_chain inner = {candidate, chain->activations, NULL, chain->layers - (size_t)linear};
     double total = 0, f_sum = 0, y_sum = 0, ff = 0, fy = 0, squares = 0;
-    cbp_real *features = numbers(c->n);
-    CHECK(!linear || c->layers > 1);
-    CHECK(cbp_forward(candidate, c->activations, one.x, c->layers - (size_t)linear, c->n,
-                      features) == CBP_OK);
+    cbp_real *features = numbers(own.n);
+    CHECK(!linear || chain->layers > 1);
+    CHECK(cbp_forward(&inner, own.x, own.n, features) == CBP_OK);
     *w = linear ? (double)candidate[last] : 1;
     *b = linear ? (double)candidate[last + 1] : 0;
     for (int pass = 0; pass < 3; pass++) {
-        for (size_t k = 0; k < c->n; k++) {
-            const double weight = isnan(one.y[k]) ? 0 : c->weight ? (double)one.weight[k] : 1;
-            const double f = (double)features[k], y = (double)one.y[k];
+        for (size_t k = 0; k < own.n; k++) {
+            const double weight = isnan(own.y[k]) ? 0 : own.weight ? (double)own.weight[k] : 1;
+            const double f = (double)features[k], y = (double)own.y[k];
             if (weight > 0 && pass == 0) {
                 total += weight;
                 f_sum += weight * f;
@@ -47,15 +48,16 @@ static double squares_of(const call *c, size_t i, const cbp_real *candidate, dou
 static int choose_at(const call *c, const cbp_real *candidates, size_t count, size_t row,
                      size_t offset, cbp_real *params)
 {
-    const size_t len = cbp_choose_starts_work_len(c->layers, c->n, count);
+    const size_t len = cbp_choose_starts_work_len(c->chain.layers, c->sets.n, count);
     cbp_real *memory = filled(offset + len + GUARD, NAN), *work = memory + offset;
-    cbp_real *y = exactly(c->y, c->n * c->m);
+    cbp_real *y = exactly(c->sets.y, c->sets.n * c->sets.m);
+    cbp_example_sets sets = c->sets;
+    sets.y = y;
     for (size_t k = 0; k < GUARD; k++) {
         work[len + k] = R(1234.5) + R(k);
     }
-    const int status = cbp_choose_starts(c->activations, c->frozen, c->lower, c->upper, c->x, y,
-                                         c->weight, c->layers, c->n, c->m, c->x_step,
-                                         c->weight_step, candidates, count, row, work, params);
+    const int status = cbp_choose_starts(&c->chain, &sets, &c->options,
+                                         &(cbp_candidates){candidates, count, row}, work, params);
     for (size_t k = 0; k < GUARD; k++) {
         CHECK(work[len + k] == R(1234.5) + R(k));
     }
@@ -69,24 +71,24 @@ enum { CANDIDATES = 12 };
 static void fill_candidates(const call *c, cbp_real *candidates)
 {
     check_state = 77;
-    for (size_t k = 0; k < CANDIDATES * 2 * c->layers; k++) {
-        const size_t place = k % (2 * c->layers);
-        candidates[k] =
-            c->frozen && c->frozen[place] ? c->start[place] : R(random_between(-1.5, 2));
+    for (size_t k = 0; k < CANDIDATES * 2 * c->chain.layers; k++) {
+        const size_t place = k % (2 * c->chain.layers);
+        candidates[k] = c->chain.frozen && c->chain.frozen[place] ? c->start[place]
+                                                                  : R(random_between(-1.5, 2));
     }
 }
 
 /* The chosen one leaves the least that any leaves, and stands there with what was solved for. */
 static void check_starts(const call *c)
 {
-    const size_t all = 2 * c->layers, last = all - 2;
-    cbp_real *candidates = numbers(CANDIDATES * all), *params = filled(c->m * all, 5),
-             *again = filled(c->m * all, 5);
-    const int linear = c->activations[c->layers - 1] == CBP_IDENTITY;
+    const size_t all = 2 * c->chain.layers, last = all - 2;
+    cbp_real *candidates = numbers(CANDIDATES * all), *params = filled(c->sets.m * all, 5),
+             *again = filled(c->sets.m * all, 5);
+    const int linear = c->chain.activations[c->chain.layers - 1] == CBP_IDENTITY;
     size_t chosen[CANDIDATES] = {0};
     fill_candidates(c, candidates);
     CHECK(choose_at(c, candidates, CANDIDATES, 0, 0, params) == CBP_OK);
-    for (size_t i = 0; i < c->m; i++) {
+    for (size_t i = 0; i < c->sets.m; i++) {
         const cbp_real *found_params = params + i * all;
         double least = INFINITY, w, b;
         size_t best = CANDIDATES;
@@ -119,7 +121,7 @@ static void check_starts(const call *c)
     CHECK(different > 1);
     for (size_t offset = 1; offset <= OFFSETS; offset++) {
         CHECK(choose_at(c, candidates, CANDIDATES, 0, offset, again) == CBP_OK &&
-              same_all(again, params, c->m * all));
+              same_all(again, params, c->sets.m * all));
     }
     free(candidates);
     free(params);
@@ -134,25 +136,25 @@ static void test_starts(void)
     for (int variant = 0; variant < 8; variant++) {
         for (size_t k = 0; k < 4; k++) {
             call c = problem_of(LOGISTICS, 21, 37);
-            c.frozen = frozen[k];
-            c.weight = variant & 1 ? all_weights : NULL;
-            c.x_step = c.weight_step = variant & 2 ? c.n : 0;
-            for (size_t at = 0; variant & 4 && at < c.n * c.m / 2; at += 5) {
+            c.chain.frozen = frozen[k];
+            c.sets.weight = variant & 1 ? all_weights : NULL;
+            c.sets.x_step = c.sets.weight_step = variant & 2 ? c.sets.n : 0;
+            for (size_t at = 0; variant & 4 && at < c.sets.n * c.sets.m / 2; at += 5) {
                 all_y[at] = R(NAN);
             }
             check_starts(&c);
         }
-        call c = problem_of(HELD_BACK, 21, 37);
-        c.weight = variant & 1 ? all_weights : NULL;
-        c.x_step = c.weight_step = variant & 2 ? c.n : 0;
+        call c = problem_of(FROZEN_END, 21, 37);
+        c.sets.weight = variant & 1 ? all_weights : NULL;
+        c.sets.x_step = c.sets.weight_step = variant & 2 ? c.sets.n : 0;
         check_starts(&c);
     }
 
     /* A single example each. */
     call single = problem_of(LOGISTICS, 1, 37);
-    single.frozen = neither;
-    single.x_step = 1;
-    for (size_t i = 0; i < single.m; i++) {
+    single.chain.frozen = neither;
+    single.sets.x_step = 1;
+    for (size_t i = 0; i < single.sets.m; i++) {
         all_x[i] = 1 + R(i) / 8;
     }
     check_starts(&single);
@@ -163,15 +165,16 @@ static void test_starts(void)
     call c = problem_of(LOGISTICS, 21, 20), free_call = c;
     cbp_real candidates[CANDIDATES * 6], params[20 * 6], unbounded[20 * 6];
     fill_candidates(&c, candidates);
-    c.lower = lower;
-    c.upper = upper;
+    c.options.lower = lower;
+    c.options.upper = upper;
     CHECK(choose_at(&c, candidates, CANDIDATES, 0, 0, params) == CBP_OK);
     CHECK(choose_at(&free_call, candidates, CANDIDATES, 0, 0, unbounded) == CBP_OK);
     for (size_t i = 0; i < 20; i++) {
         int is_inside = 1;
         for (size_t k = 0; k < 6; k++) {
-            const cbp_real one = unbounded[i * 6 + k], held = params[i * 6 + k];
-            CHECK(k < 2 ? held == logistic_start[k] : held >= lower[k] && held <= upper[k]);
+            const cbp_real one = unbounded[i * 6 + k], bounded = params[i * 6 + k];
+            CHECK(k < 2 ? bounded == logistic_start[k]
+                        : bounded >= lower[k] && bounded <= upper[k]);
             is_inside = is_inside && (k < 2 || (one >= lower[k] && one <= upper[k]));
         }
         /* what needs no holding is the best that there is */
@@ -186,9 +189,9 @@ static void test_starts_between(void)
     cbp_real grid[SLOPES * MIDDLES * 6], params[M * 6], plain[M * 6], again[6];
     for (int variant = 0; variant < 8; variant++) {
         call c = problem_of(LOGISTICS, 21, M);
-        c.weight = variant & 1 ? all_weights : NULL;
-        c.x_step = c.weight_step = variant & 2 ? c.n : 0;
-        for (size_t at = 0; variant & 4 && at < c.n * c.m / 2; at += 5) {
+        c.sets.weight = variant & 1 ? all_weights : NULL;
+        c.sets.x_step = c.sets.weight_step = variant & 2 ? c.sets.n : 0;
+        for (size_t at = 0; variant & 4 && at < c.sets.n * c.sets.m / 2; at += 5) {
             all_y[at] = R(NAN);
         }
         for (size_t k = 0; k < SLOPES * MIDDLES; k++) {
@@ -239,7 +242,7 @@ static void test_starts_between(void)
         }
         CHECK(at_end > M * 3 / 4);
     }
-    last.frozen = NULL;
+    last.chain.frozen = NULL;
     for (size_t k = 0; k < SLOPES * MIDDLES; k++) {
         grid[k * 6] = k == SLOPES * 4 + 2 ? 1 : -1; /* the logarithm of a negative number */
     }
@@ -272,15 +275,15 @@ static void test_starts_of_lines(void)
         call c = problem_of(LINES, 21, 20);
         const cbp_real candidates[] = {R(0.75), R(0.25), R(0.75), R(0.25)};
         cbp_real params[20 * 2];
-        c.frozen = frozen[variant / 2];
+        c.chain.frozen = frozen[variant / 2];
         c.start = candidates;
-        c.x_step = variant % 2 ? c.n : 0;
+        c.sets.x_step = variant % 2 ? c.sets.n : 0;
         CHECK(choose_at(&c, candidates, 2, 0, 0, params) == CBP_OK);
         found f = fit(&c);
-        for (size_t i = 0; i < c.m; i++) {
+        for (size_t i = 0; i < c.sets.m; i++) {
             CHECK(f.fits.status[i] == CBP_CONVERGED);
             for (size_t k = 0; k < 2; k++) {
-                const int is_given = c.frozen && c.frozen[k];
+                const int is_given = c.chain.frozen && c.chain.frozen[k];
                 const double param = (double)params[i * 2 + k];
                 CHECK(is_given ? param == (double)candidates[k]
                                : near(param, (double)f.fits.params[i * 2 + k], 1, 256));
@@ -296,15 +299,16 @@ static void test_starts_of_nothing(void)
     call c = problem_of(LOGISTICS, 0, 3);
     cbp_real candidates[CANDIDATES * 6], params[18];
     fill_candidates(&c, candidates);
-    c.x = c.y = NULL;
+    c.sets.x = c.sets.y = NULL;
     CHECK(choose_at(&c, candidates, CANDIDATES, 0, 0, params) == CBP_OK);
-    for (size_t i = 0; i < c.m; i++) {
+    for (size_t i = 0; i < c.sets.m; i++) {
         CHECK(same_all(params + i * 6, candidates, 4));
     }
-    c.n = 5;
-    c.m = 0;
-    CHECK(cbp_choose_starts(logistic, NULL, NULL, NULL, all_x, NULL, NULL, 3, 5, 0, 0, 0,
-                            candidates, CANDIDATES, 0, all_weights, params) == CBP_OK);
+    c.chain.frozen = NULL;
+    c.sets = (cbp_example_sets){.x = all_x, .n = 5};
+    CHECK(cbp_choose_starts(&c.chain, &c.sets, &c.options,
+                            &(cbp_candidates){candidates, CANDIDATES, 0}, all_weights,
+                            params) == CBP_OK);
 }
 
 /* Candidates of which nothing can be told are passed over; where there is no other, the first is
@@ -313,31 +317,31 @@ static void test_hopeless_starts(void)
 {
     call c = problem_of(LOGISTICS, 21, 20);
     cbp_real candidates[CANDIDATES * 6], params[20 * 6];
-    c.frozen = NULL;
+    c.chain.frozen = NULL;
     fill_candidates(&c, candidates);
     for (size_t k = 0; k < CANDIDATES; k++) {
         candidates[k * 6] = -1; /* the logarithm of a negative number */
     }
     CHECK(choose_at(&c, candidates, CANDIDATES, 0, 0, params) == CBP_OK);
-    for (size_t i = 0; i < c.m; i++) {
+    for (size_t i = 0; i < c.sets.m; i++) {
         CHECK(same_all(params + i * 6, candidates, 6));
     }
     candidates[5 * 6] = 1;
     CHECK(choose_at(&c, candidates, CANDIDATES, 0, 0, params) == CBP_OK);
-    for (size_t i = 0; i < c.m; i++) {
+    for (size_t i = 0; i < c.sets.m; i++) {
         CHECK(same_all(params + i * 6, candidates + 5 * 6, 4) && isfinite(params[i * 6 + 4]));
     }
 
     /* A missing point has no say, whatever stands for its input. */
     for (int own = 0; own < 2; own++) {
-        c.x_step = own ? c.n : 0;
+        c.sets.x_step = own ? c.sets.n : 0;
         candidates[5 * 6] = 1;
         candidates[5 * 6 + 1] = R(-1.5); /* ln(x - 1.5) */
-        for (size_t k = 0; k < c.n * c.m; k++) {
-            all_y[k] = all_x[k % (own ? c.n * c.m : c.n)] > 2 ? all_y[k] : R(NAN);
+        for (size_t k = 0; k < c.sets.n * c.sets.m; k++) {
+            all_y[k] = all_x[k % (own ? c.sets.n * c.sets.m : c.sets.n)] > 2 ? all_y[k] : R(NAN);
         }
         CHECK(choose_at(&c, candidates, CANDIDATES, 0, 0, params) == CBP_OK);
-        for (size_t i = 0; i < c.m; i++) {
+        for (size_t i = 0; i < c.sets.m; i++) {
             CHECK(same_all(params + i * 6, candidates + 5 * 6, 4) && isfinite(params[i * 6 + 4]));
         }
     }
@@ -358,20 +362,28 @@ static void test_refused_starts(void)
         change;                                                               \
         CHECK(choose_at(&t, candidates, CANDIDATES, 0, 0, params) == status); \
     } while (0)
-    REFUSED(CBP_ERROR_NULL, t.activations = NULL);
-    REFUSED(CBP_ERROR_NULL, t.x = NULL);
-    REFUSED(CBP_ERROR_NULL, t.y = NULL);
-    REFUSED(CBP_ERROR_ACTIVATION, t.activations = unknown);
+    REFUSED(CBP_ERROR_NULL, t.chain.activations = NULL);
+    REFUSED(CBP_ERROR_NULL, t.sets.x = NULL);
+    REFUSED(CBP_ERROR_NULL, t.sets.y = NULL);
+    REFUSED(CBP_ERROR_ACTIVATION, t.chain.activations = unknown);
 #undef REFUSED
     CHECK(choose_at(&c, NULL, CANDIDATES, 0, 0, params) == CBP_ERROR_NULL);
     CHECK(choose_at(&c, candidates, 0, 0, 0, params) == CBP_ERROR_OPTION);
     CHECK(choose_at(&c, candidates, CANDIDATES, 0, 0, NULL) == CBP_ERROR_NULL);
-    CHECK(cbp_choose_starts(logistic, NULL, NULL, NULL, all_x, all_y, NULL, 3, 20, 5, 0, 0,
-                            candidates, CANDIDATES, 0, NULL, params) == CBP_ERROR_NULL);
-    CHECK(cbp_choose_starts(logistic, NULL, NULL, NULL, all_x, all_y, NULL, 0, 20, 5, 0, 0,
-                            candidates, CANDIDATES, 0, all_weights, params) == CBP_ERROR_LAYERS);
-    CHECK(cbp_choose_starts(logistic, NULL, NULL, NULL, all_x, all_y, NULL, SIZE_MAX / 2, 20, 5, 0,
-                            0, candidates, CANDIDATES, 0, all_weights, params) == CBP_ERROR_LAYERS);
+    const cbp_candidates all = {candidates, CANDIDATES, 0};
+    cbp_chain chain = c.chain;
+#define ASK(chain, sets, options, candidates, work) \
+    cbp_choose_starts(chain, sets, options, candidates, work, params)
+    CHECK(ASK(NULL, &c.sets, &c.options, &all, all_weights) == CBP_ERROR_NULL);
+    CHECK(ASK(&chain, NULL, &c.options, &all, all_weights) == CBP_ERROR_NULL);
+    CHECK(ASK(&chain, &c.sets, NULL, &all, all_weights) == CBP_ERROR_NULL);
+    CHECK(ASK(&chain, &c.sets, &c.options, NULL, all_weights) == CBP_ERROR_NULL);
+    CHECK(ASK(&chain, &c.sets, &c.options, &all, NULL) == CBP_ERROR_NULL);
+    chain.layers = 0;
+    CHECK(ASK(&chain, &c.sets, &c.options, &all, all_weights) == CBP_ERROR_LAYERS);
+    chain.layers = SIZE_MAX / 2;
+    CHECK(ASK(&chain, &c.sets, &c.options, &all, all_weights) == CBP_ERROR_LAYERS);
+#undef ASK
     for (size_t k = 0; k < 30; k++) {
         CHECK(params[k] == 5);
     }

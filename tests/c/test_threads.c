@@ -9,7 +9,9 @@ enum { THREADS = 8, ROUNDS = 20, LAYERS = 3, EXAMPLES = 300 };
 
 static const cbp_real params[2 * LAYERS] = {0.75, 0.25, -1.25, 0.5, 2, -0.5};
 static const unsigned char activations[LAYERS] = {CBP_TANH, CBP_SIGMOID, CBP_IDENTITY};
+static const cbp_chain chain = {params, activations, NULL, LAYERS};
 static cbp_real x[EXAMPLES], y[EXAMPLES];
+static const cbp_examples examples = {x, y, NULL, EXAMPLES};
 static pthread_barrier_t together;
 
 typedef struct answers {
@@ -24,16 +26,13 @@ static void ask(answers *got)
                           cbp_fit_work_len(LAYERS, 2 * LAYERS, EXAMPLES) <= 8192
                       ? 0
                       : 1;
-    got->status |= cbp_forward(params, activations, x, LAYERS, EXAMPLES, got->out);
-    got->status |= cbp_gradient(params, activations, x, y, NULL, LAYERS, EXAMPLES, CBP_SQUARED, 1,
-                                work, &got->mean, got->gradient);
+    got->status |= cbp_forward(&chain, x, EXAMPLES, got->out);
+    got->status |= cbp_gradient(&chain, &examples, NULL, work, &got->mean, got->gradient);
     cbp_fit_options options;
     cbp_fit_info info;
     cbp_fit_defaults(&options);
     options.max_iterations = 5;
-    memcpy(got->fitted, params, sizeof params);
-    got->status |= cbp_fit_lm(activations, NULL, NULL, NULL, x, y, NULL, LAYERS, EXAMPLES, &options,
-                              work, got->fitted, &info);
+    got->status |= cbp_fit_lm(&chain, &examples, &options, work, got->fitted, &info);
 }
 
 static void *reader(void *into)

@@ -120,9 +120,11 @@ static int is_finite(double number)
 static const char *const levels[] = {"generic", "avx2", "avx512"};
 static const double the_scales[] = {1, 0.125, 1e-300, 1e300, 0, -1, INFINITY, NAN};
 static size_t layers, n;
-static unsigned char *activations, *frozen;
-static double *params, *x, *y, *weight, scale;
-static int loss, is_tame;
+static double *params, *x, *y, *weight;
+static cbp_chain chain;       /* of those params */
+static cbp_examples examples; /* of those x, y and weight */
+static cbp_loss loss;
+static int is_tame;
 
 static void take_problem(size_t most_layers, size_t most_examples)
 {
@@ -134,9 +136,9 @@ static void take_problem(size_t most_layers, size_t most_examples)
         layers = 33 + take() % 4; /* beyond the stack */
     }
     n = take() % (most_examples + 1);
-    loss = (int)(take() % 5);
-    scale = take() % 8 ? the_scales[0] : the_scales[take() % 8];
-    activations = memory(layers);
+    loss.kind = (int)(take() % 5);
+    loss.scale = take() % 8 ? the_scales[0] : the_scales[take() % 8];
+    unsigned char *activations = memory(layers);
     params = numbers(2 * layers);
     for (size_t l = 0; l < layers; l++) {
         activations[l] = (unsigned char)(take() % CBP_ACTIVATION_END);
@@ -145,19 +147,21 @@ static void take_problem(size_t most_layers, size_t most_examples)
     }
     if (how == 248) {
         activations[layers - 1] = (unsigned char)take();
-        loss = (int)take() - 128;
+        loss.kind = (int)take() - 128;
     }
-    if (loss == CBP_LOG_LOSS && how % 16 != 15) {
+    if (loss.kind == CBP_LOG_LOSS && how % 16 != 15) {
         activations[layers - 1] = CBP_SIGMOID;
     }
     x = numbers(n);
     y = numbers(n);
     const int has_weight = take() % 3 == 0;
     weight = has_weight ? numbers(n) : NULL;
+    chain = (cbp_chain){params, activations, NULL, layers};
+    examples = (cbp_examples){x, y, weight, n};
     for (size_t i = 0; i < n; i++) {
         x[i] = is_tame ? take_tame() : take_number();
         y[i] = is_tame ? take_tame() : take_number();
-        if (loss == CBP_LOG_LOSS && how % 32 != 31) {
+        if (loss.kind == CBP_LOG_LOSS && how % 32 != 31) {
             y[i] = (take() & 15) / 15.0;
         }
         if (weight) {
@@ -168,29 +172,29 @@ static void take_problem(size_t most_layers, size_t most_examples)
 
 /* ---- passes ---------------------------------------------------------------------------------- */
 
-typedef int mapping(const double *, const unsigned char *, const double *, size_t, size_t,
-                    double *);
+typedef int mapping(const cbp_chain *, const double *, size_t, double *);
 
 /* Alone, among others, layer by layer, and in place: the same bits. */
 static void check_mapping(mapping *map, int is_composed)
 {
     double *out = numbers(n), one, *place = copy_of(x, n);
-    const int status = map(params, activations, x, layers, n, out);
+    const int status = map(&chain, x, n, out);
     if (status != CBP_OK) {
         REQUIRE(is_untouched(out, n * sizeof *out));
         return;
     }
     for (size_t i = 0; i < n; i++) {
-        REQUIRE(map(params, activations, x + i, layers, 1, &one) == CBP_OK);
+        REQUIRE(map(&chain, x + i, 1, &one) == CBP_OK);
         REQUIRE(same(one, out[i]));
     }
-    REQUIRE(map(params, activations, place, layers, n, place) == CBP_OK);
+    REQUIRE(map(&chain, place, n, place) == CBP_OK);
     REQUIRE(all_same(place, out, n));
     if (is_composed) {
         double *step = copy_of(x, n);
         for (size_t l = 0; l < layers; l++) {
             const size_t at = map == cbp_inverse ? layers - 1 - l : l;
-            REQUIRE(map(params + 2 * at, activations + at, step, 1, n, step) == CBP_OK);
+            const cbp_chain layer = {params + 2 * at, chain.activations + at, NULL, 1};
+            REQUIRE(map(&layer, step, n, step) == CBP_OK);
         }
         REQUIRE(all_same(step, out, n));
     }
@@ -200,17 +204,19 @@ static void check_mapping(mapping *map, int is_composed)
 static void check_round_trip(void)
 {
     const unsigned char identity = CBP_IDENTITY;
+    const cbp_chain line = {params, &identity, NULL, 1};
     /* z as these kernels round it */
     double *out = numbers(n), *back = numbers(n), *zs = numbers(n);
-    REQUIRE(cbp_forward(params, activations, x, 1, n, out) == CBP_OK);
-    REQUIRE(cbp_forward(params, &identity, x, 1, n, zs) == CBP_OK);
-    if (cbp_inverse(params, activations, out, 1, n, back) != CBP_OK) {
+    REQUIRE(cbp_forward(&chain, x, n, out) == CBP_OK);
+    REQUIRE(cbp_forward(&line, x, n, zs) == CBP_OK);
+    if (cbp_inverse(&chain, out, n, back) != CBP_OK) {
         return;
     }
     for (size_t i = 0; i < n; i++) {
         const double w = params[0], b = params[1], z = zs[i];
         double value, slope, second;
-        REQUIRE(cbp_activation_values(activations[0], &z, 1, &value, &slope, &second) == CBP_OK);
+        REQUIRE(cbp_activation_values(chain.activations[0], &z, 1, &value, &slope, &second) ==
+                CBP_OK);
         REQUIRE(same(value, out[i]));
         const double error = DBL_EPSILON * (4 * fabs(value / slope) + 4 * fabs(z) + fabs(b));
         const int is_fair = fabs(z) < 1e100 && fabs(x[i]) < 1e100 && fabs(slope) > 1e-100 &&
@@ -228,7 +234,7 @@ static void check_passes(void)
     check_mapping(cbp_forward, 1);
     check_mapping(cbp_slope, 0);
     check_mapping(cbp_inverse, 1);
-    if (layers == 1 && activations[0] < CBP_ACTIVATION_END) {
+    if (layers == 1 && chain.activations[0] < CBP_ACTIVATION_END) {
         check_round_trip();
     }
 }
@@ -239,23 +245,23 @@ static void check_rows(void)
     const size_t width = 2 * layers, area = n * width;
     double *work = numbers(cbp_work_len(layers, n)), *alone = numbers(cbp_work_len(layers, 1));
     double *rows = numbers(area), *row = numbers(width);
-    int status = cbp_jacobian(params, activations, x, layers, n, work, rows);
+    int status = cbp_jacobian(&chain, x, n, work, rows);
     REQUIRE(status == CBP_OK || is_untouched(rows, area * sizeof *rows));
     for (size_t i = 0; status == CBP_OK && i < n; i++) {
-        REQUIRE(cbp_jacobian(params, activations, x + i, layers, 1, alone, row) == CBP_OK);
+        REQUIRE(cbp_jacobian(&chain, x + i, 1, alone, row) == CBP_OK);
         REQUIRE(all_same(row, rows + i * width, width));
     }
     rows = numbers(area);
-    status = cbp_gradients(params, activations, x, y, layers, n, loss, scale, work, rows);
+    status = cbp_gradients(&chain, &examples, &loss, work, rows);
     REQUIRE(status == CBP_OK || is_untouched(rows, area * sizeof *rows));
     double *z = numbers(layers), *a = numbers(layers), *slope = numbers(layers),
            *delta = numbers(layers), value;
+    const cbp_record record = {z, a, slope, delta, row};
     for (size_t i = 0; status == CBP_OK && i < n; i++) {
-        REQUIRE(cbp_trace(params, activations, x[i], y[i], layers, loss, scale, z, a, slope, delta,
-                          row, &value) == CBP_OK);
+        REQUIRE(cbp_trace(&chain, x[i], y[i], &loss, &record, &value) == CBP_OK);
         REQUIRE(all_same(row, rows + i * width, width));
-        REQUIRE(cbp_loss_mean(params, activations, x + i, y + i, NULL, layers, 1, loss, scale,
-                              row) == CBP_OK);
+        REQUIRE(cbp_loss_mean(&chain, &(cbp_examples){x + i, y + i, NULL, 1}, &loss, row) ==
+                CBP_OK);
         REQUIRE(same(row[0], value));
     }
 }
@@ -269,13 +275,11 @@ static void check_averages(void)
     double *work = numbers(cbp_work_len(layers, n)), *gradient = numbers(width), mean, only;
     memset(&mean, 0x5a, sizeof mean);
     memset(&only, 0x5a, sizeof only);
-    const int status = cbp_gradient(params, activations, x, y, weight, layers, n, loss, scale, work,
-                                    &mean, gradient);
-    REQUIRE(cbp_loss_mean(params, activations, x, y, weight, layers, n, loss, scale, &only) ==
-            status);
+    const int status = cbp_gradient(&chain, &examples, &loss, work, &mean, gradient);
+    REQUIRE(cbp_loss_mean(&chain, &examples, &loss, &only) == status);
     double *hessian = numbers(width * width);
-    REQUIRE(cbp_hessian(params, activations, x, y, weight, layers, n, loss, scale,
-                        numbers(cbp_hessian_work_len(layers)), hessian) == status);
+    REQUIRE(cbp_hessian(&chain, &examples, &loss, numbers(cbp_hessian_work_len(layers)), hessian) ==
+            status);
     if (status != CBP_OK) {
         REQUIRE(is_untouched(gradient, width * sizeof *gradient) &&
                 is_untouched(&mean, sizeof mean));
@@ -293,8 +297,8 @@ static void check_averages(void)
     /* a mean of finite numbers lies between them, but for rounding; what is spoiled by one example
      * stays spoiled */
     double *rows = numbers(n * width);
-    REQUIRE(cbp_gradients(params, activations, x, y, layers, n, loss, scale, work, rows) == CBP_OK);
-    int has_digits = 1; /* on the way back, where a subnormal error signal would have lost them */
+    REQUIRE(cbp_gradients(&chain, &examples, &loss, work, rows) == CBP_OK);
+    int has_digits = 1; /* on the way back, where a subnormal error signal has none */
     for (size_t l = 0; l < layers; l++) {
         has_digits = has_digits && (params[2 * l] == 0 ||
                                     (fabs(params[2 * l]) > 1e-60 && fabs(params[2 * l]) < 1e60));
@@ -331,12 +335,11 @@ static void check_averages(void)
     const size_t cut = take() % (n + 1), len = width + 2;
     double *sums = calloc(4 * len, sizeof *sums), *shard_work = numbers(cbp_work_len(layers, 2));
     given[gifts++] = sums;
-    const double *w = weight;
-    REQUIRE(cbp_gradient_sums(params, activations, x, y, w, layers, cut, loss, scale, shard_work,
-                              sums, sums + len) <= CBP_OK);
-    REQUIRE(cbp_gradient_sums(params, activations, x + cut, y + cut, w ? w + cut : NULL, layers,
-                              n - cut, loss, scale, shard_work, sums + 2 * len,
-                              sums + 3 * len) <= CBP_OK);
+    const cbp_examples first = {x, y, weight, cut},
+                       second = {x + cut, y + cut, weight ? weight + cut : NULL, n - cut};
+    REQUIRE(cbp_gradient_sums(&chain, &first, &loss, shard_work, sums, sums + len) <= CBP_OK);
+    REQUIRE(cbp_gradient_sums(&chain, &second, &loss, shard_work, sums + 2 * len, sums + 3 * len) <=
+            CBP_OK);
     REQUIRE(cbp_sums_merge(sums + 2 * len, sums + 3 * len, len, sums, sums + len) == CBP_OK);
     double *merged = numbers(len - 1);
     if (cut > 0 && cut < n && cbp_sums_mean(sums, sums + len, len, merged) == CBP_OK && is_tame &&
@@ -360,31 +363,28 @@ static void check_blocks(void)
     }
     double *whole = calloc(4 * len, sizeof *whole), *parts = whole + 2 * len;
     given[gifts++] = whole;
-    if (cbp_gradient_sums(params, activations, xs, ys, NULL, layers, many, loss, scale, work, whole,
-                          whole + len) != CBP_OK) {
+    const cbp_examples all = {xs, ys, NULL, many}, block = {xs, ys, NULL, CBP_BLOCK},
+                       rest = {xs + CBP_BLOCK, ys + CBP_BLOCK, NULL, many - CBP_BLOCK};
+    if (cbp_gradient_sums(&chain, &all, &loss, work, whole, whole + len) != CBP_OK) {
         return;
     }
-    REQUIRE(cbp_gradient_sums(params, activations, xs, ys, NULL, layers, CBP_BLOCK, loss, scale,
-                              work, parts, parts + len) == CBP_OK);
-    REQUIRE(cbp_gradient_sums(params, activations, xs + CBP_BLOCK, ys + CBP_BLOCK, NULL, layers,
-                              many - CBP_BLOCK, loss, scale, work, parts, parts + len) == CBP_OK);
+    REQUIRE(cbp_gradient_sums(&chain, &block, &loss, work, parts, parts + len) == CBP_OK);
+    REQUIRE(cbp_gradient_sums(&chain, &rest, &loss, work, parts, parts + len) == CBP_OK);
     REQUIRE(all_same(whole, parts, 2 * len));
     double *out = numbers(many), *other = numbers(many);
-    REQUIRE(cbp_forward(params, activations, xs, layers, many, out) == CBP_OK);
+    REQUIRE(cbp_forward(&chain, xs, many, out) == CBP_OK);
     if (cbp_kernel_choose("avx2") == CBP_OK) {
-        REQUIRE(cbp_forward(params, activations, xs, layers, many, out) == CBP_OK);
+        REQUIRE(cbp_forward(&chain, xs, many, out) == CBP_OK);
         const int is_wider = cbp_kernel_choose("avx512") == CBP_OK;
-        REQUIRE(cbp_forward(params, activations, xs, layers, many, other) == CBP_OK);
+        REQUIRE(cbp_forward(&chain, xs, many, other) == CBP_OK);
         REQUIRE(all_same(out, other, many));
         if (is_wider) {
             double *sums = calloc(2 * len, sizeof *sums), *narrow = calloc(2 * len, sizeof *narrow);
             given[gifts++] = sums;
             given[gifts++] = narrow;
-            (void)cbp_gradient_sums(params, activations, xs, ys, NULL, layers, many, loss, scale,
-                                    work, sums, sums + len);
+            (void)cbp_gradient_sums(&chain, &all, &loss, work, sums, sums + len);
             (void)cbp_kernel_choose("avx2");
-            (void)cbp_gradient_sums(params, activations, xs, ys, NULL, layers, many, loss, scale,
-                                    work, narrow, narrow + len);
+            (void)cbp_gradient_sums(&chain, &all, &loss, work, narrow, narrow + len);
             REQUIRE(all_same(sums, narrow, 2 * len));
         }
     }
@@ -392,8 +392,7 @@ static void check_blocks(void)
 
 /* ---- fits ------------------------------------------------------------------------------------ */
 
-static double *lower, *upper;
-static cbp_fit_options options;
+static cbp_fit_options options; /* of the problem's loss, and with its bounds */
 static int stop_after;
 
 static int count_down(void *user, const cbp_fit_info *info)
@@ -407,9 +406,9 @@ static void take_fit(size_t most_examples)
 {
     take_problem(4, most_examples);
     const unsigned how = take();
-    frozen = how & 1 ? memory(2 * layers) : NULL;
-    lower = how & 2 ? numbers(2 * layers) : NULL;
-    upper = how & 4 ? numbers(2 * layers) : NULL;
+    unsigned char *frozen = how & 1 ? memory(2 * layers) : NULL;
+    double *lower = how & 2 ? numbers(2 * layers) : NULL;
+    double *upper = how & 4 ? numbers(2 * layers) : NULL;
     for (size_t k = 0; k < 2 * layers; k++) {
         if (frozen) {
             frozen[k] = take() % 3 == 0;
@@ -422,8 +421,10 @@ static void take_fit(size_t most_examples)
         }
     }
     REQUIRE(cbp_fit_defaults(&options) == CBP_OK);
+    chain.frozen = frozen;
     options.loss = loss;
-    options.scale = scale;
+    options.lower = lower;
+    options.upper = upper;
     options.max_iterations = 1 + take() % 12;
     options.tolerance = how & 8 ? 1e-3 : 1e-10;
     options.restarts = how & 16 ? take() % 3 : 0;
@@ -438,11 +439,16 @@ static void take_fit(size_t most_examples)
     }
 }
 
+static int is_frozen(size_t k)
+{
+    return chain.frozen && chain.frozen[k];
+}
+
 static size_t count_free(void)
 {
     size_t count = 0;
     for (size_t k = 0; k < 2 * layers; k++) {
-        count += !frozen || !frozen[k];
+        count += !is_frozen(k);
     }
     return count;
 }
@@ -451,13 +457,13 @@ static size_t count_free(void)
 static void check_place(const double *found)
 {
     for (size_t k = 0; k < 2 * layers; k++) {
-        if (frozen && frozen[k]) {
+        if (is_frozen(k)) {
             REQUIRE(same(found[k], params[k]));
             continue;
         }
         REQUIRE(is_finite(found[k]));
-        REQUIRE(!lower || found[k] >= lower[k]);
-        REQUIRE(!upper || found[k] <= upper[k]);
+        REQUIRE(!options.lower || found[k] >= options.lower[k]);
+        REQUIRE(!options.upper || found[k] <= options.upper[k]);
     }
 }
 
@@ -467,9 +473,16 @@ static int is_counted(size_t i, const double *targets)
     return targets[i] == targets[i] && (!weight || weight[i] > 0);
 }
 
+/* The problem's chain at other parameters. */
+static cbp_chain chain_at(const double *where)
+{
+    return (cbp_chain){where, chain.activations, chain.frozen, layers};
+}
+
 /* The loss of those. */
 static double loss_of(const double *where, const double *targets)
 {
+    const cbp_chain there = chain_at(where);
     double *some_x = malloc((3 * n + 1) * sizeof *some_x), *some_y = some_x + n,
            *some_weight = some_y + n, mean = NAN;
     size_t count = 0;
@@ -480,8 +493,8 @@ static double loss_of(const double *where, const double *targets)
             some_weight[count++] = weight ? weight[i] : 1;
         }
     }
-    REQUIRE(cbp_loss_mean(where, activations, some_x, some_y, some_weight, layers, count, loss,
-                          scale, &mean) == CBP_OK);
+    REQUIRE(cbp_loss_mean(&there, &(cbp_examples){some_x, some_y, some_weight, count}, &loss,
+                          &mean) == CBP_OK);
     free(some_x);
     return mean;
 }
@@ -501,7 +514,7 @@ static double unseen(double value, const double *targets)
     for (size_t i = 0; i < n; i++) {
         if (is_counted(i, targets)) {
             const double counts = weight ? weight[i] : 1;
-            squares += counts * (loss == CBP_LOG_LOSS ? 1 : targets[i] * targets[i]);
+            squares += counts * (loss.kind == CBP_LOG_LOSS ? 1 : targets[i] * targets[i]);
             total += counts;
         }
     }
@@ -512,9 +525,10 @@ static double unseen(double value, const double *targets)
 /* Whether an output is so far off that a robust loss pulls it by less than the smallest number. */
 static int is_far(const double *where, const double *targets)
 {
+    const cbp_chain there = chain_at(where);
     double *out = malloc((n + 1) * sizeof *out);
     int is = 0;
-    REQUIRE(cbp_forward(where, activations, x, layers, n, out) == CBP_OK);
+    REQUIRE(cbp_forward(&there, x, n, out) == CBP_OK);
     for (size_t i = 0; i < n; i++) {
         is |= is_counted(i, targets) && fabs(out[i] - targets[i]) > 1e150;
     }
@@ -526,24 +540,22 @@ static void check_fit(void)
 {
     take_fit(16);
     const size_t width = 2 * layers, free = count_free();
-    double *found = copy_of(params, width), *work = numbers(cbp_fit_work_len(layers, free, n)),
-           history[4];
+    double *found = numbers(width), *work = numbers(cbp_fit_work_len(layers, free, n)), history[4];
     cbp_fit_info info;
     options.history = history;
     options.history_len = 4;
-    const int status = cbp_fit_lm(activations, frozen, lower, upper, x, y, weight, layers, n,
-                                  &options, work, found, &info);
+    const int status = cbp_fit_lm(&chain, &examples, &options, work, found, &info);
     if (status != CBP_OK) {
         REQUIRE(status > CBP_STATUS_END && status < 0);
-        REQUIRE(all_same(found, params, width));
+        REQUIRE(is_untouched(found, width * sizeof *found));
         return;
     }
-    if (!options.progress) { /* work memory is not read before it is written */
+    if (!options.progress) { /* in place, and work memory is not read before it is written */
         double *again = copy_of(params, width);
+        const cbp_chain in_place = chain_at(again);
         cbp_fit_info other;
         memset(work, 0x3f, cbp_fit_work_len(layers, free, n) * sizeof *work);
-        REQUIRE(cbp_fit_lm(activations, frozen, lower, upper, x, y, weight, layers, n, &options,
-                           work, again, &other) == status);
+        REQUIRE(cbp_fit_lm(&in_place, &examples, &options, work, again, &other) == status);
         REQUIRE(all_same(again, found, width) && same(other.loss, info.loss) &&
                 other.iterations == info.iterations);
         REQUIRE(same(other.gradient_norm, info.gradient_norm) && other.outcome == info.outcome);
@@ -558,11 +570,12 @@ static void check_fit(void)
     }
     double variance, *covariance = numbers(free * free);
     unsigned char *determined = memory(width);
-    if (cbp_fit_covariance(found, activations, frozen, lower, upper, x, y, weight, layers, n, loss,
-                           scale, NULL, work, &variance, covariance, determined) == CBP_OK) {
+    const cbp_chain there = chain_at(found);
+    const cbp_covariance out = {&variance, covariance, determined};
+    if (cbp_fit_covariance(&there, &examples, &options, NULL, work, &out) == CBP_OK) {
         for (size_t i = 0; i < width; i++) {
             REQUIRE(determined[i] < CBP_DETERMINED_END);
-            REQUIRE((determined[i] == CBP_FROZEN) == (frozen && frozen[i]));
+            REQUIRE((determined[i] == CBP_FROZEN) == is_frozen(i));
         }
         for (size_t i = 0; i < free; i++) {
             REQUIRE(!(covariance[i * free + i] < 0));
@@ -577,16 +590,15 @@ static void check_descent(void)
 {
     take_fit(16);
     const size_t width = 2 * layers;
-    double *found = copy_of(params, width),
+    double *found = numbers(width),
            *work = numbers(cbp_fit_descent_work_len(layers, options.batch_size));
     size_t *order = memory(n * sizeof *order);
     cbp_fit_info info;
-    const int status =
-        cbp_fit_descent(activations, frozen, lower, upper, x, y, weight, layers, n, &options, work,
-                        options.batch_size ? order : NULL, found, &info);
+    const int status = cbp_fit_descent(&chain, &examples, &options, work,
+                                       options.batch_size ? order : NULL, found, &info);
     if (status != CBP_OK) {
         REQUIRE(status > CBP_STATUS_END && status < 0);
-        REQUIRE(all_same(found, params, width));
+        REQUIRE(is_untouched(found, width * sizeof *found));
         return;
     }
     REQUIRE(info.outcome > CBP_RUNNING && info.outcome < CBP_OUTCOME_END);
@@ -595,10 +607,11 @@ static void check_descent(void)
         REQUIRE(loss_at(found) <= loss_at(params) * (1 + 1e-12));
     }
     double *stepped = copy_of(params, width), mean;
-    const int step = cbp_step(activations, frozen, x, y, layers, n, options.learning_rate,
+    const cbp_chain in_place = chain_at(stepped);
+    const int step = cbp_step(&in_place, &examples, options.learning_rate,
                               numbers(cbp_work_len(layers, n)), stepped, &mean);
     for (size_t k = 0; k < width; k++) {
-        if (step != CBP_OK || (frozen && frozen[k])) {
+        if (step != CBP_OK || is_frozen(k)) {
             REQUIRE(same(stepped[k], params[k]));
         }
     }
@@ -614,8 +627,8 @@ static cbp_fits fits_for(size_t m)
     fits.loss = numbers(m);
     fits.weight = numbers(m);
     fits.variance = numbers(m);
-    fits.left_over = numbers(m);
-    fits.errors = numbers(m * width);
+    fits.df = numbers(m);
+    fits.standard_error = numbers(m * width);
     fits.covariance = numbers(m * free * (free + 1) / 2);
     fits.determined = memory(m * width);
     return fits;
@@ -626,9 +639,9 @@ static cbp_fits fits_for(size_t m)
 static double rounding_of(const double *where, const double *targets)
 {
     const size_t width = 2 * layers;
+    const cbp_chain there = chain_at(where);
     double *jacobian = numbers(n * width), largest = 1e-150;
-    REQUIRE(cbp_jacobian(where, activations, x, layers, n, numbers(cbp_work_len(layers, n)),
-                         jacobian) == CBP_OK);
+    REQUIRE(cbp_jacobian(&there, x, n, numbers(cbp_work_len(layers, n)), jacobian) == CBP_OK);
     for (size_t i = 0; i < n; i++) {
         double sizes = 0;
         for (size_t k = 0; k < width; k++) {
@@ -652,7 +665,8 @@ static void check_many(void)
     for (size_t i = 0; i < m; i++) {
         memcpy(all.params + i * width, params, width * sizeof *params);
         for (size_t j = 0; j < n; j++) {
-            ys[i * n + j] = loss == CBP_LOG_LOSS ? y[(j + i) % n] : y[j] * (1 + (double)i / 16);
+            ys[i * n + j] =
+                loss.kind == CBP_LOG_LOSS ? y[(j + i) % n] : y[j] * (1 + (double)i / 16);
         }
         if (n > 0 && take() % 4 == 0) {
             ys[i * n + take() % n] = take_number();
@@ -663,8 +677,9 @@ static void check_many(void)
     }
     double *starts = copy_of(all.params, m * width),
            *work = numbers(cbp_fit_many_work_len(layers, moving, n));
-    int status = cbp_fit_many(activations, frozen, lower, upper, m ? x : NULL, ys, weight, layers,
-                              n, m, 0, 0, &options, work, &all);
+    const cbp_chain kind = chain_at(NULL);
+    const cbp_example_sets sets = {m ? x : NULL, ys, weight, n, m, 0, 0};
+    int status = cbp_fit_many(&kind, &sets, &options, work, &all);
     if (status != CBP_OK) {
         REQUIRE(all_same(all.params, starts, m * width) &&
                 is_untouched(all.loss, m * sizeof *all.loss));
@@ -673,14 +688,14 @@ static void check_many(void)
     for (size_t i = 0; i < m; i++) {
         const double *start = starts + i * width, *found = all.params + i * width;
         memcpy(one.params, start, width * sizeof *start);
-        status = cbp_fit_many(activations, frozen, lower, upper, x, ys + i * n, weight, layers, n,
-                              1, 0, 0, &options, work, &one);
+        status = cbp_fit_many(&kind, &(cbp_example_sets){x, ys + i * n, weight, n, 1, 0, 0},
+                              &options, work, &one);
         REQUIRE(status == CBP_OK);
         REQUIRE(one.status[0] == all.status[i] && one.iterations[0] == all.iterations[i]);
         REQUIRE(all_same(one.params, found, width) && same(one.loss[0], all.loss[i]));
         REQUIRE(same(one.weight[0], all.weight[i]) && same(one.variance[0], all.variance[i]));
-        REQUIRE(same(one.left_over[0], all.left_over[i]) &&
-                all_same(one.errors, all.errors + i * width, width));
+        REQUIRE(same(one.df[0], all.df[i]) &&
+                all_same(one.standard_error, all.standard_error + i * width, width));
         REQUIRE(all_same(one.covariance, all.covariance + i * triangle, triangle));
         REQUIRE(memcmp(one.determined, all.determined + i * width, width) == 0);
         if (all.status[i] < 0) {
@@ -689,19 +704,19 @@ static void check_many(void)
         }
         REQUIRE(all.status[i] > CBP_RUNNING && all.status[i] < CBP_OUTCOME_END);
         for (size_t k = 0; k < width; k++) {
-            if (frozen && frozen[k]) {
+            if (is_frozen(k)) {
                 REQUIRE(same(found[k], start[k]) && all.determined[i * width + k] == CBP_FROZEN);
             } else {
-                REQUIRE(is_finite(found[k]) && (!lower || found[k] >= lower[k]) &&
-                        (!upper || found[k] <= upper[k]));
+                REQUIRE(is_finite(found[k]) && (!options.lower || found[k] >= options.lower[k]) &&
+                        (!options.upper || found[k] <= options.upper[k]));
             }
-            REQUIRE(!(all.errors[i * width + k] < 0));
+            REQUIRE(!(all.standard_error[i * width + k] < 0));
         }
         /* the loss, without the missing points, has not grown */
         const double before = loss_of(start, ys + i * n), after = loss_of(found, ys + i * n);
         REQUIRE(after <= before * (1 + 1e-9) + unseen(fmax(before, after), ys + i * n));
         const double rounding = rounding_of(found, ys + i * n);
-        if (loss != CBP_SQUARED && is_far(found, ys + i * n)) {
+        if (loss.kind != CBP_SQUARED && is_far(found, ys + i * n)) {
             continue;
         }
         REQUIRE(fabs(after - all.loss[i]) <=
@@ -725,14 +740,16 @@ static void check_starts(void)
         ys[i] = y[i % n] * (1 + (double)(i / n) / 8);
     }
     double *work = numbers(cbp_choose_starts_work_len(layers, n, count));
-    if (cbp_choose_starts(activations, frozen, lower, upper, x, ys, weight, layers, n, m, 0, 0,
-                          candidates, count, row, work, chosen) != CBP_OK) {
+    const cbp_chain kind = chain_at(NULL);
+    const cbp_example_sets sets = {x, ys, weight, n, m, 0, 0};
+    const cbp_candidates grid = {candidates, count, row};
+    if (cbp_choose_starts(&kind, &sets, &options, &grid, work, chosen) != CBP_OK) {
         REQUIRE(is_untouched(chosen, m * width * sizeof *chosen));
         return;
     }
     for (size_t i = 0; i < m; i++) {
-        REQUIRE(cbp_choose_starts(activations, frozen, lower, upper, x, ys + i * n, weight, layers,
-                                  n, 1, 0, 0, candidates, count, row, work, one) == CBP_OK);
+        REQUIRE(cbp_choose_starts(&kind, &(cbp_example_sets){x, ys + i * n, weight, n, 1, 0, 0},
+                                  &options, &grid, work, one) == CBP_OK);
         REQUIRE(all_same(one, chosen + i * width, width));
     }
 }
@@ -751,31 +768,35 @@ static void check_arrays(void)
     for (size_t k = 0; k < m * n; k++) {
         ys[k] = y[k % n];
     }
-    if (cbp_forward_many(many, activations, x, layers, n, m, 1, out) != CBP_OK) {
+    const cbp_chain chains = chain_at(many);
+    if (cbp_forward_many(&chains, m, x, n, 0, out) != CBP_OK) {
         REQUIRE(is_untouched(out, m * n * sizeof *out));
         return;
     }
     for (size_t i = 0; i < m; i++) {
-        REQUIRE(cbp_forward(many + i * width, activations, x, layers, n, one) == CBP_OK);
+        const cbp_chain this = chain_at(many + i * width);
+        REQUIRE(cbp_forward(&this, x, n, one) == CBP_OK);
         REQUIRE(all_same(one, out + i * n, n));
     }
-    REQUIRE(cbp_slope_many(many, activations, x, layers, n, m, 1, out) == CBP_OK);
+    REQUIRE(cbp_slope_many(&chains, m, x, n, 0, out) == CBP_OK);
     for (size_t i = 0; i < m; i++) {
-        REQUIRE(cbp_slope(many + i * width, activations, x, layers, n, one) == CBP_OK);
+        const cbp_chain this = chain_at(many + i * width);
+        REQUIRE(cbp_slope(&this, x, n, one) == CBP_OK);
         REQUIRE(all_same(one, out + i * n, n));
     }
-    if (cbp_inverse_many(many, activations, x, layers, n, m, 1, out) == CBP_OK) {
+    if (cbp_inverse_many(&chains, m, x, n, 0, out) == CBP_OK) {
         for (size_t i = 0; i < m; i++) {
-            if (cbp_inverse(many + i * width, activations, x, layers, n, one) == CBP_OK) {
+            const cbp_chain this = chain_at(many + i * width);
+            if (cbp_inverse(&this, x, n, one) == CBP_OK) {
                 REQUIRE(all_same(one, out + i * n, n));
             }
         }
     }
-    if (cbp_gradient_many(many, activations, x, ys, weight, layers, n, m, 1, loss, scale, work,
+    if (cbp_gradient_many(&chains, &(cbp_example_sets){x, ys, weight, n, m, 0, 0}, &loss, work,
                           means, gradients) == CBP_OK) {
         for (size_t i = 0; i < m; i++) {
-            REQUIRE(cbp_gradient(many + i * width, activations, x, y, weight, layers, n, loss,
-                                 scale, work, &mean, gradient) == CBP_OK);
+            const cbp_chain this = chain_at(many + i * width);
+            REQUIRE(cbp_gradient(&this, &examples, &loss, work, &mean, gradient) == CBP_OK);
             REQUIRE(same(mean, means[i]) && all_same(gradient, gradients + i * width, width));
         }
     }
@@ -792,12 +813,9 @@ static void check_shards(void)
            *merged = numbers(len);
     double *values = numbers(cbp_fit_nodes_capacity(3) * len);
     cbp_fit_place places[4];
-    const cbp_fit_chain chain = {activations, frozen, lower, upper, layers};
-    const cbp_examples examples = {x, y, weight, n};
     cbp_fit_nodes nodes = {values, places, free, cbp_fit_nodes_capacity(3), 0};
     REQUIRE(nodes.capacity == 4);
-    if (cbp_fit_nodes_add(&chain, params, (cbp_criterion){loss, scale}, &examples, 0, work,
-                          &nodes) != CBP_OK) {
+    if (cbp_fit_nodes_add(&chain, &examples, &loss, 0, work, &nodes) != CBP_OK) {
         REQUIRE(nodes.count == 0);
         return;
     }

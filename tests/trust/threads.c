@@ -13,14 +13,16 @@ enum { THREADS = 8, LAYERS = 2, EXAMPLES = 600, POINTS = 12, CHAINS = 40, ROUNDS
 
 static const unsigned char activations[LAYERS] = {CBP_TANH, CBP_IDENTITY};
 static const cbp_real params[2 * LAYERS] = {1.5, -0.25, 2, 0.5};
+static const cbp_chain chain = {params, activations, NULL, LAYERS};
 static cbp_real x[EXAMPLES], y[EXAMPLES], targets[CHAINS * POINTS];
+static const cbp_examples examples = {x, y, NULL, EXAMPLES};
+static const cbp_example_sets sets = {.x = x, .y = targets, .n = POINTS, .m = CHAINS};
 static pthread_barrier_t gate;
 
 typedef struct result {
     cbp_real out[EXAMPLES], mean, gradient[2 * LAYERS];
-    cbp_real found[CHAINS * 2 * LAYERS], loss[CHAINS], weight[CHAINS], variance[CHAINS],
-        left_over[CHAINS];
-    cbp_real errors[CHAINS * 2 * LAYERS];
+    cbp_real found[CHAINS * 2 * LAYERS], loss[CHAINS], weight[CHAINS], variance[CHAINS], df[CHAINS];
+    cbp_real standard_error[CHAINS * 2 * LAYERS];
     size_t iterations[CHAINS];
     int status[CHAINS];
     unsigned char determined[CHAINS * 2 * LAYERS];
@@ -32,18 +34,23 @@ static int work_all(result *r)
     cbp_real *fit_work =
         malloc(sizeof *fit_work * cbp_fit_many_work_len(LAYERS, 2 * LAYERS, POINTS));
     cbp_fit_options options;
-    const cbp_fits fits = {r->found,    r->status,    r->iterations, r->loss, r->weight,
-                           r->variance, r->left_over, r->errors,     NULL,    r->determined};
+    const cbp_fits fits = {.params = r->found,
+                           .status = r->status,
+                           .iterations = r->iterations,
+                           .loss = r->loss,
+                           .weight = r->weight,
+                           .variance = r->variance,
+                           .df = r->df,
+                           .standard_error = r->standard_error,
+                           .determined = r->determined};
     int status = !work || !fit_work;
     for (size_t i = 0; i < CHAINS; i++) {
         memcpy(r->found + i * 2 * LAYERS, params, sizeof params);
     }
     status |= cbp_fit_defaults(&options);
-    status |= cbp_forward(params, activations, x, LAYERS, EXAMPLES, r->out);
-    status |= cbp_gradient(params, activations, x, y, NULL, LAYERS, EXAMPLES, CBP_SQUARED, 1, work,
-                           &r->mean, r->gradient);
-    status |= cbp_fit_many(activations, NULL, NULL, NULL, x, targets, NULL, LAYERS, POINTS, CHAINS,
-                           0, 0, &options, fit_work, &fits);
+    status |= cbp_forward(&chain, x, EXAMPLES, r->out);
+    status |= cbp_gradient(&chain, &examples, NULL, work, &r->mean, r->gradient);
+    status |= cbp_fit_many(&chain, &sets, &options, fit_work, &fits);
     free(work);
     free(fit_work);
     return status;

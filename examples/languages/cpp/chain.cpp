@@ -21,30 +21,34 @@ struct Chain {
     Numbers params;
     Bytes activations, frozen;
 
-    std::size_t layers() const { return activations.size(); }
+    cbp_chain view() const
+    {
+        return {params.data(), activations.data(), frozen.data(), activations.size()};
+    }
 
     Numbers forward(const Numbers &x) const
     {
+        const cbp_chain chain = view();
         Numbers out(x.size());
-        check(cbp_forward(params.data(), activations.data(), x.data(), layers(), x.size(), out.data()));
+        check(cbp_forward(&chain, x.data(), x.size(), out.data()));
         return out;
     }
 
-    // Into `out`, so that a loop allocates nothing; `work` has cbp_work_len(layers(), n) numbers.
-    void gradient(const double *x, const double *y, std::size_t n, Numbers &work, Numbers &out) const
+    // Into `out`, so that a loop allocates nothing; `work` has cbp_work_len(layers, n) numbers.
+    void gradient(const cbp_examples &examples, Numbers &work, Numbers &out) const
     {
-        check(cbp_gradient(params.data(), activations.data(), x, y, nullptr, layers(), n, CBP_SQUARED, 1, work.data(),
-                           nullptr, out.data()));
+        const cbp_chain chain = view();
+        check(cbp_gradient(&chain, &examples, nullptr, work.data(), nullptr, out.data()));
     }
 
-    std::size_t fit(const Numbers &x, const Numbers &y)
+    std::size_t fit(const cbp_examples &examples)
     {
+        const cbp_chain chain = view();
         cbp_fit_options options;
         cbp_fit_info info;
-        Numbers work(cbp_fit_work_len(layers(), params.size(), x.size()));
+        Numbers work(cbp_fit_work_len(chain.layers, params.size(), examples.n));
         check(cbp_fit_defaults(&options));
-        check(cbp_fit_lm(activations.data(), frozen.data(), nullptr, nullptr, x.data(), y.data(), nullptr, layers(),
-                         x.size(), &options, work.data(), params.data(), &info));
+        check(cbp_fit_lm(&chain, &examples, &options, work.data(), params.data(), &info));
         return info.iterations;
     }
 };
@@ -79,21 +83,24 @@ int main()
         chain.frozen = read<unsigned char>(2 * layers);
         chain.params = read<double>(2 * layers);
         const Numbers x = read<double>(n), y = read<double>(n);
+        const cbp_examples examples = {x.data(), y.data(), nullptr, n};
         Numbers gradient(2 * layers), work(cbp_work_len(layers, n));
 
         print("forward", chain.forward(x));
-        chain.gradient(x.data(), y.data(), n, work, gradient);
+        chain.gradient(examples, work, gradient);
         print("gradient", gradient);
         if (fit) {
-            std::cout << "iterations " << chain.fit(x, y) << '\n';
+            std::cout << "iterations " << chain.fit(examples) << '\n';
             print("fit", chain.params);
         }
         if (repeats) {
-            const auto start = std::chrono::steady_clock::now();
+            using Clock = std::chrono::steady_clock;
+            const cbp_examples first = {x.data(), y.data(), nullptr, 1};
+            const auto start = Clock::now();
             for (long i = 0; i < repeats; i++) {
-                chain.gradient(x.data(), y.data(), 1, work, gradient);
+                chain.gradient(first, work, gradient);
             }
-            const std::chrono::duration<double, std::nano> took = std::chrono::steady_clock::now() - start;
+            const std::chrono::duration<double, std::nano> took = Clock::now() - start;
             std::cout << "ns " << took.count() / static_cast<double>(repeats) << '\n';
         }
     }

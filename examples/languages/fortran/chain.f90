@@ -3,10 +3,25 @@ module cbackprop
   use, intrinsic :: iso_c_binding
   implicit none
 
-  type, bind(c) :: fit_options
-    integer(c_size_t) :: size
-    integer(c_int) :: loss
+  type, bind(c) :: cbp_chain
+    type(c_ptr) :: params, activations, frozen
+    integer(c_size_t) :: layers
+  end type
+
+  type, bind(c) :: cbp_examples
+    type(c_ptr) :: x, y, weight
+    integer(c_size_t) :: n
+  end type
+
+  type, bind(c) :: cbp_loss
+    integer(c_int) :: kind
     real(c_double) :: scale
+  end type
+
+  type, bind(c) :: cbp_fit_options
+    integer(c_size_t) :: size
+    type(cbp_loss) :: loss
+    type(c_ptr) :: lower, upper
     integer(c_size_t) :: max_iterations
     real(c_double) :: tolerance
     type(c_funptr) :: progress
@@ -18,7 +33,7 @@ module cbackprop
     integer(c_size_t) :: batch_size
   end type
 
-  type, bind(c) :: fit_info
+  type, bind(c) :: cbp_fit_info
     integer(c_int) :: outcome
     integer(c_size_t) :: iterations, evaluations
     real(c_double) :: loss, gradient_norm
@@ -26,11 +41,11 @@ module cbackprop
   end type
 
   interface
-    integer(c_int) function cbp_forward(params, activations, x, layers, n, out) bind(c)
+    integer(c_int) function cbp_forward(chain, x, n, out) bind(c)
       import
-      real(c_double), intent(in) :: params(*), x(*)
-      integer(c_signed_char), intent(in) :: activations(*)
-      integer(c_size_t), value :: layers, n
+      type(cbp_chain), intent(in) :: chain
+      real(c_double), intent(in) :: x(*)
+      integer(c_size_t), value :: n
       real(c_double), intent(out) :: out(*)
     end function
 
@@ -39,15 +54,11 @@ module cbackprop
       integer(c_size_t), value :: layers, n
     end function
 
-    integer(c_int) function cbp_gradient(params, activations, x, y, weight, layers, n, loss, scale, work, mean, &
-                                         gradient) bind(c)
+    integer(c_int) function cbp_gradient(chain, examples, loss, work, mean, gradient) bind(c)
       import
-      real(c_double), intent(in) :: params(*), x(*), y(*)
-      real(c_double), intent(in), optional :: weight(*)
-      integer(c_signed_char), intent(in) :: activations(*)
-      integer(c_size_t), value :: layers, n
-      integer(c_int), value :: loss
-      real(c_double), value :: scale
+      type(cbp_chain), intent(in) :: chain
+      type(cbp_examples), intent(in) :: examples
+      type(cbp_loss), intent(in), optional :: loss
       real(c_double), intent(inout) :: work(*)
       real(c_double), intent(out), optional :: mean
       real(c_double), intent(out) :: gradient(*)
@@ -55,7 +66,7 @@ module cbackprop
 
     integer(c_int) function cbp_fit_defaults(options) bind(c)
       import
-      type(fit_options), intent(out) :: options
+      type(cbp_fit_options), intent(out) :: options
     end function
 
     integer(c_size_t) function cbp_fit_work_len(layers, free, n) bind(c)
@@ -63,59 +74,60 @@ module cbackprop
       integer(c_size_t), value :: layers, free, n
     end function
 
-    integer(c_int) function cbp_fit_lm(activations, frozen, lower, upper, x, y, weight, layers, n, options, work, &
-                                       params, info) bind(c)
+    integer(c_int) function cbp_fit_lm(chain, examples, options, work, params, info) bind(c)
       import
-      integer(c_signed_char), intent(in) :: activations(*), frozen(*)
-      real(c_double), intent(in), optional :: lower(*), upper(*), weight(*)
-      real(c_double), intent(in) :: x(*), y(*)
-      integer(c_size_t), value :: layers, n
-      type(fit_options), intent(in) :: options
+      type(cbp_chain), intent(in) :: chain
+      type(cbp_examples), intent(in) :: examples
+      type(cbp_fit_options), intent(in) :: options
       real(c_double), intent(inout) :: work(*), params(*)
-      type(fit_info), intent(out) :: info
+      type(cbp_fit_info), intent(out) :: info
     end function
   end interface
 end module
 
-program chain
+program main
   use cbackprop
   implicit none
   integer(c_size_t) :: layers, n, i, repeats
   integer :: fit, at_end
-  integer(c_signed_char), allocatable :: activations(:), frozen(:)
-  real(c_double), allocatable :: params(:), x(:), y(:), forward(:), gradient(:), work(:)
-  type(fit_options) :: options
-  type(fit_info) :: info
+  integer(c_signed_char), allocatable, target :: activations(:), frozen(:)
+  real(c_double), allocatable, target :: params(:), x(:), y(:)
+  real(c_double), allocatable :: forward(:), gradient(:), work(:)
+  type(cbp_chain) :: chain
+  type(cbp_examples) :: examples
+  type(cbp_fit_options) :: options
+  type(cbp_fit_info) :: info
   real(c_double) :: start, finish
 
   do
     read (*, *, iostat=at_end) layers, n, fit, repeats
     if (at_end /= 0) exit
-    allocate (activations(layers), frozen(2*layers), params(2*layers), x(n), y(n), forward(n), gradient(2*layers))
+    allocate (activations(layers), frozen(2*layers), params(2*layers), x(n), y(n))
+    allocate (forward(n), gradient(2*layers))
     allocate (work(max(cbp_work_len(layers, n), cbp_fit_work_len(layers, 2*layers, n))))
     read (*, *) activations
     read (*, *) frozen
     read (*, *) params
     read (*, *) x
     read (*, *) y
+    chain = cbp_chain(c_loc(params), c_loc(activations), c_loc(frozen), layers)
+    examples = cbp_examples(c_loc(x), c_loc(y), c_null_ptr, n)
 
-    call check(cbp_forward(params, activations, x, layers, n, forward))
+    call check(cbp_forward(chain, x, n, forward))
     call show("forward", forward)
-    call check(cbp_gradient(params, activations, x, y, layers=layers, n=n, loss=0, scale=1d0, work=work, &
-                            gradient=gradient))
+    call check(cbp_gradient(chain, examples, work=work, gradient=gradient))
     call show("gradient", gradient)
     if (fit /= 0) then
       call check(cbp_fit_defaults(options))
-      call check(cbp_fit_lm(activations, frozen, x=x, y=y, layers=layers, n=n, options=options, work=work, &
-                            params=params, info=info))
+      call check(cbp_fit_lm(chain, examples, options, work, params, info))
       print "(a, 1x, i0)", "iterations", info%iterations
       call show("fit", params)
     end if
     if (repeats > 0) then
+      examples%n = 1
       call cpu_time(start)
       do i = 1, repeats
-        call check(cbp_gradient(params, activations, x, y, layers=layers, n=1_c_size_t, loss=0, scale=1d0, &
-                                work=work, gradient=gradient))
+        call check(cbp_gradient(chain, examples, work=work, gradient=gradient))
       end do
       call cpu_time(finish)
       print "(a, 1x, f0.2)", "ns", (finish - start)*1d9/repeats

@@ -4,7 +4,28 @@ package main
 /*
 #cgo LDFLAGS: -lcbackprop -lm
 #include <cbackprop.h>
-#include <stdlib.h>
+
+// Structs come by value: cgo lets C have the address of no Go memory that itself holds addresses.
+static int forward(cbp_chain chain, const double *x, size_t n, double *out)
+{
+    return cbp_forward(&chain, x, n, out);
+}
+
+static int gradient(cbp_chain chain, cbp_examples examples, double *work, double *out)
+{
+    return cbp_gradient(&chain, &examples, NULL, work, NULL, out);
+}
+
+static int fit(cbp_chain chain, cbp_examples examples, double *work, double *params,
+               size_t *iterations)
+{
+    cbp_fit_options options;
+    cbp_fit_info info = {0};
+    cbp_fit_defaults(&options);
+    const int status = cbp_fit_lm(&chain, &examples, &options, work, params, &info);
+    *iterations = info.iterations;
+    return status;
+}
 */
 import "C"
 
@@ -15,7 +36,6 @@ import (
 	"os"
 	"strconv"
 	"time"
-	"unsafe"
 )
 
 type Chain struct {
@@ -39,30 +59,32 @@ func numbers(of []float64) *C.double {
 	return (*C.double)(&of[0])
 }
 
-func (c *Chain) layers() C.size_t { return C.size_t(len(c.Activations)) }
+func (c *Chain) view() C.cbp_chain {
+	return C.cbp_chain{params: numbers(c.Params), activations: bytes(c.Activations),
+		frozen: bytes(c.Frozen), layers: C.size_t(len(c.Activations))}
+}
+
+func examples(x, y []float64) C.cbp_examples {
+	return C.cbp_examples{x: numbers(x), y: numbers(y), n: C.size_t(len(x))}
+}
 
 func (c *Chain) Forward(x []float64) ([]float64, error) {
 	out := make([]float64, len(x))
-	return out, check(C.cbp_forward(numbers(c.Params), bytes(c.Activations), numbers(x), c.layers(),
-		C.size_t(len(x)), numbers(out)))
+	return out, check(C.forward(c.view(), numbers(x), C.size_t(len(x)), numbers(out)))
 }
 
 // Gradient writes to out, so that a loop allocates nothing.
 func (c *Chain) Gradient(x, y, work, out []float64) error {
-	return check(C.cbp_gradient(numbers(c.Params), bytes(c.Activations), numbers(x), numbers(y), nil, c.layers(),
-		C.size_t(len(x)), C.CBP_SQUARED, 1, numbers(work), nil, numbers(out)))
+	return check(C.gradient(c.view(), examples(x, y), numbers(work), numbers(out)))
 }
 
+// Fit moves the parameters, and returns the number of iterations.
 func (c *Chain) Fit(x, y []float64) (int, error) {
-	var options C.cbp_fit_options
-	C.cbp_fit_defaults(&options)
-	// In C's memory, for the core notes there where the parameters are.
-	info := (*C.cbp_fit_info)(C.malloc(C.sizeof_cbp_fit_info))
-	defer C.free(unsafe.Pointer(info))
-	work := make([]float64, C.cbp_fit_work_len(c.layers(), 2*c.layers(), C.size_t(len(x))))
-	err := check(C.cbp_fit_lm(bytes(c.Activations), bytes(c.Frozen), nil, nil, numbers(x), numbers(y), nil,
-		c.layers(), C.size_t(len(x)), &options, numbers(work), numbers(c.Params), info))
-	return int(info.iterations), err
+	var iterations C.size_t
+	layers := C.size_t(len(c.Activations))
+	work := make([]float64, C.cbp_fit_work_len(layers, 2*layers, C.size_t(len(x))))
+	err := check(C.fit(c.view(), examples(x, y), numbers(work), numbers(c.Params), &iterations))
+	return int(iterations), err
 }
 
 func must(err error) {
@@ -101,9 +123,10 @@ func main() {
 	}
 	for head := read(4); len(head) == 4; head = read(4) {
 		layers, n, fit, repeats := int(head[0]), int(head[1]), head[2] != 0, int(head[3])
-		chain := Chain{Activations: readBytes(layers), Frozen: readBytes(2 * layers), Params: read(2 * layers)}
+		activations, frozen := readBytes(layers), readBytes(2*layers)
+		chain := Chain{read(2 * layers), activations, frozen}
 		x, y := read(n), read(n)
-		work := make([]float64, C.cbp_work_len(chain.layers(), C.size_t(n)))
+		work := make([]float64, C.cbp_work_len(C.size_t(layers), C.size_t(n)))
 		gradient := make([]float64, 2*layers)
 
 		out, err := chain.Forward(x)

@@ -33,11 +33,14 @@ public final class Chain {
         return fit(params, activations, frozen, x, y);
     }
 
-    private static native void forward(double[] params, byte[] activations, double[] x, double[] out);
+    private static native void forward(
+        double[] params, byte[] activations, double[] x, double[] out);
 
-    private static native void gradient(double[] params, byte[] activations, double[] x, double[] y, double[] out);
+    private static native void gradient(
+        double[] params, byte[] activations, double[] x, double[] y, double[] out);
 
-    private static native long fit(double[] params, byte[] activations, byte[] frozen, double[] x, double[] y);
+    private static native long fit(
+        double[] params, byte[] activations, byte[] frozen, double[] x, double[] y);
 
     private static double[] read(Scanner words, int n) {
         return DoubleStream.generate(() -> Double.parseDouble(words.next())).limit(n).toArray();
@@ -52,14 +55,15 @@ public final class Chain {
     }
 
     private static void print(String what, double[] of) {
-        System.out.println(
-            what + " " + DoubleStream.of(of).mapToObj(Double::toString).collect(Collectors.joining(" ")));
+        System.out.println(DoubleStream.of(of).mapToObj(Double::toString)
+            .collect(Collectors.joining(" ", what + " ", "")));
     }
 
     public static void main(String[] arguments) {
         Scanner words = new Scanner(System.in);
         while (words.hasNext()) {
-            int layers = words.nextInt(), n = words.nextInt(), fit = words.nextInt(), repeats = words.nextInt();
+            int layers = words.nextInt(), n = words.nextInt();
+            int fit = words.nextInt(), repeats = words.nextInt();
             byte[] activations = readBytes(words, layers), frozen = readBytes(words, 2 * layers);
             Chain chain = new Chain(read(words, 2 * layers), activations, frozen);
             double[] x = read(words, n), y = read(words, n), gradient = new double[2 * layers];

@@ -10,9 +10,14 @@ static void *get(JNIEnv *env, jarray array)
     return (*env)->GetPrimitiveArrayCritical(env, array, NULL);
 }
 
-static void release(JNIEnv *env, jarray array, void *memory)
+static void release(JNIEnv *env, jarray array, const void *memory)
 {
-    (*env)->ReleasePrimitiveArrayCritical(env, array, memory, 0);
+    (*env)->ReleasePrimitiveArrayCritical(env, array, (void *)memory, 0);
+}
+
+static size_t length(JNIEnv *env, jarray array)
+{
+    return (size_t)(*env)->GetArrayLength(env, array);
 }
 
 static void check(JNIEnv *env, int status)
@@ -23,58 +28,60 @@ static void check(JNIEnv *env, int status)
     }
 }
 
-JNIEXPORT void JNICALL Java_Chain_forward(JNIEnv *env, jclass self, jdoubleArray params, jbyteArray activations,
-                                          jdoubleArray x, jdoubleArray out)
+JNIEXPORT void JNICALL Java_Chain_forward(JNIEnv *env, jclass self, jdoubleArray params,
+                                          jbyteArray activations, jdoubleArray x, jdoubleArray out)
 {
-    const size_t layers = (size_t)(*env)->GetArrayLength(env, activations);
-    const size_t n = (size_t)(*env)->GetArrayLength(env, x);
-    double *p = get(env, params), *in = get(env, x), *to = get(env, out);
-    unsigned char *codes = get(env, activations);
-    const int status = cbp_forward(p, codes, in, layers, n, to);
-    release(env, activations, codes);
+    const size_t layers = length(env, activations), n = length(env, x);
+    const cbp_chain chain = {get(env, params), get(env, activations), NULL, layers};
+    double *in = get(env, x), *to = get(env, out);
+    const int status = cbp_forward(&chain, in, n, to);
     release(env, out, to);
     release(env, x, in);
-    release(env, params, p);
+    release(env, activations, chain.activations);
+    release(env, params, chain.params);
     check(env, status);
     (void)self;
 }
 
-JNIEXPORT void JNICALL Java_Chain_gradient(JNIEnv *env, jclass self, jdoubleArray params, jbyteArray activations,
-                                           jdoubleArray x, jdoubleArray y, jdoubleArray out)
+JNIEXPORT void JNICALL Java_Chain_gradient(JNIEnv *env, jclass self, jdoubleArray params,
+                                           jbyteArray activations, jdoubleArray x, jdoubleArray y,
+                                           jdoubleArray out)
 {
-    const size_t layers = (size_t)(*env)->GetArrayLength(env, activations);
-    const size_t n = (size_t)(*env)->GetArrayLength(env, x), len = cbp_work_len(layers, n);
-    double *work = len > 0 ? malloc(len * sizeof *work) : NULL;
-    double *p = get(env, params), *in = get(env, x), *target = get(env, y), *to = get(env, out);
-    unsigned char *codes = get(env, activations);
-    const int status = cbp_gradient(p, codes, in, target, NULL, layers, n, CBP_SQUARED, 1, work, NULL, to);
-    release(env, activations, codes);
+    const size_t layers = length(env, activations), n = length(env, x);
+    const size_t work_len = cbp_work_len(layers, n);
+    double *work = work_len > 0 ? malloc(work_len * sizeof *work) : NULL;
+    const cbp_chain chain = {get(env, params), get(env, activations), NULL, layers};
+    const cbp_examples examples = {get(env, x), get(env, y), NULL, n};
+    double *to = get(env, out);
+    const int status = cbp_gradient(&chain, &examples, NULL, work, NULL, to);
     release(env, out, to);
-    release(env, y, target);
-    release(env, x, in);
-    release(env, params, p);
+    release(env, y, examples.y);
+    release(env, x, examples.x);
+    release(env, activations, chain.activations);
+    release(env, params, chain.params);
     free(work);
     check(env, status);
     (void)self;
 }
 
-JNIEXPORT jlong JNICALL Java_Chain_fit(JNIEnv *env, jclass self, jdoubleArray params, jbyteArray activations,
-                                       jbyteArray frozen, jdoubleArray x, jdoubleArray y)
+JNIEXPORT jlong JNICALL Java_Chain_fit(JNIEnv *env, jclass self, jdoubleArray params,
+                                       jbyteArray activations, jbyteArray frozen, jdoubleArray x,
+                                       jdoubleArray y)
 {
-    const size_t layers = (size_t)(*env)->GetArrayLength(env, activations);
-    const size_t n = (size_t)(*env)->GetArrayLength(env, x);
+    const size_t layers = length(env, activations), n = length(env, x);
     double *work = malloc(cbp_fit_work_len(layers, 2 * layers, n) * sizeof *work);
-    double *p = get(env, params), *in = get(env, x), *target = get(env, y);
-    unsigned char *codes = get(env, activations), *held = get(env, frozen);
+    double *moving = get(env, params);
+    const cbp_chain chain = {moving, get(env, activations), get(env, frozen), layers};
+    const cbp_examples examples = {get(env, x), get(env, y), NULL, n};
     cbp_fit_options options;
     cbp_fit_info info;
     cbp_fit_defaults(&options);
-    const int status = cbp_fit_lm(codes, held, NULL, NULL, in, target, NULL, layers, n, &options, work, p, &info);
-    release(env, frozen, held);
-    release(env, activations, codes);
-    release(env, y, target);
-    release(env, x, in);
-    release(env, params, p);
+    const int status = cbp_fit_lm(&chain, &examples, &options, work, moving, &info);
+    release(env, y, examples.y);
+    release(env, x, examples.x);
+    release(env, frozen, chain.frozen);
+    release(env, activations, chain.activations);
+    release(env, params, moving);
     free(work);
     check(env, status);
     (void)self;

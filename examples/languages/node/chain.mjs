@@ -1,5 +1,6 @@
 // Forward pass, gradient and fit of chains read from standard input; ../README.md has the format.
-// The core is WebAssembly without imports; a page loads it by WebAssembly.instantiateStreaming in the same way.
+// The core is WebAssembly without imports; a page loads it by WebAssembly.instantiateStreaming in
+// the same way.
 import { readFileSync } from "node:fs";
 
 const { instance } = await WebAssembly.instantiate(readFileSync(process.argv[2]), {});
@@ -33,36 +34,40 @@ function check(status) {
   }
 }
 
+// Structs are laid out by hand, field after field as the header has them: in wasm32 an address and
+// a size_t are 32 bits, a double 64, aligned to 64.
+const struct = (...fields) => copy(fields, Uint32Array);
+const examples = (x, y, n) => struct(x, y, 0, n); // of addresses
+
 class Chain {
   constructor(params, activations, frozen) {
     this.layers = activations.length;
-    this.activations = copy(activations, Uint8Array);
-    this.frozen = copy(frozen, Uint8Array);
-    this.at = copy(params);
+    this.paramsAt = copy(params);
+    this.at = struct(
+      this.paramsAt, copy(activations, Uint8Array), copy(frozen, Uint8Array), this.layers,
+    );
   }
 
   get params() {
-    return doubles(this.at, 2 * this.layers);
+    return doubles(this.paramsAt, 2 * this.layers);
   }
 
   forward(x) {
     const out = allocate(8 * x.length);
-    check(core.cbp_forward(this.at, this.activations, copy(x), this.layers, x.length, out));
+    check(core.cbp_forward(this.at, copy(x), x.length, out));
     return doubles(out, x.length);
   }
 
   // Addresses in, addresses out, so that a loop allocates nothing.
-  gradientAt(x, y, n, work, out) {
-    check(core.cbp_gradient(this.at, this.activations, x, y, 0, this.layers, n, 0, 1, work, 0, out));
+  gradientAt(examples, work, out) {
+    check(core.cbp_gradient(this.at, examples, 0, work, 0, out));
   }
 
-  fit(x, y) {
+  fitAt(examples, n) {
     const options = allocate(256), info = allocate(256); // more than these structs need
-    const work = allocate(8 * core.cbp_fit_work_len(this.layers, 2 * this.layers, x.length));
+    const work = allocate(8 * core.cbp_fit_work_len(this.layers, 2 * this.layers, n));
     check(core.cbp_fit_defaults(options));
-    check(core.cbp_fit_lm(
-      this.activations, this.frozen, 0, 0, copy(x), copy(y), 0, this.layers, x.length, options, work, this.at, info,
-    ));
+    check(core.cbp_fit_lm(this.at, examples, options, work, this.paramsAt, info));
     return new Uint32Array(core.memory.buffer, info)[1]; // iterations, behind the outcome
   }
 }
@@ -80,17 +85,18 @@ while (words.length > 0) {
 
   print("forward", chain.forward(x));
   const work = allocate(8 * core.cbp_work_len(layers, n)), gradient = allocate(16 * layers);
-  const [xAt, yAt] = [copy(x), copy(y)];
-  chain.gradientAt(xAt, yAt, n, work, gradient);
+  const xAt = copy(x), yAt = copy(y), all = examples(xAt, yAt, n);
+  chain.gradientAt(all, work, gradient);
   print("gradient", doubles(gradient, 2 * layers));
   if (fit) {
-    console.log("iterations", chain.fit(x, y));
+    console.log("iterations", chain.fitAt(all, n));
     print("fit", chain.params);
   }
   if (repeats) {
+    const first = examples(xAt, yAt, 1);
     const began = process.hrtime.bigint();
     for (let i = 0; i < repeats; i++) {
-      chain.gradientAt(xAt, yAt, 1, work, gradient);
+      chain.gradientAt(first, work, gradient);
     }
     console.log("ns", Number(process.hrtime.bigint() - began) / repeats);
   }

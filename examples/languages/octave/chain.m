@@ -13,8 +13,9 @@ while at < numel(words)
   head = words(at + (1:4));
   layers = head(1);
   n = head(2);
-  parts = mat2cell(words(at + 4 + (1:5 * layers + 2 * n)), 1, [layers, 2 * layers, 2 * layers, n, n]);
-  at = at + 4 + 5 * layers + 2 * n;
+  sizes = [layers, 2 * layers, 2 * layers, n, n];
+  parts = mat2cell(words(at + 4 + (1:sum(sizes))), 1, sizes);
+  at = at + 4 + sum(sizes);
   [activations, frozen, params, x, y] = parts{:};
   activations = uint8(activations);
 

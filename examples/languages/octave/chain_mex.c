@@ -1,5 +1,6 @@
-/* [gradient, out] = chain_mex(params, activations, x, y), and [fitted, iterations] = chain_mex(params, activations, x,
- * y, frozen), which fits. For Octave and MATLAB. */
+/* [gradient, out] = chain_mex(params, activations, x, y), and
+ * [fitted, iterations] = chain_mex(params, activations, x, y, frozen), which fits.
+ * For Octave and MATLAB. */
 #include <cbackprop.h>
 
 #include "mex.h"
@@ -18,29 +19,31 @@ static double *numbers(size_t n)
 
 void mexFunction(int outputs, mxArray *out[], int inputs, const mxArray *in[])
 {
-    if (inputs < 4 || !mxIsDouble(in[0]) || !mxIsUint8(in[1]) || (inputs > 4 && !mxIsUint8(in[4]))) {
-        mexErrMsgIdAndTxt("cbackprop:arguments", "expected params, uint8 activations, x, y and perhaps uint8 frozen");
+    if (inputs < 4 || !mxIsDouble(in[0]) || !mxIsUint8(in[1]) ||
+        (inputs > 4 && !mxIsUint8(in[4]))) {
+        mexErrMsgIdAndTxt("cbackprop:arguments",
+                          "expected params, uint8 activations, x, y and perhaps uint8 frozen");
     }
     const size_t layers = mxGetNumberOfElements(in[1]), n = mxGetNumberOfElements(in[2]);
-    const double *x = mxGetPr(in[2]), *y = mxGetPr(in[3]);
-    const unsigned char *activations = mxGetData(in[1]);
-    if (inputs > 4) {
+    const cbp_chain chain = {mxGetPr(in[0]), mxGetData(in[1]), inputs > 4 ? mxGetData(in[4]) : NULL,
+                             layers};
+    const cbp_examples examples = {mxGetPr(in[2]), mxGetPr(in[3]), NULL, n};
+    out[0] = mxCreateDoubleMatrix(1, 2 * layers, mxREAL);
+    if (chain.frozen) {
         cbp_fit_options options;
         cbp_fit_info info;
-        out[0] = mxDuplicateArray(in[0]);
+        double *work = numbers(cbp_fit_work_len(layers, 2 * layers, n));
         cbp_fit_defaults(&options);
-        check(cbp_fit_lm(activations, mxGetData(in[4]), NULL, NULL, x, y, NULL, layers, n, &options,
-                         numbers(cbp_fit_work_len(layers, 2 * layers, n)), mxGetPr(out[0]), &info));
+        check(cbp_fit_lm(&chain, &examples, &options, work, mxGetPr(out[0]), &info));
         if (outputs > 1) {
             out[1] = mxCreateDoubleScalar((double)info.iterations);
         }
         return;
     }
-    out[0] = mxCreateDoubleMatrix(1, 2 * layers, mxREAL);
-    check(cbp_gradient(mxGetPr(in[0]), activations, x, y, NULL, layers, n, CBP_SQUARED, 1,
-                       numbers(cbp_work_len(layers, n)), NULL, mxGetPr(out[0])));
+    double *work = numbers(cbp_work_len(layers, n));
+    check(cbp_gradient(&chain, &examples, NULL, work, NULL, mxGetPr(out[0])));
     if (outputs > 1) {
         out[1] = mxCreateDoubleMatrix(1, n, mxREAL);
-        check(cbp_forward(mxGetPr(in[0]), activations, x, layers, n, mxGetPr(out[1])));
+        check(cbp_forward(&chain, examples.x, n, mxGetPr(out[1])));
     }
 }

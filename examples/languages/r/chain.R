@@ -1,9 +1,9 @@
 # Forward pass, gradient and fit of chains read from standard input; ../README.md has the format.
 dyn.load(commandArgs(trailingOnly = TRUE)[1])
 
-forward <- function(chain, x) .Call("chain_forward", chain$params, chain$activations, x)
-gradient <- function(chain, x, y) .Call("chain_gradient", chain$params, chain$activations, x, y)
-fit <- function(chain, x, y) .Call("chain_fit", chain$params, chain$activations, chain$frozen, x, y)
+forward <- function(chain, x) .Call("chain_forward", chain, x)
+gradient <- function(chain, x, y) .Call("chain_gradient", chain, x, y)
+fit <- function(chain, x, y) .Call("chain_fit", chain, x, y)
 
 show <- function(what, of) cat(what, sprintf("%a", of), "\n")
 
@@ -18,7 +18,9 @@ read <- function(n) {
 while (at < length(words)) {
   head <- read(4)
   layers <- head[1]
-  chain <- list(activations = as.raw(read(layers)), frozen = as.raw(read(2 * layers)), params = read(2 * layers))
+  chain <- list(
+    activations = as.raw(read(layers)), frozen = as.raw(read(2 * layers)), params = read(2 * layers)
+  )
   x <- read(head[2])
   y <- read(head[2])
 

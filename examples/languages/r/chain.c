@@ -16,34 +16,51 @@ static double *numbers(size_t n)
     return (double *)R_alloc(n + 1, sizeof(double));
 }
 
-SEXP chain_forward(SEXP params, SEXP activations, SEXP x)
+/* From list(activations, frozen, params). */
+static cbp_chain chain_of(SEXP list)
 {
+    SEXP activations = VECTOR_ELT(list, 0);
+    return (cbp_chain){.params = REAL(VECTOR_ELT(list, 2)),
+                       .activations = RAW(activations),
+                       .frozen = RAW(VECTOR_ELT(list, 1)),
+                       .layers = (size_t)XLENGTH(activations)};
+}
+
+static cbp_examples examples_of(SEXP x, SEXP y)
+{
+    return (cbp_examples){.x = REAL(x), .y = REAL(y), .n = (size_t)XLENGTH(x)};
+}
+
+SEXP chain_forward(SEXP list, SEXP x)
+{
+    const cbp_chain chain = chain_of(list);
     SEXP out = PROTECT(allocVector(REALSXP, XLENGTH(x)));
-    check(cbp_forward(REAL(params), RAW(activations), REAL(x), (size_t)XLENGTH(activations), (size_t)XLENGTH(x),
-                      REAL(out)));
+    check(cbp_forward(&chain, REAL(x), (size_t)XLENGTH(x), REAL(out)));
     UNPROTECT(1);
     return out;
 }
 
-SEXP chain_gradient(SEXP params, SEXP activations, SEXP x, SEXP y)
+SEXP chain_gradient(SEXP list, SEXP x, SEXP y)
 {
-    const size_t layers = (size_t)XLENGTH(activations), n = (size_t)XLENGTH(x);
-    SEXP out = PROTECT(allocVector(REALSXP, XLENGTH(params)));
-    check(cbp_gradient(REAL(params), RAW(activations), REAL(x), REAL(y), NULL, layers, n, CBP_SQUARED, 1,
-                       numbers(cbp_work_len(layers, n)), NULL, REAL(out)));
+    const cbp_chain chain = chain_of(list);
+    const cbp_examples examples = examples_of(x, y);
+    double *work = numbers(cbp_work_len(chain.layers, examples.n));
+    SEXP out = PROTECT(allocVector(REALSXP, 2 * XLENGTH(VECTOR_ELT(list, 0))));
+    check(cbp_gradient(&chain, &examples, NULL, work, NULL, REAL(out)));
     UNPROTECT(1);
     return out;
 }
 
-SEXP chain_fit(SEXP params, SEXP activations, SEXP frozen, SEXP x, SEXP y)
+SEXP chain_fit(SEXP list, SEXP x, SEXP y)
 {
-    const size_t layers = (size_t)XLENGTH(activations);
+    const cbp_chain chain = chain_of(list);
+    const cbp_examples examples = examples_of(x, y);
+    double *work = numbers(cbp_fit_work_len(chain.layers, 2 * chain.layers, examples.n));
     cbp_fit_options options;
     cbp_fit_info info;
-    SEXP out = PROTECT(duplicate(params));
+    SEXP out = PROTECT(allocVector(REALSXP, 2 * XLENGTH(VECTOR_ELT(list, 0))));
     cbp_fit_defaults(&options);
-    check(cbp_fit_lm(RAW(activations), RAW(frozen), NULL, NULL, REAL(x), REAL(y), NULL, layers, (size_t)XLENGTH(x),
-                     &options, numbers(cbp_fit_work_len(layers, 2 * layers, (size_t)XLENGTH(x))), REAL(out), &info));
+    check(cbp_fit_lm(&chain, &examples, &options, work, REAL(out), &info));
     setAttrib(out, install("iterations"), ScalarReal((double)info.iterations));
     UNPROTECT(1);
     return out;

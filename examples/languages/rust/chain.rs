@@ -3,14 +3,37 @@
 use std::ffi::{c_void, CStr};
 use std::io::Read;
 use std::os::raw::{c_char, c_int, c_ulonglong};
-use std::ptr::{null, null_mut};
+use std::ptr::null;
 use std::time::Instant;
+
+#[repr(C)]
+struct CChain {
+    params: *const f64,
+    activations: *const u8,
+    frozen: *const u8,
+    layers: usize,
+}
+
+#[repr(C)]
+struct CExamples {
+    x: *const f64,
+    y: *const f64,
+    weight: *const f64,
+    n: usize,
+}
+
+#[repr(C)]
+struct Loss {
+    kind: c_int,
+    scale: f64,
+}
 
 #[repr(C)]
 struct FitOptions {
     size: usize,
-    loss: c_int,
-    scale: f64,
+    loss: Loss,
+    lower: *const f64,
+    upper: *const f64,
     max_iterations: usize,
     tolerance: f64,
     progress: Option<extern "C" fn(*mut c_void, *const FitInfo) -> c_int>,
@@ -35,18 +58,18 @@ struct FitInfo {
     params: *const f64,
 }
 
+// None is C's null.
 #[rustfmt::skip]
 extern "C" {
     fn cbp_status_string(status: c_int) -> *const c_char;
-    fn cbp_forward(params: *const f64, activations: *const u8, x: *const f64, layers: usize, n: usize, out: *mut f64) -> c_int;
+    fn cbp_forward(chain: &CChain, x: *const f64, n: usize, out: *mut f64) -> c_int;
     fn cbp_work_len(layers: usize, n: usize) -> usize;
-    fn cbp_gradient(params: *const f64, activations: *const u8, x: *const f64, y: *const f64, weight: *const f64,
-                    layers: usize, n: usize, loss: c_int, scale: f64, work: *mut f64, mean: *mut f64, gradient: *mut f64) -> c_int;
+    fn cbp_gradient(chain: &CChain, examples: &CExamples, loss: Option<&Loss>, work: *mut f64,
+                    mean: Option<&mut f64>, gradient: *mut f64) -> c_int;
     fn cbp_fit_defaults(options: *mut FitOptions) -> c_int;
     fn cbp_fit_work_len(layers: usize, free: usize, n: usize) -> usize;
-    fn cbp_fit_lm(activations: *const u8, frozen: *const u8, lower: *const f64, upper: *const f64, x: *const f64,
-                  y: *const f64, weight: *const f64, layers: usize, n: usize, options: *const FitOptions,
-                  work: *mut f64, params: *mut f64, info: *mut FitInfo) -> c_int;
+    fn cbp_fit_lm(chain: &CChain, examples: &CExamples, options: &FitOptions, work: *mut f64,
+                  params: *mut f64, info: *mut FitInfo) -> c_int;
 }
 
 /// A status of the core's that is not 0.
@@ -70,39 +93,45 @@ struct Chain {
     frozen: Vec<u8>,
 }
 
+fn examples(x: &[f64], y: &[f64]) -> CExamples {
+    assert!(x.len() == y.len());
+    CExamples { x: x.as_ptr(), y: y.as_ptr(), weight: null(), n: x.len() }
+}
+
 impl Chain {
+    fn view(&self) -> CChain {
+        let layers = self.activations.len();
+        assert!(self.params.len() == 2 * layers && self.frozen.len() == 2 * layers);
+        CChain {
+            params: self.params.as_ptr(),
+            activations: self.activations.as_ptr(),
+            frozen: self.frozen.as_ptr(),
+            layers,
+        }
+    }
+
     fn forward(&self, x: &[f64]) -> Result<Vec<f64>> {
         let mut out = vec![0.0; x.len()];
-        let layers = self.activations.len();
-        check(unsafe {
-            cbp_forward(self.params.as_ptr(), self.activations.as_ptr(), x.as_ptr(), layers, x.len(), out.as_mut_ptr())
-        })?;
+        check(unsafe { cbp_forward(&self.view(), x.as_ptr(), x.len(), out.as_mut_ptr()) })?;
         Ok(out)
     }
 
     /// Into `out`, so that a loop allocates nothing; `work` has `cbp_work_len` numbers.
     fn gradient(&self, x: &[f64], y: &[f64], work: &mut [f64], out: &mut [f64]) -> Result<()> {
-        let layers = self.activations.len();
-        assert!(x.len() == y.len() && out.len() == 2 * layers);
-        check(unsafe {
-            cbp_gradient(
-                self.params.as_ptr(), self.activations.as_ptr(), x.as_ptr(), y.as_ptr(), null(), layers, x.len(), 0,
-                1.0, work.as_mut_ptr(), null_mut(), out.as_mut_ptr(),
-            )
-        })
+        assert!(out.len() == self.params.len());
+        let (work, out) = (work.as_mut_ptr(), out.as_mut_ptr());
+        check(unsafe { cbp_gradient(&self.view(), &examples(x, y), None, work, None, out) })
     }
 
     fn fit(&mut self, x: &[f64], y: &[f64]) -> Result<usize> {
-        let layers = self.activations.len();
+        let (chain, examples) = (self.view(), examples(x, y));
         unsafe {
             let mut options: FitOptions = std::mem::zeroed();
             let mut info: FitInfo = std::mem::zeroed();
-            let mut work = vec![0.0; cbp_fit_work_len(layers, 2 * layers, x.len())];
+            let mut work = vec![0.0; cbp_fit_work_len(chain.layers, 2 * chain.layers, x.len())];
+            let params = self.params.as_mut_ptr();
             check(cbp_fit_defaults(&mut options))?;
-            check(cbp_fit_lm(
-                self.activations.as_ptr(), self.frozen.as_ptr(), null(), null(), x.as_ptr(), y.as_ptr(), null(),
-                layers, x.len(), &options, work.as_mut_ptr(), self.params.as_mut_ptr(), &mut info,
-            ))?;
+            check(cbp_fit_lm(&chain, &examples, &options, work.as_mut_ptr(), params, &mut info))?;
             Ok(info.iterations)
         }
     }
@@ -120,7 +149,8 @@ fn main() -> Result<()> {
     let mut read = |n: usize| words.by_ref().take(n).collect::<Vec<f64>>();
     let bytes = |of: Vec<f64>| of.into_iter().map(|number| number as u8).collect::<Vec<u8>>();
 
-    while let [layers, n, fit, repeats] = read(4).iter().map(|&number| number as usize).collect::<Vec<_>>()[..] {
+    while let [layers, n, fit, repeats] = read(4)[..] {
+        let (layers, n) = (layers as usize, n as usize);
         let (activations, frozen) = (bytes(read(layers)), bytes(read(2 * layers)));
         let mut chain = Chain { params: read(2 * layers), activations, frozen };
         let (x, y) = (read(n), read(n));
@@ -130,16 +160,16 @@ fn main() -> Result<()> {
         print("forward", &chain.forward(&x)?);
         chain.gradient(&x, &y, &mut work, &mut gradient)?;
         print("gradient", &gradient);
-        if fit > 0 {
+        if fit > 0.0 {
             println!("iterations {}", chain.fit(&x, &y)?);
             print("fit", &chain.params);
         }
-        if repeats > 0 {
+        if repeats > 0.0 {
             let start = Instant::now();
-            for _ in 0..repeats {
+            for _ in 0..repeats as usize {
                 chain.gradient(&x[..1], &y[..1], &mut work, &mut gradient)?;
             }
-            println!("ns {}", start.elapsed().as_nanos() as f64 / repeats as f64);
+            println!("ns {}", start.elapsed().as_nanos() as f64 / repeats);
         }
     }
     Ok(())

@@ -4,8 +4,8 @@
 has the activations alone: ``cbackprop export`` begins every header with it.
 
 The sources stand in ``cbackprop.c`` one after the other, and no two of them have a private name in
-common. But the loops are there once for each target: there each name gets the target's added, by a
-macro that ends with that target.
+common. But the loops are compiled once for each target, where the file includes itself: there each
+name gets the target's added, by a macro that ends with that target.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 PUBLIC = "cbackprop.h"
+WHOLE = "cbackprop.c"
 INCLUDE = re.compile(r'#include "([\w/]+\.h)"\n')
 STATIC = re.compile(r"^(?:static|CBP_INLINE)\b[^;{}()=\[]*?(\w+)[(\[]", re.MULTILINE)
 TYPE = re.compile(r"^(?:typedef struct (\w+) \{|typedef [\w ]+ (\w+);)", re.MULTILINE)
@@ -48,38 +49,50 @@ def pragma(words: str) -> str:
     return f"#if defined(__GNUC__) && !defined(__clang__)\n#pragma GCC {words}\n#endif\n"
 
 
-def for_target(path: Path, there: set[Path]) -> str:
-    """Return the loops for one target, with names of their own."""
-    text = expanded(path, set(there))
-    types = {name for pair in TYPE.findall(text) for name in pair if name}
-    inverses = {f"cbp_{name}_inverse" for name in NO_INVERSE.findall(text)}
-    own = set(STATIC.findall(text))
-    members = own & set(MEMBER.findall(text))  # a macro would rename those of the table too
-    names = sorted((own | types | inverses) - members)
+def loops(there: set[Path]) -> str:
+    """Return the loops, which are compiled for one target at a time."""
+    text = "".join(expanded(HERE / name, there) for name in ("loss.h", "kernels/table.h"))
+    # a macro that renames a function would rename the member of the table that it is, too
+    members = "|".join(sorted(set(STATIC.findall(text)) & set(MEMBER.findall(text))))
+    return re.sub(rf"(?<!\.)\b({members})\b", r"\1_loop", text)
+
+
+def for_target(path: Path, loops_text: str) -> str:
+    """Return what includes the loops for one target, with names of their own."""
+    text = f"\n/* ==== {path.name} ==== */\n{text_of(path)}"
+    text = text.replace('#include "kernels.h"\n', "").replace('#include "loss.h"\n\n', "")
+    text = text.replace('#include "kernels/table.h"\n', f'#include "{WHOLE}"\n')
     target = path.stem.removeprefix("kernels_")
-    text = re.sub(rf"(?<!\.)\b({'|'.join(sorted(members))})\b", rf"\1_{target}", text)
+    types = {name for pair in TYPE.findall(loops_text) for name in pair if name}
+    inverses = {f"cbp_{name}_inverse" for name in NO_INVERSE.findall(loops_text)}
+    names = sorted(set(STATIC.findall(loops_text)) | types | inverses)
+    macros = [*names, *MACRO.findall(loops_text), *MACRO.findall(text)]
     return "".join(
         [
             *(pragma("push_options"), *(f"#define {name} {name}_{target}\n" for name in names)),
             text,
-            *(f"#undef {name}\n" for name in dict.fromkeys([*names, *MACRO.findall(text)])),
+            *(f"#undef {name}\n" for name in dict.fromkeys(macros)),
             pragma("pop_options"),
         ]
     )
 
 
 def single_file() -> str:
-    """Return the whole core as one C source."""
+    """Return the whole core as one C source, which includes itself for the loops of each target."""
     there = {HERE / PUBLIC}
     targets = sorted(HERE.glob("kernels_*.c"))
     sources = [path for path in sorted(HERE.glob("*.c")) if path not in targets]
+    shared = [expanded(path, there) for path in sources]
+    loops_text = loops(there)
     parts = [
         f"/* cbackprop in one file, made of its sources by {Path(__file__).name}: compile it with\n"
-        f" * any level of optimization, beside {PUBLIC}.\n *\n",
+        f" * any level of optimization, beside {PUBLIC}, and by this name: it includes itself.\n *\n",
         licence(),
-        f'\n */\n#include "{PUBLIC}"\n',
-        *(expanded(path, there) for path in sources),
-        *(for_target(path, there) for path in targets),
+        f'\n */\n#ifndef CBP_LOOPS\n#include "{PUBLIC}"\n',
+        *shared,
+        "\n#define CBP_LOOPS\n",
+        *(for_target(path, loops_text) for path in targets),
+        f"#else\n{loops_text}#endif\n",
     ]
     return re.sub(r"\n{3,}", "\n\n", "".join(parts))
 
@@ -116,7 +129,7 @@ def write(directory: Path) -> None:
     """Write the core and its header to `include`, and beside it what exported chains begin with."""
     (directory / "include").mkdir(parents=True, exist_ok=True)
     texts = {
-        "include/cbackprop.c": single_file(),
+        f"include/{WHOLE}": single_file(),
         f"include/{PUBLIC}": text_of(HERE / PUBLIC),
         "exported.h": inline_header(),
     }

@@ -86,7 +86,7 @@ def single_file() -> str:
     loops_text = loops(there)
     parts = [
         f"/* cbackprop in one file, made of its sources by {Path(__file__).name}: compile it with\n"
-        f" * any level of optimization, beside {PUBLIC}, and by this name: it includes itself.\n *\n",
+        f" * any level of optimization, beside {PUBLIC}. It includes itself: keep its name.\n *\n",
         licence(),
         f'\n */\n#ifndef CBP_LOOPS\n#include "{PUBLIC}"\n',
         *shared,

@@ -31,8 +31,7 @@ def get_source() -> str:
     """Return the path of ``cbackprop.c``, the whole C core in one file.
 
     It needs no compiler flags and only the C library. It includes itself, so that a copy needs the
-    same name. A Cython module that has ``cimport
-    cbackprop`` lists it among its sources.
+    same name. A Cython module that has ``cimport cbackprop`` lists it among its sources.
 
     Returns
     -------

@@ -221,14 +221,18 @@ static void tile_loss(const cbp_chain *chain, cbp_loss criterion, size_t count,
             upstream[j] = 1;
         }
         break;
-#define CASE(code, name, ...)                                                               \
-    case code:                                                                              \
-        for (size_t j = 0; j < count; j++) {                                                \
-            const cbp_ending example = {a[j], CBP_FMA(w, in[j], b), y[j], criterion.scale}; \
-            const cbp_jet jet = cbp_##name##_loss_jet(example);                             \
-            value[j] = jet.value;                                                           \
-            upstream[j] = jet.slope;                                                        \
-        }                                                                                   \
+#define CASE(code, name, ...)                                                                   \
+    case code:                                                                                  \
+        for (size_t start = 0; start < count; start += CBP_LANES) {                             \
+            CBP_EACH_LANE                                                                       \
+            {                                                                                   \
+                const size_t j = start + k;                                                     \
+                const cbp_ending example = {a[j], CBP_FMA(w, in[j], b), y[j], criterion.scale}; \
+                const cbp_jet jet = cbp_##name##_loss_jet(example);                             \
+                value[j] = jet.value;                                                           \
+                upstream[j] = jet.slope;                                                        \
+            }                                                                                   \
+        }                                                                                       \
         break;
         CBP_LOSSES(CASE)
 #undef CASE

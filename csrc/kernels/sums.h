@@ -38,7 +38,8 @@ CBP_INLINE void add_layer(int guarded, const cbp_tile_layer *layer, cbp_real *CB
     next[CBP_LANE(i)] = CBP_PRODUCT(delta##i, w);
 #define TERM_W(i) CBP_PRODUCT(delta##i, in[CBP_LANE(i)])
 #define TERM_B(i) delta##i
-    for (size_t k = 0; k < CBP_LANES; k++) {
+    CBP_EACH_LANE
+    {
         DELTA(0)
         DELTA(1)
         DELTA(2)
@@ -64,11 +65,15 @@ CBP_INLINE void add_part_of_layer(int guarded, const cbp_tile_layer *layer, size
                    *CBP_RESTRICT upstream = layer->upstream;
     cbp_real *CBP_RESTRICT next = layer->next, *CBP_RESTRICT terms_w = terms,
                            *CBP_RESTRICT terms_b = terms + CBP_TILE;
-    for (size_t j = 0; j < count; j++) {
-        const cbp_real delta = CBP_PRODUCT(upstream[j], slopes[j]);
-        next[j] = CBP_PRODUCT(delta, w);
-        terms_w[j] = CBP_PRODUCT(delta, in[j]);
-        terms_b[j] = delta;
+    for (size_t start = 0; start < count; start += CBP_LANES) {
+        CBP_EACH_LANE
+        {
+            const size_t j = start + k;
+            const cbp_real delta = CBP_PRODUCT(upstream[j], slopes[j]);
+            next[j] = CBP_PRODUCT(delta, w);
+            terms_w[j] = CBP_PRODUCT(delta, in[j]);
+            terms_b[j] = delta;
+        }
     }
     add_tile(terms_w, lanes_w);
     add_tile(terms_b, lanes_b);

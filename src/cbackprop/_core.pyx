@@ -748,18 +748,18 @@ cdef class Chain:
 
     # ---- one value for each example ----
 
-    cdef ChainJob job_on(self, const cbp_examples *examples, int loss, double scale) noexcept:
-        """What C calls need of the chain and of these examples."""
-        cdef ChainJob job
-        memset(&job, 0, sizeof(ChainJob))
-        job.chain, job.examples, job.loss = &self.core, examples[0], loss_given(loss, scale)
-        return job
+    cdef void prepare(self, ChainJob *job, const double *x, const double *y, const double *weight,
+                      int loss, double scale) noexcept:
+        """Fill in what C calls need of the chain and of these examples."""
+        memset(job, 0, sizeof(ChainJob))  # field by field: copies of a struct just written are slow
+        job.chain = &self.core
+        job.examples.x, job.examples.y, job.examples.weight = x, y, weight
+        job.loss.kind, job.loss.scale = loss, scale
 
     cdef object map(self, mapping function, object values, str argument):
         """Apply a function of the core: a number gives a float, an array one of the same shape."""
         cdef double number, result
         cdef Numbers x
-        cdef cbp_examples examples
         cdef ChainJob job
         if is_number(values, &number):
             check(function(&self.core, &number, 1, &result))
@@ -767,8 +767,7 @@ cdef class Chain:
         open_numbers(values, argument, &x)
         try:
             answer = empty(shape_of(&x.view))
-            examples = one_example(x.at, NULL)
-            job = self.job_on(&examples, CBP_SQUARED, 1.0)
+            self.prepare(&job, x.at, NULL, NULL, CBP_SQUARED, 1.0)
             job.map, job.out = function, memory_of(answer, x.count)
             check(run_stretches(map_stretch, &job, 0, x.count, stretch_of(self.core.layers), NULL))
         finally:
@@ -851,8 +850,8 @@ cdef class Chain:
         """(n, 2L) gradients of the loss, or of the output where y is null."""
         cdef size_t n = x.count, width = 2 * self.core.layers
         cdef int status
-        cdef cbp_examples examples = one_example(x.at, NULL if y == NULL else y.at)
-        cdef ChainJob job = self.job_on(&examples, loss, scale)
+        cdef ChainJob job
+        self.prepare(&job, x.at, NULL if y == NULL else y.at, NULL, loss, scale)
         answer = empty((n, width))
         job.out = memory_of(answer, n * width)
         job.work = new_numbers(cbp_work_len(self.core.layers, n))
@@ -992,8 +991,8 @@ cdef class Chain:
 
         `sums` has the sums, followed by their compensations.
         """
-        cdef cbp_examples all = examples_in(examples)
-        cdef ChainJob job = self.job_on(&all, loss, scale)
+        cdef ChainJob job
+        self.prepare(&job, examples.x.at, examples.y.at, examples.weight.at, loss, scale)
         job.work, job.out, job.compensation = work, sums, sums + rows
         return run_stretches(gradient_sums_stretch if rows > 2 else loss_sums_stretch, &job, start,
                              end, stretch_of(self.core.layers), stopped)
@@ -1159,7 +1158,6 @@ cdef class Chain:
         cdef int status
         cdef double *sums
         cdef Examples examples
-        cdef cbp_examples all
         cdef ChainJob job
         answer = empty((width, width))
         cdef double *out = memory_of(answer, width * width)
@@ -1168,8 +1166,7 @@ cdef class Chain:
             sums = new_numbers(2 * len + 5 * self.core.layers + 1)
             try:
                 memset(sums, 0, 2 * len * sizeof(double))
-                all = examples_in(&examples)
-                job = self.job_on(&all, code, scale)
+                self.prepare(&job, examples.x.at, examples.y.at, examples.weight.at, code, scale)
                 job.out, job.compensation, job.work = sums, sums + len, sums + 2 * len
                 status = run_stretches(hessian_sums_stretch, &job, 0, examples.x.count, count, NULL)
                 if status == CBP_OK:

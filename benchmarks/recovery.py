@@ -55,13 +55,11 @@ def against_starts(name: str, sets: int, seed: int) -> tuple[int, int, int]:
         best = math.inf
         for start in (true, *(draw(name, rng)[1] for _ in range(STARTS - 1))):
             try:
-                rival = cbp.fit(
-                    curve.chain(**start), x, y, loss=curve.loss, bounds=curve.forms[0].limits
-                )
+                rival = cbp.fit(curve.chain(**start), x, y, loss=curve.loss)
             except cbp.CBackpropError:  # no loss at this start
                 continue
             best = min(best, rival.loss)
-        if fitted.result.loss <= best * (1 + 1e-8) + 1e-300:
+        if fitted.mean_loss <= best * (1 + 1e-8) + 1e-300:
             reached += 1
         elif fitted.status != "converged":
             told += 1

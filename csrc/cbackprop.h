@@ -116,7 +116,9 @@ enum cbp_status {
     CBP_ERROR_DATA = -20, /* an example that is NaN or infinite */
     /* a node that does not follow those before it, or for which there is no room */
     CBP_ERROR_NODE = -21,
-    CBP_STATUS_END = -22
+    CBP_ERROR_CURVE = -22,  /* a number that is none of a named curve */
+    CBP_ERROR_DOMAIN = -23, /* an input where the curve is not defined */
+    CBP_STATUS_END = -24
 };
 
 /* ---- what the functions are given ------------------------------------------------------------ */
@@ -126,8 +128,8 @@ typedef struct cbp_chain {
     /* [2L]: w1, b1, w2, b2, ..., wL, bL; for m chains of one kind [m][2L] */
     const cbp_real *params;
     const unsigned char *activations; /* [L], each of enum cbp_activation */
-    /* [2L] or null (none): not 0 for a parameter that steps and fits leave as it is; other
-     * functions do not read it */
+    /* [2L] or null (none): not 0 for a parameter that steps and fits leave as it is; besides them
+     * only cbp_sharpness reads it */
     const unsigned char *frozen;
     size_t layers; /* L, at least 1 */
 } cbp_chain;
@@ -289,6 +291,14 @@ CBP_API size_t cbp_hessian_work_len(size_t layers);
 CBP_API int cbp_hessian(const cbp_chain *chain, const cbp_examples *examples, const cbp_loss *loss,
                         cbp_real *work, cbp_real *hessian);
 
+/* *sharpness = the largest eigenvalue of hessian[2L][2L], which is symmetric, by the parameters
+ * that are not frozen, to the rounding of its largest number; NaN if one of these second
+ * derivatives is not finite. `work` holds (2L)^2 numbers and may be `hessian`, which is then
+ * overwritten. Fails with CBP_ERROR_NULL, CBP_ERROR_LAYERS, CBP_ERROR_ACTIVATION,
+ * CBP_ERROR_NO_FREE. */
+CBP_API int cbp_sharpness(const cbp_chain *chain, const cbp_real *hessian, cbp_real *work,
+                          cbp_real *sharpness);
+
 /* One step along a given gradient[2L]: params[2L] = the chain's parameters - learning_rate *
  * gradient, but for frozen ones, which stay. `params` may be the chain's own, which are untouched
  * on failure. Fails with CBP_ERROR_NULL, CBP_ERROR_LAYERS, CBP_ERROR_ACTIVATION;
@@ -401,6 +411,7 @@ enum cbp_determined {
     CBP_FROZEN,
     CBP_AT_BOUND,     /* the data would move it beyond */
     CBP_UNDETERMINED, /* the data do not fix it */
+    CBP_DIVERGES,     /* of a curve: the loss has no minimum, but decreases as it runs off */
     CBP_DETERMINED_END
 };
 
@@ -576,6 +587,119 @@ CBP_API size_t cbp_fit_many_work_len(size_t layers, size_t free, size_t n);
  * as cbp_fit_lm, but for examples and starts. */
 CBP_API int cbp_fit_many(const cbp_chain *chain, const cbp_example_sets *sets,
                          const cbp_fit_options *options, cbp_real *work, const cbp_fits *fits);
+
+/* ---- named curves ---------------------------------------------------------------------------- */
+/* Classical models of one variable, numbered from 0 to cbp_curve_count() - 1. A curve has p natural
+ * parameters, such as an asymptote or a rate, and is computed by a chain of L layers, whose 2L
+ * parameters follow from those. Later versions may have other numbers: programs look for names. */
+
+#define CBP_CURVE_PARAMETERS 5 /* p at most */
+#define CBP_CURVE_LAYERS 4     /* L at most */
+
+/* What a curve is. The pointers are to constants of the library. */
+typedef struct cbp_curve_facts {
+    const char *name, *formula;
+    size_t count;                  /* p */
+    const char *const *parameters; /* [p], their names */
+    /* [p]: not 0 for a parameter that must be positive; its coordinate is its logarithm */
+    const unsigned char *positive;
+    cbp_real domain_low, domain_high; /* of x */
+    int loss;                         /* that suits its targets, of enum cbp_loss_kind */
+    int is_log_x;                     /* 1 if it is usually drawn over log x */
+    size_t layers;                    /* L */
+    const unsigned char *activations; /* [L] */
+    /* [2L]: 1 for parameters of the chain that are constants of the curve */
+    unsigned char frozen[2 * CBP_CURVE_LAYERS];
+} cbp_curve_facts;
+
+/* How many curves there are. */
+CBP_API size_t cbp_curve_count(void);
+
+/* Facts of one curve. Fails with CBP_ERROR_CURVE, CBP_ERROR_NULL. */
+CBP_API int cbp_curve_describe(size_t curve, cbp_curve_facts *facts);
+
+/* The chain of the natural parameters natural[p]: its params[2L], and unless it is null
+ * jacobian[2L][p], the exact derivative of each by each natural parameter. Fails with
+ * CBP_ERROR_CURVE, CBP_ERROR_NULL, and with CBP_ERROR_START if a natural parameter is not finite,
+ * or not positive where it must be, or if one of the chain's would not be finite. */
+CBP_API int cbp_curve_chain(size_t curve, const cbp_real *natural, cbp_real *params,
+                            cbp_real *jacobian);
+
+/* What becomes of a fit of a curve. None of the arrays, which are the caller's, may be null. */
+typedef struct cbp_curve_result {
+    cbp_real *natural; /* [p] */
+    cbp_real *params;  /* [2L], of the chain */
+    /* [p][p], of the coordinates: the logarithms of positive parameters, the others themselves; as
+     * cbp_fit_covariance has it, and 0 for fixed parameters */
+    cbp_real *covariance;
+    unsigned char *determined; /* [p], each of enum cbp_determined */
+    /* [p + 1][p + 1] of room; written is the triangle of a node by the f coordinates that moved,
+     * [f + 1][f + 1] */
+    cbp_real *triangle;
+    cbp_real variance;         /* s^2 as cbp_fit_covariance has it */
+    cbp_real loss;             /* averaged */
+    cbp_real df;               /* degrees of freedom: examples less parameters that were fitted */
+    cbp_real examples, weight; /* how many have a weight above 0; the sum of weights */
+    cbp_real log_weight;       /* the sum of the logarithms of weights above 0 */
+    cbp_real rss;              /* sum(weight (curve - y)^2), for any loss */
+    cbp_real total_squares;    /* sum(weight (y - mean)^2), about the weighted mean */
+    /* CBP_EXHAUSTED with CBP_DIVERGES among `determined`: the loss has no minimum, but the fit is
+     * within about 1e-9 of the least that it approaches */
+    enum cbp_outcome outcome;
+    size_t iterations, evaluations; /* from all starts, but for the steps towards a limit */
+    /* the parameter that was fixed far out on the way to such a limit, which is not one of those
+     * that moved in the triangle; p if there is none */
+    size_t fixed_at;
+} cbp_curve_result;
+
+/* How many numbers of work memory cbp_curve_fit needs for n examples. */
+CBP_API size_t cbp_curve_fit_work_len(size_t n);
+
+/* Fits a curve to examples. No start is given: candidates cover the range of the inputs, for each
+ * sign of the slope and (of curves with an asymmetry) several powers, and the best of each kind is
+ * refined as by cbp_fit_lm, in the coordinates. fixed[p] has the natural parameters that are known,
+ * and NaN for those to be fitted; null: all are fitted. The loss is that of the options, whose
+ * bounds, [p], are of natural parameters, and do not count for fixed ones. Of two sets of
+ * parameters of the same "logistic4" the one with bottom <= top is found, if nothing forbids it. A
+ * loss that decreases as a parameter runs off is followed to where it hardly changes. The progress
+ * function is told coordinates, [p], for params; it is called for all starts in turn. Fails as
+ * cbp_fit_lm, with CBP_ERROR_START for a fixed parameter that is not finite, or not positive where
+ * it must be, with CBP_ERROR_BOUNDS also where the upper bound of a positive parameter is not above
+ * 0, with CBP_ERROR_NO_FREE if all are fixed, with CBP_ERROR_CURVE, and with CBP_ERROR_DOMAIN for
+ * an input outside the domain. */
+CBP_API int cbp_curve_fit(size_t curve, const cbp_examples *examples, const cbp_real *fixed,
+                          const cbp_fit_options *options, cbp_real *work, cbp_curve_result *result);
+
+/* What becomes of m fits of a curve. None may be null. */
+typedef struct cbp_curve_fits {
+    cbp_real *natural; /* [m][p] */
+    /* [m][p], of natural parameters: 0 of what does not move, infinite of what is undetermined */
+    cbp_real *standard_error;
+    cbp_real *params; /* [m][2L], of the chains */
+    /* [m]: an enum cbp_outcome, or the (negative) enum cbp_status of a set not fitted */
+    int *status;
+    unsigned char *determined; /* [m][p], each of enum cbp_determined */
+    size_t *iterations;        /* [m] */
+    cbp_real *loss;            /* [m], averaged */
+    cbp_real *weight;          /* [m], of all examples of a set that are not missing */
+    cbp_real *variance;        /* [m], s^2 as cbp_fit_covariance has it */
+    cbp_real *df;              /* [m], degrees of freedom */
+} cbp_curve_fits;
+
+/* How many numbers of work memory cbp_curve_fit_many needs for m sets of n examples. */
+CBP_API size_t cbp_curve_fit_many_work_len(size_t n, size_t m);
+
+/* cbp_curve_fit of m sets, with the same fixed parameters and bounds; a y that is NaN is a missing
+ * point. Each set has the result that it has alone, to within the tolerance of a fit. Sets with the
+ * same inputs (x_step 0) are fitted side by side, as cbp_fit_many does, from the same candidates;
+ * those that do not converge there, or whose parameters are not all determined, by cbp_curve_fit. A
+ * set that cannot be fitted, for which cbp_curve_fit would fail, has that as its status, NaN for
+ * numbers and CBP_UNDETERMINED for its parameters; an empty one has CBP_ERROR_FEW_EXAMPLES. If the
+ * progress function stops the call, sets not finished have the status CBP_STOPPED. Fails, before it
+ * has changed anything, for what is common to all sets: as cbp_curve_fit, but for examples. */
+CBP_API int cbp_curve_fit_many(size_t curve, const cbp_example_sets *sets, const cbp_real *fixed,
+                               const cbp_fit_options *options, cbp_real *work,
+                               const cbp_curve_fits *fits);
 
 /* ---- one example, everything shown ----------------------------------------------------------- */
 

@@ -441,58 +441,6 @@ int cbp_step(const cbp_chain *chain, const cbp_examples *examples, cbp_real lear
     return status;
 }
 
-static size_t hessian_sums_len(size_t layers)
-{
-    return 1 + 4 * layers * layers;
-}
-
-/* Whether memory can address that many. */
-static int check_hessian(size_t layers)
-{
-    return layers > 0 && layers > CBP_MOST_LAYERS / layers ? CBP_ERROR_LAYERS : CBP_OK;
-}
-
-int cbp_hessian_sums(const cbp_chain *chain, const cbp_examples *examples, const cbp_loss *loss,
-                     cbp_real *work, cbp_real *sums, cbp_real *compensation)
-{
-    const cbp_loss given = cbp_loss_given(loss);
-    int status = cbp_check_average(chain, given, examples, sums);
-    if (status == CBP_OK) {
-        status = check_hessian(chain->layers);
-    }
-    if (status != CBP_OK) {
-        return status;
-    }
-    if (!compensation || !work) {
-        return CBP_ERROR_NULL;
-    }
-    cbp_kernels_now()->hessian_sums(chain, given, examples, work, sums, compensation);
-    return CBP_OK;
-}
-
-/* The sums, their compensation, and one example's five arrays. */
-size_t cbp_hessian_work_len(size_t layers)
-{
-    return 2 * hessian_sums_len(layers) + 5 * layers + 1;
-}
-
-int cbp_hessian(const cbp_chain *chain, const cbp_examples *examples, const cbp_loss *loss,
-                cbp_real *work, cbp_real *hessian)
-{
-    if (!chain || !work || !hessian) {
-        return CBP_ERROR_NULL;
-    }
-    int status = check_hessian(chain->layers);
-    if (status != CBP_OK) {
-        return status;
-    }
-    const size_t len = hessian_sums_len(chain->layers);
-    cbp_real *sums = work, *compensation = sums + len;
-    memset(sums, 0, 2 * len * sizeof *sums);
-    status = cbp_hessian_sums(chain, examples, loss, compensation + len, sums, compensation);
-    return status == CBP_OK ? cbp_sums_mean(sums, compensation, len, hessian) : status;
-}
-
 /* ---- one example, everything shown ----------------------------------------------------------- */
 
 int cbp_trace(const cbp_chain *chain, cbp_real x, cbp_real y, const cbp_loss *loss,

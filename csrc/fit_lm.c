@@ -270,7 +270,17 @@ typedef struct plan {
     int is_whole, is_plain, is_cut;
 } plan;
 
-static plan make_plan(search *s, trust *c)
+/* What a fall of the loss is measured by: the residuals' sum of squares. Where the loss is none,
+ * that may be huge by an example that hardly counts, such as a probability near 0 of a target that
+ * is not: then the loss itself. */
+static cbp_real squares_at(const search *s, cbp_real loss)
+{
+    const cbp_real squares = cbp_fit_step_squares(&s->at);
+    const int is_likelihood = cbp_loss_table[s->fit->loss.kind].dispersion > 0;
+    return is_likelihood && loss < squares ? loss : squares;
+}
+
+static plan make_plan(search *s, trust *c, cbp_real loss)
 {
     plan p;
     const int is_bounded = s->fit->lower || s->fit->upper;
@@ -280,7 +290,7 @@ static plan make_plan(search *s, trust *c)
     p.is_plain = c->damping == 0 && !is_bounded;
     p.is_cut = is_bounded && cbp_fit_step_stop_at_bounds(&s->at, c->damping);
     p.predicted = cbp_fit_step_predicted_fall(&s->at);
-    p.relative_step = cbp_root(p.predicted > 0 ? p.predicted / cbp_fit_step_squares(&s->at) : 0);
+    p.relative_step = cbp_root(p.predicted > 0 ? p.predicted / squares_at(s, loss) : 0);
     const cbp_real rate = p.is_plain && c->is_plain ? p.relative_step / c->relative_step : 1;
     p.rest = rate < FAST ? p.relative_step * rate / (1 - rate) : p.relative_step;
     if (p.is_plain && c->is_plain && rate < FAST) {
@@ -308,7 +318,7 @@ static enum cbp_outcome attempt(search *s, int keep, size_t limit, cbp_real *rea
         } else if (!cbp_fit_step_mark_at_bounds(&s->at)) {
             return CBP_CONVERGED;
         }
-        const plan p = make_plan(s, &c);
+        const plan p = make_plan(s, &c, loss);
         const int still = move(s);
         cbp_real trial_loss;
         if (evaluate(s, s->trial, s->trial_node, &trial_loss)) {

@@ -21,8 +21,7 @@ cbp_real cbp_fit_step_column_norm(const cbp_fit_step *s, size_t j)
     return cbp_root(sum);
 }
 
-/* Reflects rows x (columns + 1) of `stack`, of the given width, into an upper triangle. */
-static void triangulate(cbp_real *stack, size_t rows, size_t columns, size_t width)
+void cbp_triangulate(cbp_real *stack, size_t rows, size_t columns, size_t width)
 {
     for (size_t k = 0; k < columns; k++) {
         cbp_real size = 0;
@@ -89,7 +88,7 @@ static int solve(const cbp_fit_step *s, cbp_real damping)
         }
     }
     if (damping > 0 || open < free) {
-        triangulate(s->stack, rows, open, width);
+        cbp_triangulate(s->stack, rows, open, width);
     }
     for (size_t j = free, column = open; j-- > 0;) {
         if (s->at_bound[j] != 0) {

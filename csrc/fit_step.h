@@ -17,6 +17,9 @@ typedef struct cbp_fit_step {
     cbp_real *direction; /* to work in */
 } cbp_fit_step;
 
+/* Reflects rows x (columns + 1) of `stack`, of the given width, into an upper triangle. */
+void cbp_triangulate(cbp_real *stack, size_t rows, size_t columns, size_t width);
+
 /* Euclidean norm of column j of the Jacobian. */
 cbp_real cbp_fit_step_column_norm(const cbp_fit_step *s, size_t j);
 

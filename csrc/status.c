@@ -54,6 +54,10 @@ const char *cbp_status_string(int status)
         return "an example is NaN or infinite";
     case CBP_ERROR_NODE:
         return "a node does not follow those before it, or there is no room for it";
+    case CBP_ERROR_CURVE:
+        return "there is no curve of that number";
+    case CBP_ERROR_DOMAIN:
+        return "an input is where the curve is not defined";
     default:
         return "not a status of this library";
     }

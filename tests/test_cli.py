@@ -196,6 +196,17 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
         assert expected in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("verb", "default"), [("trace", "squared"), ("fit", "squared, or the curve's own")]
+)
+def test_help_names_the_default_loss(
+    capsys: pytest.CaptureFixture[str], verb: str, default: str
+) -> None:
+    with pytest.raises(SystemExit):
+        main([verb, "--help"])
+    assert f"cauchy, poisson (default: {default})" in " ".join(capsys.readouterr().out.split())
+
+
 def test_as_a_module_into_a_pipe_that_closes() -> None:
     command = [sys.executable, "-m", "cbackprop", "trace", *CHAIN, *EXAMPLE]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

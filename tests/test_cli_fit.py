@@ -135,13 +135,20 @@ def test_without_degrees_of_freedom_no_standard_error_is_known(
     assert facts["stderr"] == {"slope": None, "intercept": None}
 
 
+# curves that become constant only at a limit
+RUN_OFF = {
+    0.0: ("arrhenius",),
+    2.0: ("saturation", "michaelis_menten", "hill", "logistic5", "richards", "gaussian_peak"),
+}
+
+
 @pytest.mark.parametrize("name", [name for name in curves.CURVES if name != "platt"])
 @pytest.mark.parametrize("value", [0.0, 2.0])
 def test_constant_outputs_say_what_they_do_not_identify(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str, value: float
 ) -> None:
     path = table(tmp_path, "x,y\n" + "".join(f"{x},{value}\n" for x in range(1, 9)))
-    runs_off = name == "richards" and value != 0.0  # its shape, to infinity
+    runs_off = name in RUN_OFF[value]  # a parameter, to 0 or to infinity
     assert main(["fit", path, "--curve", name]) == int(runs_off)
     out, err = capsys.readouterr()
     assert err == ""
@@ -996,11 +1003,12 @@ def test_standard_input_may_be_a_file_too(tmp_path: Path, output: str) -> None:
 def test_standard_output_may_be_a_file_too(tmp_path: Path) -> None:
     path, model = table(tmp_path, "x\n1\n2\n3\n"), model_of(tmp_path)
     printed = tmp_path / "printed"
-    for arguments, target in (
-        (["fit", path, *LINEAR, "--x", "1", "--y", "1"], path),
-        (["predict", model, "--data", path], path),
-        (["invert", model, "--data", path], path),
-        (["fit", path, *LINEAR, "--x", "1", "--y", "1", "--out", str(printed)], printed),
+    fit = ["fit", path, *LINEAR, "--x", "1", "--y", "1"]
+    for name, arguments, target in (
+        ("DATA", fit, path),
+        ("--data", ["predict", model, "--data", path], path),
+        ("--data", ["invert", model, "--data", path], path),
+        ("--out", [*fit, "--out", str(printed)], printed),
     ):
         before = Path(path).read_bytes()
         command = [sys.executable, "-m", "cbackprop", *arguments]
@@ -1009,7 +1017,7 @@ def test_standard_output_may_be_a_file_too(tmp_path: Path) -> None:
                 command, check=False, stdout=file, stderr=subprocess.PIPE, text=True
             )
         assert done.returncode == 2
-        assert "and standard output are the same file" in done.stderr
+        assert f" {name} and standard output are the same file" in done.stderr
         assert Path(path).read_bytes() == before
     assert printed.read_bytes() == b""
 
@@ -1036,6 +1044,8 @@ def test_standard_output_may_be_a_file_too(tmp_path: Path) -> None:
         (LINE, [*LINEAR, "--loss", "squre"], "squre"),
         (LINE, [*LINEAR, "--loss-scale", "x"], "--loss-scale"),
         (LINE, [*LINEAR, "--covariance", "exact"], "--covariance"),
+        (LINE, [*LINEAR, "--decimal", "_"], "argument --decimal: invalid choice: '_'"),
+        (LINE, [*LINEAR, "--thousands", "_"], "argument --thousands: invalid choice: '_'"),
         (LINE, ["--activations", "identity", "--fixed", "w1=1"], "--fixed: only for --curve"),
         (LINE, ["--activations", "identity", "--start", "1"], "--start: 1 numbers, expected 2"),
         (LINE, ["--activations", "identity", "--start", "1,b"], "--start: 'b' is not a number"),
@@ -1262,6 +1272,17 @@ def test_groups_one_by_one_as_each_alone(
     x = np.arange(1.0, 7.0)
     expected = curves.linear.fit(x, 2 * x + 1 + 0.1 * (x % 2), covariance="hessian")
     assert [float(text) for text in rows_of(out)[1][3:5]] == list(expected.stderr.values())
+
+
+def test_the_count_of_groups_stays_on_one_line_of_a_terminal(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = table(tmp_path, GROUPS)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("cbackprop.cli.groups._GROUPS", 1)
+    assert main(["fit", path, *LINEAR, "--group", "run"]) == 1
+    progress = capsys.readouterr().err.split("\n", 1)[1]
+    assert progress == "\r1 of 3 groups\r2 of 3 groups\r3 of 3 groups\n"
 
 
 def test_a_group_that_spoils_the_company_is_the_only_one_that_fails(

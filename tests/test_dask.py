@@ -243,7 +243,7 @@ def test_a_fit_is_that_of_scipy(client: Any) -> None:
     assert found.stderr[2:] == pytest.approx(np.sqrt(np.diag(covariance)), rel=1e-5)
 
 
-def by_hand(x: Floats, y: Floats, weight: Floats) -> tuple[float, Floats]:
+def by_hand(x: Floats, y: Floats, weight: Floats, at: Floats = NET.params) -> tuple[float, Floats]:
     """The loss of NET and its gradient, by complex steps on the formula."""
 
     def loss(params: Any) -> Any:
@@ -252,7 +252,34 @@ def by_hand(x: Floats, y: Floats, weight: Floats) -> tuple[float, Floats]:
         return np.sum(weight * (outputs - y) ** 2) / np.sum(weight)
 
     steps = 1e-100j * np.eye(6)
-    return loss(NET.params), np.array([loss(NET.params + step).imag / 1e-100 for step in steps])
+    return loss(at), np.array([loss(at + step).imag / 1e-100 for step in steps])
+
+
+def test_an_exact_covariance_is_that_of_the_formula(client: Any) -> None:
+    options: dict[str, Any] = {"covariance": "hessian"}
+    keys = [1, 0, 3, 2]  # some of them empty
+    found = dask.fit(NET, with_holes, keys, client=client, **options)
+    x, y, weight = (np.concatenate(parts) for parts in zip(shard(0), shard(3), strict=True))
+    steps = 1e-5 * np.eye(6)[2:]
+    ahead, behind = (
+        np.array([by_hand(x, y, weight, found.params + sign * step)[1][2:] for step in steps])
+        for sign in (1.0, -1.0)
+    )
+    hessian = np.sum(weight) * (ahead - behind) / 2e-5
+    expected = 2.0 * found.rss / (x.size - 4) * np.linalg.inv(hessian)
+    np.testing.assert_allclose(found.free_covariance, expected, rtol=1e-6)
+    approximate = dask.fit(NET, with_holes, keys, client=client)
+    assert approximate.params.tobytes() == found.params.tobytes()
+    assert abs(approximate.stderr[2:] / found.stderr[2:] - 1).max() > 1e-4
+
+
+def test_a_wrong_covariance_is_refused_before_anything_is_loaded(
+    client: Any, tmp_path: Path
+) -> None:
+    load = partial(logged, shard, tmp_path / "log", None)
+    with pytest.raises(cbp.ParameterError, match=r"^covariance: 'hesian'; .*'hessian'\?"):
+        dask.fit(NET, load, [0], client=client, covariance="hesian")  # type: ignore[arg-type]
+    assert not loads(tmp_path / "log")
 
 
 def with_holes(key: int) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,14 +21,12 @@ DEFAULTS: dict[str, Any] = {
     "bounds": None,
     "callback": None,
     "covariance": "gauss-newton",
-    "domain": (-math.inf, math.inf),
     "fixed": None,
     "frozen": (),
     "interval": None,
     "learning_rate": None,
     "level": 0.95,
     "levels": 30,
-    "log_axis": False,
     "loss": "squared",
     "loss_scale": 1.0,
     "max_iterations": None,
@@ -39,7 +36,6 @@ DEFAULTS: dict[str, Any] = {
     "nan_policy": "raise",
     "out": None,
     "path": None,
-    "positive": (),
     "replicates": None,
     "residuals": False,
     "restarts": 0,
@@ -54,6 +50,7 @@ DEFAULTS: dict[str, Any] = {
 ELSEWHERE: dict[tuple[str, str], Any] = {
     ("Curve.fit", "loss"): None,  # the curve's own
     ("Curve.fit_many", "loss"): None,
+    ("CurveFit.confidence_interval", "interval"): "log",
     ("fit_many", "covariance"): False,  # whether to keep the matrices
 }
 

@@ -32,6 +32,8 @@ EXPECTED = {
     "START_LOSS": errors.ParameterError,
     "DATA": errors.ParameterError,
     "NODE": errors.CBackpropError,
+    "CURVE": errors.ParameterError,
+    "DOMAIN": errors.ParameterError,
 }
 
 

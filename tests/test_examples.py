@@ -29,7 +29,7 @@ EXPECTED = {
         "bottom      0.48140994       0.21219",
         "top          7.7929623       0.18857",
         "50 % shorter: 3.0580 mM, standard error 0.1857",
-        "ED50 = 3.0580 mM, 95 % interval 2.6705 to 3.4454",
+        "ED50 = 3.0580 mM, 95 % interval 2.6941 to 3.4710",
     ],
     "elisa_plate.py": ["     2.600  beyond the curve, which ends at 2.377"],
     "growth.py": [

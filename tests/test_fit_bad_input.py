@@ -59,17 +59,17 @@ OPTIONS: dict[str, list[tuple[Any, Any, list[str]]]] = {
     ],
     "restarts": [(v, P, [repr(v), "0 or more"]) for v in (-1, True, 1.5, "1")] + [(10**30, P, [])],
     "tolerance": [
-        *((v, P, [repr(v)]) for v in (-1, NAN, INF)),
+        *((v, P, [repr(v), "expected from 0, below inf"]) for v in (-1, NAN, INF)),
         *((v, T, [repr(v), "number"]) for v in ("a", 1j, [1])),
         (10**400, P, []),
     ],
     "learning_rate": [
-        *((v, P, [repr(v)]) for v in (0, -0.1, NAN, INF)),
+        *((v, P, [repr(v), "expected above 0, below inf"]) for v in (0, -0.1, NAN, INF)),
         *((v, T, [repr(v), "number"]) for v in ("a", 1j, [1])),
     ],
     "batch_size": [(v, P, [repr(v)]) for v in (0, -1, True, 1.5, "1")] + [(10**30, P, [])],
     "momentum": [
-        *((v, P, [repr(v)]) for v in (-0.1, 1, NAN)),
+        *((v, P, [repr(v), "expected from 0, below 1"]) for v in (-0.1, 1, NAN)),
         *((v, T, [repr(v), "number"]) for v in ("a", [0.5])),
     ],
     "loss_scale": [(0.0, P, ["0.0"]), (NAN, P, ["nan"]), ("a", T, ["'a'"])],
@@ -164,6 +164,24 @@ def test_a_start_whose_loss_overflows_is_refused(method: Any) -> None:
     before, words = start.copy(), ["net", "loss", "start", "not finite"]
     refused(lambda: cbp.fit(start, [1e3, 1.0], [0.0, 1.0], method=method), P, *words)
     assert start == before
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("value", [NAN, INF])
+def test_a_frozen_parameter_that_is_not_finite_is_named(
+    net: cbp.Chain, method: Any, value: float
+) -> None:
+    start = cbp.Chain(net.weights, net.biases, net.activations, frozen=["b2"])
+    start.params[3] = value
+    with pytest.raises(P, match=f"start are not finite; b2 = {value!r}$"):
+        cbp.fit(start, X, Y, method=method)
+
+
+@pytest.mark.parametrize("policy", ["raise", "omit"])
+@pytest.mark.parametrize(("name", "x", "y"), [("x", ["a"], [1.0]), ("y", [1.0], ["a"])])
+def test_what_is_no_number_is_named(net: cbp.Chain, policy: Any, name: str, x: Any, y: Any) -> None:
+    with pytest.raises(T, match=f"^{name}: expected real numbers"):
+        cbp.fit(net, x, y, nan_policy=policy)
 
 
 @pytest.mark.parametrize("wrong", ["a", -1, 1.5], ids=repr)

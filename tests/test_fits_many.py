@@ -469,6 +469,12 @@ def test_no_chain_at_all() -> None:
         assert repr(found) == "<FitManyResult of 0 chains: none>"
 
 
+def test_covariance_matrices_only_where_they_are_asked_for() -> None:
+    y = logistic4(29, 2)
+    assert cbp.fit_many(LOGISTIC4, DOSES, y).covariance is None
+    assert cbp.fit_many(LOGISTIC4, DOSES, y, covariance=True).covariance is not None
+
+
 def test_few_examples() -> None:
     nothing = cbp.fit_many(LOGISTIC4, [], np.empty((3, 0)))
     assert set(nothing.status) == {"too_few_points"}

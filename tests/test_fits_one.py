@@ -411,6 +411,13 @@ def test_restarts_find_the_better_of_two_minima() -> None:
 # ---- for other optimisers ------------------------------------------------------------------------
 
 
+def test_a_generator_is_left_as_it_was_where_nothing_is_drawn(net: cbp.Chain) -> None:
+    rng, untouched = np.random.default_rng(11), np.random.default_rng(11)
+    cbp.fit(net, X, Y, rng=rng)
+    cbp.fit(net, X, Y, method="gradient_descent", max_iterations=3, rng=rng)
+    assert rng.bit_generator.state == untouched.bit_generator.state
+
+
 def test_sharpness_is_the_largest_eigenvalue_over_free_parameters(net: cbp.Chain) -> None:
     for frozen in ((), ("w2",), ("w1", "b2"), ("w1", "b1", "w2")):
         part = cbp.Chain(net.weights, [0.5, -0.5], net.activations, frozen)
@@ -418,6 +425,26 @@ def test_sharpness_is_the_largest_eigenvalue_over_free_parameters(net: cbp.Chain
             hessian = part.hessian(X, Y, **options)[np.ix_(part.free, part.free)]
             expected = np.linalg.eigvalsh(hessian).max()
             np.testing.assert_allclose(part.sharpness(X, Y, **options), expected, rtol=1e-13)
+
+
+def test_sharpness_asks_no_linear_algebra_of_numpy(
+    net: cbp.Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # the bits of its results depend on the library that it was built with
+    for name in ("eigh", "eigvals", "eigvalsh", "norm", "svd"):
+        monkeypatch.delattr(np.linalg, name)
+    assert net.sharpness(X, Y) > 0
+
+
+def test_sharpness_of_many_parameters() -> None:
+    rng = np.random.default_rng(2)
+    for layers in (1, 2, 7, 20):
+        weights, biases = rng.normal(size=(2, layers))
+        chain = cbp.Chain(weights, biases, ["tanh"] * (layers - 1) + ["identity"])
+        x, y = rng.normal(size=(2, 30))
+        eigenvalues = np.linalg.eigvalsh(chain.hessian(x, y))
+        sharpness = chain.sharpness(x, y)
+        assert abs(sharpness - eigenvalues[-1]) <= 1e-14 * abs(eigenvalues).max()
 
 
 def test_an_objective_is_the_loss_of_the_free_parameters(net: cbp.Chain) -> None:
@@ -433,6 +460,12 @@ def test_an_objective_is_the_loss_of_the_free_parameters(net: cbp.Chain) -> None
     assert part.params.tolist() == [1.0, 0.5, 1.0, -0.5]
     with pytest.raises(cbp.ShapeError, match=r"free_params: shape \(2,\), expected \(3,\)"):
         objective([1.0, 2.0])
+
+
+@pytest.mark.parametrize(("name", "x", "y"), [("x", ["a"], [1.0]), ("y", [1.0], ["a"])])
+def test_an_objective_names_what_is_no_number(net: cbp.Chain, name: str, x: Any, y: Any) -> None:
+    with pytest.raises(cbp.InputTypeError, match=f"^{name}: expected real numbers"):
+        net.objective(x, y)
 
 
 def test_scipy_minimizes_the_objective_to_the_same_place(net: cbp.Chain) -> None:

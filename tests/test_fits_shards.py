@@ -115,6 +115,22 @@ def test_shards_of_any_sizes(
     assert found.converged
 
 
+@pytest.mark.parametrize("weight", [None, WEIGHT], ids=["", "weighted"])
+@pytest.mark.parametrize("ends", [[1], [5, 5, 4000, 4097, 9000]])
+@pytest.mark.parametrize(("net", "y", "options"), CASES[:5] + CASES[6:7])
+def test_exact_covariances_are_the_same_but_for_rounding(
+    net: cbp.Chain, y: Floats, options: Any, weight: Any, ends: list[int]
+) -> None:
+    some = slice(FEW)
+    weights = None if weight is None else weight[some]
+    found = sharded(ends, net, X[some], y[some], weights, **options, exact=True)
+    whole = cbp.fit(net, X[some], y[some], sample_weight=weights, **options, covariance="hessian")
+    np.testing.assert_allclose(found.covariance, whole.covariance, rtol=1e-11)
+    np.testing.assert_allclose(found.stderr, whole.stderr, rtol=1e-11)
+    approximate = sharded(ends, net, X[some], y[some], weights, **options)
+    assert approximate.params.tobytes() == found.params.tobytes() == whole.params.tobytes()
+
+
 def test_a_shard_without_weights_among_others() -> None:
     x, y, weight = X[:FEW], Y[:FEW], np.ones(FEW)
     weight[5000:] = WEIGHT[5000:FEW]

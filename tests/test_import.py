@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from threading import Barrier
 
 import pytest
 
@@ -47,3 +48,9 @@ def test_cores_where_the_system_does_not_tell_which(monkeypatch: pytest.MonkeyPa
     assert threads.usable_cores() == 3
     monkeypatch.setattr(os, "cpu_count", lambda: None)
     assert threads.usable_cores() == 1
+
+
+@pytest.mark.parametrize("parts", [2, 3])
+def test_parts_of_a_job_run_at_the_same_time(parts: int) -> None:
+    together = Barrier(parts)
+    threads.run(together.wait, [10.0] * parts, parts)  # each waits, for 10 s at most, for all

@@ -332,8 +332,23 @@ def test_loss_surface_where_the_loss_is_flat_or_not_finite() -> None:
 
 @pytest.mark.parametrize("levels", [2, 30, np.int64(7)])
 def test_loss_surface_has_as_many_levels_as_asked(levels: int) -> None:
-    filled = surface(network_1(), "w1", "w2", levels=levels).collections[0]
+    filled, lines = surface(network_1(), "w1", "w2", levels=levels).collections
     assert len(filled.levels) == levels
+    assert lines.levels.tolist() == filled.levels[1:-1].tolist()  # one between two colours
+
+
+@pytest.mark.parametrize(
+    ("most", "expected"),
+    [(5.0, np.linspace(1.0, 100.0, 30)), (6.0, np.geomspace(1.0, 144.0, 30))],
+    ids=["a hundredfold", "more"],
+)
+def test_loss_surface_spaces_levels_by_factors_beyond_a_hundredfold(
+    most: float, expected: np.ndarray
+) -> None:
+    net = cbp.Chain([1.0, 1.0], [0.0, 0.0], "identity")  # the loss is (w1 w2)^2
+    span = ((1.0, 2.0), (1.0, most))
+    ax = plot.loss_surface(net, [1.0], [0.0], ("w1", "w2"), span=span)
+    assert ax.collections[0].levels == pytest.approx(expected, rel=1e-14)
 
 
 @pytest.mark.parametrize(
@@ -355,6 +370,8 @@ def test_loss_surface_has_as_many_levels_as_asked(levels: int) -> None:
         ({"levels": 1}, cbp.ParameterError, "levels: 1"),
         ({"levels": 3.5}, cbp.ParameterError, "levels: 3.5"),
         ({"levels": True}, cbp.ParameterError, "levels: True"),
+        ({"x": ["a"], "y": [1.0]}, cbp.InputTypeError, "^x: expected real numbers"),
+        ({"x": [1.0], "y": ["a"]}, cbp.InputTypeError, "^y: expected real numbers"),
         ({"x": [1.0]}, cbp.ShapeError, "y: shape"),
         ({"x": [], "y": []}, cbp.ShapeError, "at least one example"),
     ],
@@ -424,6 +441,10 @@ def test_texts_of_a_trace_stand_at_what_they_belong_to() -> None:
     assert places["∂w1 = 0.0233\n∂b1 = 0.04659"][1] < back < places["× w2 act'(z1)"][1]
     assert places["× w2 act'(z1)"][1] < places["z1 = 0.85\na1 = 0.7006"][1] < 0
     assert 0 < places["w1 = 1.5\nb1 = 0.1"][1] < places["layer 1"][1]
+    (radius,) = {p.radius for p in ax.patches if type(p).__name__ == "Circle"}
+    assert places["layer 1"][1] > radius  # above its circle
+    sizes = {text.get_text(): text.get_fontsize() for text in ax.texts}
+    assert sizes["w1 = 1.5\nb1 = 0.1"] == sizes["layer 1"] == sizes["E = 0.3189"] == 9.0
 
 
 def test_loss_surface_leaves_room_around_a_path() -> None:

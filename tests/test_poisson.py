@@ -90,6 +90,8 @@ def test_outside_of_its_domain_it_is_no_number(a: float, y: float) -> None:
     net = cbp.Chain([1.0], [0.0], "identity")
     assert math.isnan(net.loss(a, y, loss="poisson"))
     assert np.isnan(net.gradient([1.0, a], [1.0, y], loss="poisson")).all()
+    own = reference.trace([1.0, 0.0], ["identity"], a, y, loss="poisson")
+    assert np.isnan([own.loss, *own.delta]).all()
 
 
 def test_extremes_are_finite_where_the_deviance_is() -> None:

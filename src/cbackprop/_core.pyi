@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import disjoint_base
 
+from .curves.many import Found as _CurvesFound
 from .fits.many import Found
 from .fits.one import Objective
 from .trace import Trace
@@ -41,6 +42,7 @@ _C = TypeVar("_C", bound="Chain")
 __version__: Final[str]
 ACTIVATIONS: Final[tuple[str, ...]]
 LOSSES: Final[dict[str, LossFacts]]
+CURVES: Final[dict[str, CurveFacts]]
 __pyx_capi__: Final[dict[str, object]]
 
 class LossFacts(NamedTuple):
@@ -51,6 +53,17 @@ class LossFacts(NamedTuple):
     has_scale: bool
     is_robust: bool
     needs_sigmoid: bool
+
+class CurveFacts(NamedTuple):
+    number: int
+    formula: str
+    parameters: tuple[str, ...]
+    positive: tuple[str, ...]
+    domain: tuple[float, float]
+    loss: _Loss
+    is_log_x: bool
+    activations: tuple[str, ...]
+    frozen: tuple[str, ...]
 
 def no_such_name(name: object, names: Sequence[str]) -> str: ...
 def activation_code(name: object, argument: str = "activation") -> int: ...
@@ -267,6 +280,7 @@ class MemoryPass:
     @property
     def examples(self) -> tuple[ArrayLike, ArrayLike, ArrayLike | None]: ...
     def __call__(self, net: Chain, loss: int, scale: float) -> _Vector: ...
+    def hessian(self, net: Chain, loss: int, scale: float) -> _Vector: ...
 
 def leaf_nodes(
     net: Chain,
@@ -287,6 +301,14 @@ def gradient_sums(
     sample_weight: ArrayLike | None,
     loss: str,
     loss_scale: _Number,
+) -> _Vector: ...
+def hessian_sums(
+    net: Chain,
+    x: ArrayLike,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None,
+    loss: int,
+    scale: float,
 ) -> _Vector: ...
 def merge_sums(shards: Sequence[_Vector]) -> _Vector: ...
 def mean_of_sums(sums: _Vector) -> _Vector: ...
@@ -327,4 +349,33 @@ def fit_block(
     tolerance: float,
     stop: bytearray,
     fits: Found,
+) -> int: ...
+def curve_chain(curve: int, natural: _Vector) -> tuple[_Vector, _Vector]: ...
+def fit_curve(
+    curve: int,
+    x: _Vector,
+    y: _Vector,
+    weight: _Vector | None,
+    fixed: _Vector | None,
+    lower: _Vector | None,
+    upper: _Vector | None,
+    loss: int,
+    scale: float,
+    max_iterations: int,
+    tolerance: float,
+) -> tuple[int, Any]: ...
+def fit_curve_block(
+    curve: int,
+    x: _Vector,
+    y: _Vector,
+    weight: _Vector | None,
+    fixed: _Vector | None,
+    lower: _Vector | None,
+    upper: _Vector | None,
+    loss: int,
+    scale: float,
+    max_iterations: int,
+    tolerance: float,
+    stop: bytearray,
+    found: _CurvesFound,
 ) -> int: ...

@@ -997,6 +997,16 @@ cdef class Chain:
         return run_stretches(gradient_sums_stretch if rows > 2 else loss_sums_stretch, &job, start,
                              end, stretch_of(self.core.layers), stopped)
 
+    cdef int add_hessian(self, const Examples *examples, int loss, double scale, double *work,
+                         double *sums) except 1:
+        """As add_up, the sums of second derivatives of all examples."""
+        cdef size_t layers = self.core.layers
+        cdef ChainJob job
+        self.prepare(&job, examples.x.at, examples.y.at, examples.weight.at, loss, scale)
+        job.work, job.out, job.compensation = work, sums, sums + 1 + 4 * layers * layers
+        return run_stretches(hessian_sums_stretch, &job, 0, examples.x.count,
+                             max(1, STRETCH // 32 // (layers * layers)), NULL)
+
     def loss(self, x, y, *, loss="squared", loss_scale=1.0, sample_weight=None):
         """The loss, averaged over the examples.
 
@@ -1154,11 +1164,9 @@ cdef class Chain:
         cdef double scale
         cdef int code = loss_code(loss, loss_scale, &scale)
         cdef size_t width = 2 * self.core.layers, len = 1 + width * width
-        cdef size_t count = max(1, STRETCH // 32 // (self.core.layers * self.core.layers))
         cdef int status
         cdef double *sums
         cdef Examples examples
-        cdef ChainJob job
         answer = empty((width, width))
         cdef double *out = memory_of(answer, width * width)
         open_examples(x, y, sample_weight, &examples)
@@ -1166,9 +1174,7 @@ cdef class Chain:
             sums = new_numbers(2 * len + 5 * self.core.layers + 1)
             try:
                 memset(sums, 0, 2 * len * sizeof(double))
-                self.prepare(&job, examples.x.at, examples.y.at, examples.weight.at, code, scale)
-                job.out, job.compensation, job.work = sums, sums + len, sums + 2 * len
-                status = run_stretches(hessian_sums_stretch, &job, 0, examples.x.count, count, NULL)
+                status = self.add_hessian(&examples, code, scale, sums + 2 * len, sums)
                 if status == CBP_OK:
                     status = cbp_sums_mean(sums, sums + len, len, out)
                 check_examples(status, y, sample_weight, code)
@@ -1197,14 +1203,17 @@ cdef class Chain:
         ShapeError, ParameterError, ActivationError
             As for `loss`; also if every parameter is frozen.
         """
-        free = np.flatnonzero(~frozen_of(self))
-        if free.size == 0:
-            check(CBP_ERROR_NO_FREE)
+        cdef double sharpness
+        cdef int status
+        cdef size_t area = 4 * self.core.layers * self.core.layers
         hessian = self.hessian(x, y, loss=loss, loss_scale=loss_scale, sample_weight=sample_weight)
-        hessian = hessian[np.ix_(free, free)]
-        if not np.isfinite(hessian).all():
-            return float("nan")
-        return float(np.linalg.eigvalsh(hessian).max())
+        work = empty(area)
+        cdef const double *given = memory_of_const(hessian, area)
+        cdef double *own = memory_of(work, area)
+        with nogil:
+            status = cbp_sharpness(&self.core, given, own, &sharpness)
+        check(status)
+        return sharpness
 
     def residuals(self, x, y):
         """Output minus target of every example; the rows of `jacobian` are the derivatives.
@@ -1491,3 +1500,4 @@ cdef class _Shards:
 include "_fit.pxi"
 include "_low_level.pxi"
 include "_many.pxi"
+include "_curves.pxi"

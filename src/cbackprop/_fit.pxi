@@ -320,6 +320,11 @@ cdef class MemoryPass:
                        loss)
         return node
 
+    def hessian(self, Chain net not None, int loss, double scale):
+        """The exact second derivatives of the averaged loss."""
+        width = 2 * net.core.layers
+        return mean_of_sums(hessian_sums(net, *self.examples, loss, scale)).reshape(width, width)
+
     cdef bint needs_threads(self, size_t layers) noexcept:
         """Whether there are enough examples for several threads."""
         cdef size_t n = self.opened.x.count
@@ -453,6 +458,26 @@ def gradient_sums(Chain net not None, x, y, sample_weight, loss, loss_scale):
         if examples.x.count > 0:
             check_examples(net.add_up(&examples, 0, examples.x.count, code, scale, sums + 2 * len,
                                       sums, len, NULL), y, sample_weight, code)
+    finally:
+        close_examples(&examples)
+    return answer[:2 * len].reshape(2, len).copy()
+
+
+def hessian_sums(Chain net not None, x, y, sample_weight, int loss, double scale):
+    """The sums of some examples for the averaged second derivatives: (2, 1 + (2L)^2).
+
+    Rows as those of `gradient_sums`: [weight, weight d2E/dparams2 ...], row by row.
+    """
+    cdef size_t layers = net.core.layers, len = 1 + 4 * layers * layers
+    cdef size_t needed = 2 * len + 5 * layers + 1
+    cdef Examples examples
+    answer = np.zeros(needed)
+    cdef double *sums = memory_of(answer, needed)
+    open_examples(x, y, sample_weight, &examples)
+    try:
+        if examples.x.count > 0:
+            check_examples(net.add_hessian(&examples, loss, scale, sums + 2 * len, sums), y,
+                           sample_weight, loss)
     finally:
         close_examples(&examples)
     return answer[:2 * len].reshape(2, len).copy()

@@ -55,13 +55,13 @@ cdef object map_many(mapping_of_many map_chains, params, Chain kind, inputs, str
     job.chains.params, job.map = memory_of_const(params, 2 * kind.core.layers * m), map_chains
     open_numbers(inputs, argument, &points)
     try:
-        shares = points.view.ndim < 2
-        if points.view.ndim > 2 or (not shares and <size_t> points.view.shape[0] != m):
+        is_common = points.view.ndim < 2
+        if points.view.ndim > 2 or (not is_common and <size_t> points.view.shape[0] != m):
             raise ShapeError(
                 f"{argument}: shape {shape_of(&points.view)}, expected (n,) or ({m}, n)"
             )
-        job.sets.n = points.count if shares else points.view.shape[1]
-        job.sets.x_step = 0 if shares else job.sets.n
+        job.sets.n = points.count if is_common else points.view.shape[1]
+        job.sets.x_step = 0 if is_common else job.sets.n
         answer = empty(m) if points.view.ndim == 0 else empty((m, job.sets.n))
         job.sets.x, job.out = points.at, memory_of(answer, m * job.sets.n)
         check(run_many(map_many_stretch, &job, m))

@@ -65,6 +65,8 @@ cdef extern from "cbackprop.h" nogil:
         CBP_ERROR_START_LOSS
         CBP_ERROR_DATA
         CBP_ERROR_NODE
+        CBP_ERROR_CURVE
+        CBP_ERROR_DOMAIN
         CBP_STATUS_END
 
     ctypedef struct cbp_chain:
@@ -155,6 +157,7 @@ cdef extern from "cbackprop.h" nogil:
         CBP_FROZEN
         CBP_AT_BOUND
         CBP_UNDETERMINED
+        CBP_DIVERGES
         CBP_DETERMINED_END
 
     ctypedef struct cbp_covariance:
@@ -191,6 +194,51 @@ cdef extern from "cbackprop.h" nogil:
         const cbp_real *params
         size_t count
         size_t row
+
+    ctypedef struct cbp_curve_facts:
+        const char *name
+        const char *formula
+        size_t count
+        const char *const *parameters
+        const unsigned char *positive
+        cbp_real domain_low
+        cbp_real domain_high
+        int loss
+        int is_log_x
+        size_t layers
+        const unsigned char *activations
+        unsigned char frozen[2 * 4]
+
+    ctypedef struct cbp_curve_result:
+        cbp_real *natural
+        cbp_real *params
+        cbp_real *covariance
+        unsigned char *determined
+        cbp_real *triangle
+        cbp_real variance
+        cbp_real loss
+        cbp_real df
+        cbp_real examples
+        cbp_real weight
+        cbp_real log_weight
+        cbp_real rss
+        cbp_real total_squares
+        cbp_outcome outcome
+        size_t iterations
+        size_t evaluations
+        size_t fixed_at
+
+    ctypedef struct cbp_curve_fits:
+        cbp_real *natural
+        cbp_real *standard_error
+        cbp_real *params
+        int *status
+        unsigned char *determined
+        size_t *iterations
+        cbp_real *loss
+        cbp_real *weight
+        cbp_real *variance
+        cbp_real *df
 
     ctypedef struct cbp_record:
         cbp_real *z
@@ -230,6 +278,8 @@ cdef extern from "cbackprop.h" nogil:
     size_t cbp_hessian_work_len(size_t layers)
     int cbp_hessian(const cbp_chain *chain, const cbp_examples *examples, const cbp_loss *loss,
                     cbp_real *work, cbp_real *hessian)
+    int cbp_sharpness(const cbp_chain *chain, const cbp_real *hessian, cbp_real *work, cbp_real
+                      *sharpness)
     int cbp_step_along(const cbp_chain *chain, const cbp_real *gradient, cbp_real learning_rate,
                        cbp_real *params)
     int cbp_step(const cbp_chain *chain, const cbp_examples *examples, cbp_real learning_rate,
@@ -272,6 +322,15 @@ cdef extern from "cbackprop.h" nogil:
     size_t cbp_fit_many_work_len(size_t layers, size_t free, size_t n)
     int cbp_fit_many(const cbp_chain *chain, const cbp_example_sets *sets, const cbp_fit_options
                      *options, cbp_real *work, const cbp_fits *fits)
+    size_t cbp_curve_count()
+    int cbp_curve_describe(size_t curve, cbp_curve_facts *facts)
+    int cbp_curve_chain(size_t curve, const cbp_real *natural, cbp_real *params, cbp_real *jacobian)
+    size_t cbp_curve_fit_work_len(size_t n)
+    int cbp_curve_fit(size_t curve, const cbp_examples *examples, const cbp_real *fixed, const
+                      cbp_fit_options *options, cbp_real *work, cbp_curve_result *result)
+    size_t cbp_curve_fit_many_work_len(size_t n, size_t m)
+    int cbp_curve_fit_many(size_t curve, const cbp_example_sets *sets, const cbp_real *fixed, const
+                           cbp_fit_options *options, cbp_real *work, const cbp_curve_fits *fits)
     int cbp_trace(const cbp_chain *chain, cbp_real x, cbp_real y, const cbp_loss *loss, const
                   cbp_record *record, cbp_real *value)
     const char *cbp_kernel()

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
 from urllib.parse import quote
 
 import numpy as np
@@ -29,7 +29,7 @@ from .errors import InputTypeError, ModelFileError, ParameterError, ShapeError
 from .fits.arguments import Bounds, Count, Number, bound_arrays, check_callback, count_of, number_of
 from .fits.many import FitManyResult, Job
 from .fits.many import fit_many as fit_chunk
-from .fits.one import fit_over
+from .fits.one import fit_over, is_exact
 from .fits.result import FitProgress, FitResult
 from .fits.shards import ShardedPass
 from .model_file import write_whole
@@ -118,11 +118,14 @@ def fit(
     tolerance: Number | None = None,
     restarts: Count = 0,
     rng: _Seed = None,
+    covariance: Literal["gauss-newton", "hessian"] = "gauss-newton",
     callback: Callable[[FitProgress], object] | None = None,
 ) -> FitResult:
     """Fit one chain to the examples of all shards, by Levenberg-Marquardt.
 
     The result equals that of `cbackprop.fit` on all examples in the order of the keys, bit for bit.
+    With ``covariance="hessian"`` its covariance and standard errors are those of `cbackprop.fit` to
+    rounding error: second derivatives are added up shard by shard, in the order of the keys.
     Every shard is loaded twice at first, and then once for each pass; it must have the same
     examples each time. Examples are processed in groups of 4096. Where a group crosses the border
     of two shards, its examples are sent to the caller, which processes them.
@@ -133,7 +136,7 @@ def fit(
         The start, which is not changed. Its frozen parameters are not fitted.
     load, keys, client
         As for `gradient`.
-    loss, loss_scale, bounds, max_iterations, tolerance, restarts, rng, callback
+    loss, loss_scale, bounds, max_iterations, tolerance, restarts, rng, covariance, callback
         As for `cbackprop.fit`.
 
     Returns
@@ -155,6 +158,7 @@ def fit(
     iterations = count_of("max_iterations", max_iterations, 2000)
     tolerance = number_of("tolerance", 1e-10 if tolerance is None else tolerance, 0.0, math.inf)
     restarts = count_of("restarts", restarts, 0, least=0)
+    exact = is_exact(covariance)
 
     def ask(task: Callable[..., Any], which: list[int], *more: list[int]) -> list[Any]:
         return _run(client, task, load, [shards[i] for i in which], *more)
@@ -171,6 +175,7 @@ def fit(
         restarts=restarts,
         rng=rng,
         callback=callback,
+        exact=exact,
     )
 
 

@@ -68,6 +68,8 @@ _ERROR_OF_STATUS: Final = MappingProxyType(
         -18: ParameterError,  # CBP_ERROR_START
         -19: ParameterError,  # CBP_ERROR_START_LOSS
         -20: ParameterError,  # CBP_ERROR_DATA
+        -22: ParameterError,  # CBP_ERROR_CURVE
+        -23: ParameterError,  # CBP_ERROR_DOMAIN
     }
 )
 

@@ -39,7 +39,7 @@ static inline int fit(call *c, cbp_real *params)
     return fit_from(c, params, params);
 }
 
-/* Memory for `len` numbers and no more; what it holds on entry must not matter. */
+/* Memory for `len` numbers and no more; its content on entry must not matter. */
 static inline cbp_real *spoilt(size_t len)
 {
     cbp_real *memory = numbers(len);

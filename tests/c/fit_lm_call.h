@@ -161,9 +161,8 @@ static inline int covariance_of(const call *c, int curvature, covariance *s)
     return status;
 }
 
-/* The averaged gradient, and how large it would be if no two examples pulled in different
- * directions. */
-static inline void gradient_of(const call *c, cbp_real *loss, cbp_real *gradient, double *pull)
+/* The averaged gradient, and the averaged magnitudes of the examples' gradients. */
+static inline void gradient_of(const call *c, cbp_real *loss, cbp_real *gradient, double *sizes)
 {
     const size_t all = 2 * c->chain.layers, n = c->examples.n;
     cbp_real *work = numbers(cbp_work_len(c->chain.layers, n)), *rows = numbers(all * n);
@@ -176,66 +175,67 @@ static inline void gradient_of(const call *c, cbp_real *loss, cbp_real *gradient
             sum += weight * fabs((double)rows[i * all + k]);
             total += weight;
         }
-        pull[k] = sum / total;
+        sizes[k] = sum / total;
     }
     free(work);
     free(rows);
 }
 
 /* What a fit says of the parameters it returns is what the library finds there: the loss, and the
- * gradient by what is free and not held by a bound. `norm` and `pull`: those of this gradient. */
-static inline void measure(const call *c, double *norm, double *all_pull)
+ * gradient by the parameters that are free and not at a bound. `norm` and `size`: Euclidean norms
+ * of this gradient, and of the averaged magnitudes. */
+static inline void measure(const call *c, double *norm, double *all_sizes)
 {
     const size_t all = 2 * c->chain.layers;
     const unsigned char *frozen = c->chain.frozen;
     const cbp_real *params = c->chain.params, *lower = c->options.lower, *upper = c->options.upper;
     cbp_real *gradient = numbers(all), loss;
-    double *pull = malloc(all * sizeof *pull);
-    double squares = 0, pulls = 0;
-    if (!pull) {
+    double *sizes = malloc(all * sizeof *sizes);
+    double squares = 0, squared_sizes = 0;
+    if (!sizes) {
         exit(2);
     }
-    gradient_of(c, &loss, gradient, pull);
+    gradient_of(c, &loss, gradient, sizes);
     for (size_t k = 0; k < all; k++) {
         const int at_low = lower && params[k] <= lower[k] && gradient[k] >= 0;
         const int at_high = upper && params[k] >= upper[k] && gradient[k] <= 0;
         if (!(frozen && frozen[k]) && !at_low && !at_high) {
             squares += (double)gradient[k] * (double)gradient[k];
-            pulls += pull[k] * pull[k];
+            squared_sizes += sizes[k] * sizes[k];
         }
     }
     *norm = sqrt(squares);
-    *all_pull = sqrt(pulls);
+    *all_sizes = sqrt(squared_sizes);
     CHECK(near((double)c->info.loss, (double)loss, 0, 16));
-    CHECK(fabs((double)c->info.gradient_norm - *norm) <= 64 * EPSILON * *all_pull);
+    CHECK(fabs((double)c->info.gradient_norm - *norm) <= 64 * EPSILON * *all_sizes);
     CHECK(c->info.params == params);
     free(gradient);
-    free(pull);
+    free(sizes);
 }
 
 static inline void check_info(const call *c)
 {
-    double norm, pull;
-    measure(c, &norm, &pull);
+    double norm, size;
+    measure(c, &norm, &size);
 }
 
-/* Converged, and as flat there as the tolerance says. */
+/* Converged, with a gradient as small as the tolerance says. */
 static inline void check_minimum(const call *c)
 {
-    double norm, pull;
+    double norm, size;
     CHECK(c->info.outcome == CBP_CONVERGED);
-    measure(c, &norm, &pull);
-    CHECK(norm <= (8 * (double)c->options.tolerance + 512 * EPSILON) * pull);
+    measure(c, &norm, &size);
+    CHECK(norm <= (8 * (double)c->options.tolerance + 512 * EPSILON) * size);
 }
 
-/* Converged, and as flat there as can be told by the loss, whose rounding of some EPSILON hides a
- * slope of the square root of that. */
+/* Converged, with a gradient as small as the loss shows: its rounding, some EPSILON, exceeds what a
+ * gradient below the square root of that changes. */
 static inline void check_valley(const call *c)
 {
-    double norm, pull;
+    double norm, size;
     CHECK(c->info.outcome == CBP_CONVERGED);
-    measure(c, &norm, &pull);
-    CHECK(norm <= (8 * (double)c->options.tolerance + 32 * sqrt(EPSILON)) * pull);
+    measure(c, &norm, &size);
+    CHECK(norm <= (8 * (double)c->options.tolerance + 32 * sqrt(EPSILON)) * size);
 }
 
 /* ---- problems -------------------------------------------------------------------------------- */

@@ -30,7 +30,7 @@ static inline void check_refused_start(void)
     }
     CHECK(refuses(&c, large, CBP_ERROR_START_LOSS)); /* it overflows */
 
-    /* Frozen parameters are not checked, but felt. */
+    /* Frozen parameters are not checked, but the loss depends on them. */
     c.chain.frozen = only_b;
     CHECK(refuses(&c, not_finite[0], CBP_ERROR_START_LOSS));
 

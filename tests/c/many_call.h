@@ -113,8 +113,8 @@ static inline int is_same_all(const found *a, const found *b)
     return a->m == b->m;
 }
 
-/* The fits, in work memory that starts `offset` numbers after where malloc put it, holds NaN, and
- * is guarded. */
+/* The fits, in work memory that starts `offset` numbers after where malloc put it, contains NaN,
+ * and is guarded. */
 static inline int fit_at(const call *c, size_t offset, found *f)
 {
     const size_t n = c->sets.n, len = cbp_fit_many_work_len(c->chain.layers, free_of(c), n);

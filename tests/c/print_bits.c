@@ -1,5 +1,6 @@
-/* Prints, for each kernel level of this machine, the bits of a few gradients and of many fits. All
- * compilers and all flags, none included, must print the same: run.sh compares. */
+/* Prints, for each kernel level of this machine, the bits of a few gradients, of the largest
+ * eigenvalues of Hessians, and of many fits. All compilers and all flags, none included, must print
+ * the same: run.sh compares. */
 #include "check.h"
 
 static void print_bits(const char *what, const cbp_real *numbers_of, size_t n)
@@ -39,6 +40,16 @@ static void print_gradient(const char *what, size_t layers, const unsigned char 
     free(work);
     print_bits(what, &mean, 1);
     print_bits(what, gradient, 2 * layers);
+
+    cbp_real *hessian = numbers(4 * layers * layers), sharpness;
+    work = numbers(cbp_hessian_work_len(layers));
+    if (cbp_hessian(&chain, &examples, &(cbp_loss){loss, R(0.5)}, work, hessian) != CBP_OK ||
+        cbp_sharpness(&chain, hessian, hessian, &sharpness) != CBP_OK) {
+        exit(1);
+    }
+    free(work);
+    free(hessian);
+    print_bits(what, &sharpness, 1);
 }
 
 /* Noisy logistic curves on the logarithm of x, side by side. */

@@ -32,9 +32,9 @@ skip() {
 # What setup.py compiles with, but for the language, which is C99 here.
 FLAGS=$(sed -n '/^UNIX_FLAGS/,/^]/s/^ *"\(-.*\)",$/\1/p' setup.py | grep -v '^-std=' | tr '\n' ' ')
 WARNINGS='-Wall -Wextra -Wconversion -Wshadow -Wmissing-prototypes -Werror'
-TESTS='test_status test_dispatch test_chain test_elementary test_kernels test_fit
+TESTS='test_status test_dispatch test_chain test_hessian test_elementary test_kernels test_fit
 test_fit_descent test_fit_descent_ends test_fit_lm test_fit_lm_losses test_fit_lm_ends test_covariance
-test_chains test_many test_many_ends test_starts test_fit_pass test_golden'
+test_chains test_many test_many_ends test_starts test_fit_pass test_golden test_curve test_curve_ends test_curve_limits'
 case $FLAGS in
 *-ffp-contract=off*) ;;
 *)

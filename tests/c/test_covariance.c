@@ -1,4 +1,4 @@
-/* Covariances: what the data do not say, and when they are refused. */
+/* Covariances: which parameters the data determine, and what is refused. */
 #include "fit_lm_call.h"
 
 /* ---- what the data do not say ---------------------------------------------------------------- */
@@ -16,7 +16,7 @@ static int is_open(const covariance *found, size_t all, size_t k)
     return open;
 }
 
-/* w2 (w1 x + b1) + b2 is a line: it is found, though none of the four is told by it. */
+/* w2 (w1 x + b1) + b2 is a line: it is found, though it determines none of the four. */
 static void test_redundant(void)
 {
     cbp_real plain[] = {0, 0};
@@ -42,7 +42,7 @@ static void test_redundant(void)
             }
         }
 
-        /* Once w2 and b2 are frozen, the rest is told. */
+        /* Once w2 and b2 are frozen, the others are determined. */
         const unsigned char last[] = {0, 0, 1, 1};
         c.chain.frozen = last;
         CHECK(fit(&c, params) == CBP_OK);
@@ -60,7 +60,7 @@ static void test_redundant(void)
     }
 }
 
-/* Inputs that are all 0, or a unit that is never active, make a weight say nothing. */
+/* Inputs that are all 0, or a unit that is never active, leave a weight undetermined. */
 static void test_without_effect(void)
 {
     const unsigned char dead[] = {CBP_RELU, CBP_IDENTITY};
@@ -94,7 +94,7 @@ static void test_without_effect(void)
     CHECK(near((double)found.matrix[15], (double)found.variance / POINTS, 0, 256));
 }
 
-/* As many examples as parameters are met exactly, without degrees of freedom for a variance. */
+/* As many examples as parameters are fitted exactly, without degrees of freedom for a variance. */
 static void test_no_degrees_of_freedom(void)
 {
     const cbp_real x[] = {1, 3, 7}, y[] = {2, 8, 5}, one_of_three[] = {1, 1, 0};
@@ -135,7 +135,7 @@ static void test_no_degrees_of_freedom(void)
     CHECK(isfinite(found.matrix[0]) && found.matrix[0] > 0);
 }
 
-/* Data that a chain can meet exactly: no residual is left, and that is convergence. */
+/* Data that a chain can fit exactly: all residuals are 0, and that is convergence. */
 static void test_exact(void)
 {
     cbp_real y[POINTS], nothing[POINTS] = {0};
@@ -174,7 +174,7 @@ static void test_no_minimum(void)
 
 /* ---- refusals -------------------------------------------------------------------------------- */
 
-/* They are refused as the averages are, and what was refused has left no trace. */
+/* Arguments are refused as by the averages, and a call that fails writes nothing. */
 static void test_refused(void)
 {
     const cbp_real negative[] = {-1, 1}, huge[] = {HUGE_REAL, HUGE_REAL}, identity[] = {1, 0, 0, 1};

@@ -1,5 +1,5 @@
-/* The activations where they bend, end or jump, against what they are there; and in between against
- * the C library. */
+/* The activations at kinks, jumps and ends of their domains, against their values there; and in
+ * between against the C library. */
 #include "check.h"
 
 #define PI_HALF 1.5707963267948966
@@ -154,8 +154,8 @@ static double normal_cdf(double z)
     return 0.5 * erfc(-z * 0.70710678118654752);
 }
 
-/* The C library's word for each, to about its own accuracy. The exact bounds are the golden
- * vectors' business. */
+/* Each against the C library, to about its accuracy. The exact bounds are tested by the golden
+ * vectors. */
 static double expected(int activation, double z)
 {
     switch (activation) {
@@ -272,7 +272,7 @@ static void test_describe_loss(void)
     }
 }
 
-/* A slope that jumps is another just below 0 than just above. */
+/* A slope that jumps differs just below and just above 0. */
 static void test_kinks(void)
 {
     for (int activation = 0; activation < CBP_ACTIVATION_END; activation++) {

@@ -255,9 +255,9 @@ static void test_batches(size_t n, size_t batch, const cbp_real *weight)
     check_info(&c);
 }
 
-/* Targets 8^i, and b so small beside them that it is not felt: after a pass b holds, in base 8 and
- * without rounding, whether each example was in the batch of four (1) or in the last one, of two
- * (2). */
+/* Targets 8^i, and b so small beside them that it does not change the residuals: after a pass b
+ * shows, in base 8 and without rounding, whether each example was in the batch of four (1) or in
+ * the last one, of two (2). */
 static void test_each_example_once(void)
 {
     enum { N = 6 };
@@ -291,14 +291,14 @@ static void test_each_example_once(void)
         }
     }
     /* Each example is in the last batch for a third of the seeds: 100, 8 the standard deviation.
-     * Two passes share it once in 15. */
+     * Two passes have the same one once in 15. */
     for (int i = 0; i < N; i++) {
         CHECK(last[i] > 60 && last[i] < 140);
     }
     CHECK(reshuffled > 240 && reshuffled < 300);
 }
 
-/* A batch without weight makes no step, not even that which momentum is left with. */
+/* A batch without weight makes no step, not even one by its momentum. */
 static void test_batch_without_weight(void)
 {
     const cbp_real weight[] = {1, 0};
@@ -381,8 +381,8 @@ static void test_frozen(void)
     }
 }
 
-/* The line may be no steeper than 1.5: w comes to stand there exactly, and b makes the best of
- * it. */
+/* The line may be no steeper than 1.5: w ends there exactly, and b at its optimum for that
+ * slope. */
 static void test_bounds(void)
 {
     const cbp_real lower[] = {R(-INFINITY), R(-10)}, upper[] = {R(1.5), R(INFINITY)};

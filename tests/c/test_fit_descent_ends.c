@@ -1,5 +1,5 @@
-/* Descents, the hazards of one that does not arrive: it diverges, seen by its loss or not, is
- * stopped between batches, keeps the best or the last, or is refused. */
+/* Descents that do not converge, or not by all iterations: one diverges, seen by its loss or not,
+ * is stopped between batches, keeps the best or the last, or is refused. */
 #include "fit_descent_call.h"
 #include "fit_refused.h"
 
@@ -52,7 +52,7 @@ static void test_converged(void)
     CHECK(w.calls == 2 && w.last.outcome == CBP_RUNNING && w.last.iterations == 2 &&
           w.last.loss == c.info.loss);
 
-    /* Its norm over the free parameters alone, and where no square of it could be held. */
+    /* Its norm over the free parameters alone, and where its square overflows. */
     params[0] = params[1] = 0;
     call steep = fit_of(line, 1, ones, ones, 2);
     const cbp_real large = R(ldexp(1, sizeof(cbp_real) == 4 ? 70 : 520)), far[] = {large, large};
@@ -197,14 +197,14 @@ static void test_diverged(void)
     CHECK(c.info.loss == 1 && c.info.iterations > 2 && history[0] == 1 && history[1] > 1);
     CHECK(!isfinite(history[c.info.iterations]) && isfinite(history[c.info.iterations - 1]));
 
-    /* Out of the domain: the logarithm of w + b, pushed below 0. */
+    /* Out of the domain: the logarithm of w + b, which a step makes negative. */
     call outside = fit_of(logarithm, 1, ones, low, 2);
     outside.options.learning_rate = 1;
     check_diverged(&outside, start);
     CHECK(outside.info.iterations == 1 && outside.info.loss == 81);
 }
 
-/* All methods, whole and in batches, with bounds that are no help and without. */
+/* All methods, whole and in batches, without bounds, and with bounds that do not prevent it. */
 static void test_diverged_methods(void)
 {
     const cbp_real start[] = {1, 0}, lower[] = {-HUGE_REAL, -HUGE_REAL},
@@ -235,7 +235,7 @@ static void test_diverged_unseen(void)
     c.options.learning_rate = HUGE_REAL;
     check_diverged(&c, start);
     CHECK(c.info.iterations == 0);
-    c.options.lower = lower; /* which hold the parameters, not the velocity */
+    c.options.lower = lower; /* which clamp the parameters, not the velocity */
     c.options.method = CBP_MOMENTUM;
     check_diverged(&c, start);
     CHECK(c.info.iterations == 0);
@@ -250,7 +250,7 @@ static void test_diverged_unseen(void)
     CHECK(sum.info.iterations == 1 && sum.info.loss == 0);
 }
 
-/* A square that overflows would hold Adam where it is. */
+/* A square that overflows would make Adam's steps 0. */
 static void test_diverged_square(void)
 {
     const cbp_real root = R(sqrt(sqrt((double)HUGE_REAL)) / 8), x[] = {1024 * root, 1024 * root},
@@ -261,8 +261,8 @@ static void test_diverged_square(void)
     CHECK(c.info.iterations == 0);
 }
 
-/* A start whose loss is finite and whose gradient is not has no way to go, even where those of the
- * batches are finite. */
+/* From a start whose loss is finite and whose gradient is not, no step is made, even where the
+ * gradients of the batches are finite. */
 static void test_diverged_start(void)
 {
     const cbp_real root = R(sqrt((double)HUGE_REAL));
@@ -282,7 +282,8 @@ static void test_diverged_start(void)
 
 /* ---- refusals -------------------------------------------------------------------------------- */
 
-/* Weights whose sum is infinite, though adding them one by one loses each of the small ones. */
+/* Weights whose sum is infinite, though each of the small ones, added to the large one by itself,
+ * is rounded away. */
 static void test_refused_weights(void)
 {
     enum { N = 33 };

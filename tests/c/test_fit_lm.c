@@ -148,7 +148,7 @@ static void test_repetitions(void)
 
 /* Layers that are frozen at the beginning are a change of the inputs: here their logarithms, of 0
  * too, by which a power law is an exponential. Up to 128 examples it is made once, with the same
- * bits; what is told of the fit is of all the chain. */
+ * bits; the results are those of the whole chain. */
 static void test_leading(void)
 {
     const unsigned char power[] = {CBP_LOG, CBP_EXP}, last_two[] = {1, 1, 0, 0};
@@ -164,7 +164,7 @@ static void test_leading(void)
           isinf(inside[0]));
     for (size_t k = 0; k < 4; k++) {
         for (int bounded = 0; bounded < 2; bounded++) {
-            /* w2 comes to stand at its bound; those of the frozen layer are not read */
+            /* w2 ends at its bound; those of the frozen layer are not read */
             const cbp_real lower[] = {5, 5, R(0.75), 0}, upper[] = {4, 4, bounded ? R(1.25) : 9, 9};
             watcher w = {0};
             covariance found;
@@ -265,8 +265,8 @@ static void test_certified(const certified *problem)
 
 /* ---- bounds ---------------------------------------------------------------------------------- */
 
-/* The line may be no steeper than 1.5: w comes to stand there, or stays, and b makes the best of
- * it. */
+/* The line may be no steeper than 1.5: w ends there, or stays, and b at its optimum for that
+ * slope. */
 static void test_bound(void)
 {
     const cbp_real upper[] = {R(1.5), R(INFINITY)}, lower[] = {R(-INFINITY), -10};
@@ -329,7 +329,7 @@ static void test_one_bound(void)
     }
 }
 
-/* Bounds that the minimum keeps leave it where it is, from a start on one of them too. */
+/* Bounds between which the minimum lies do not change it, from a start on one of them too. */
 static void test_idle_bounds(void)
 {
     const cbp_real lower[] = {-3, -4}, upper[] = {5, 6};
@@ -371,8 +371,8 @@ static void test_idle_bounds(void)
     CHECK(found.matrix[0] == 0 && found.matrix[1] == 0 && found.matrix[3] == 0);
 }
 
-/* A step that would pass two bounds at once, of w and of b, which pull in opposite directions. The
- * minimum of (w - 5)^2 + (10 w + b)^2 in the box is on its edge b = -1, at w = 15/101. */
+/* A step that would cross two bounds at once, those of w and of b, of which one is active at the
+ * minimum: that of (w - 5)^2 + (10 w + b)^2 in the box is on its edge b = -1, at w = 15/101. */
 static void test_corner(void)
 {
     const cbp_real x[] = {9, 11}, y[] = {-5, 5}, lower[] = {-1, -1}, upper[] = {1, 1};
@@ -387,7 +387,7 @@ static void test_corner(void)
 }
 
 /* Random boxes about lines whose w and b depend on each other: never left, and where the fit has
- * converged no way is down that does not leave the box. The loss is convex: that is then the
+ * converged every direction of descent leaves the box. The loss is convex: that is then the
  * minimum, and it is found. */
 static void test_boxes(void)
 {
@@ -502,9 +502,9 @@ static void test_redundant(void)
     }
 }
 
-/* A unit that never wakes leaves its own parameters where they are, between bounds too; the mean is
- * found beside it. */
-static void test_asleep(void)
+/* A unit that is never active leaves its own parameters as they are, between bounds too; the mean
+ * is found all the same. */
+static void test_inactive_unit(void)
 {
     const unsigned char dead[] = {CBP_RELU, CBP_IDENTITY};
     const cbp_real lower[] = {0, -20, R(-0.5), R(-0.25)}, upper[] = {9, 0, 2, 9};
@@ -538,8 +538,8 @@ static void check_finite(const call *c, cbp_real start_loss)
     CHECK((double)c->info.loss <= (double)start_loss * (1 + 64 * EPSILON));
 }
 
-/* As far as squares reach: what is found is finite, within its bounds, and no worse than the start,
- * even where a step is too long for the format. */
+/* Of sizes whose squares nearly overflow or underflow: what is found is finite, within its bounds,
+ * and no worse than the start, even where a step is too long for the format. */
 static void test_extremes(void)
 {
     enum { N = 6, ROUNDS = 1000 };
@@ -552,7 +552,7 @@ static void test_extremes(void)
         const unsigned char activations[] = {inner[random_below(5)], CBP_IDENTITY};
         const double of_x = random_between(least, most) / 2, of_y = random_between(least, most);
         const double apart = random_below(2) ? 1 : 64 * EPSILON;
-        const int is_faint = random_below(4) == 0; /* what comes of the inner layer is */
+        const int is_faint = random_below(4) == 0; /* the inner layer's contribution is */
         cbp_real x[N], y[N], params[4], start[4], lower[4], upper[4], loss;
         unsigned char frozen[4];
         for (size_t i = 0; i < N; i++) {
@@ -658,8 +658,8 @@ static void test_kernels(void)
     CHECK(cbp_kernel_choose(NULL) == CBP_OK);
 }
 
-/* What stands in the work memory on entry has no part in a fit, nor in which of two points as good
- * is kept. */
+/* The content of the work memory on entry does not affect a fit, nor which of two equally good
+ * points is kept. */
 static void test_work_memory(void)
 {
     static const unsigned char activations[] = {CBP_GAUSSIAN, CBP_LOG1P}, frozen[] = {0, 1, 0, 1};
@@ -687,7 +687,7 @@ static void test_work_memory(void)
 }
 
 /* Starts are drawn around the one given, up to twice its size away; where that is infinite, though
- * the loss is not, they are no use. */
+ * the loss is not, they are not used. */
 static void test_largest_start(void)
 {
     const unsigned char activations[] = {CBP_TANH, CBP_IDENTITY};
@@ -735,7 +735,7 @@ int main(void)
     test_boxes();
     test_curved_boxes();
     test_redundant();
-    test_asleep();
+    test_inactive_unit();
     test_extremes();
     test_kernels();
     test_work_memory();

@@ -1,6 +1,5 @@
-/* Levenberg-Marquardt, the hazards of a fit that does not run straight to a minimum: it is stopped
- * by the caller or by the limit of iterations, restarted, held to the memory asked for, or refused.
- */
+/* Levenberg-Marquardt, fits that do not simply converge: stopped by the caller or by the limit of
+ * iterations, restarted, refused; and the memory that they use. */
 #include "fit_lm_call.h"
 #include "fit_refused.h"
 
@@ -40,7 +39,7 @@ static void test_progress(void)
     CHECK(w.last.iterations == c.info.iterations && w.last.evaluations == c.info.evaluations);
     CHECK(w.disorder == 0);
 
-    /* BoxBOD leads astray: the second attempt finds the minimum. */
+    /* The first attempt at BoxBOD fails; the second one finds the minimum. */
     witness best = {.c = &c};
     c = fit_of_certified(&boxbod, 0, params);
     c.options.progress = witness_best;
@@ -218,8 +217,8 @@ static void test_whole_stretches(void)
     CHECK(fit(&c, params) == CBP_OK && c.info.evaluations == 2 && w.calls == 3);
 }
 
-/* Stopped at any question: in the first attempt, in the second, which a bias too many brings about,
- * in a restart. */
+/* Stopped at any question: in the first attempt, in the second, which a redundant bias causes, in a
+ * restart. */
 static void test_stopped_anywhere(void)
 {
     unsigned char activations[DEEP], frozen[2 * DEEP];
@@ -295,8 +294,8 @@ static void test_restarts(void)
     }
     CHECK(found >= 8 && differ >= 8);
 
-    /* One restart more tries what was tried before, and another. The loss falls, but for what
-     * rounding hides of it. */
+    /* One restart more tries what was tried before, and another. The loss decreases, but for
+     * rounding. */
     double last = (double)valley;
     evaluations = 0;
     for (size_t restarts = 0; restarts < 12; restarts++) {
@@ -322,7 +321,7 @@ static void test_restarts(void)
     CHECK(w.out_of_bounds == 0 && w.disorder == 0);
 }
 
-/* Around a start of 0, from where (w x)^2 knows no way, they are drawn as around 1. */
+/* Around a start of 0, where the gradient of (w x)^2 is 0, they are drawn as around 1. */
 static void test_restarts_from_zero(void)
 {
     const unsigned char parabola[] = {CBP_SQUARE};
@@ -341,8 +340,8 @@ static void test_restarts_from_zero(void)
     }
 }
 
-/* A solution for the last layer that is beyond the reach of squares is not taken, and the first
- * attempt stands. */
+/* A solution for the last layer whose square overflows is not taken, and the first attempt
+ * stands. */
 static void test_solved_too_far(void)
 {
     const int is_single = sizeof(cbp_real) == sizeof(float);

@@ -20,8 +20,8 @@ static double curvature_of(int loss, double r, double s)
                                  : 1;
 }
 
-/* Robust losses come to rest where the reweighted residuals are at right angles to 1 and x, and
- * their covariances are those of the last reweighting or of the second derivatives. */
+/* Robust losses converge where the reweighted residuals are at right angles to 1 and x, and their
+ * covariances are those of the last reweighting or of the second derivatives. */
 static void test_robust(int loss, double scale, const cbp_real *weight)
 {
     double weights[POINTS], again[POINTS], curved[POINTS], expected[4];
@@ -178,7 +178,8 @@ static void test_poisson_domain(void)
     }
 }
 
-/* Yes and no on two sides: the steeper the better, without end. The fit does end. */
+/* Labels that a threshold separates: the loss decreases towards 0 as the slope grows without limit.
+ * The fit ends all the same. */
 static void test_separable(void)
 {
     cbp_real labels[POINTS], params[] = {1, 0};
@@ -269,8 +270,8 @@ static void test_units(void)
 }
 
 /* A target that is far off, even one whose square is infinite, leaves the fit of the others as it
- * is: by the pull that the loss still feels, s^2/y over the sum of the others' weights, of which
- * there are some units. */
+ * is: to the part of the gradient that it still has, s^2/y over the sum of the others' weights,
+ * which is some units. */
 static void test_far_outlier(void)
 {
     const double far[] = {1e6, 1e9, 1e15, 1e30, 1e200};

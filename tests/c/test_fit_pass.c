@@ -2,7 +2,8 @@
  * fits over a pass. */
 #include "fit_lm_call.h"
 
-/* In units: what plain sums of N terms, here and in the core, lose at most. */
+/* In units of rounding: the error of plain sums of N terms, here and in the core, is at most
+ * this. */
 #define ROUNDING (N / 4.0)
 
 enum {
@@ -213,7 +214,7 @@ static void test_division(void)
     free(work);
 }
 
-/* One leaf is what the kernels make of its rows; so much of the tree is seen from outside. */
+/* One leaf is what the kernels make of its rows; so much of the tree can be tested from outside. */
 static void test_one_leaf(void)
 {
     const call c = problem(CBP_LEAF, some_weight, CBP_SQUARED);

@@ -1,6 +1,6 @@
-/* The bits of passes, of fits and of their way, as they have been: the core promises the same ones
- * everywhere with fused multiply-add. Other tests say what is right; this one says what has
- * changed. A change that is meant to makes golden.h anew:
+/* The bits of passes, of fits and of their iterations, as they have been: the core promises the
+ * same ones everywhere with fused multiply-add. Other tests say what is right; this one says what
+ * has changed. A change that is meant to makes golden.h anew:
  *
  *   cc -O2 -Icsrc tests/c/test_golden.c csrc/[a-z]*.c -lm -o golden
  *   ./golden print >golden.h && mv golden.h tests/c
@@ -175,11 +175,11 @@ static const kind kinds[] = {
     {"line", 1, {CBP_IDENTITY}, {0}, {2, -1}, -1, 1},
     {"neuron", 1, {CBP_SIGMOID}, {0}, {1.5, 0.25}, -2, 2},
     {"wave", 1, {CBP_SIN}, {0}, {2.5, 0.25}, -3, 3},
-    {"bend", 2, {CBP_TANH, CBP_IDENTITY}, {0}, {1.25, 0.25, 3, -0.5}, -2, 2},
+    {"sigmoid curve", 2, {CBP_TANH, CBP_IDENTITY}, {0}, {1.25, 0.25, 3, -0.5}, -2, 2},
     {"saturation", 2, {CBP_EXPM1, CBP_IDENTITY}, {0, 1, 0, 1}, {-1.25, 0, -3, 0}, 0, 4},
     {"peak", 2, {CBP_GAUSSIAN, CBP_IDENTITY}, {0}, {1.25, 0.5, 2, 0.25}, -2, 2},
     {"growth", 2, {CBP_EXP, CBP_EXP}, {0}, {-0.75, 0.25, -1.5, 1}, 0, 5},
-    {"held back", 2, {CBP_SOFTPLUS, CBP_SIGMOID}, {0, 0, 1, 1}, {1.5, -0.25, 2, -1}, -2, 2},
+    {"frozen end", 2, {CBP_SOFTPLUS, CBP_SIGMOID}, {0, 0, 1, 1}, {1.5, -0.25, 2, -1}, -2, 2},
     {"kink", 2, {CBP_RELU, CBP_IDENTITY}, {0, 0, 0, 1}, {1, 0.25, 1.5, 0}, -2, 2},
     {"two lines", 2, {CBP_IDENTITY, CBP_IDENTITY}, {0}, {2, -1, 1.5, 0.5}, -1, 1},
     {"logistic",
@@ -227,7 +227,7 @@ static void draw_problem(const kind *of, size_t n, size_t m, int is_label, doubl
     }
 }
 
-/* Around the truth, so that some hold; of each kind of sides. */
+/* Around the truth, so that some are active; of each kind of sides. */
 static void draw_bounds(const kind *of, const cbp_real *start, cbp_real *lower, cbp_real *upper)
 {
     for (size_t k = 0; k < 2 * of->layers; k++) {
@@ -243,8 +243,8 @@ static int takes(const kind *of, int loss)
     return loss != CBP_LOG_LOSS || of->activations[of->layers - 1] == CBP_SIGMOID;
 }
 
-/* What is said of the end is true, and it is no worse than the start; where it claims to be a
- * minimum, it is flat. */
+/* The loss reported is that of the parameters, and no worse than the start's; at a reported minimum
+ * the gradient is about 0. */
 static void check_sense(const call *c, const cbp_real *start)
 {
     cbp_chain before = c->chain;
@@ -331,7 +331,7 @@ static void keep_descent(const kind *of, int variant)
     keep("descent", bits, info.iterations, info.loss);
 }
 
-/* As far from 1 as squares reach, where steps are longer than the format: fits of all in one
+/* Of sizes whose squares nearly overflow or underflow, where steps overflow: fits of all in one
  * number. */
 static void keep_extremes(void)
 {
@@ -369,7 +369,7 @@ static void keep_extremes(void)
 }
 
 /* Many fits, from the starts that are chosen for them; of two chains some points are missing, and
- * from the sixth variant on noise leads astray. */
+ * from the sixth variant on there is much noise. */
 static void keep_many(const kind *of, int variant)
 {
     enum { M = MOST_CHAINS, CANDIDATES = 6, ROW = 3 };
@@ -485,9 +485,9 @@ static void keep_all(void)
         for (int variant = 0; variant < 6; variant++) {
             keep_descent(&kinds[k], variant);
         }
-        const int is_bent =
-            kinds[k].activations[0] == CBP_SIN || kinds[k].activations[0] == CBP_GAUSSIAN;
-        for (int variant = 0; variant < (is_bent ? 40 : 8); variant++) {
+        const int is_monotonic =
+            kinds[k].activations[0] != CBP_SIN && kinds[k].activations[0] != CBP_GAUSSIAN;
+        for (int variant = 0; variant < (is_monotonic ? 8 : 40); variant++) {
             keep_many(&kinds[k], variant);
         }
     }

@@ -1,4 +1,5 @@
-/* Many fits: what each finds is what it would find alone, in any company and any memory. */
+/* Many fits: what each finds is what it would find alone, whatever the others are and the work
+ * memory has. */
 #include "many_call.h"
 
 /* ---- as one by one --------------------------------------------------------------------------- */
@@ -215,7 +216,7 @@ static void test_without_covariance(void)
     call c = problem_of(LOGISTICS, 17, 30);
     for (size_t k = 0; k < c.sets.n; k++) {
         all_y[4 * c.sets.n + k] = R(NAN);
-        all_y[5 * c.sets.n + k] = 1; /* says nothing of where the middle is */
+        all_y[5 * c.sets.n + k] = 1; /* does not determine the middle */
     }
     found with = fit(&c), without = room_for(&c);
     cbp_real *kept = without.fits.covariance;
@@ -416,7 +417,7 @@ static void test_kernels(void)
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
-/* Wherever the work memory starts, and whatever it holds. */
+/* Wherever the work memory starts, and whatever its content. */
 static void test_memory(void)
 {
     for (int kind = 0; kind < KINDS; kind++) {

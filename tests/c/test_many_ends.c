@@ -110,7 +110,7 @@ static int is_refused(const call *c, const found *f, size_t i, int status)
     return is;
 }
 
-/* Chains that cannot be fitted say why, and their neighbours do not notice. */
+/* Chains that cannot be fitted have a status that says why, and do not affect the others. */
 static void test_refused_chains(void)
 {
     for (int own = 0; own < 2; own++) {
@@ -342,7 +342,7 @@ static void test_kinds(void)
 }
 
 /* A last step that takes a weight to 0, whose input is infinite: where it ends there is no loss,
- * which has to be seen. */
+ * which must be noticed. */
 static void test_weight_to_zero(void)
 {
     const cbp_real least = sizeof(cbp_real) == 4 ? R(FLT_MIN) : R(DBL_MIN);

@@ -159,7 +159,7 @@ static void test_starts(void)
     }
     check_starts(&single);
 
-    /* Bounds hold what was chosen, also what was solved for. */
+    /* What was chosen is clamped to the bounds, also what was solved for. */
     const cbp_real lower[] = {9, 9, -9, -9, R(-0.25), R(-0.5)},
                    upper[] = {8, 8, R(0.5), 0, R(0.25), R(0.5)};
     call c = problem_of(LOGISTICS, 21, 20), free_call = c;
@@ -177,7 +177,7 @@ static void test_starts(void)
                         : bounded >= lower[k] && bounded <= upper[k]);
             is_inside = is_inside && (k < 2 || (one >= lower[k] && one <= upper[k]));
         }
-        /* what needs no holding is the best that there is */
+        /* what is within the bounds anyway is the best that there is */
         CHECK(!is_inside || same_all(params + i * 6, unbounded + i * 6, 6));
     }
 }
@@ -224,7 +224,7 @@ static void test_starts_between(void)
         }
         CHECK(sum < 0.9 * sum_plain);
     }
-    /* at the ends of rows and columns, or beside candidates that tell nothing, there is nothing
+    /* at the ends of rows and columns, or beside candidates without a finite sum, there is nothing
      * between */
     call last = problem_of(LOGISTICS, 21, M);
     for (int low = 0; low < 2; low++) { /* slopes that are too low, or middles */
@@ -293,7 +293,7 @@ static void test_starts_of_lines(void)
     }
 }
 
-/* No example tells nothing: the first candidate; and no chain asks for nothing. */
+/* Without examples the first candidate is taken; without chains nothing is needed. */
 static void test_starts_of_nothing(void)
 {
     call c = problem_of(LOGISTICS, 0, 3);
@@ -311,8 +311,8 @@ static void test_starts_of_nothing(void)
                             params) == CBP_OK);
 }
 
-/* Candidates of which nothing can be told are passed over; where there is no other, the first is
- * taken as it is. */
+/* Candidates without a finite sum are passed over; where there is no other, the first is taken as
+ * it is. */
 static void test_hopeless_starts(void)
 {
     call c = problem_of(LOGISTICS, 21, 20);
@@ -332,7 +332,7 @@ static void test_hopeless_starts(void)
         CHECK(same_all(params + i * 6, candidates + 5 * 6, 4) && isfinite(params[i * 6 + 4]));
     }
 
-    /* A missing point has no say, whatever stands for its input. */
+    /* A missing point does not count, whatever its input is. */
     for (int own = 0; own < 2; own++) {
         c.sets.x_step = own ? c.sets.n : 0;
         candidates[5 * 6] = 1;

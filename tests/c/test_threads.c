@@ -1,6 +1,6 @@
 /* Threads that share a chain's parameters and examples, all calling at once from the very first
- * call on, while one keeps choosing kernels: all get what one alone gets, and ThreadSanitizer has
- * nothing to say (threads.sh). */
+ * call on, while one keeps choosing kernels: all get what one alone gets, and ThreadSanitizer
+ * reports nothing (threads.sh). */
 #include <pthread.h>
 
 #include "check.h"

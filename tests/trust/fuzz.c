@@ -200,7 +200,7 @@ static void check_mapping(mapping *map, int is_composed)
     }
 }
 
-/* One layer there and back, where that is well conditioned: to the errors of both ways. */
+/* One layer and its inverse, where that is well conditioned: to the errors of both. */
 static void check_round_trip(void)
 {
     const unsigned char identity = CBP_IDENTITY;
@@ -268,6 +268,27 @@ static void check_rows(void)
 
 /* ---- averages -------------------------------------------------------------------------------- */
 
+/* The largest eigenvalue is at least the largest number of the diagonal, and at most the largest
+ * sum of magnitudes in a row, but for rounding. */
+static void check_sharpness(const double *hessian, size_t width)
+{
+    double sharpness, low = -INFINITY, high = 0;
+    int has_all = 1;
+    REQUIRE(cbp_sharpness(&chain, hessian, numbers(width * width), &sharpness) == CBP_OK);
+    for (size_t i = 0; i < width; i++) {
+        double sum = 0;
+        for (size_t j = 0; j < width; j++) {
+            sum += fabs(hessian[i * width + j]);
+            has_all = has_all && is_finite(hessian[i * width + j]);
+        }
+        low = fmax(low, hessian[i * width + i]);
+        high = fmax(high, sum);
+    }
+    const double rounding = 64 * (double)width * DBL_EPSILON * high + 1e-300;
+    REQUIRE(has_all ? sharpness >= low - rounding && sharpness <= high + rounding
+                    : sharpness != sharpness);
+}
+
 static void check_averages(void)
 {
     take_problem(4, 40);
@@ -294,11 +315,12 @@ static void check_averages(void)
             REQUIRE(same(hessian[i * width + j], hessian[j * width + i]));
         }
     }
+    check_sharpness(hessian, width);
     /* a mean of finite numbers lies between them, but for rounding; what is spoiled by one example
      * stays spoiled */
     double *rows = numbers(n * width);
     REQUIRE(cbp_gradients(&chain, &examples, &loss, work, rows) == CBP_OK);
-    int has_digits = 1; /* on the way back, where a subnormal error signal has none */
+    int has_digits = 1; /* in the backward pass, where a subnormal error signal has none */
     for (size_t l = 0; l < layers; l++) {
         has_digits = has_digits && (params[2 * l] == 0 ||
                                     (fabs(params[2 * l]) > 1e-60 && fabs(params[2 * l]) < 1e60));
@@ -326,9 +348,9 @@ static void check_averages(void)
             size = fmax(size, fabs(term));
         }
         if (is_plain && is_finite(mean)) { /* 0 times an infinite loss is NaN */
-            /* a layer rounds two products, each way */
-            const double blur = (4 + 2 * (double)layers) * DBL_EPSILON * size + 1e-200;
-            REQUIRE(gradient[k] >= low - blur && gradient[k] <= high + blur);
+            /* a layer rounds two products in each pass */
+            const double rounding = (4 + 2 * (double)layers) * DBL_EPSILON * size + 1e-200;
+            REQUIRE(gradient[k] >= low - rounding && gradient[k] <= high + rounding);
         }
     }
     /* shards, merged */
@@ -522,7 +544,8 @@ static double unseen(double value, const double *targets)
            1e-300 / fmin(total, 1);
 }
 
-/* Whether an output is so far off that a robust loss pulls it by less than the smallest number. */
+/* Whether an output is so far off that the gradient of a robust loss is below the smallest
+ * number. */
 static int is_far(const double *where, const double *targets)
 {
     const cbp_chain there = chain_at(where);
@@ -653,7 +676,8 @@ static double rounding_of(const double *where, const double *targets)
     return 16 * DBL_EPSILON * largest;
 }
 
-/* A chain's fit is the same in any company; its example is missing where y is NaN. */
+/* A chain's fit is the same whatever the other chains are; its example is missing where y is
+ * NaN. */
 static void check_many(void)
 {
     take_fit(12);

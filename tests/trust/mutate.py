@@ -48,6 +48,7 @@ GOLDEN = "test_golden"
 TESTS = [
     "test_status",
     "test_chain",
+    "test_hessian",
     "test_elementary",
     "test_kernels",
     "test_fit",
@@ -57,6 +58,9 @@ TESTS = [
     "test_fit_descent",
     "test_chains",
     "test_starts",
+    "test_curve",
+    "test_curve_ends",
+    "test_curve_limits",
     "test_many_ends",
     "test_many",
     "test_fit_lm_ends",
@@ -211,11 +215,11 @@ def main() -> int:
     count, seed = arguments()
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as sanitized:
         workshop = Workshop(Path(folder))
-        careful = cache(lambda: Workshop(Path(sanitized), *SANITIZE))
+        with_sanitizers = cache(lambda: Workshop(Path(sanitized), *SANITIZE))
 
         def judge(mutant: Mutant) -> str | None:
             killer = workshop.judge(mutant)
-            return careful().judge(mutant) if killer == "" else killer
+            return with_sanitizers().judge(mutant) if killer == "" else killer
 
         seen = draw(mutants(), [judge], count, seed)
     print(f"{seen[GOLDEN]} noticed by the golden bits alone")

@@ -35,11 +35,6 @@ from mutants import INTEGER, ROOT, SWAPS, Mutant, arguments, draw, next_integer,
 from cbackprop import _core
 
 HERE, PACKAGE = Path(__file__).parent, Path("src/cbackprop")
-# the search that finds starts of curves, which is to be replaced
-LEFT_OUT = {
-    PACKAGE / "curves" / f"{name}.py"
-    for name in ("search", "many", "dual", "starts", "catalogue", "dose_response")
-}
 WRAPPER = (".pyx", ".pxi")
 WORKERS = 2
 PATIENCE = 10  # times as long as it takes, and a test counts as failed: an endless loop is noticed
@@ -471,7 +466,7 @@ def main() -> int:
     everything: list[Mutant] = []
     for path in sorted((ROOT / PACKAGE).rglob("*.p*")):
         file = path.relative_to(ROOT)
-        if path.suffix == ".py" and file not in LEFT_OUT:
+        if path.suffix == ".py":
             everything += python_mutants(file)
         elif path.suffix in WRAPPER:
             everything += cython_mutants(file)

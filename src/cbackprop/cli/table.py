@@ -162,16 +162,16 @@ class Table:
             marks = {mark for mark in found if mark is not None}
             if len(marks) == len(found):  # all fields of the column are numbers
                 sure |= {mark for mark, is_sure in marks if mark and is_sure}
-                doubtful = {mark for mark, is_sure in marks if not is_sure}
-                unsure |= doubtful
-                beside_unmarked |= bool(doubtful) and ("", True) in marks
+                ambiguous = {mark for mark, is_sure in marks if not is_sure}
+                unsure |= ambiguous
+                beside_unmarked |= bool(ambiguous) and ("", True) in marks
         if self._delimiter == ";":
             usual = "," if "," in sure | unsure and "." not in sure else "."
-            is_doubtful = "." in unsure or beside_unmarked
+            is_ambiguous = "." in unsure or beside_unmarked
         else:
             usual = "."
-            is_doubtful = unsure == {".", ","} or (beside_unmarked and self._delimiter == "\t")
-        return None if sure - {usual} or (is_doubtful and not sure) else usual
+            is_ambiguous = unsure == {".", ","} or (beside_unmarked and self._delimiter == "\t")
+        return None if sure - {usual} or (is_ambiguous and not sure) else usual
 
 
 def read_table(path: str, *, decimal: str | None = None, thousands: str | None = None) -> Table:
@@ -293,15 +293,15 @@ def _filled(row: Sequence[str]) -> int:
 
 def _check_header(names: Sequence[str], columns: Sequence[Sequence[str]], where: str) -> None:
     """Raise TableError if the first row could be data."""
-    doubtful = 0
+    ambiguous = 0
     for k, (name, column) in enumerate(zip(names, columns, strict=True), 1):
         if _are_numbers(column):
             if _is_name(name):
                 return
-            doubtful = doubtful or k
-    if doubtful:
+            ambiguous = ambiguous or k
+    if ambiguous:
         raise TableError(
-            f"{where}, column {doubtful}: {names[doubtful - 1]!r} may be the column's name or a "
+            f"{where}, column {ambiguous}: {names[ambiguous - 1]!r} may be the column's name or a "
             "number in it; begin with a header that names every column in words"
         )
 

@@ -1,12 +1,11 @@
 """The classical models of one variable; `fit` needs no starting values."""
 
-import copyreg
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
-from .catalogue import DECLARATIONS
-from .curve import Curve
+from .. import _core
+from .curve import Curve, named
 from .many import CurveFits
 from .result import CurveFit, Inverse, Prediction
 
@@ -36,9 +35,7 @@ __all__ = [
     "weibull",
 ]
 
-CURVES: Final[Mapping[str, Curve]] = MappingProxyType(
-    {declared.name: Curve(**vars(declared)) for declared in DECLARATIONS}
-)
+CURVES: Final[Mapping[str, Curve]] = MappingProxyType({name: named(name) for name in _core.CURVES})
 """Name -> curve, in the order of the documentation."""
 
 linear: Final = CURVES["linear"]
@@ -58,17 +55,3 @@ richards: Final = CURVES["richards"]
 gaussian_peak: Final = CURVES["gaussian_peak"]
 arrhenius: Final = CURVES["arrhenius"]
 platt: Final = CURVES["platt"]
-
-
-def _named(name: str) -> Curve:
-    return CURVES[name]
-
-
-def _reduced(curve: Curve) -> str | tuple[Any, ...]:
-    """Pickle and copy a curve of `CURVES` by its name, since its lambdas cannot be pickled."""
-    if CURVES.get(curve.name) is curve:
-        return _named, (curve.name,)
-    return curve.__reduce_ex__(2)
-
-
-copyreg.pickle(Curve, _reduced)

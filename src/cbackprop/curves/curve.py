@@ -4,39 +4,42 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .. import _core
 from .._core import Chain, code_of_loss, no_such_name
 from ..errors import InputTypeError, ParameterError, ShapeError
 from ..fits.arguments import Number, as_float, ends_of, examples_of
-from .form import Declaration
-from .many import CurveFits, ManySearch
+from .covariance import Fitted
+from .many import CurveFits, fit_sets
 from .result import CurveFit
-from .search import Search
 
 if TYPE_CHECKING:
     from .._core import _Loss, _Number
 
-__all__ = ["Curve"]
+__all__ = ["Curve", "named"]
 
 Vector: TypeAlias = NDArray[np.float64]
-_NO_DATA: Final = (np.empty(0), np.empty(0), None)
+_NAMED: Final[dict[str, Curve]] = {}
+_MAX_ITERATIONS: Final = 2000
+_TOLERANCE: Final = 1e-10
 
 
-class Curve(Declaration):
-    """A classical model: its formula, its natural parameters, and the chains that compute it.
+class Curve:
+    """A classical model: its formula, its natural parameters, and the chain that computes it.
+
+    The curves of `cbackprop.curves` are those of the C core, which fits them.
 
     Attributes
     ----------
     name, formula : str
     parameters : tuple of str
         Names of the natural parameters.
-    forms : tuple of Form
-        Chains that compute the curve; the first is used unless fixed or bounded parameters need
-        another one.
+    activations, frozen : tuple of str
+        Of the chain that computes the curve; frozen are its constant parameters.
     loss : str
         The default loss of a fit.
     log_axis : bool
@@ -46,6 +49,17 @@ class Curve(Declaration):
     positive : tuple of str
         Natural parameters that are above 0.
     """
+
+    def __init__(self, name: str) -> None:
+        facts = _core.CURVES[name]
+        self.name, self.formula, self.parameters = name, facts.formula, facts.parameters
+        self.activations, self.frozen, self.loss = facts.activations, facts.frozen, facts.loss
+        self.log_axis, self.domain, self.positive = facts.is_log_x, facts.domain, facts.positive
+        self.number = facts.number
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the curve by its name."""
+        return named, (self.name,)
 
     def __repr__(self) -> str:
         """Show the curve as an expression, such as ``curves.logistic4``."""
@@ -66,15 +80,17 @@ class Curve(Declaration):
         missing = [name for name in self.parameters if name not in natural]
         if missing:
             raise ParameterError(f"{missing[0]}: missing; {self.name} has {self._signature()}")
-        form = self.forms[0]
         values = [self._checked(name, name, natural[name]) for name in self.parameters]
         try:
-            with np.errstate(all="ignore"):
-                params = form.chain(*values)
-            return Chain(params[::2], params[1::2], form.activations, form.frozen)
-        except (ArithmeticError, ParameterError):
+            return self.chain_of(np.array(values))
+        except ParameterError:
             given = ", ".join(f"{name}={natural[name]!r}" for name in self.parameters)
             raise ParameterError(f"{self.name} has no curve of {given}") from None
+
+    def chain_of(self, natural: Vector) -> Chain:
+        """Make the chain of an array of natural parameters."""
+        params, _ = _core.curve_chain(self.number, natural)
+        return Chain(params[::2], params[1::2], self.activations, self.frozen)
 
     @overload
     def __call__(self, x: _Number, **natural: Number) -> float: ...
@@ -131,36 +147,41 @@ class Curve(Declaration):
             If shapes differ or there are too few points.
         """
         with np.errstate(all="ignore"):
-            inputs, targets, weights = _data(x, y, sample_weight, nan_policy)
-            self.check_domain(inputs)
-            search = self._search(
-                (inputs, targets, weights), fixed, bounds, loss, loss_scale, covariance
-            )
-            free = len(self.parameters) - len(search.fixed)
-            if len(inputs) < max(free, 1):
-                points = "1 point is" if len(inputs) == 1 else f"{len(inputs)} points are"
+            data = _data(x, y, sample_weight, nan_policy)
+            known, lower, upper = self._limits(fixed, bounds)
+            loss = self.loss if loss is None else loss
+            code = code_of_loss(loss, loss_scale)  # raises if one is invalid
+            if covariance not in ("gauss-newton", "hessian"):
+                raise ParameterError(
+                    f"covariance: {covariance!r}; expected 'gauss-newton' or 'hessian'"
+                )
+            free = len(self.parameters) - len(fixed or {})
+            if len(data[0]) < max(free, 1):
+                points = "1 point is" if len(data[0]) == 1 else f"{len(data[0])} points are"
                 raise ShapeError(f"x: {points} fewer than {free} parameters to fit")
-            fitted = search.report(search.best())
-            for name, pair in search.asked.items():
-                # a bound that the chain cannot have: if it is exceeded, fix the parameter there
-                value, (low, high) = fitted.params[name], ends_of(name, pair)
-                if name not in search.mapped and (value < low or value > high):
-                    fitted = self.fit(
-                        inputs,
-                        targets,
-                        sample_weight=weights,
-                        fixed={**search.fixed, name: low if value < low else high},
-                        bounds={
-                            other: ends for other, ends in search.asked.items() if other != name
-                        },
-                        loss=loss,
-                        loss_scale=loss_scale,
-                        covariance=covariance,
-                    )
-                    fitted.message += f"; at a bound: {name}"
-                    fitted.n_parameters += 1  # it was fitted, not known in advance
-                    return fitted
-            return fitted
+            status, found = _core.fit_curve(
+                self.number,
+                *data,
+                known,
+                lower,
+                upper,
+                code,
+                float(loss_scale),
+                _MAX_ITERATIONS,
+                _TOLERANCE,
+            )
+            if found is None:
+                self.check_domain(data[0])
+                _core.check_status(status, data[1], data[2], code)
+            return CurveFit(
+                self,
+                Fitted(*found),
+                data,
+                loss,
+                float(loss_scale),
+                fixed=tuple(fixed or ()),
+                exact=covariance == "hessian",
+            )
 
     def fit_many(
         self,
@@ -176,9 +197,9 @@ class Curve(Declaration):
     ) -> CurveFits:
         """Fit the curve to m data sets in one call.
 
-        All are fitted side by side, each from the best of the starts that `fit` uses. If the fit
-        from that start does not converge, or does not identify a parameter, as with data that do
-        not have the shape of the curve, the status says so; `fit` also tries other starts.
+        Each data set has the result that `fit` finds for it alone, whatever the others are. Those
+        with the same x are fitted side by side, which is many times faster; the few that do not
+        converge there are fitted one by one.
 
         Parameters
         ----------
@@ -208,43 +229,53 @@ class Curve(Declaration):
         InputTypeError
             If x, y or weights are not real numbers.
         """
-        with np.errstate(all="ignore"):
-            options = {"fixed": fixed, "bounds": bounds, "loss": loss, "loss_scale": loss_scale}
-            search = self._search(_NO_DATA, fixed, bounds, loss, loss_scale, "gauss-newton")
-            return ManySearch.of(search, x, y, sample_weight, options).run(threads)
+        known, lower, upper = self._limits(fixed, bounds)
+        loss = self.loss if loss is None else loss
+        code_of_loss(loss, loss_scale)  # raises if one is invalid
+        return fit_sets(
+            self,
+            x,
+            y,
+            sample_weight,
+            (known, lower, upper),
+            loss,
+            float(loss_scale),
+            (_MAX_ITERATIONS, _TOLERANCE),
+            threads,
+        )
 
-    def _search(
+    def _limits(
         self,
-        data: tuple[Vector, Vector, Vector | None],
         fixed: Mapping[str, Number] | None,
         bounds: Mapping[str, tuple[float | None, float | None]] | None,
-        loss: _Loss | None,
-        loss_scale: _Number,
-        covariance: Literal["gauss-newton", "hessian"],
-    ) -> Search:
-        """Choose a form that can fix all fixed parameters and bound most of the bounded ones."""
+    ) -> tuple[Vector | None, Vector | None, Vector | None]:
+        """Return fixed values, or NaN, and lower and upper bounds, each (p,) or None."""
         for argument, named in (("fixed", fixed), ("bounds", bounds)):
             if not isinstance(named, Mapping | None):
                 raise InputTypeError(f"{argument}: expected a mapping of names, got {named!r}")
         fixed, bounds = fixed or {}, bounds or {}
         self.check_names("fixed", fixed)
         self.check_names("bounds", bounds)
-        known = {
-            name: self._checked(f"fixed[{name!r}]", name, value) for name, value in fixed.items()
-        }
+        if not fixed and not bounds:
+            return None, None, None
+        known = np.full(len(self.parameters), math.nan)
+        lower = np.full(len(self.parameters), -math.inf)
+        upper = np.full(len(self.parameters), math.inf)
+        for name, value in fixed.items():
+            known[self.parameters.index(name)] = self._checked(f"fixed[{name!r}]", name, value)
         for name, pair in bounds.items():
-            _, high = ends_of(name, pair)
+            low, high = ends_of(name, pair)
             if name in self.positive and high <= 0:
                 raise ParameterError(f"bounds[{name!r}]: high {high!r}; {name} is positive")
-            if name in known:
+            if name in fixed:
                 raise ParameterError(f"bounds: {name!r} is also in fixed; expected one of both")
-        able = [form for form in self.forms if form.holds(known) is not None]
-        if not able:
-            raise ParameterError(f"fixed: {self.name} cannot fix {', '.join(known)} together")
-        form = max(able, key=lambda form: sum(name in form.alone for name in bounds))
-        loss = self.loss if loss is None else loss
-        code_of_loss(loss, loss_scale)  # raises if one is invalid
-        return Search(self, form, *data, known, dict(bounds), loss, float(loss_scale), covariance)
+            place = self.parameters.index(name)
+            lower[place], upper[place] = low, high
+        return (
+            known if fixed else None,
+            lower if bounds else None,
+            upper if bounds else None,
+        )
 
     # ---- arguments ----
 
@@ -279,6 +310,13 @@ class Curve(Declaration):
                 f"x[{wrong[0]}]: {float(x[wrong[0]])!r}; "
                 f"{self.name} is defined from {low:g} to {high:g}"
             )
+
+
+def named(name: str) -> Curve:
+    """Return the curve of that name, the same object each time."""
+    if name not in _NAMED:
+        _NAMED[name] = Curve(name)
+    return _NAMED[name]
 
 
 def _data(

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, ov
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._core import LOSSES, real_array
+from .._core import LOSSES, Chain, real_array
 from ..errors import InputTypeError, ParameterError, ShapeError
 from ..fits.arguments import Count, Number, as_float
-from ..fits.result import FitResult
+from ..fits.result import AT_BOUND, OUTCOMES, UNDETERMINED
 from ..reference import LOSSES as FORMULAS
+from .covariance import DIVERGES, Fitted, exact_covariance, root_of, slopes_at
 from .matrices import product
 from .student import t_quantile
 
@@ -27,6 +28,8 @@ __all__ = ["CurveFit", "Inverse", "Prediction"]
 
 Vector: TypeAlias = NDArray[np.float64]
 _STEP: Final = 1e-100  # of complex-step derivatives
+_LARGEST_LOG: Final = 700.0  # beyond, exp is infinite
+_CONVERGED: Final = 1  # of enum cbp_outcome
 
 
 class Prediction(NamedTuple):
@@ -52,24 +55,31 @@ class CurveFit:
     curve : Curve
     chain : Chain
         The chain that computes the fitted curve.
-    result : FitResult
-        The fit of the chain: status, message, iterations, .... If parameters tend to infinity, the
-        one that was increased step by step is frozen in it.
-    start : int
-        Index of the start that led to this minimum. Starts are ordered by their loss: 0 is the
-        best one, and further ones are tried because they may lead to a lower minimum.
     params, stderr : dict of str to float
-        Natural parameters and their standard errors: 0 for fixed parameters, infinite for those
-        that the data do not identify.
+        Natural parameters and their standard errors: 0 for fixed parameters and those at a bound,
+        infinite for those that the data do not identify.
     covariance : ndarray, shape (k, k)
         Covariance matrix of the natural parameters, in the order of `params`.
-    rss, residual_sd, df, converged, status, message
-        As in `FitResult`; if the loss has no minimum, the status is "not_identified" and
-        `converged` is False.
+    rss : float
+        sum(weight (curve - y)^2), for any loss.
+    residual_sd : float
+        sqrt(rss / df); for robust losses with the weights of the last reweighting. NaN if df is 0,
+        and for losses whose variance is known ("log", "poisson").
+    df : int
+        Degrees of freedom: the number of points less the number of fitted parameters.
+    converged : bool
+        Whether a minimum has been reached.
+    status, message : str
+        "converged", "not_identified" (some parameters are arbitrary, or the loss has no minimum) or
+        "max_iterations"; and in words, with the names of those parameters.
+    n_iterations, n_evaluations : int
+        Numbers of iterations and of passes over the points, of all starts that were tried.
     r2 : float
         1 - rss / sum(weight (y - mean)^2).
     loss : str
         Name of the loss that was minimised.
+    mean_loss : float
+        Its average.
     n_parameters : int
         Number of natural parameters that were fitted, including those at a bound.
     log_likelihood : float
@@ -80,45 +90,74 @@ class CurveFit:
     def __init__(
         self,
         curve: Curve,
-        result: FitResult,
-        message: str,
-        natural: Vector,
-        covariance: Vector,
-        roots: tuple[Vector, Vector],
+        found: Fitted,
         data: tuple[Vector, Vector, Vector | None],
-        start: int,
-        n_parameters: int,
         loss: _Loss,
+        loss_scale: float,
+        *,
+        fixed: tuple[str, ...],
+        exact: bool,
     ) -> None:
-        self.start, self.n_parameters, self.loss = start, n_parameters, loss
-        x, y, weights = data
-        self.curve, self.result, self.chain = curve, result, result.chain
-        self.covariance = covariance
-        self._root, self._natural_root = roots
+        self.x, self.y, self.weights = data
         names = curve.parameters
-        self.params = dict(zip(names, natural.tolist(), strict=True))
-        errors = np.sqrt(covariance.diagonal())
-        self.stderr = dict(zip(names, errors.tolist(), strict=True))
-        self.rss, self.residual_sd, self.df = result.rss, result.residual_sd, result.df
-        self.converged, self.status, self.message = result.converged, result.status, message
-        weight = np.ones_like(y) if weights is None else weights
-        counted = weight > 0
-        n, total = int(np.count_nonzero(counted)), float(weight.sum())
-        mean = float((weight * y).sum()) / total
-        spread = float((weight * (y - mean) ** 2).sum())
+        self.curve, self.loss, self._found = curve, loss, found
+        self.n_iterations, self.n_evaluations = found.n_iterations, found.n_evaluations
+        self.chain = Chain(found.params[::2], found.params[1::2], curve.activations, curve.frozen)
+        self.mean_loss, self.df = found.loss, int(found.df)
+        self.n_parameters = len(names) - len(fixed)
+        natural = found.natural.tolist()
+        self.params = dict(zip(names, natural, strict=True))
+        self._exact = None
+        if exact:
+            self._exact = exact_covariance(curve, self.chain, found, data, loss, loss_scale)
+        known = found.covariance if self._exact is None else self._exact
+        # d natural / d coordinate
+        self._scales = [
+            value if name in curve.positive else 1.0
+            for name, value in zip(names, natural, strict=True)
+        ]
+        scales = np.array(self._scales)
+        self.covariance = known * scales[:, None] * scales
+        unknown = [k for k, kind in enumerate(found.determined) if kind in (UNDETERMINED, DIVERGES)]
+        for k in unknown:
+            self.covariance[k, k] = math.inf
+        variances = self.covariance.diagonal().tolist()
+        self.stderr = dict(zip(names, map(math.sqrt, variances), strict=True))
+        self.status, self.message = OUTCOMES[found.outcome]
+        self.converged = found.outcome == _CONVERGED
+        if unknown:
+            self.status = "not_identified"
+            if not self.converged:
+                self.message = "no minimum: the loss keeps decreasing as a parameter diverges"
+            lost = ", ".join(names[k] for k in unknown)
+            self.message += f"; not identified by the data: {lost}"
+        at_bound = [
+            name for name, kind in zip(names, found.determined, strict=True) if kind == AT_BOUND
+        ]
+        if at_bound:
+            self.message += f"; at a bound: {', '.join(at_bound)}"
+        self._summarise()
+
+    def _summarise(self) -> None:
+        """Compute the measures of the fit from the sums that the core has made."""
+        found, dispersion = self._found, LOSSES[self.loss].dispersion
+        n = self._counted = int(found.n_examples)
+        self.rss = found.loss * found.weight if self.loss == "squared" else found.rss
+        spread = found.total_squares
         self.r2 = 1.0 - self.rss / spread if spread > 0 else math.nan
-        dispersion = LOSSES[loss].dispersion
         if dispersion > 0:
-            least = np.array([FORMULAS[loss].best(target) for target in y.tolist()])
+            self.residual_sd = math.nan
+            weight = np.ones_like(self.y) if self.weights is None else self.weights
+            least = np.array([FORMULAS[self.loss].best(target) for target in self.y.tolist()])
             best = float((weight * least).sum())
-            self.log_likelihood = best - result.loss * total / (2.0 * dispersion)
+            self.log_likelihood = best - self.mean_loss * found.weight / (2.0 * dispersion)
         else:
-            scale = float(np.log(weight[counted]).sum())
+            self.residual_sd = math.sqrt(found.variance)
             ratio = self.rss / n
             log_ratio = math.log(ratio) if ratio > 0 else -math.inf
-            self.log_likelihood = 0.5 * (scale - n * (math.log(2.0 * math.pi) + log_ratio + 1.0))
-        self._counted = n
-        self.x, self.y, self.weights = x, y, weights
+            self.log_likelihood = 0.5 * (
+                found.log_weight - n * (math.log(2.0 * math.pi) + log_ratio + 1.0)
+            )
 
     @property
     def aic(self) -> float:
@@ -146,26 +185,38 @@ class CurveFit:
         """Compute the fitted curve."""
         return self.chain.forward(x)
 
-    def confidence_interval(self, level: Number = 0.95) -> dict[str, tuple[float, float]]:
+    def confidence_interval(
+        self, level: Number = 0.95, *, interval: Literal["log", "wald"] = "log"
+    ) -> dict[str, tuple[float, float]]:
         """Compute the confidence interval of each natural parameter, by Student's t.
 
         For losses whose variance is known ("log", "poisson") the normal distribution is used.
 
+        Parameters
+        ----------
+        level : float, default 0.95
+            Confidence level.
+        interval : {"log", "wald"}
+            Whether the interval of a parameter that is positive by nature is that of its logarithm,
+            which is never negative and covers better, or its estimate and standard error on both
+            sides, as that of the other parameters.
+
         Raises
         ------
         ParameterError
-            If the level is not between 0 and 1.
+            If the level is not between 0 and 1, or `interval` unknown.
         """
-        with np.errstate(all="ignore"):
-            reach = self._quantile(level)
-            return {
-                name: (value - reach * error, value + reach * error)
-                if math.isfinite(value)
-                else (-math.inf, math.inf)
-                for (name, value), error in zip(
-                    self.params.items(), self.stderr.values(), strict=True
-                )
-            }
+        if interval not in ("log", "wald"):
+            raise ParameterError(f"interval: {interval!r}; expected 'log' or 'wald'")
+        quantile, ends = self._quantile(level), {}
+        for name, value in self.params.items():
+            reach = quantile * self.stderr[name]
+            ends[name] = (value - reach, value + reach)
+            if interval == "log" and name in self.curve.positive:
+                ends[name] = _log_ends(value, reach)
+            elif math.isinf(reach):
+                ends[name] = (-math.inf, math.inf)
+        return ends
 
     @overload
     def predict(self, x: _Number, interval: None = None, level: Number = 0.95) -> float: ...
@@ -301,9 +352,8 @@ class CurveFit:
                     for name in names
                 ]
             )
-            return _dose_at(at, fraction).real, float(
-                np.sqrt((product(slopes[None], self._natural_root) ** 2).sum())
-            )
+            variance = self._variance_of(slopes[None] * self._scales)
+            return _dose_at(at, fraction).real, math.sqrt(variance[0])
 
     def summary(self) -> str:
         """Return a table of the parameters, with measures of the fit and its message, as text."""
@@ -361,11 +411,20 @@ class CurveFit:
 
     def _variance(self, x: Vector) -> Vector:
         """Variance of the fitted curve at each x."""
+        natural = np.array(list(self.params.values()))
         jacobian = np.asarray(self.chain.jacobian(x))
-        variance = np.sum(product(jacobian, self._root) ** 2, axis=1)
-        unknown = ~self.result.identified
-        if unknown.any():
-            variance[np.any(jacobian[:, unknown] != 0, axis=1)] = math.inf
+        return self._variance_of(product(jacobian, slopes_at(self.curve, natural)))
+
+    def _variance_of(self, slopes: Vector) -> Vector:
+        """Return variances of numbers with these derivatives by the coordinates, shape (n, p)."""
+        if self._exact is None:
+            root = root_of(self._found, self.loss)
+            variance = np.sum(product(slopes, root) ** 2, axis=1)
+        else:
+            known = np.where(np.isfinite(self._exact), self._exact, 0.0)
+            variance = np.sum(product(slopes, known) * slopes, axis=1)
+        unknown = [kind == UNDETERMINED for kind in self._found.determined]
+        variance[np.any(slopes[:, unknown] != 0, axis=1)] = math.inf
         return np.asarray(variance)
 
     def _quantile(self, level: Number) -> float:
@@ -373,6 +432,16 @@ class CurveFit:
         if self._has_known_variance:
             return t_quantile(probability, math.inf)
         return t_quantile(probability, self.df) if self.df > 0 else math.nan
+
+
+def _log_ends(value: float, reach: float) -> tuple[float, float]:
+    """Return the ends of an interval that is symmetric in the logarithm."""
+    if math.isnan(reach):
+        return math.nan, math.nan
+    factor = reach / value if value > 0 else math.inf
+    if not factor < _LARGEST_LOG:
+        return 0.0, math.inf
+    return value * math.exp(-factor), value * math.exp(factor)
 
 
 def _between(argument: str, value: Number, high: int) -> float:

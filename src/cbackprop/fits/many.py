@@ -227,10 +227,11 @@ def fit_many(
         job.fit(block, found.rows(block))
 
     run_blocks(fit_block, len(job.y), threads, job.stop, _BLOCK)
+    chains = ChainArray(found.params, net.activations, net.frozen)
     return FitManyResult(
-        ChainArray(found.params, net.activations, net.frozen),
+        chains,
         found.loss,
-        found.squares(job),
+        squares_of(job, chains, found.loss, found.weight),
         found.deviations(job),
         found.df,
         found.stderr,
@@ -374,21 +375,20 @@ class Found(NamedTuple):
         with np.errstate(invalid="ignore"):
             return np.sqrt(self.variance)
 
-    def squares(self, job: Job, block: slice = slice(None)) -> Vector:
-        """Weighted sums of squared residuals of the chains of a block, shape (m,)."""
-        if job.loss == "squared":
-            return self.loss * self.weight
-        squares = np.empty(len(self.loss))
-        chains = ChainArray(self.params, job.net.activations, job.net.frozen)
-        first = block.start or 0
-        for part in blocks_of(len(squares), _BLOCK):
-            x, y, weights = job.rows(slice(first + part.start, first + part.stop))
-            residuals = chains[part].forward(x) - y
-            with np.errstate(over="ignore"):
-                terms = residuals**2 if weights is None else weights * residuals**2
-                squares[part] = np.nansum(terms, axis=1)
-        squares[np.isnan(self.loss)] = math.nan
-        return squares
+
+def squares_of(job: Job, chains: ChainArray, loss: Vector, weight: Vector) -> Vector:
+    """Weighted sums of squared residuals of fitted chains, shape (m,)."""
+    if job.loss == "squared":
+        return loss * weight
+    squares = np.empty(len(loss))
+    for block in blocks_of(len(squares), _BLOCK):
+        x, y, weights = job.rows(block)
+        residuals = chains[block].forward(x) - y
+        with np.errstate(over="ignore"):
+            terms = residuals**2 if weights is None else weights * residuals**2
+            squares[block] = np.nansum(terms, axis=1)
+    squares[np.isnan(loss)] = math.nan
+    return squares
 
 
 def blocks_of(chains: int, size: int) -> list[slice]:

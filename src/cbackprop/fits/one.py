@@ -29,7 +29,7 @@ from .result import AT_BOUND, OUTCOMES, UNDETERMINED, FitProgress, FitResult
 if TYPE_CHECKING:
     from .._core import _Loss, _Number, _Seed
 
-__all__ = ["Objective", "fit", "fit_over"]
+__all__ = ["Objective", "fit", "fit_over", "is_exact"]
 
 Vector: TypeAlias = NDArray[np.float64]
 
@@ -38,7 +38,7 @@ LM: Final = -1
 _METHODS: Final = MappingProxyType(
     {"lm": LM, "gradient_descent": 0, "sgd": 0, "momentum": 1, "adam": 2}
 )
-_CURVATURES: Final = MappingProxyType({"gauss-newton": 0, "hessian": 1})
+_CURVATURES: Final = MappingProxyType({"gauss-newton": False, "hessian": True})
 _NAN_POLICIES: Final = MappingProxyType({"raise": 0, "omit": 1})
 _ERROR_START, _ERROR_START_LOSS, _ERROR_DATA = -18, -19, -20  # of cbp_status
 _ERROR_FEW_EXAMPLES: Final = -16
@@ -58,6 +58,9 @@ class RunPass(Protocol):
 
     def __call__(self, chain: Chain, loss: int, scale: float, /) -> Vector:
         """Compute the node of all examples (csrc/cbackprop.h) for a loss' code and its scale."""
+
+    def hessian(self, chain: Chain, loss: int, scale: float, /) -> Vector:
+        """Compute the exact second derivatives of the averaged loss, likewise."""
 
 
 class Objective:
@@ -214,7 +217,7 @@ def fit(
     [2.0, 1.0]
     """
     code = _code("method", method, _METHODS)
-    _code("covariance", covariance, _CURVATURES)
+    exact = is_exact(covariance)
     _code("nan_policy", nan_policy, _NAN_POLICIES)
     for option, given in (
         ("learning_rate", learning_rate),
@@ -251,7 +254,7 @@ def fit(
         learning_rate=number_of("learning_rate", learning_rate, 0.0, math.inf),
         momentum=number_of("momentum", 0.9 if momentum is None else momentum, 0.0, 1.0),
         batch=batch,
-        exact=covariance == "hessian",
+        exact=exact,
     )
 
 
@@ -275,7 +278,7 @@ def fit_over(
 ) -> FitResult:
     """Fit a chain to the examples of a pass; the arguments have been checked.
 
-    Descents, and the exact Hessian for the covariance, need the examples in memory.
+    Descents need the examples in memory.
     """
     facts, seed = LOSSES[loss], 0
     if batch or restarts:
@@ -308,10 +311,7 @@ def fit_over(
     width, fitted = 2 * chain.layers, 2 * chain.layers - len(chain.frozen)
     status, message = OUTCOMES[outcome]
     if method == LM or outcome == 1:
-        hessian = None
-        if exact and run_pass.examples is not None:
-            x, y, weight = run_pass.examples
-            hessian = chain.hessian(x, y, loss=loss, loss_scale=loss_scale, sample_weight=weight)
+        hessian = run_pass.hessian(chain, facts.code, loss_scale) if exact else None
         variance, matrix, stderr, kinds = _core.fit_covariance(
             chain, node, *limits, facts.code, hessian
         )
@@ -352,6 +352,11 @@ def _names_of(chain: Chain, kinds: bytes, kind: int) -> str:
 
 
 # ---- arguments ---------------------------------------------------------------------------------
+
+
+def is_exact(covariance: object) -> bool:
+    """Whether the covariance is computed from the exact Hessian, after a check of the name."""
+    return bool(_code("covariance", covariance, _CURVATURES))
 
 
 def _code(argument: str, name: object, codes: Mapping[str, int]) -> int:

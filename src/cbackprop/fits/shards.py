@@ -3,7 +3,8 @@
 Examples are numbered through all shards, and each group of `LEAF` consecutive ones is a leaf
 (csrc/cbackprop.h). A shard computes the nodes of the leaves that are completely in it. The examples
 of a leaf that crosses the border of two shards are fetched once, and its node is computed here. So
-the result of a pass does not depend on how the examples are divided into shards.
+the result of a pass does not depend on how the examples are divided into shards. The exact Hessian,
+which only standard errors need, is added up shard by shard, and depends on it by rounding errors.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class ShardedPass:
             for size, start, head, tail in zip(sizes, starts, heads, tails, strict=True)
         ]
         shared = ask(_ends, which, *map(list, zip(*cuts, strict=True)))
-        self._ask = ask
+        self._ask, self._sizes = ask, sizes
         self._leaves = list(_joined(starts, tails, shared))
         self._whole = [i for i in which if heads[i] < tails[i]]
         self._cuts = [[cuts[i][k] for i in self._whole] for k in range(3)]
@@ -80,6 +81,13 @@ class ShardedPass:
         ]
         parts.sort(key=lambda part: int(part[0][0, 0]))
         return _core.merge_nodes(chain, -(-self.n // LEAF), parts)
+
+    def hessian(self, chain: Chain, loss: int, scale: float) -> Vector:
+        """Compute the exact second derivatives of the averaged loss, added in the shards' order."""
+        task = partial(_hessian_sums, chain, loss, scale)
+        sums = self._ask(task, list(range(len(self._sizes))), self._sizes)
+        width = 2 * chain.layers
+        return _core.mean_of_sums(_core.merge_sums(sums)).reshape(width, width)
 
 
 def _joined(
@@ -163,3 +171,16 @@ def _nodes(
     """Compute the nodes of the leaves from `head` to `tail`, the first of them leaf `first`."""
     examples = _cut(_again(x, y, sample_weight, size), head, tail)
     return _core.leaf_nodes(chain, *examples, loss, scale, first)
+
+
+def _hessian_sums(
+    chain: Chain,
+    loss: int,
+    scale: float,
+    x: ArrayLike,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None,
+    size: int,
+) -> Vector:
+    """Compute the sums of the examples' second derivatives."""
+    return _core.hessian_sums(chain, *_again(x, y, sample_weight, size), loss, scale)

@@ -1,0 +1,241 @@
+/* Named curves: the list, and their chains. */
+#include "curves.h"
+
+#define CURVES (sizeof curve_table / sizeof *curve_table)
+
+/* ---- the list -------------------------------------------------------------------------------- */
+
+size_t cbp_curve_count(void)
+{
+    return CURVES;
+}
+
+const cbp_curve *cbp_curve_row(size_t number)
+{
+    return number < CURVES ? &curve_table[number] : NULL;
+}
+
+size_t cbp_curve_count_parameters(const cbp_curve *curve)
+{
+    size_t count = 0;
+    while (count < CBP_CURVE_PARAMETERS && curve->parameters[count]) {
+        count++;
+    }
+    return count;
+}
+
+size_t cbp_curve_count_layers(const cbp_curve *curve)
+{
+    size_t layers = 0;
+    while (layers < CBP_CURVE_LAYERS && curve->terms[2 * layers].rule != CBP_RULE_END) {
+        layers++;
+    }
+    return layers;
+}
+
+int cbp_curve_describe(size_t curve, cbp_curve_facts *facts)
+{
+    const cbp_curve *c = cbp_curve_row(curve);
+    if (!c) {
+        return CBP_ERROR_CURVE;
+    }
+    if (!facts) {
+        return CBP_ERROR_NULL;
+    }
+    *facts = (cbp_curve_facts){.name = c->name,
+                               .formula = c->formula,
+                               .count = cbp_curve_count_parameters(c),
+                               .parameters = c->parameters,
+                               .positive = c->positive,
+                               .domain_low = c->domain_low,
+                               .domain_high = c->domain_high,
+                               .loss = c->loss,
+                               .is_log_x = c->is_log_x,
+                               .layers = cbp_curve_count_layers(c),
+                               .activations = c->activations};
+    for (size_t k = 0; k < 2 * facts->layers; k++) {
+        facts->frozen[k] = c->terms[k].rule == CBP_RULE_CONSTANT;
+    }
+    return CBP_OK;
+}
+
+/* ---- natural parameters, coordinates, chains ------------------------------------------------- */
+
+cbp_real cbp_curve_value(unsigned char activation, cbp_real z)
+{
+    static const cbp_real params[] = {1, 0};
+    const cbp_chain chain = {params, &activation, NULL, 1};
+    return cbp_kernels_now()->forward_one(&chain, z);
+}
+
+void cbp_curve_set_natural(const cbp_curve *curve, size_t k, cbp_real natural, cbp_curve_point *p)
+{
+    const int is_positive = curve->positive[k];
+    p->n[k] = natural;
+    p->t[k] = is_positive ? cbp_curve_value(CBP_LOG, natural) : natural;
+    p->dn[k] = is_positive ? natural : 1;
+}
+
+void cbp_curve_set_coordinate(const cbp_curve *curve, size_t k, cbp_real coordinate,
+                              cbp_curve_point *p)
+{
+    const int is_positive = curve->positive[k];
+    p->t[k] = coordinate;
+    p->n[k] = is_positive ? cbp_curve_value(CBP_EXP, coordinate) : coordinate;
+    p->dn[k] = is_positive ? p->n[k] : 1;
+}
+
+/* The chain's parameter of a term, and its derivatives by the coordinates t_i and t_j. */
+static cbp_real evaluate_term(const cbp_curve_term *term, const cbp_curve_point *p, cbp_real *by_i,
+                              cbp_real *by_j)
+{
+    const size_t i = term->i, j = term->j;
+    const cbp_real value = term->value;
+    *by_i = *by_j = 0;
+    switch (term->rule) {
+    case CBP_RULE_CONSTANT:
+        return value;
+    case CBP_RULE_SAME:
+        *by_i = value * p->dn[i];
+        return value * p->n[i];
+    case CBP_RULE_DIFFERENCE:
+        *by_i = p->dn[i];
+        *by_j = -p->dn[j];
+        return p->n[i] - p->n[j];
+    case CBP_RULE_COORDINATE:
+        *by_i = value;
+        return value * p->t[i];
+    case CBP_RULE_PRODUCT:
+        *by_i = value * p->t[j] * p->dn[i];
+        *by_j = value * p->n[i];
+        return value * p->n[i] * p->t[j];
+    case CBP_RULE_RECIPROCAL:
+        *by_i = -value / p->n[i] * (p->dn[i] / p->n[i]);
+        return value / p->n[i];
+    case CBP_RULE_RATIO:
+        *by_i = value / p->n[j] * p->dn[i];
+        *by_j = -value * (p->n[i] / p->n[j]) * (p->dn[j] / p->n[j]);
+        return value * (p->n[i] / p->n[j]);
+    default:
+        return (cbp_real)NAN;
+    }
+}
+
+void cbp_curve_chain_at(const cbp_curve *curve, const cbp_curve_point *p, cbp_real *params,
+                        cbp_real *slopes)
+{
+    const size_t count = cbp_curve_count_parameters(curve);
+    for (size_t k = 0; k < CBP_CURVE_PLACES && curve->terms[k].rule != CBP_RULE_END; k++) {
+        const cbp_curve_term *term = &curve->terms[k];
+        cbp_real by_i, by_j;
+        params[k] = evaluate_term(term, p, &by_i, &by_j);
+        if (slopes) {
+            memset(slopes + k * count, 0, count * sizeof *slopes);
+            slopes[k * count + term->i] += by_i;
+            slopes[k * count + term->j] += by_j;
+        }
+    }
+}
+
+int cbp_curve_is_natural(const cbp_curve *curve, size_t k, cbp_real natural)
+{
+    return cbp_is_finite(natural) && (!curve->positive[k] || natural > 0);
+}
+
+int cbp_curve_chain(size_t curve, const cbp_real *natural, cbp_real *params, cbp_real *jacobian)
+{
+    const cbp_curve *c = cbp_curve_row(curve);
+    if (!c) {
+        return CBP_ERROR_CURVE;
+    }
+    if (!natural || !params) {
+        return CBP_ERROR_NULL;
+    }
+    const size_t count = cbp_curve_count_parameters(c), layers = cbp_curve_count_layers(c);
+    cbp_real found[CBP_CURVE_PLACES], slopes[CBP_CURVE_PLACES * CBP_CURVE_PARAMETERS];
+    cbp_curve_point p = {{0}, {0}, {0}};
+    for (size_t k = 0; k < count; k++) {
+        if (!cbp_curve_is_natural(c, k, natural[k])) {
+            return CBP_ERROR_START;
+        }
+        cbp_curve_set_natural(c, k, natural[k], &p);
+    }
+    cbp_curve_chain_at(c, &p, found, slopes);
+    for (size_t k = 0; k < 2 * layers; k++) {
+        if (!cbp_is_finite(found[k])) {
+            return CBP_ERROR_START;
+        }
+    }
+    memcpy(params, found, 2 * layers * sizeof *params);
+    for (size_t k = 0; jacobian && k < 2 * layers * count; k++) {
+        jacobian[k] = slopes[k] / p.dn[k % count];
+    }
+    return CBP_OK;
+}
+
+#define NO_PARAMETER CBP_CURVE_PARAMETERS
+
+/* The natural parameter that a term determines, with those that are known: its number, or
+ * NO_PARAMETER. */
+static size_t solve_term(const cbp_curve_term *term, cbp_real param, const cbp_curve_point *p,
+                         const unsigned char *known, cbp_real *natural)
+{
+    const size_t i = term->i, j = term->j;
+    switch (term->rule) {
+    case CBP_RULE_SAME:
+        *natural = param / term->value;
+        return known[i] ? NO_PARAMETER : i;
+    case CBP_RULE_COORDINATE:
+        *natural = cbp_curve_value(CBP_EXP, param / term->value);
+        return known[i] ? NO_PARAMETER : i;
+    case CBP_RULE_RECIPROCAL:
+        *natural = term->value / param;
+        return known[i] ? NO_PARAMETER : i;
+    case CBP_RULE_DIFFERENCE:
+        if (known[i] == known[j]) {
+            return NO_PARAMETER;
+        }
+        *natural = known[j] ? param + p->n[j] : p->n[i] - param;
+        return known[j] ? i : j;
+    case CBP_RULE_PRODUCT:
+        if (!known[i] || known[j]) {
+            return NO_PARAMETER;
+        }
+        *natural = cbp_curve_value(CBP_EXP, param / (term->value * p->n[i]));
+        return j;
+    case CBP_RULE_RATIO:
+        if (known[i] || !known[j]) {
+            return NO_PARAMETER;
+        }
+        *natural = param / term->value * p->n[j];
+        return i;
+    default:
+        return NO_PARAMETER;
+    }
+}
+
+/* Terms are solved one by one, until none determines another parameter. */
+int cbp_curve_point_of(const cbp_curve *curve, const cbp_real *params, cbp_curve_point *p)
+{
+    unsigned char known[CBP_CURVE_PARAMETERS] = {0};
+    for (size_t left = cbp_curve_count_parameters(curve), before = 0; left != before;) {
+        before = left;
+        for (size_t k = 0; k < CBP_CURVE_PLACES && curve->terms[k].rule != CBP_RULE_END; k++) {
+            cbp_real natural = 0;
+            const size_t found = solve_term(&curve->terms[k], params[k], p, known, &natural);
+            if (found == NO_PARAMETER) {
+                continue;
+            }
+            if (!cbp_curve_is_natural(curve, found, natural)) {
+                return 0;
+            }
+            cbp_curve_set_natural(curve, found, natural, p);
+            known[found] = 1;
+            left--;
+        }
+        if (left == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}

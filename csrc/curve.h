@@ -1,0 +1,173 @@
+/* What the files of the named curves share: the table's rows, and a fit under way. */
+#ifndef CBP_CURVE_H
+#define CBP_CURVE_H
+
+#include "fit.h"
+
+/* ---- a row of the table ---------------------------------------------------------------------- */
+
+/* A fit moves coordinates t of the natural parameters n: t = log n of those that are positive by
+ * nature, t = n of the others. So a positive parameter stays positive, and bounds of natural
+ * parameters are bounds of coordinates. */
+
+#define CBP_CURVE_PLACES (2 * CBP_CURVE_LAYERS) /* parameters of a chain, at most */
+
+/* How a parameter of the chain follows from the natural ones. */
+enum cbp_curve_rule {
+    CBP_RULE_END = 0,    /* no parameter: the chain has fewer layers */
+    CBP_RULE_CONSTANT,   /* `value`; frozen in the chain */
+    CBP_RULE_SAME,       /* value n_i */
+    CBP_RULE_DIFFERENCE, /* n_i - n_j */
+    CBP_RULE_COORDINATE, /* value t_i */
+    CBP_RULE_PRODUCT,    /* value n_i t_j */
+    CBP_RULE_RECIPROCAL, /* value / n_i */
+    CBP_RULE_RATIO       /* value n_i / n_j */
+};
+
+typedef struct cbp_curve_term {
+    unsigned char rule, i, j;
+    cbp_real value;
+} cbp_curve_term;
+
+/* Candidates for starts, from the range of the inputs: a slope w, a middle m, a power a. */
+enum cbp_curve_grid {
+    CBP_GRID_ONE,      /* one for all */
+    CBP_GRID_RATES,    /* w: rates that are visible within the range */
+    CBP_GRID_POWERS,   /* w: exponents */
+    CBP_GRID_MIDDLES,  /* m, of log x; w = 1 */
+    CBP_GRID_STEPS,    /* w and m of sigmoids */
+    CBP_GRID_LOPSIDED, /* the same, and a */
+    CBP_GRID_ENERGIES  /* w and m of a line in 1 / x, in units of its range */
+};
+
+/* The curve is the same with parameters 0 and 1 exchanged and the sign of parameter 3 changed; so
+ * one sign of w is enough, unless something is fixed or has bounds. Reported are 0 <= 1. */
+#define CBP_MIRROR 3
+
+typedef struct cbp_curve {
+    const char *name, *formula, *parameters[CBP_CURVE_PARAMETERS];
+    unsigned char positive[CBP_CURVE_PARAMETERS];
+    unsigned char activations[CBP_CURVE_LAYERS];
+    cbp_real domain_low, domain_high;
+    unsigned char loss, is_log_x;
+    /* of the candidates; of_log_x: w and m are of log x; signs: how many of w, or CBP_MIRROR */
+    unsigned char grid, of_log_x, signs;
+    cbp_curve_term terms[CBP_CURVE_PLACES];
+    /* A candidate sets the weight at slope_at to `slope` w and the bias behind it to -slope w m,
+     * and the weight at power_at, if that is not 0, to a. A last linear layer is solved for. */
+    unsigned char slope_at, power_at;
+    signed char slope;
+} cbp_curve;
+
+/* A row; null if there is none of this number. */
+const cbp_curve *cbp_curve_row(size_t number);
+
+/* How many natural parameters a curve has, and how many layers its chain. */
+size_t cbp_curve_count_parameters(const cbp_curve *curve);
+size_t cbp_curve_count_layers(const cbp_curve *curve);
+
+/* ---- natural parameters, coordinates, chains ------------------------------------------------- */
+
+/* Natural parameters n, their coordinates t, and dn/dt. */
+typedef struct cbp_curve_point {
+    cbp_real n[CBP_CURVE_PARAMETERS], t[CBP_CURVE_PARAMETERS], dn[CBP_CURVE_PARAMETERS];
+} cbp_curve_point;
+
+/* The value of an activation, with the bits of the kernels in use. */
+cbp_real cbp_curve_value(unsigned char activation, cbp_real z);
+
+/* Whether a natural parameter is finite, and positive where it must be. */
+int cbp_curve_is_natural(const cbp_curve *curve, size_t k, cbp_real natural);
+
+/* Sets parameter k of a point. */
+void cbp_curve_set_natural(const cbp_curve *curve, size_t k, cbp_real natural, cbp_curve_point *p);
+void cbp_curve_set_coordinate(const cbp_curve *curve, size_t k, cbp_real coordinate,
+                              cbp_curve_point *p);
+
+/* The chain at a point: params[2L], and unless it is null slopes[2L][p], by the coordinates. */
+void cbp_curve_chain_at(const cbp_curve *curve, const cbp_curve_point *p, cbp_real *params,
+                        cbp_real *slopes);
+
+/* The point at which the curve has this chain; 0 if there is none. */
+int cbp_curve_point_of(const cbp_curve *curve, const cbp_real *params, cbp_curve_point *p);
+
+/* ---- a fit under way ------------------------------------------------------------------------- */
+
+/* cbp_fit_over moves the coordinates, which are given to it as a chain: so many parameters, of
+ * which those that the curve does not have are frozen, in so many layers. */
+#define CBP_CURVE_WIDTH (CBP_CURVE_PARAMETERS + CBP_CURVE_PARAMETERS % 2)
+#define CBP_COORDINATE_LAYERS (CBP_CURVE_WIDTH / 2)
+
+/* Starts that a curve has at most, one for each list of candidates; and candidates in a list. */
+#define CBP_CURVE_STARTS 8
+#define CBP_CURVE_CANDIDATES 65
+
+typedef struct cbp_curve_start {
+    cbp_real at[CBP_CURVE_WIDTH], loss; /* coordinates */
+    int sign;                           /* of the slope w that it began with: 1 if negative */
+} cbp_curve_start;
+
+typedef struct cbp_curve_search {
+    const cbp_curve *curve;
+    size_t count, layers;
+    cbp_fit problem;         /* the curve's chain and the examples */
+    cbp_fit_options options; /* of fits of coordinates */
+    cbp_fit_memory memory;
+    cbp_chain coordinates;
+    unsigned char frozen[CBP_CURVE_WIDTH];                   /* natural parameters that are fixed */
+    unsigned char constants[CBP_CURVE_PLACES];               /* of the chain */
+    cbp_real lower[CBP_CURVE_WIDTH], upper[CBP_CURVE_WIDTH]; /* of coordinates */
+    cbp_curve_point fixed;                                   /* the values of fixed parameters */
+    unsigned char diverges[CBP_CURVE_WIDTH];  /* parameters with which the loss has no minimum */
+    int is_bound;                             /* something is fixed or has bounds */
+    size_t fixed_at;                          /* what was fixed on the way to a limit, or count */
+    cbp_curve_start starts[CBP_CURVE_STARTS]; /* starts[0]: then what was found */
+    size_t starts_len;
+    cbp_real *node, *work; /* the node of the chain and one of coordinates; the rest */
+} cbp_curve_search;
+
+/* What is known of fits before their examples: the curve, what is fixed, the bounds. */
+int cbp_curve_prepare(cbp_curve_search *s, size_t curve, const cbp_real *fixed,
+                      const cbp_fit_options *options);
+
+/* The fit of these examples, in cbp_curve_fit_work_len(n) numbers of work memory. */
+int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cbp_real *work,
+                           cbp_curve_result *result);
+
+/* Whether all inputs are in the curve's domain. */
+int cbp_curve_check_domain(const cbp_curve *curve, const cbp_examples *examples);
+
+/* cbp_fit_over from these coordinates, which become what it finds. */
+int cbp_curve_move(cbp_curve_search *s, const cbp_fit_options *options, cbp_real *at,
+                   cbp_fit_info *info);
+
+/* Whether a curve with a mirror image has parameters 0 <= 1, as it is reported. Where something is
+ * fixed or has bounds, so that they may not be exchanged, such a fit is preferred. */
+int cbp_curve_is_ordered(const cbp_curve_search *s, const cbp_real *at);
+
+/* Exchanges them, if that is allowed, where they are not in this order; whether it has. */
+int cbp_curve_choose_mirror(const cbp_curve_search *s, cbp_real *at);
+
+/* The mean square of the targets. */
+cbp_real cbp_curve_mean_square(const cbp_curve_search *s);
+
+/* The triangle at these coordinates, of those that are not frozen; where it is. */
+const cbp_real *cbp_curve_triangle_at(cbp_curve_search *s, const cbp_real *at);
+
+/* Lists of candidates for these inputs, one for each sign of the slope and each power; how many.
+ * `params` has room for CBP_CURVE_STARTS times CBP_CURVE_CANDIDATES chains. */
+size_t cbp_curve_list_candidates(const cbp_curve_search *s, const cbp_examples *examples,
+                                 cbp_real *params, cbp_candidates *lists);
+
+/* Fills s->starts with the best of each list, in the order of their loss. */
+void cbp_curve_find_starts(cbp_curve_search *s);
+size_t cbp_curve_find_starts_work_len(size_t n);
+
+/* Continues a fit that converges slowly in case the loss has no minimum. */
+void cbp_curve_follow_loss(cbp_curve_search *s, cbp_fit_info *info);
+
+/* Whether a fit that converged has stopped on the way to a limit: a parameter that the data do not
+ * determine can go on in one direction without a change of the loss, but not in the other. */
+int cbp_curve_finds_no_minimum(cbp_curve_search *s, cbp_real loss, const cbp_curve_result *result);
+
+#endif

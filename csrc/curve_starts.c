@@ -1,0 +1,313 @@
+/* Where fits of a curve start: at the best of candidates that cover the range of the inputs. */
+#include "curve.h"
+
+/* So many examples choose among the candidates, at most. */
+#define CURVE_SAMPLE 256
+
+/* How often a start whose loss is not finite is replaced by a flatter one. */
+#define FLATTER_STARTS 8
+
+/* Sigmoids: candidates stand in rows of so many widths, at so many middles. */
+#define GRID_WIDTHS 5
+#define GRID_MIDDLES 13
+
+/* ---- candidates for starts ------------------------------------------------------------------- */
+
+/* Inputs of examples that count: the least, the range, and how far the next one is from the least;
+ * of log x where the curve's candidates are made of that. */
+typedef struct curve_extent {
+    cbp_real low, range, gap;
+} curve_extent;
+
+static curve_extent extent_of(const cbp_curve *curve, const cbp_examples *examples)
+{
+    cbp_real low = (cbp_real)INFINITY, high = -(cbp_real)INFINITY, next = (cbp_real)INFINITY;
+    for (size_t i = 0; i < examples->n; i++) {
+        const int counts = (!examples->weight || examples->weight[i] > 0) &&
+                           (!curve->of_log_x || examples->x[i] > 0);
+        const cbp_real x = examples->x[i];
+        if (counts) {
+            next = x < low ? low : x > low && x < next ? x : next;
+            low = x < low ? x : low;
+            high = x > high ? x : high;
+        }
+    }
+    if (!(low <= high)) {
+        return (curve_extent){0, 1, 1};
+    }
+    if (curve->of_log_x) {
+        low = cbp_curve_value(CBP_LOG, low);
+        high = cbp_curve_value(CBP_LOG, high);
+    }
+    const cbp_real range = high > low ? high - low : 1;
+    return (curve_extent){low, range,
+                          next < (cbp_real)INFINITY && !curve->of_log_x ? next - low : range};
+}
+
+/* One candidate: the constants of the chain, its slope, middle and power; other weights are 1,
+ * other biases 0. */
+static void set_candidate(const cbp_curve *curve, cbp_real w, cbp_real m, cbp_real a,
+                          cbp_real *params)
+{
+    for (size_t k = 0; k < CBP_CURVE_PLACES && curve->terms[k].rule != CBP_RULE_END; k++) {
+        params[k] = curve->terms[k].rule == CBP_RULE_CONSTANT ? curve->terms[k].value
+                                                              : (cbp_real)(k % 2 == 0);
+    }
+    params[curve->slope_at] = curve->slope * w;
+    if (curve->terms[curve->slope_at + 1].rule != CBP_RULE_CONSTANT) {
+        params[curve->slope_at + 1] = -curve->slope * w * m;
+    }
+    if (curve->power_at > 0) {
+        params[curve->power_at] = a;
+    }
+}
+
+/* The line through log y over 1 / x, of positive y, which are weighted by y^2: so errors of y count
+ * as they do in the fit. */
+static void set_line_of_logs(const cbp_curve *curve, const cbp_examples *examples, cbp_real *params)
+{
+    cbp_real total = 0, mean_u = 0, mean_v = 0, square = 0, along = 0;
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < examples->n; i++) {
+            const cbp_real y = examples->y[i], x = examples->x[i];
+            if (y > 0 && x > 0) {
+                const cbp_real u = 1 / x, v = cbp_curve_value(CBP_LOG, y),
+                               weight = (examples->weight ? examples->weight[i] : 1) * y * y;
+                if (pass == 0) {
+                    total += weight;
+                    mean_u += weight * u;
+                    mean_v += weight * v;
+                } else {
+                    square += weight * (u - mean_u) * (u - mean_u);
+                    along += weight * (u - mean_u) * (v - mean_v);
+                }
+            }
+        }
+        if (pass == 0 && total > 0) {
+            mean_u /= total;
+            mean_v /= total;
+        }
+    }
+    const cbp_real slope = square > 0 ? along / square : 0;
+    set_candidate(curve, 1, 0, 0, params);
+    params[curve->slope_at] = slope;
+    params[curve->slope_at + 1] = total > 0 ? mean_v - slope * mean_u : 0;
+}
+
+/* Slopes w of one sign and middles, for one power: params[count][2L]. */
+static size_t fill_candidates(const cbp_curve *curve, const curve_extent *e, cbp_real sign,
+                              cbp_real power, cbp_real *params)
+{
+    static const cbp_real widths[GRID_WIDTHS] = {(cbp_real)0.02, (cbp_real)0.06, (cbp_real)0.15,
+                                                 (cbp_real)0.35, (cbp_real)0.8};
+    static const cbp_real exponents[] = {(cbp_real)0.2, (cbp_real)0.5, 1, (cbp_real)1.5, 2, 3, 5};
+    const size_t width = 2 * cbp_curve_count_layers(curve);
+    size_t count = 0;
+    switch (curve->grid) {
+    case CBP_GRID_RATES:
+        for (cbp_real rate = (cbp_real)0.1 / e->range; count < CBP_CURVE_CANDIDATES; rate *= 2) {
+            set_candidate(curve, sign * rate, 0, 0, params + count++ * width);
+            if (rate * e->gap > 4) {
+                break;
+            }
+        }
+        return count;
+    case CBP_GRID_POWERS:
+        for (; count < sizeof exponents / sizeof *exponents; count++) {
+            set_candidate(curve, sign * exponents[count], 0, 0, params + count * width);
+        }
+        return count;
+    case CBP_GRID_MIDDLES:
+        for (; count < GRID_MIDDLES; count++) {
+            const cbp_real part = (cbp_real)count / (GRID_MIDDLES - 1);
+            set_candidate(curve, 1, e->low - 3 + part * (e->range + 6), 0, params + count * width);
+        }
+        return count;
+    case CBP_GRID_STEPS:
+    case CBP_GRID_LOPSIDED:
+        for (; count < GRID_MIDDLES * GRID_WIDTHS; count++) {
+            const cbp_real place = (cbp_real)(count / GRID_WIDTHS) / 8 - (cbp_real)0.25,
+                           w = sign / (widths[count % GRID_WIDTHS] * e->range);
+            /* a large power moves the point of half height far from m: m is shifted back by
+             * log(2^(1/100) - 1) / w */
+            const cbp_real shift =
+                power > 50 ? cbp_curve_value(CBP_LOG, (cbp_real)0.00695555) / w : 0;
+            set_candidate(curve, w, e->low + place * e->range + shift, power,
+                          params + count * width);
+        }
+        return count;
+    default:
+        set_candidate(curve, 1, 0, 0, params);
+        return 1;
+    }
+}
+
+/* A candidate's natural parameters, with those that are fixed in their places, within the bounds; 0
+ * if it has none. */
+static int settle_candidate(const cbp_curve_search *s, const cbp_real *params, cbp_curve_point *p)
+{
+    if (!cbp_curve_point_of(s->curve, params, p)) {
+        return 0;
+    }
+    for (size_t k = 0; k < s->count; k++) {
+        const cbp_real at = p->t[k] < s->lower[k]   ? s->lower[k]
+                            : p->t[k] > s->upper[k] ? s->upper[k]
+                                                    : p->t[k];
+        if (s->frozen[k]) {
+            cbp_curve_set_natural(s->curve, k, s->fixed.n[k], p);
+        } else if (at != p->t[k]) {
+            cbp_curve_set_coordinate(s->curve, k, at, p);
+        }
+    }
+    return 1;
+}
+
+/* Puts what is fixed into the candidates. */
+static void fix_candidates(const cbp_curve_search *s, size_t count, cbp_real *params)
+{
+    int has_fixed = 0;
+    for (size_t k = 0; k < s->count; k++) {
+        has_fixed |= s->frozen[k];
+    }
+    for (size_t i = 0; has_fixed && i < count; i++) {
+        cbp_curve_point p;
+        if (settle_candidate(s, params + i * 2 * s->layers, &p)) {
+            cbp_curve_chain_at(s->curve, &p, params + i * 2 * s->layers, NULL);
+        }
+    }
+}
+
+size_t cbp_curve_list_candidates(const cbp_curve_search *s, const cbp_examples *examples,
+                                 cbp_real *params, cbp_candidates *lists)
+{
+    static const cbp_real powers[] = {(cbp_real)0.3, 1, 3, 100};
+    const cbp_curve *curve = s->curve;
+    const curve_extent e = extent_of(curve, examples);
+    const int is_grid = curve->grid == CBP_GRID_STEPS || curve->grid == CBP_GRID_LOPSIDED;
+    const size_t of_power = curve->grid == CBP_GRID_LOPSIDED ? 4 : 1;
+    size_t len = 0;
+    if (curve->grid == CBP_GRID_ENERGIES) {
+        set_line_of_logs(curve, examples, params);
+        fix_candidates(s, 1, params);
+        lists[0] = (cbp_candidates){params, 1, 0};
+        return 1;
+    }
+    const int signs = curve->signs == CBP_MIRROR ? 1 + s->is_bound : curve->signs;
+    for (int sign = 0; sign < signs; sign++) {
+        for (size_t power = 0; power < of_power; power++) {
+            const size_t count = fill_candidates(curve, &e, sign ? -1 : 1, powers[power], params);
+            fix_candidates(s, count, params);
+            lists[len++] = (cbp_candidates){params, count, is_grid ? GRID_WIDTHS : 1};
+            params += count * 2 * s->layers;
+        }
+    }
+    return len;
+}
+
+/* ---- starts ---------------------------------------------------------------------------------- */
+
+/* The examples that choose among candidates: all, or CURVE_SAMPLE at equal steps of those that
+ * count. */
+static cbp_examples sample_of(const cbp_examples *examples, cbp_real *work)
+{
+    const size_t n = examples->n;
+    if (n <= CURVE_SAMPLE) {
+        return *examples;
+    }
+    cbp_real *x = work, *y = x + CURVE_SAMPLE, *weight = y + CURVE_SAMPLE;
+    size_t counting = 0, taken = 0;
+    for (size_t i = 0; i < n; i++) {
+        counting += !examples->weight || examples->weight[i] > 0;
+    }
+    const size_t most = counting < CURVE_SAMPLE ? counting : CURVE_SAMPLE;
+    for (size_t i = 0, seen = 0; i < n && taken < most; i++) {
+        const cbp_real own = examples->weight ? examples->weight[i] : 1;
+        /* the example of that number among those that count, for each of `most` equal parts */
+        const size_t next = counting / most * taken + counting % most * taken / most;
+        if (own > 0 && seen++ == next) {
+            x[taken] = examples->x[i];
+            y[taken] = examples->y[i];
+            weight[taken++] = own;
+        }
+    }
+    return (cbp_examples){x, y, examples->weight ? weight : NULL, taken};
+}
+
+/* Inserts a start, in the order of their loss. */
+static void keep_start(cbp_curve_search *s, const cbp_curve_point *p, cbp_real loss, int sign)
+{
+    size_t place = s->starts_len < CBP_CURVE_STARTS ? s->starts_len++ : CBP_CURVE_STARTS - 1;
+    for (; place > 0 && s->starts[place - 1].loss > loss; place--) {
+        s->starts[place] = s->starts[place - 1];
+    }
+    memset(s->starts[place].at, 0, sizeof s->starts[place].at);
+    memcpy(s->starts[place].at, p->t, s->count * sizeof *p->t);
+    s->starts[place].loss = loss;
+    s->starts[place].sign = sign;
+}
+
+static cbp_real mean_target(const cbp_examples *examples)
+{
+    cbp_real sum = 0, total = 0;
+    for (size_t i = 0; i < examples->n; i++) {
+        const cbp_real weight = examples->weight ? examples->weight[i] : 1;
+        sum += weight * examples->y[i];
+        total += weight;
+    }
+    return sum / total;
+}
+
+/* Adds the best of these candidates, or a flatter one if its loss is not finite. */
+static void add_start(cbp_curve_search *s, const cbp_examples *sample,
+                      const cbp_candidates *candidates, int sign, cbp_real *work)
+{
+    const size_t last = 2 * s->layers - 2;
+    const cbp_example_sets set = {sample->x, sample->y, sample->weight, sample->n, 1, 0, 0};
+    cbp_fit_options options;
+    unsigned char frozen[CBP_CURVE_PLACES];
+    cbp_real chosen[CBP_CURVE_PLACES], loss;
+    cbp_curve_point p;
+    (void)cbp_fit_defaults(&options);
+    memcpy(frozen, s->constants, sizeof frozen);
+    if (s->curve->activations[s->layers - 1] != CBP_IDENTITY) {
+        frozen[last] = frozen[last + 1] = 0;
+    }
+    const cbp_chain chain = {chosen, s->curve->activations, frozen, s->layers};
+    if (cbp_choose_starts(&chain, &set, &options, candidates, work, chosen) != CBP_OK ||
+        !settle_candidate(s, chosen, &p)) {
+        return;
+    }
+    cbp_curve_chain_at(s->curve, &p, chosen, NULL);
+    for (int i = 0; i < FLATTER_STARTS; i++) {
+        if (cbp_loss_mean(&chain, sample, &s->problem.loss, &loss) == CBP_OK &&
+            cbp_is_finite(loss)) {
+            keep_start(s, &p, loss, sign);
+            return;
+        }
+        /* the loss does not take its outputs, as a mean count below 0: nearer to the mean */
+        chosen[last] /= 2;
+        chosen[last + 1] = (chosen[last + 1] + mean_target(sample)) / 2;
+        if (!settle_candidate(s, chosen, &p)) {
+            return;
+        }
+    }
+}
+
+size_t cbp_curve_find_starts_work_len(size_t n)
+{
+    return CBP_CURVE_STARTS * CBP_CURVE_CANDIDATES * CBP_CURVE_PLACES + 3 * CURVE_SAMPLE +
+           cbp_choose_starts_work_len(CBP_CURVE_LAYERS, n < CURVE_SAMPLE ? n : CURVE_SAMPLE,
+                                      CBP_CURVE_CANDIDATES);
+}
+
+void cbp_curve_find_starts(cbp_curve_search *s)
+{
+    cbp_candidates lists[CBP_CURVE_STARTS];
+    cbp_real *params = s->work,
+             *rest = params + CBP_CURVE_STARTS * CBP_CURVE_CANDIDATES * CBP_CURVE_PLACES;
+    const cbp_examples sample = sample_of(&s->problem.examples, rest);
+    const size_t len = cbp_curve_list_candidates(s, &s->problem.examples, params, lists);
+    for (size_t i = 0; i < len; i++) {
+        add_start(s, &sample, &lists[i], 2 * i >= len, rest + 3 * CURVE_SAMPLE);
+    }
+}

@@ -1,0 +1,185 @@
+"""Hazard: a fit of a curve that ends in the wrong basin, or tells more than the data do."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from curve_cases import FORMULAS, draw, exact, noisy
+
+import cbackprop as cbp
+from cbackprop import curves
+
+Floats = npt.NDArray[np.float64]
+
+
+def both(
+    curve: curves.Curve, x: Any, y: Any, weight: Any = None, **options: Any
+) -> curves.CurveFit:
+    """Fit alone and in company, and check that these agree; the fit alone."""
+    alone = curve.fit(x, y, sample_weight=weight, **options)
+    many = curve.fit_many(x, [y, y], sample_weight=weight, **options)
+    for i in range(2):
+        assert many.status[i] == alone.status
+        assert many.rss[i] == pytest.approx(alone.rss, rel=1e-9, abs=1e-28 * np.sum(np.square(y)))
+    return alone
+
+
+def test_the_sign_of_a_power() -> None:
+    x = np.linspace(0, 1, 12)
+    y = np.array([10, 12.2, 18.3, 27, 36.8, 46.2, 54.2, 60.2, 64.4, 67, 68.5, 69.3])
+    fitted = both(curves.weibull, x, y)
+    assert fitted.rss == pytest.approx(0.003691183, rel=1e-6)
+    assert fitted.params["power"] == pytest.approx(2.0006, rel=1e-4)
+
+
+def test_soft_targets_far_from_the_middle() -> None:
+    # one probability is near 0 to 64 digits, its target is not: its residual tells nothing
+    x = [0.4, -29.6, -1.7, -0.7, 0.4, 6, -1.5]
+    y = [0.99, 0.01, 0.01, 0.01, 0.99, 0.99, 0.01]
+    fitted = both(curves.platt, x, y)
+    assert fitted.converged
+    assert fitted.params == pytest.approx({"slope": 2.55165774, "intercept": 0.68750172}, rel=1e-7)
+    assert fitted.mean_loss == pytest.approx(0.244314, rel=2e-6)
+    for start in (0.0, 1.0, 3.0):
+        chain = cbp.fit(cbp.Chain([start], [0.5], "sigmoid"), x, y, loss="log")
+        assert chain.converged
+        assert chain.params == pytest.approx([2.55165774, 0.68750172], rel=1e-7)
+
+
+def test_a_bound_that_the_data_respect_changes_nothing() -> None:
+    x = [0, 0.17, 0.51, 1.5, 4.6, 14, 41, 124, 370, 1111, 3333, 10000.0]
+    y = [0.997, 1.037, 1.095, 1.089, 1.061, 1.109, 1.06, 1.044, 1.064, 1.089, 0.979, 0.256]
+    for bounds in (None, {"bottom": (0, None)}, {"top": (None, 5), "bottom": (-1, 1)}):
+        assert both(curves.logistic4, x, y, bounds=bounds).rss == pytest.approx(0.0098765, rel=1e-6)
+
+
+def test_rows_of_very_different_extents() -> None:
+    near, far = np.linspace(0, 1, 12), np.linspace(0, 30, 12)
+    formula = FORMULAS["logistic3"]
+    y = [formula(near, 2.0, 0.5, 0.1), formula(far, 2.0, 15.0, 3.0)]
+    fits = curves.logistic3.fit_many([near, far], y)
+    assert fits.rss.tolist() == pytest.approx([0.0, 0.0], abs=1e-25)
+    np.testing.assert_allclose(fits.params["midpoint"], [0.5, 15.0], rtol=1e-9)
+
+
+def test_both_orientations_of_five_parameters() -> None:
+    x = np.geomspace(1, 1000, 10)
+    standard = {"bottom": 0.05, "top": 2.5, "ec50": 60.0, "slope": 3.0, "asymmetry": 0.35}
+    y = exact("logistic5", x, standard)
+    assert both(curves.logistic5, x, y).rss < 1e-25
+    # steep at the other end: what is left of the top falls as the other one rises
+    other = both(curves.logistic5, x, 2.55 - y)
+    assert other.rss < 1e-25
+    assert other.params["bottom"] > other.params["top"]
+    assert other(x) == pytest.approx(2.55 - y, rel=1e-10)
+
+
+def test_a_plateau_alone_tells_no_more() -> None:
+    x = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30]
+    y = [103.77, 102.99, 99, 104.75, 110.76, 101.19, 100.02, 93.45, 90.59, 69.15]
+    fitted = both(curves.logistic4, x, y)
+    assert (fitted.status, fitted.converged) == ("not_identified", False)
+    assert fitted.message.endswith("not identified by the data: bottom, ec50")
+    assert 103.4 < fitted.params["top"] < 103.85
+    assert fitted.stderr["top"] == pytest.approx(1.7, abs=0.1)
+
+
+def test_a_step_between_replicates() -> None:
+    x = np.repeat([1.0, 1.25, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0], 3)
+    y = np.repeat([100.0, 100, 100, 0, 0, 0, 0, 0], 3)
+    y[11] = 100.0
+    fitted = both(curves.logistic4, x, y)
+    assert fitted.rss == pytest.approx(20000 / 3, rel=1e-8)
+    assert fitted.message.endswith("not identified by the data: ec50, slope")
+    assert fitted.params["bottom"] == pytest.approx(0.0, abs=1e-6)
+    assert fitted.params["top"] == pytest.approx(100.0, rel=1e-6)
+
+
+def test_three_doses() -> None:
+    x = np.array([10.0, 0.625, 2.5, 10.0, 0.625, 2.5, 10.0, 0.625, 2.5])
+    y = np.array(
+        [
+            61.408107781412,
+            98.3181200924209,
+            92.6050821600725,
+            19.1515147744906,
+            97.7336163702194,
+            75.7946981922533,
+            82.0473297811668,
+            76.5281098812883,
+            103.062728539761,
+        ]
+    )
+    fitted = both(curves.logistic4, x, y)
+    assert fitted.rss == pytest.approx(2742.599078, rel=1e-8)
+    assert "bottom" in fitted.message.partition("not identified by the data: ")[2]
+    for bottom in (54, 0, -100, -1000):
+        held = both(curves.logistic4, x, y, fixed={"bottom": bottom})
+        assert held.rss == pytest.approx(2742.599078, rel=1e-8)
+
+
+def test_a_weighted_decay_at_times_that_double() -> None:
+    rows = """0 9.0126 .01231, 1 8.5479 .01369, 3.14 7.7549 .01663, 9.88 5.5011 .03304,
+        31.07 1.8498 .29225, 97.69 .1042 92.10105, 307.11 .1304 58.80914, 965.49 .0947 111.50646,
+        3035.33 -.0704 201.76911, 9542.53 -.1265 62.49121, 30000 -.0623 257.6463"""
+    x, y, weight = np.array([row.split() for row in rows.split(",")], dtype=float).T
+    fitted = both(curves.exponential, x, y, weight)
+    assert fitted.converged
+    assert fitted.rss == pytest.approx(5.0227251, rel=1e-7)  # SciPy's best of 300 starts
+    assert fitted.params == pytest.approx({"scale": 8.65357, "rate": 0.0457362}, rel=1e-5)
+    assert fitted.stderr["scale"] == pytest.approx(3.249, rel=1e-3)
+    assert fitted.stderr["rate"] == pytest.approx(0.009179, rel=1e-3)
+
+
+def test_a_constant_that_the_curve_reaches_only_at_a_limit() -> None:
+    fitted = both(curves.michaelis_menten, [1.0, 2, 3, 4], [5.0, 5.1, 4.9, 5.0])
+    assert (fitted.status, fitted.converged) == ("not_identified", False)
+    assert fitted.message.startswith("no minimum: ")
+    assert fitted.message.endswith("not identified by the data: km")
+    assert fitted.params["vmax"] == pytest.approx(5.0, rel=1e-9)
+    assert fitted.confidence_interval()["km"] == (0.0, math.inf)
+
+
+@pytest.mark.parametrize("name", curves.CURVES)
+def test_alone_and_in_company(name: str) -> None:
+    curve = curves.CURVES[name]
+    rng = np.random.default_rng([9, len(name)])
+    x, _ = draw(name, rng)
+    rows = []
+    for _ in range(40):
+        _, true = draw(name, rng)
+        clean = exact(name, x, true)
+        noise = 0.03 * rng.normal(size=x.size)
+        rows.append(
+            np.clip(clean + noise, 0, 1) if name == "platt" else clean + noise * np.ptp(clean)
+        )
+    fits = curve.fit_many(x, rows)
+    for i, row in enumerate(rows):
+        alone = curve.fit(x, row)
+        assert fits.status[i] == alone.status
+        assert fits.rss[i] == pytest.approx(alone.rss, rel=1e-9)
+        assert fits.df[i] == alone.df
+        if alone.converged:
+            for parameter, value in alone.params.items():
+                assert fits.params[parameter][i] == pytest.approx(value, rel=1e-6)
+    # nor does it matter who else is there, or how many
+    part = curve.fit_many(x, rows[7:12])
+    for parameter in curve.parameters:
+        np.testing.assert_array_equal(part.params[parameter], fits.params[parameter][7:12])
+
+
+@pytest.mark.parametrize("factor", [1e-12, 1e12])
+@pytest.mark.parametrize("name", ["michaelis_menten", "logistic4", "hill", "exponential"])
+def test_units_do_not_matter(name: str, factor: float) -> None:
+    curve = curves.CURVES[name]
+    x, y, _ = noisy(name, np.random.default_rng([2, len(name)]))
+    fitted = both(curve, x, y)
+    of_x = both(curve, x * factor, y)
+    of_y = both(curve, x, y * factor)
+    assert of_x.rss == pytest.approx(fitted.rss, rel=1e-9)
+    assert of_y.rss == pytest.approx(fitted.rss * factor**2, rel=1e-9)
+    assert of_x.status == of_y.status == fitted.status == "converged"

@@ -116,7 +116,7 @@ enum cbp_status {
     CBP_ERROR_DATA = -20, /* an example that is NaN or infinite */
     /* a node that does not follow those before it, or for which there is no room */
     CBP_ERROR_NODE = -21,
-    CBP_ERROR_CURVE = -22,  /* a number that is none of a named curve */
+    CBP_ERROR_CURVE = -22,  /* no curve: a null pointer, as for a name that is none */
     CBP_ERROR_DOMAIN = -23, /* an input where the curve is not defined */
     CBP_STATUS_END = -24
 };
@@ -589,12 +589,14 @@ CBP_API int cbp_fit_many(const cbp_chain *chain, const cbp_example_sets *sets,
                          const cbp_fit_options *options, cbp_real *work, const cbp_fits *fits);
 
 /* ---- named curves ---------------------------------------------------------------------------- */
-/* Classical models of one variable, numbered from 0 to cbp_curve_count() - 1. A curve has p natural
- * parameters, such as an asymptote or a rate, and is computed by a chain of L layers, whose 2L
- * parameters follow from those. Later versions may have other numbers: programs look for names. */
+/* Classical models of one variable. A curve has p natural parameters, such as an asymptote or a
+ * rate, and is computed by a chain of L layers, whose 2L parameters follow from those. */
 
 #define CBP_CURVE_PARAMETERS 5 /* p at most */
 #define CBP_CURVE_LAYERS 4     /* L at most */
+
+/* A curve, a constant of the library. */
+typedef struct cbp_curve cbp_curve;
 
 /* What a curve is. The pointers are to constants of the library. */
 typedef struct cbp_curve_facts {
@@ -612,17 +614,20 @@ typedef struct cbp_curve_facts {
     unsigned char frozen[2 * CBP_CURVE_LAYERS];
 } cbp_curve_facts;
 
-/* How many curves there are. */
+/* How many curves there are; the curve of a number from 0, which later versions may change; and the
+ * curve of a name, such as "logistic4". Null if there is none. */
 CBP_API size_t cbp_curve_count(void);
+CBP_API const cbp_curve *cbp_curve_at(size_t number);
+CBP_API const cbp_curve *cbp_curve_named(const char *name);
 
-/* Facts of one curve. Fails with CBP_ERROR_CURVE, CBP_ERROR_NULL. */
-CBP_API int cbp_curve_describe(size_t curve, cbp_curve_facts *facts);
+/* Facts of one curve. Fails with CBP_ERROR_CURVE if it is null, CBP_ERROR_NULL. */
+CBP_API int cbp_curve_describe(const cbp_curve *curve, cbp_curve_facts *facts);
 
 /* The chain of the natural parameters natural[p]: its params[2L], and unless it is null
  * jacobian[2L][p], the exact derivative of each by each natural parameter. Fails with
  * CBP_ERROR_CURVE, CBP_ERROR_NULL, and with CBP_ERROR_START if a natural parameter is not finite,
  * or not positive where it must be, or if one of the chain's would not be finite. */
-CBP_API int cbp_curve_chain(size_t curve, const cbp_real *natural, cbp_real *params,
+CBP_API int cbp_curve_chain(const cbp_curve *curve, const cbp_real *natural, cbp_real *params,
                             cbp_real *jacobian);
 
 /* What becomes of a fit of a curve. None of the arrays, which are the caller's, may be null. */
@@ -667,8 +672,9 @@ CBP_API size_t cbp_curve_fit_work_len(size_t n);
  * it must be, with CBP_ERROR_BOUNDS also where the upper bound of a positive parameter is not above
  * 0, with CBP_ERROR_NO_FREE if all are fixed, with CBP_ERROR_CURVE, and with CBP_ERROR_DOMAIN for
  * an input outside the domain. */
-CBP_API int cbp_curve_fit(size_t curve, const cbp_examples *examples, const cbp_real *fixed,
-                          const cbp_fit_options *options, cbp_real *work, cbp_curve_result *result);
+CBP_API int cbp_curve_fit(const cbp_curve *curve, const cbp_examples *examples,
+                          const cbp_real *fixed, const cbp_fit_options *options, cbp_real *work,
+                          cbp_curve_result *result);
 
 /* What becomes of m fits of a curve. None may be null. */
 typedef struct cbp_curve_fits {
@@ -697,9 +703,9 @@ CBP_API size_t cbp_curve_fit_many_work_len(size_t n, size_t m);
  * numbers and CBP_UNDETERMINED for its parameters; an empty one has CBP_ERROR_FEW_EXAMPLES. If the
  * progress function stops the call, sets not finished have the status CBP_STOPPED. Fails, before it
  * has changed anything, for what is common to all sets: as cbp_curve_fit, but for examples. */
-CBP_API int cbp_curve_fit_many(size_t curve, const cbp_example_sets *sets, const cbp_real *fixed,
-                               const cbp_fit_options *options, cbp_real *work,
-                               const cbp_curve_fits *fits);
+CBP_API int cbp_curve_fit_many(const cbp_curve *curve, const cbp_example_sets *sets,
+                               const cbp_real *fixed, const cbp_fit_options *options,
+                               cbp_real *work, const cbp_curve_fits *fits);
 
 /* ---- one example, everything shown ----------------------------------------------------------- */
 

@@ -10,7 +10,7 @@ size_t cbp_curve_count(void)
     return CURVES;
 }
 
-const cbp_curve *cbp_curve_row(size_t number)
+const cbp_curve *cbp_curve_at(size_t number)
 {
     return number < CURVES ? &curve_table[number] : NULL;
 }
@@ -33,9 +33,18 @@ size_t cbp_curve_count_layers(const cbp_curve *curve)
     return layers;
 }
 
-int cbp_curve_describe(size_t curve, cbp_curve_facts *facts)
+const cbp_curve *cbp_curve_named(const char *name)
 {
-    const cbp_curve *c = cbp_curve_row(curve);
+    for (size_t k = 0; name && k < CURVES; k++) {
+        if (strcmp(curve_table[k].name, name) == 0) {
+            return &curve_table[k];
+        }
+    }
+    return NULL;
+}
+
+int cbp_curve_describe(const cbp_curve *c, cbp_curve_facts *facts)
+{
     if (!c) {
         return CBP_ERROR_CURVE;
     }
@@ -142,9 +151,9 @@ int cbp_curve_is_natural(const cbp_curve *curve, size_t k, cbp_real natural)
     return cbp_is_finite(natural) && (!curve->positive[k] || natural > 0);
 }
 
-int cbp_curve_chain(size_t curve, const cbp_real *natural, cbp_real *params, cbp_real *jacobian)
+int cbp_curve_chain(const cbp_curve *c, const cbp_real *natural, cbp_real *params,
+                    cbp_real *jacobian)
 {
-    const cbp_curve *c = cbp_curve_row(curve);
     if (!c) {
         return CBP_ERROR_CURVE;
     }

@@ -44,7 +44,7 @@ enum cbp_curve_grid {
  * one sign of w is enough, unless something is fixed or has bounds. Reported are 0 <= 1. */
 #define CBP_MIRROR 3
 
-typedef struct cbp_curve {
+struct cbp_curve {
     const char *name, *formula, *parameters[CBP_CURVE_PARAMETERS];
     unsigned char positive[CBP_CURVE_PARAMETERS];
     unsigned char activations[CBP_CURVE_LAYERS];
@@ -57,10 +57,7 @@ typedef struct cbp_curve {
      * and the weight at power_at, if that is not 0, to a. A last linear layer is solved for. */
     unsigned char slope_at, power_at;
     signed char slope;
-} cbp_curve;
-
-/* A row; null if there is none of this number. */
-const cbp_curve *cbp_curve_row(size_t number);
+};
 
 /* How many natural parameters a curve has, and how many layers its chain. */
 size_t cbp_curve_count_parameters(const cbp_curve *curve);
@@ -127,7 +124,7 @@ typedef struct cbp_curve_search {
 } cbp_curve_search;
 
 /* What is known of fits before their examples: the curve, what is fixed, the bounds. */
-int cbp_curve_prepare(cbp_curve_search *s, size_t curve, const cbp_real *fixed,
+int cbp_curve_prepare(cbp_curve_search *s, const cbp_curve *curve, const cbp_real *fixed,
                       const cbp_fit_options *options);
 
 /* The fit of these examples, in cbp_curve_fit_work_len(n) numbers of work memory. */

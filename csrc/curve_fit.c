@@ -40,19 +40,18 @@ int cbp_curve_check_domain(const cbp_curve *curve, const cbp_examples *examples)
     return CBP_OK;
 }
 
-int cbp_curve_prepare(cbp_curve_search *s, size_t curve, const cbp_real *fixed,
+int cbp_curve_prepare(cbp_curve_search *s, const cbp_curve *curve, const cbp_real *fixed,
                       const cbp_fit_options *options)
 {
     /* any activations: the pass is the curve's own */
     static const unsigned char codes[CBP_COORDINATE_LAYERS] = {CBP_SIGMOID, CBP_SIGMOID,
                                                                CBP_SIGMOID};
     static const cbp_real any[CBP_CURVE_PLACES];
-    const cbp_curve *row = cbp_curve_row(curve);
-    if (!row) {
+    if (!curve) {
         return CBP_ERROR_CURVE;
     }
     memset(s, 0, sizeof *s);
-    s->curve = row;
+    s->curve = curve;
     s->count = cbp_curve_count_parameters(s->curve);
     s->layers = cbp_curve_count_layers(s->curve);
     for (size_t k = 0; k < CBP_CURVE_PLACES; k++) {
@@ -495,7 +494,7 @@ static int has_arrays(const cbp_curve_result *result)
            result->determined && result->triangle;
 }
 
-int cbp_curve_fit(size_t curve, const cbp_examples *examples, const cbp_real *fixed,
+int cbp_curve_fit(const cbp_curve *curve, const cbp_examples *examples, const cbp_real *fixed,
                   const cbp_fit_options *options, cbp_real *work, cbp_curve_result *result)
 {
     cbp_curve_search s;

@@ -411,7 +411,7 @@ static int has_all_arrays(const cbp_curve_fits *fits)
            fits->df;
 }
 
-int cbp_curve_fit_many(size_t curve, const cbp_example_sets *sets, const cbp_real *fixed,
+int cbp_curve_fit_many(const cbp_curve *curve, const cbp_example_sets *sets, const cbp_real *fixed,
                        const cbp_fit_options *options, cbp_real *work, const cbp_curve_fits *fits)
 {
     curve_many f;

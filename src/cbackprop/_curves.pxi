@@ -9,7 +9,7 @@ CurveFacts = namedtuple(
 cdef object curve_facts(size_t number):
     cdef cbp_curve_facts facts
     cdef size_t k
-    cbp_curve_describe(number, &facts)
+    cbp_curve_describe(cbp_curve_at(number), &facts)
     names = names_of(facts.layers)
     return facts.name.decode(), CurveFacts(
         number,
@@ -30,10 +30,10 @@ CURVES = dict([curve_facts(number) for number in range(cbp_curve_count())])
 def curve_chain(size_t curve, natural):
     """The chain's parameters (2L,) of natural parameters (p,), and the Jacobian (2L, p)."""
     cdef cbp_curve_facts facts
-    check(cbp_curve_describe(curve, &facts))
+    check(cbp_curve_describe(cbp_curve_at(curve), &facts))
     cdef const double *given = memory_of_const(natural, facts.count)
     params, jacobian = empty(2 * facts.layers), empty((2 * facts.layers, facts.count))
-    check(cbp_curve_chain(curve, given, memory_of(params, 2 * facts.layers),
+    check(cbp_curve_chain(cbp_curve_at(curve), given, memory_of(params, 2 * facts.layers),
                           memory_of(jacobian, 2 * facts.layers * facts.count)))
     return params, jacobian
 
@@ -53,7 +53,7 @@ def fit_curve(size_t curve, x, y, weight, fixed, lower, upper, int loss, double 
     cdef cbp_curve_result result
     cdef Watch w
     cdef int status
-    check(cbp_curve_describe(curve, &facts))
+    check(cbp_curve_describe(cbp_curve_at(curve), &facts))
     cdef size_t p = facts.count
     cdef cbp_fit_options options = options_with(lower, upper, p)
     cdef const double *known = memory_of_const(fixed, p) if fixed is not None else NULL
@@ -72,7 +72,7 @@ def fit_curve(size_t curve, x, y, weight, fixed, lower, upper, int loss, double 
     result.triangle = memory_of(triangle, (p + 1) * (p + 1))
     cdef double *work = new_numbers(cbp_curve_fit_work_len(examples.n))
     with nogil:
-        status = cbp_curve_fit(curve, &examples, known, &options, work, &result)
+        status = cbp_curve_fit(cbp_curve_at(curve), &examples, known, &options, work, &result)
     PyMem_RawFree(work)
     raise_what_was_raised(&w)
     if status != CBP_OK:
@@ -96,7 +96,7 @@ def fit_curve_block(size_t curve, x, y, weight, fixed, lower, upper, int loss, d
     cdef cbp_curve_fits fits
     cdef Watch w
     cdef int status
-    check(cbp_curve_describe(curve, &facts))
+    check(cbp_curve_describe(cbp_curve_at(curve), &facts))
     cdef size_t p = facts.count, m = sets.m, width = 2 * facts.layers
     cdef cbp_fit_options options = options_with(lower, upper, p)
     cdef const double *known = memory_of_const(fixed, p) if fixed is not None else NULL
@@ -117,7 +117,7 @@ def fit_curve_block(size_t curve, x, y, weight, fixed, lower, upper, int loss, d
     fits.variance, fits.df = memory_of(found.variance, m), memory_of(found.df, m)
     cdef double *work = new_numbers(cbp_curve_fit_many_work_len(sets.n, m))
     with nogil:
-        status = cbp_curve_fit_many(curve, &sets, known, &options, work, &fits)
+        status = cbp_curve_fit_many(cbp_curve_at(curve), &sets, known, &options, work, &fits)
     PyMem_RawFree(work)
     raise_what_was_raised(&w)
     return status

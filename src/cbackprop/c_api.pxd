@@ -195,6 +195,9 @@ cdef extern from "cbackprop.h" nogil:
         size_t count
         size_t row
 
+    ctypedef struct cbp_curve:
+        pass
+
     ctypedef struct cbp_curve_facts:
         const char *name
         const char *formula
@@ -323,14 +326,18 @@ cdef extern from "cbackprop.h" nogil:
     int cbp_fit_many(const cbp_chain *chain, const cbp_example_sets *sets, const cbp_fit_options
                      *options, cbp_real *work, const cbp_fits *fits)
     size_t cbp_curve_count()
-    int cbp_curve_describe(size_t curve, cbp_curve_facts *facts)
-    int cbp_curve_chain(size_t curve, const cbp_real *natural, cbp_real *params, cbp_real *jacobian)
+    const cbp_curve *cbp_curve_at(size_t number)
+    const cbp_curve *cbp_curve_named(const char *name)
+    int cbp_curve_describe(const cbp_curve *curve, cbp_curve_facts *facts)
+    int cbp_curve_chain(const cbp_curve *curve, const cbp_real *natural, cbp_real *params, cbp_real
+                        *jacobian)
     size_t cbp_curve_fit_work_len(size_t n)
-    int cbp_curve_fit(size_t curve, const cbp_examples *examples, const cbp_real *fixed, const
-                      cbp_fit_options *options, cbp_real *work, cbp_curve_result *result)
+    int cbp_curve_fit(const cbp_curve *curve, const cbp_examples *examples, const cbp_real *fixed,
+                      const cbp_fit_options *options, cbp_real *work, cbp_curve_result *result)
     size_t cbp_curve_fit_many_work_len(size_t n, size_t m)
-    int cbp_curve_fit_many(size_t curve, const cbp_example_sets *sets, const cbp_real *fixed, const
-                           cbp_fit_options *options, cbp_real *work, const cbp_curve_fits *fits)
+    int cbp_curve_fit_many(const cbp_curve *curve, const cbp_example_sets *sets, const cbp_real
+                           *fixed, const cbp_fit_options *options, cbp_real *work, const
+                           cbp_curve_fits *fits)
     int cbp_trace(const cbp_chain *chain, cbp_real x, cbp_real y, const cbp_loss *loss, const
                   cbp_record *record, cbp_real *value)
     const char *cbp_kernel()

@@ -231,18 +231,6 @@ static const model models[] = {
 
 enum { MODELS = sizeof models / sizeof *models };
 
-/* Where a curve is in the library's list; that is its end if it is not there. */
-static inline size_t find_curve(const char *name)
-{
-    cbp_curve_facts facts = {0};
-    size_t curve = 0;
-    while (curve < cbp_curve_count() && cbp_curve_describe(curve, &facts) == CBP_OK &&
-           strcmp(facts.name, name) != 0) {
-        curve++;
-    }
-    return curve;
-}
-
 static inline size_t parameters_of(const model *m)
 {
     return strlen(m->positive);
@@ -350,7 +338,7 @@ static inline int fit_curve(const model *m, const cbp_examples *examples, const 
              *weight = exactly(own.weight, own.n);
     own = (cbp_examples){x, y, weight, own.n};
     const int status =
-        cbp_curve_fit(find_curve(m->name), &own, fixed, options, work, &found->result);
+        cbp_curve_fit(cbp_curve_named(m->name), &own, fixed, options, work, &found->result);
     CHECK(is_whole(work, len));
     free(x);
     free(y);
@@ -377,7 +365,7 @@ static inline found_many room_for(const model *of, size_t m)
 {
     const size_t p = parameters_of(of);
     cbp_curve_facts facts = {0};
-    CHECK(cbp_curve_describe(find_curve(of->name), &facts) == CBP_OK);
+    CHECK(cbp_curve_describe(cbp_curve_named(of->name), &facts) == CBP_OK);
     return (found_many){p,
                         facts.layers,
                         {numbers(m * p), numbers(m * p), numbers(m * 2 * facts.layers),
@@ -405,7 +393,7 @@ static inline found_many fit_many(const model *of, const cbp_example_sets *sets,
     const size_t len = cbp_curve_fit_many_work_len(sets->n, sets->m);
     found_many found = room_for(of, sets->m);
     cbp_real *work = guarded(len);
-    CHECK(cbp_curve_fit_many(find_curve(of->name), sets, fixed, options, work, &found.fits) ==
+    CHECK(cbp_curve_fit_many(cbp_curve_named(of->name), sets, fixed, options, work, &found.fits) ==
           CBP_OK);
     CHECK(is_whole(work, len));
     return found;

@@ -23,8 +23,9 @@ static void test_facts(void)
     CHECK(cbp_curve_count() == MODELS);
     for (size_t i = 0; i < MODELS; i++) {
         const model *m = &models[i];
-        CHECK(cbp_curve_describe(find_curve(m->name), &facts) == CBP_OK);
+        CHECK(cbp_curve_describe(cbp_curve_named(m->name), &facts) == CBP_OK);
         CHECK(strcmp(facts.name, m->name) == 0);
+        CHECK(cbp_curve_at(i) == cbp_curve_named(m->name));
         CHECK(facts.count == parameters_of(m) && has_names(&facts, m->parameters));
         CHECK(facts.domain_low == (m->is_of_positive ? 0 : -R(INFINITY)));
         CHECK(facts.domain_high == R(INFINITY));
@@ -38,17 +39,19 @@ static void test_facts(void)
             CHECK(facts.activations[k] < CBP_ACTIVATION_END);
         }
     }
+    CHECK(!cbp_curve_at(MODELS) && !cbp_curve_at((size_t)-1));
+    CHECK(!cbp_curve_named("") && !cbp_curve_named("logistic") && !cbp_curve_named(NULL));
     facts.name = "untouched";
-    CHECK(cbp_curve_describe(MODELS, &facts) == CBP_ERROR_CURVE);
-    CHECK(cbp_curve_describe((size_t)-1, &facts) == CBP_ERROR_CURVE);
+    CHECK(cbp_curve_describe(NULL, &facts) == CBP_ERROR_CURVE);
     CHECK(strcmp(facts.name, "untouched") == 0);
-    CHECK(cbp_curve_describe(0, NULL) == CBP_ERROR_NULL);
+    CHECK(cbp_curve_describe(cbp_curve_at(0), NULL) == CBP_ERROR_NULL);
 }
 
 /* The chain computes the formula; its constants are those that nothing moves. */
 static void test_chain_of(const model *m, const double *natural)
 {
-    const size_t curve = find_curve(m->name), p = parameters_of(m);
+    const cbp_curve *curve = cbp_curve_named(m->name);
+    const size_t p = parameters_of(m);
     cbp_real n[P], x[N], out[N], params[PLACES], jacobian[PLACES * P], without[PLACES];
     cbp_curve_facts facts = {0};
     CHECK(cbp_curve_describe(curve, &facts) == CBP_OK);
@@ -113,10 +116,11 @@ static void test_chains(void)
 
 static void test_chain_refused(void)
 {
-    const size_t logistic = find_curve("logistic4"), scaled = find_curve("logistic3");
+    const cbp_curve *logistic = cbp_curve_named("logistic4"),
+                    *scaled = cbp_curve_named("logistic3");
     cbp_real natural[] = {0, 1, 2, 1}, params[PLACES], jacobian[PLACES * P];
     params[0] = jacobian[0] = 7;
-    CHECK(cbp_curve_chain(MODELS, natural, params, jacobian) == CBP_ERROR_CURVE);
+    CHECK(cbp_curve_chain(NULL, natural, params, jacobian) == CBP_ERROR_CURVE);
     CHECK(cbp_curve_chain(logistic, NULL, params, jacobian) == CBP_ERROR_NULL);
     CHECK(cbp_curve_chain(logistic, natural, NULL, jacobian) == CBP_ERROR_NULL);
     const cbp_real strangers[] = {R(NAN), R(INFINITY), -R(INFINITY)};
@@ -170,8 +174,8 @@ static void test_exact(void)
         CHECK(found.result.evaluations > 0);
         CHECK(is_model(m, found.natural, EXACT));
         CHECK(found.result.df == R(N - p));
-        CHECK(cbp_curve_describe(find_curve(m->name), &facts) == CBP_OK);
-        CHECK(cbp_curve_chain(find_curve(m->name), found.natural, params, NULL) == CBP_OK);
+        CHECK(cbp_curve_describe(cbp_curve_named(m->name), &facts) == CBP_OK);
+        CHECK(cbp_curve_chain(cbp_curve_named(m->name), found.natural, params, NULL) == CBP_OK);
         for (size_t k = 0; k < 2 * facts.layers; k++) {
             CHECK(near((double)params[k], (double)found.params[k], 0, 64));
         }

@@ -75,7 +75,7 @@ static void compare_alone(const model *m, const cbp_example_sets *sets, size_t i
               ALIKE * (fabs((double)natural[k]) + error));
         CHECK(fabs((double)many->fits.standard_error[i * p + k] - error) <= ALIKE_ERRORS * error);
     }
-    CHECK(cbp_curve_chain(find_curve(m->name), natural, params, NULL) == CBP_OK);
+    CHECK(cbp_curve_chain(cbp_curve_named(m->name), natural, params, NULL) == CBP_OK);
     for (size_t k = 0; k < 2 * many->layers; k++) {
         CHECK(near((double)params[k], (double)many->fits.params[i * 2 * many->layers + k], 0, 64));
     }
@@ -167,7 +167,7 @@ static void test_spoilt_sets(void)
 
 /* A call of both functions, which must fail in the same way. */
 typedef struct refusal {
-    size_t curve;
+    const cbp_curve *curve;
     cbp_real x[6], y[6], weight[6], fixed[P], lower[P], upper[P], work[2];
     cbp_examples examples;
     cbp_fit_options options;
@@ -180,7 +180,7 @@ static refusal *new_refusal(void)
 {
     const model *m = find_model("logistic4");
     refusal *c = bytes(sizeof *c);
-    c->curve = find_curve(m->name);
+    c->curve = cbp_curve_named(m->name);
     c->options = options_for(m);
     fill_inputs(m, 6, c->x);
     fill_targets(m, m->natural, 6, c->x, c->y);
@@ -253,7 +253,7 @@ static void test_refused_options(void)
     CHECK(fit_refused(c) == CBP_OK && many_refused(c) == CBP_OK);
     end_refusal(c);
     c = new_refusal();
-    c->curve = cbp_curve_count();
+    c->curve = NULL;
     check_common(c, CBP_ERROR_CURVE);
     c = new_refusal();
     c->options.size--;

@@ -7,10 +7,17 @@
 #pragma clang diagnostic ignored \
     "-Wpass-failed" /* unoptimised and sanitized builds have no vectors */
 #define CBP_PRAGMA(text) _Pragma(#text)
+#if CBP_HAVE_FMA
 #define CBP_EACH_OF(lanes, vectors)                                                             \
     CBP_PRAGMA(clang loop vectorize(assume_safety) vectorize_width(8) interleave_count(vectors) \
                    unroll(disable))                                                             \
     for (size_t k = 0; k < (lanes); k++)
+#else /* narrow vectors, of which eight numbers would be many instructions */
+#define CBP_EACH_OF(lanes, vectors)                                                       \
+    CBP_PRAGMA(clang loop vectorize(assume_safety) vectorize_width(2) interleave_count(1) \
+                   unroll(disable))                                                       \
+    for (size_t k = 0; k < (lanes); k++)
+#endif
 #elif defined(__GNUC__)
 #define CBP_EACH_OF(lanes, vectors) \
     _Pragma("GCC ivdep") _Pragma("GCC unroll 1") for (size_t k = 0; k < (lanes); k++)

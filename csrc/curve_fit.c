@@ -481,6 +481,9 @@ int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cb
     }
     if (status == CBP_OK) {
         result->loss = info.loss;
+        if (s->problem.loss.kind == CBP_SQUARED) {
+            result->rss = info.loss * result->weight; /* the same sum: no other rounding of it */
+        }
         result->outcome = info.outcome;
         result->iterations = info.iterations;
         result->evaluations = info.evaluations;

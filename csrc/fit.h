@@ -54,7 +54,11 @@ CBP_INLINE cbp_chain cbp_chain_at(cbp_chain chain, const cbp_real *params)
 
 CBP_INLINE cbp_real cbp_root(cbp_real number)
 {
-    return (cbp_real)sqrt((double)number);
+#ifdef CBP_SINGLE
+    return sqrtf(number); /* for processors that have no double; the bits are those of sqrt */
+#else
+    return sqrt(number);
+#endif
 }
 
 CBP_INLINE cbp_real cbp_magnitude(cbp_real number)

@@ -300,10 +300,10 @@ size_t cbp_curve_find_starts_work_len(size_t n)
                                       CBP_CURVE_CANDIDATES);
 }
 
-void cbp_curve_find_starts(cbp_curve_search *s)
+void cbp_curve_find_starts(cbp_curve_search *s, cbp_real *work)
 {
     cbp_candidates lists[CBP_CURVE_STARTS];
-    cbp_real *params = s->work,
+    cbp_real *params = work,
              *rest = params + CBP_CURVE_STARTS * CBP_CURVE_CANDIDATES * CBP_CURVE_PLACES;
     const cbp_examples sample = sample_of(&s->problem.examples, rest);
     const size_t len = cbp_curve_list_candidates(s, &s->problem.examples, params, lists);

@@ -138,6 +138,9 @@ typedef struct cbp_fit_memory {
 
 size_t cbp_fit_memory_len(size_t free, size_t n);
 
+/* How much work memory cbp_fit_over and cbp_fit_node_covariance need for themselves. */
+size_t cbp_fit_search_len(size_t layers, size_t free);
+
 /* A pass over them, a cbp_fit_pass, whose `user` is a cbp_fit_memory. Asks the progress function
  * between stretches. */
 int cbp_fit_pass_memory(void *user, const cbp_chain *chain, cbp_real *node);

@@ -140,6 +140,28 @@ static void find_own_gains(const cbp_lanes *g, const cbp_lane_candidates *c, cbp
     }
 }
 
+/* c->gains, where all lanes have the same examples: a candidate in each lane, as many at a time as
+ * there are lanes. The sums add up as in find_own_gains. */
+static void find_gains_of_one(const cbp_lanes *g, const cbp_lane_candidates *c, cbp_match *m)
+{
+    cbp_row gains;
+    for (size_t first = 0; first < c->count; first += CBP_LANES) {
+        const size_t left = c->count - first, count = smaller(CBP_LANES, left);
+        for (size_t j = 0; j < CBP_LANES; j++) {
+            const cbp_real *params = c->params + (first + (j < count ? j : 0)) * c->width;
+            for (size_t k = 0; k < 2 * c->depth; k++) {
+                g->trial[k * CBP_LANES + j] = params[k];
+            }
+        }
+        find_features(g, c->depth, g->trial, c->own_features);
+        add_feature(g, c->own_features, c->solves_b, m);
+        find_gain(c, m, gains);
+        for (size_t j = 0; j < count; j++) {
+            spread(gains[j], c->gains + (first + j) * CBP_LANES);
+        }
+    }
+}
+
 /* For each lane the first candidate of the greatest gain, -1 if none is finite, and that gain. */
 static void find_best(const cbp_lane_candidates *c, cbp_real *CBP_RESTRICT chosen,
                       cbp_real *CBP_RESTRICT best)
@@ -212,7 +234,9 @@ static void choose_starts(const cbp_lanes *g, const cbp_lane_candidates *c, cbp_
     cbp_row best, gain;
     int is_less = 0;
     add_targets(g, &m);
-    if (c->is_shared) {
+    if (c->is_one) {
+        find_gains_of_one(g, c, &m);
+    } else if (c->is_shared) {
         find_shared_gains(g, c);
     } else {
         find_own_gains(g, c, &m);

@@ -62,6 +62,7 @@ int cbp_curve_prepare(cbp_curve_search *s, const cbp_curve *curve, const cbp_rea
     if (status == CBP_OK) {
         status = take_bounds(s, fixed);
     }
+    cbp_curve_freeze_chain(s);
     if (status == CBP_OK) {
         cbp_fit_info info;
         cbp_fit kind = s->problem;
@@ -433,10 +434,12 @@ static int conclude_curve(cbp_curve_search *s, cbp_curve_result *result)
 size_t cbp_curve_fit_work_len(size_t n)
 {
     const size_t starts = cbp_curve_find_starts_work_len(n),
-                 fits = cbp_fit_work_len(CBP_COORDINATE_LAYERS, CBP_CURVE_PARAMETERS, 0);
+                 lanes = cbp_curve_fit_starts_work_len(n),
+                 fits = cbp_fit_work_len(CBP_COORDINATE_LAYERS, CBP_CURVE_PARAMETERS, 0),
+                 more = lanes > fits ? lanes : fits;
     return cbp_fit_pass_len(CBP_CURVE_LAYERS, CBP_CURVE_PLACES) +
            cbp_fit_memory_len(CBP_CURVE_PLACES, n) + 2 * cbp_fit_node_len(CBP_CURVE_PLACES) +
-           (starts > fits ? starts : fits);
+           (starts > more ? starts : more);
 }
 
 int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cbp_real *work,
@@ -464,6 +467,7 @@ int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cb
     s->node = s->memory.nodes + cbp_fit_memory_len(CBP_CURVE_PLACES, examples->n);
     s->work = s->node + 2 * cbp_fit_node_len(CBP_CURVE_PLACES);
     cbp_curve_find_starts(s);
+    cbp_curve_fit_starts(s);
     memset(s->diverges, 0, sizeof s->diverges);
     s->fixed_at = s->count;
     status = refine_starts(s, &info);

@@ -132,7 +132,7 @@ typedef struct cbp_kernels {
     void (*fit_lanes)(cbp_lanes *lanes);
     void (*finish_lanes)(cbp_lanes *lanes);
     void (*choose_starts)(const cbp_lanes *lanes, const cbp_lane_candidates *candidates,
-                          cbp_real *chosen);
+                          cbp_real *chosen, cbp_real *gain);
 } cbp_kernels;
 
 extern const cbp_kernels cbp_kernels_generic;

@@ -156,19 +156,22 @@ static void store_start(const choice *c, int is_chosen, size_t k, cbp_real *para
     }
 }
 
-static void choose_all(choice *c, cbp_real *params)
+static void choose_all(choice *c, cbp_real *params, cbp_real *gains)
 {
     const int may_share = c->sets.x_step == 0 && !c->sets.weight;
     for (size_t first = 0; first < c->sets.m; first += CBP_LANES) {
         const size_t left = c->sets.m - first, count = left < CBP_LANES ? left : CBP_LANES;
         const int is_shared = !load_set_targets(c, first, count) && may_share;
-        cbp_row chosen;
+        cbp_row chosen, gain;
         if (!(is_shared && c->own.is_shared)) {
             load_set_examples(c, first, count);
         }
         c->own.is_shared = is_shared;
-        cbp_kernels_now()->choose_starts(&c->lanes, &c->own, chosen);
+        cbp_kernels_now()->choose_starts(&c->lanes, &c->own, chosen, gain);
         for (size_t k = 0; k < count; k++) {
+            if (gains) {
+                gains[first + k] = gain[k];
+            }
             store_start(c, chosen[k] >= 0, k, params + (first + k) * 2 * c->kind.chain.layers);
         }
     }
@@ -176,9 +179,9 @@ static void choose_all(choice *c, cbp_real *params)
 
 /* ---- the call -------------------------------------------------------------------------------- */
 
-int cbp_choose_starts(const cbp_chain *chain, const cbp_example_sets *sets,
-                      const cbp_fit_options *options, const cbp_candidates *candidates,
-                      cbp_real *work, cbp_real *params)
+int cbp_choose_starts_by_gain(const cbp_chain *chain, const cbp_example_sets *sets,
+                              const cbp_fit_options *options, const cbp_candidates *candidates,
+                              cbp_real *work, cbp_real *params, cbp_real *gains)
 {
     choice c = {.given = candidates};
     int status = sets && candidates && work && params ? cbp_fit_given(chain, NULL, options, &c.kind)
@@ -222,6 +225,13 @@ int cbp_choose_starts(const cbp_chain *chain, const cbp_example_sets *sets,
     } else if (sets->x_step == 0) {
         find_shared_features(&c, &work);
     }
-    choose_all(&c, params);
+    choose_all(&c, params, gains);
     return CBP_OK;
+}
+
+int cbp_choose_starts(const cbp_chain *chain, const cbp_example_sets *sets,
+                      const cbp_fit_options *options, const cbp_candidates *candidates,
+                      cbp_real *work, cbp_real *params)
+{
+    return cbp_choose_starts_by_gain(chain, sets, options, candidates, work, params, NULL);
 }

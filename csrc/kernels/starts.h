@@ -227,11 +227,12 @@ static void take_candidate(const cbp_lanes *g, const cbp_lane_candidates *c, siz
 
 /* For each lane the candidate that leaves the least sum of squares, a linear last layer's free
  * weight and bias being solved for, or what lies between it and its neighbours unless that is far
- * worse: its number, or -1 if no sum is finite; and the parameters, in g->trial. */
-static void choose_starts(const cbp_lanes *g, const cbp_lane_candidates *c, cbp_real *chosen)
+ * worse: its number, or -1 if no sum is finite; its gain; and the parameters, in g->trial. */
+static void choose_starts(const cbp_lanes *g, const cbp_lane_candidates *c, cbp_real *chosen,
+                          cbp_real *gain)
 {
     cbp_match m;
-    cbp_row best, gain;
+    cbp_row best;
     int is_less = 0;
     add_targets(g, &m);
     if (c->is_one) {
@@ -255,8 +256,10 @@ static void choose_starts(const cbp_lanes *g, const cbp_lane_candidates *c, cbp_
     for (size_t k = 0; k < CBP_LANES; k++) {
         if (chosen[k] >= 0 && !(gain[k] >= CBP_HALF * best[k])) {
             take_candidate(g, c, (size_t)chosen[k], k);
+            gain[k] = best[k];
             is_less = 1;
         }
+        gain[k] = chosen[k] >= 0 ? gain[k] : -CBP_INFINITY;
     }
     if (is_less) {
         find_features(g, c->depth, g->trial, c->own_features);

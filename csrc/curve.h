@@ -115,6 +115,7 @@ typedef struct cbp_curve_search {
     unsigned char constants[CBP_CURVE_PLACES];               /* of the chain */
     cbp_real lower[CBP_CURVE_WIDTH], upper[CBP_CURVE_WIDTH]; /* of coordinates */
     cbp_curve_point fixed;                                   /* the values of fixed parameters */
+    size_t inputs; /* how many different ones there are, CBP_CURVE_PARAMETERS at most */
     unsigned char diverges[CBP_CURVE_WIDTH]; /* parameters with which the loss has no minimum */
     int is_bound;                            /* something is fixed or has bounds */
     int keeps_order; /* of a mirror image: bounds of parameters 0 and 1 are of the lesser and the

@@ -346,6 +346,22 @@ static int refine_starts(cbp_curve_search *s, cbp_fit_info *info)
     return status;
 }
 
+/* How many different inputs have a weight above 0, CBP_CURVE_PARAMETERS at most. */
+static size_t count_inputs(const cbp_examples *examples)
+{
+    cbp_real seen[CBP_CURVE_PARAMETERS];
+    size_t count = 0;
+    for (size_t i = 0; i < examples->n && count < CBP_CURVE_PARAMETERS; i++) {
+        int is_new = !examples->weight || examples->weight[i] > 0;
+        for (size_t k = 0; k < count; k++) {
+            is_new &= seen[k] != examples->x[i];
+        }
+        seen[count] = examples->x[i];
+        count += (size_t)is_new;
+    }
+    return count;
+}
+
 /* ---- the call -------------------------------------------------------------------------------- */
 
 size_t cbp_curve_fit_work_len(size_t n)
@@ -386,15 +402,18 @@ int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cb
     cbp_curve_find_starts(s);
     memset(s->diverges, 0, sizeof s->diverges);
     s->fixed_at = s->count;
+    s->inputs = count_inputs(examples);
+    const int has_few_inputs =
+        s->inputs < cbp_count_free(s->frozen, CBP_COORDINATE_LAYERS); /* then nothing is certain */
     status = refine_starts(s, &info);
-    if (status == CBP_OK && info.outcome == CBP_EXHAUSTED) {
+    if (status == CBP_OK && info.outcome == CBP_EXHAUSTED && !has_few_inputs) {
         cbp_curve_follow_loss(s, &info);
     }
     if (status == CBP_OK) {
         report_mirror(s);
         status = cbp_curve_conclude(s, result);
     }
-    if (status == CBP_OK && info.outcome == CBP_CONVERGED &&
+    if (status == CBP_OK && info.outcome == CBP_CONVERGED && !has_few_inputs &&
         cbp_curve_finds_no_minimum(s, info.loss, result)) {
         info.outcome = CBP_EXHAUSTED;
         status = cbp_curve_conclude(s, result);

@@ -23,6 +23,20 @@ static unsigned char kind_of_parameter(const cbp_curve_search *s, const cbp_curv
     return kind == CBP_DETERMINED && is_unknown ? CBP_UNDETERMINED : kind;
 }
 
+/* Fewer different inputs than parameters cannot determine all of them: if rounding hides which, it
+ * is none. */
+static void doubt_all(const cbp_curve_search *s, unsigned char *determined)
+{
+    size_t known = 0, unknown = 0;
+    for (size_t k = 0; k < s->count; k++) {
+        known += determined[k] == CBP_DETERMINED;
+        unknown += determined[k] == CBP_UNDETERMINED || determined[k] == CBP_DIVERGES;
+    }
+    for (size_t k = 0; unknown == 0 && known > s->inputs && k < s->count; k++) {
+        determined[k] = determined[k] == CBP_DETERMINED ? CBP_UNDETERMINED : determined[k];
+    }
+}
+
 /* The covariance of all coordinates, from that of those that are free: matrix[free][free]. */
 static void spread_covariance(const cbp_curve_search *s, const cbp_real *matrix, size_t free,
                               cbp_curve_result *result)
@@ -127,6 +141,7 @@ int cbp_curve_conclude(cbp_curve_search *s, cbp_curve_result *result)
         s->frozen[fixed_at] = 0;
     }
     if (status == CBP_OK) {
+        doubt_all(s, result->determined);
         clear_unknown(s, result);
         sum_examples(s, result);
     }

@@ -164,6 +164,36 @@ static void test_poor_examples(void)
     }
 }
 
+/* Fewer different inputs than parameters: nothing diverges, but something is undetermined, and the
+ * loss is that of the means; a bound or a fixed parameter may be what was missing. */
+static void test_few_inputs(void)
+{
+    const cbp_real x[] = {1, 4, 1, 4, 9, 4}, y[] = {2, 5, 3, 6, 9, 7},
+                   weight[] = {1, 1, 1, 1, 0, 1}, same[] = {2, 2, 2, 2, 2, 2};
+    const double about_means[] = {0.5 + 2, 123 - 5 * 4.6 * 4.6}; /* of two groups, of one */
+    limit_fit f;
+    for (size_t k = 0; k < cbp_curve_count(); k++) {
+        const cbp_curve *curve = cbp_curve_at(k);
+        cbp_curve_facts facts = {0};
+        CHECK(cbp_curve_describe(curve, &facts) == CBP_OK);
+        if (facts.loss != CBP_SQUARED) {
+            continue;
+        }
+        for (int way = 0; way < 2; way++) {
+            const cbp_examples examples = {way == 0 ? x : same, y, weight, 6};
+            const size_t inputs = way == 0 ? 2 : 1;
+            size_t unknown = 0;
+            CHECK(fit_both(curve, &examples, defaults(), &f) == CBP_OK);
+            for (size_t j = 0; j < facts.count && facts.count > inputs; j++) {
+                CHECK(f.determined[j] != CBP_DIVERGES);
+                unknown += f.determined[j] == CBP_UNDETERMINED;
+            }
+            CHECK((unknown > 0) == (facts.count > inputs));
+            CHECK(is_near((double)f.result.rss, about_means[way], 1e-3));
+        }
+    }
+}
+
 /* ---- iterations, stops, the history ---------------------------------------------------------- */
 
 typedef struct stopper {
@@ -256,6 +286,7 @@ int main(void)
     test_plateau();
     test_large_table();
     test_poor_examples();
+    test_few_inputs();
     test_stopped_on_the_way();
     test_history();
     return check_done("test_curve_limits");

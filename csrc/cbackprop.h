@@ -672,9 +672,11 @@ CBP_API size_t cbp_curve_fit_work_len(size_t n);
  * the steps towards a limit four times as many. The progress function is told coordinates, [p], for
  * params; it is called for all starts in turn, and so does the history have the least loss after
  * the iterations of all. Fails as cbp_fit_lm, with CBP_ERROR_START for a fixed parameter that is
- * not finite, or not positive where it must be, with CBP_ERROR_BOUNDS also where the upper bound of
- * a positive parameter is not above 0, with CBP_ERROR_NO_FREE if all are fixed, with
- * CBP_ERROR_CURVE, and with CBP_ERROR_DOMAIN for an input outside the domain. */
+ * not finite, or not positive where it must be, with CBP_ERROR_BOUNDS also where a parameter
+ * could only be infinite or the upper bound of a positive one is not above 0, with CBP_ERROR_DATA
+ * also for an input so large that nothing can be computed with its square, with CBP_ERROR_NO_FREE
+ * if all are fixed, with CBP_ERROR_CURVE, and with CBP_ERROR_DOMAIN for an input outside the
+ * domain. */
 CBP_API int cbp_curve_fit(const cbp_curve *curve, const cbp_examples *examples,
                           const cbp_real *fixed, const cbp_fit_options *options, cbp_real *work,
                           cbp_curve_result *result);

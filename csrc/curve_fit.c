@@ -32,7 +32,8 @@ static int take_bounds(cbp_curve_search *s, const cbp_real *fixed)
                 return CBP_ERROR_START;
             }
             cbp_curve_set_natural(s->curve, k, fixed[k], &s->fixed);
-        } else if (!(low <= high) || (is_positive && high <= 0)) {
+        } else if (!(low <= high) || low == (cbp_real)INFINITY || high == -(cbp_real)INFINITY ||
+                   (is_positive && high <= 0)) {
             return CBP_ERROR_BOUNDS;
         }
         s->lower[k] = !is_positive ? low
@@ -346,6 +347,17 @@ static int refine_starts(cbp_curve_search *s, cbp_fit_info *info)
     return status;
 }
 
+/* Whether the square of an input that counts is not finite. */
+static int has_huge_input(const cbp_examples *examples)
+{
+    int is_huge = 0;
+    for (size_t i = 0; i < examples->n; i++) {
+        const cbp_real x = examples->x[i];
+        is_huge |= (!examples->weight || examples->weight[i] > 0) && !cbp_is_finite(x * x);
+    }
+    return is_huge;
+}
+
 /* How many different inputs have a weight above 0, CBP_CURVE_PARAMETERS at most. */
 static size_t count_inputs(const cbp_examples *examples)
 {
@@ -406,6 +418,10 @@ int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cb
     const int has_few_inputs =
         s->inputs < cbp_count_free(s->frozen, CBP_COORDINATE_LAYERS); /* then nothing is certain */
     status = refine_starts(s, &info);
+    if (status == CBP_ERROR_START_LOSS && has_huge_input(examples) &&
+        cbp_is_finite(cbp_curve_mean_square(s))) {
+        status = CBP_ERROR_DATA;
+    }
     if (status == CBP_OK && info.outcome == CBP_EXHAUSTED && !has_few_inputs) {
         cbp_curve_follow_loss(s, &info);
     }

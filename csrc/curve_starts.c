@@ -7,6 +7,9 @@
 /* How often a start whose loss is not finite is replaced by a flatter one. */
 #define FLATTER_STARTS 8
 
+/* A last bias of so many times the targets is what rounding makes of inputs that are all alike. */
+#define CANCELS ((cbp_real)(sizeof(cbp_real) == sizeof(float) ? 1e4 : 1e10))
+
 /* Sigmoids: candidates stand in rows of so many widths, at so many middles. */
 #define GRID_WIDTHS 5
 #define GRID_MIDDLES 13
@@ -289,8 +292,15 @@ static void add_start(cbp_curve_search *s, const cbp_examples *sample,
         frozen[last] = frozen[last + 1] = 0;
     }
     const cbp_chain chain = {chosen, s->curve->activations, frozen, s->layers};
-    if (cbp_choose_starts(&chain, &set, &options, candidates, work, chosen) != CBP_OK ||
-        !settle_candidate(s, chosen, &p)) {
+    if (cbp_choose_starts(&chain, &set, &options, candidates, work, chosen) != CBP_OK) {
+        return;
+    }
+    if (s->curve->terms[last + 1].rule != CBP_RULE_CONSTANT &&
+        cbp_magnitude(chosen[last + 1]) > CANCELS * cbp_root(cbp_curve_mean_square(s))) {
+        chosen[last] = 0;
+        chosen[last + 1] = mean_target(sample);
+    }
+    if (!settle_candidate(s, chosen, &p)) {
         return;
     }
     cbp_curve_chain_at(s->curve, &p, chosen, NULL);

@@ -390,7 +390,7 @@ size_t cbp_curve_fit_work_len(size_t n)
 }
 
 /* A search of these examples, with the starts that are found in the same memory before. */
-static void begin_search(cbp_curve_search *s, const cbp_examples *examples, cbp_real *work)
+static void begin_curve_search(cbp_curve_search *s, const cbp_examples *examples, cbp_real *work)
 {
     s->problem.examples = *examples;
     s->starts_len = s->iterations = s->evaluations = 0;
@@ -425,7 +425,7 @@ int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cb
     if (status != CBP_OK) {
         return status;
     }
-    begin_search(s, examples, work);
+    begin_curve_search(s, examples, work);
     const int has_few_inputs =
         s->inputs < cbp_count_free(s->frozen, CBP_COORDINATE_LAYERS); /* then nothing is certain */
     status = refine_starts(s, &info);

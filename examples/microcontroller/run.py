@@ -24,7 +24,7 @@ from cbackprop import curves
 HERE = Path(__file__).resolve().parent
 MOST_FLASH, MOST_RAM = 6 * 1024, 256
 # a device that fits a curve has at least
-FIT_FLASH, FIT_RAM = 128 * 1024, 32 * 1024
+FIT_FLASH, FIT_RAM = 256 * 1024, 40 * 1024
 
 # contraction off as everywhere, so that operations are fused where the core says so
 FLAGS = (

@@ -33,7 +33,9 @@ static int take_bounds(cbp_curve_search *s, const cbp_real *fixed)
 int cbp_curve_check_domain(const cbp_curve *curve, const cbp_examples *examples)
 {
     for (size_t i = 0; i < examples->n; i++) {
-        if (!(examples->x[i] >= curve->domain_low && examples->x[i] <= curve->domain_high)) {
+        const cbp_real x = examples->x[i];
+        const int is_infinite_dose = curve->x_is == CBP_X_LOG_DOSE && x == (cbp_real)INFINITY;
+        if (!(x >= curve->domain_low && x <= curve->domain_high) || is_infinite_dose) {
             return CBP_ERROR_DOMAIN;
         }
     }
@@ -165,21 +167,49 @@ const cbp_real *cbp_curve_triangle_at(cbp_curve_search *s, const cbp_real *at)
 
 /* ---- mirror images --------------------------------------------------------------------------- */
 
+/* Whether limits and slope are all fitted. */
+static int has_free_ends(const cbp_curve_search *s)
+{
+    return !s->frozen[s->curve->ends.low] && !s->frozen[s->curve->ends.high] &&
+           !s->frozen[s->curve->ends.tilt];
+}
+
 int cbp_curve_is_ordered(const cbp_curve_search *s, const cbp_real *at)
 {
-    const cbp_real first = s->frozen[0] ? s->fixed.t[0] : at[0],
-                   second = s->frozen[1] ? s->fixed.t[1] : at[1];
-    return s->curve->signs != CBP_MIRROR || !s->is_bound || first <= second;
+    const size_t low = s->curve->ends.low, high = s->curve->ends.high;
+    const cbp_real first = s->frozen[low] ? s->fixed.t[low] : at[low],
+                   second = s->frozen[high] ? s->fixed.t[high] : at[high];
+    const int matters = s->curve->signs == CBP_ORDERED
+                            ? has_free_ends(s)
+                            : s->curve->signs == CBP_MIRROR && s->is_bound;
+    return !matters || first <= second;
+}
+
+void cbp_curve_order_bounds(const cbp_curve_search *s, cbp_real *lower, cbp_real *upper)
+{
+    const size_t last = 2 * s->layers - 2;
+    for (size_t k = 0; k < 2 * s->layers; k++) {
+        lower[k] = -(cbp_real)INFINITY;
+        upper[k] = (cbp_real)INFINITY;
+    }
+    if (s->curve->signs == CBP_ORDERED && has_free_ends(s)) {
+        const int is_rise = s->curve->terms[last].i == s->curve->ends.high;
+        *(is_rise ? &lower[last] : &upper[last]) = 0;
+    }
 }
 
 int cbp_curve_choose_mirror(const cbp_curve_search *s, cbp_real *at)
 {
-    const int is_free = !s->frozen[0] && !s->frozen[1] && !s->frozen[3];
-    if (s->curve->signs != CBP_MIRROR || !is_free || !(at[0] > at[1])) {
+    const size_t low = s->curve->ends.low, high = s->curve->ends.high, tilt = s->curve->ends.tilt;
+    if (s->curve->signs != CBP_MIRROR || !has_free_ends(s) || !(at[low] > at[high])) {
         return 0;
     }
-    const cbp_real turned[] = {at[1], at[0], at[2], -at[3]};
-    for (size_t k = 0; k < 4; k++) {
+    cbp_real turned[CBP_CURVE_WIDTH];
+    memcpy(turned, at, sizeof turned);
+    turned[low] = at[high];
+    turned[high] = at[low];
+    turned[tilt] = -at[tilt];
+    for (size_t k = 0; k < s->count; k++) {
         if (turned[k] < s->lower[k] || turned[k] > s->upper[k]) {
             return 0;
         }
@@ -192,10 +222,11 @@ int cbp_curve_choose_mirror(const cbp_curve_search *s, cbp_real *at)
 static void report_mirror(cbp_curve_search *s)
 {
     if (cbp_curve_choose_mirror(s, s->starts[0].at)) {
-        const unsigned char first = s->diverges[0];
-        s->diverges[0] = s->diverges[1];
-        s->diverges[1] = first;
-        s->fixed_at = s->fixed_at < 2 ? 1 - s->fixed_at : s->fixed_at;
+        const size_t low = s->curve->ends.low, high = s->curve->ends.high;
+        const unsigned char first = s->diverges[low];
+        s->diverges[low] = s->diverges[high];
+        s->diverges[high] = first;
+        s->fixed_at = s->fixed_at == low ? high : s->fixed_at == high ? low : s->fixed_at;
     }
 }
 
@@ -448,6 +479,7 @@ int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cb
     kind.lower = kind.upper = NULL;
     kind.options = &s->options;
     kind.info = &info;
+    kind.is_log_dose = s->curve->x_is == CBP_X_LOG_DOSE;
     int status = cbp_fit_check(&kind);
     if (status == CBP_OK) {
         status = cbp_curve_check_domain(s->curve, examples);

@@ -253,7 +253,9 @@ static int take_chain(const curve_many *f, size_t i, const cbp_real *params, con
     if (!settle_point(s, params, &own, &p) || !invert_chain(f, &own, free, inverse)) {
         return 0;
     }
-    const int is_exchanged = p.n[0] != own.n[0];
+    const size_t low = s->curve->ends.low, high = s->curve->ends.high;
+    const int is_exchanged =
+        s->curve->signs == CBP_MIRROR && !s->frozen[low] && p.n[low] != own.n[low];
     for (size_t k = 0, row = 0; k < count; k++) {
         if (s->frozen[k]) {
             standard_error[k] = 0;
@@ -265,7 +267,7 @@ static int take_chain(const curve_many *f, size_t i, const cbp_real *params, con
         if (variance != variance || (own.n[k] != 0 && cbp_root(variance) > most)) {
             return 0;
         }
-        const size_t to = is_exchanged && k < 2 ? 1 - k : k;
+        const size_t to = !is_exchanged ? k : k == low ? high : k == high ? low : k;
         standard_error[to] = cbp_root(variance) * (s->curve->positive[to] ? p.n[to] : 1);
         determined[to] = CBP_DETERMINED;
     }
@@ -355,7 +357,10 @@ static void fit_from_list(curve_many *f, curve_block *b, const cbp_candidates *c
     const cbp_chain chain = {b->found.params, f->s.curve->activations, f->frozen, f->s.layers};
     cbp_example_sets sets = f->sets;
     cbp_fit_options options = f->s.options;
-    options.lower = options.upper = NULL;
+    cbp_real lower[CBP_CURVE_PLACES], upper[CBP_CURVE_PLACES];
+    cbp_curve_order_bounds(&f->s, lower, upper);
+    options.lower = lower;
+    options.upper = upper;
     options.restarts = 0;
     options.max_iterations =
         options.max_iterations < LANE_ITERATIONS ? options.max_iterations : LANE_ITERATIONS;

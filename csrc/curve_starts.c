@@ -24,7 +24,7 @@ static curve_extent extent_of(const cbp_curve *curve, const cbp_examples *exampl
     cbp_real low = (cbp_real)INFINITY, high = -(cbp_real)INFINITY, next = (cbp_real)INFINITY;
     for (size_t i = 0; i < examples->n; i++) {
         const int counts = (!examples->weight || examples->weight[i] > 0) &&
-                           (!curve->of_log_x || examples->x[i] > 0);
+                           examples->x[i] > (curve->of_log_x ? 0 : -(cbp_real)INFINITY);
         const cbp_real x = examples->x[i];
         if (counts) {
             next = x < low ? low : x > low && x < next ? x : next;
@@ -192,7 +192,9 @@ size_t cbp_curve_list_candidates(const cbp_curve_search *s, const cbp_examples *
         lists[0] = (cbp_candidates){params, 1, 0};
         return 1;
     }
-    const int signs = curve->signs == CBP_MIRROR ? 1 + s->is_bound : curve->signs;
+    const int signs = curve->signs == CBP_MIRROR    ? 1 + s->is_bound
+                      : curve->signs == CBP_ORDERED ? 2
+                                                    : curve->signs;
     for (int sign = 0; sign < signs; sign++) {
         for (size_t power = 0; power < of_power; power++) {
             const size_t count = fill_candidates(curve, &e, sign ? -1 : 1, powers[power], params);
@@ -265,9 +267,12 @@ static void add_start(cbp_curve_search *s, const cbp_examples *sample,
     const cbp_example_sets set = {sample->x, sample->y, sample->weight, sample->n, 1, 0, 0};
     cbp_fit_options options;
     unsigned char frozen[CBP_CURVE_PLACES];
-    cbp_real chosen[CBP_CURVE_PLACES], loss;
+    cbp_real chosen[CBP_CURVE_PLACES], lower[CBP_CURVE_PLACES], upper[CBP_CURVE_PLACES], loss;
     cbp_curve_point p;
     (void)cbp_fit_defaults(&options);
+    cbp_curve_order_bounds(s, lower, upper);
+    options.lower = lower;
+    options.upper = upper;
     memcpy(frozen, s->constants, sizeof frozen);
     if (s->curve->activations[s->layers - 1] != CBP_IDENTITY) {
         frozen[last] = frozen[last + 1] = 0;

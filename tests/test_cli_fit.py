@@ -116,6 +116,22 @@ def test_json_has_every_digit(capsys: pytest.CaptureFixture[str], name: str, cur
     assert cbp.Chain.from_dict(facts["chain"]) == expected.chain
 
 
+@pytest.mark.parametrize("grouped", [False, True], ids=["one", "groups"])
+def test_logarithms_of_doses_of_0_are_controls(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, grouped: bool
+) -> None:
+    x, y = [-math.inf, -math.inf, -1, 0, 0.5, 1, 2], [1.0, 1.2, 1.1, 2, 2.6, 3, 3.1]
+    rows = "".join(f"a,{a},{b}\n" for a, b in zip(x, y, strict=True))
+    path = table(tmp_path, f"plate,logdose,signal\n{rows}")
+    options = ["--curve", "logistic4_log10", "--x", "logdose", "--y", "signal"]
+    if grouped:
+        options += ["--group", "plate"]
+    facts = facts_of(capsys, path, *options)
+    expected = curves.logistic4_log10.fit(x, y)
+    assert facts["params"] == pytest.approx(expected.params, rel=1e-9)
+    assert facts["rows"] == 7
+
+
 def test_json_has_null_for_what_is_infinite(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -612,6 +612,7 @@ typedef struct cbp_curve_facts {
     const unsigned char *activations; /* [L] */
     /* [2L]: 1 for parameters of the chain that are constants of the curve */
     unsigned char frozen[2 * CBP_CURVE_LAYERS];
+    int is_log_dose; /* 1 if x is the logarithm of a dose, which is -infinity for a dose of 0 */
 } cbp_curve_facts;
 
 /* How many curves there are; the curve of a number from 0, which later versions may change; and the

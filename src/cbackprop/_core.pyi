@@ -64,6 +64,7 @@ class CurveFacts(NamedTuple):
     is_log_x: bool
     activations: tuple[str, ...]
     frozen: tuple[str, ...]
+    is_log_dose: bool
 
 def no_such_name(name: object, names: Sequence[str]) -> str: ...
 def activation_code(name: object, argument: str = "activation") -> int: ...

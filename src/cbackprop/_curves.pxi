@@ -2,7 +2,8 @@
 
 
 CurveFacts = namedtuple(
-    "CurveFacts", "number formula parameters positive domain loss is_log_x activations frozen"
+    "CurveFacts",
+    "number formula parameters positive domain loss is_log_x activations frozen is_log_dose",
 )
 
 
@@ -21,6 +22,7 @@ cdef object curve_facts(size_t number):
         bool(facts.is_log_x),
         tuple([ACTIVATIONS[facts.activations[k]] for k in range(facts.layers)]),
         tuple([names[k] for k in range(2 * facts.layers) if facts.frozen[k]]),
+        bool(facts.is_log_dose),
     )
 
 

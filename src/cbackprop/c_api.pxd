@@ -211,6 +211,7 @@ cdef extern from "cbackprop.h" nogil:
         size_t layers
         const unsigned char *activations
         unsigned char frozen[2 * 4]
+        int is_log_dose
 
     ctypedef struct cbp_curve_result:
         cbp_real *natural

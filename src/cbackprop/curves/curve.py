@@ -45,6 +45,8 @@ class Curve:
         Whether the curve is drawn with a logarithmic x axis.
     domain : tuple of float
         Least and greatest x.
+    log_dose : bool
+        Whether x is the logarithm of a dose: then an x of minus infinity, a dose of 0, is allowed.
     positive : tuple of str
         Natural parameters that are above 0.
     """
@@ -54,7 +56,7 @@ class Curve:
         self.name, self.formula, self.parameters = name, facts.formula, facts.parameters
         self.activations, self.frozen, self.loss = facts.activations, facts.frozen, facts.loss
         self.log_axis, self.domain, self.positive = facts.is_log_x, facts.domain, facts.positive
-        self.number = facts.number
+        self.number, self.log_dose = facts.number, facts.is_log_dose
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the curve by its name."""
@@ -151,7 +153,7 @@ class Curve:
             If shapes differ or there are too few points.
         """
         with np.errstate(all="ignore"):
-            data = _data(x, y, sample_weight, nan_policy)
+            data = _data(x, y, sample_weight, nan_policy, has_log_doses=self.log_dose)
             known, lower, upper = self._limits(fixed, bounds)
             loss = self.loss if loss is None else loss
             code = code_of_loss(loss, loss_scale)  # raises if one is invalid
@@ -334,10 +336,18 @@ def named(name: str) -> Curve:
 
 
 def _data(
-    x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, nan_policy: str
+    x: ArrayLike,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None,
+    nan_policy: str,
+    *,
+    has_log_doses: bool,
 ) -> tuple[Vector, Vector, Vector | None]:
     """Make flat arrays, without the points to be left out."""
     inputs, targets, weights, finite = examples_of(x, y, sample_weight)
+    if has_log_doses:
+        is_zero_dose = np.isneginf(inputs)
+        *_, finite = examples_of(np.where(is_zero_dose, 0.0, inputs), targets, weights)
     inputs, targets, finite = inputs.reshape(-1), targets.reshape(-1), finite.reshape(-1)
     weights = None if weights is None else weights.reshape(-1)
     if nan_policy not in ("raise", "omit"):

@@ -127,7 +127,14 @@ typedef struct cbp_curve_search {
 int cbp_curve_prepare(cbp_curve_search *s, const cbp_curve *curve, const cbp_real *fixed,
                       const cbp_fit_options *options);
 
-/* The fit of these examples, in cbp_curve_fit_work_len(n) numbers of work memory. */
+/* Divides cbp_curve_fit_work_len(n) numbers of work memory for these examples. */
+void cbp_curve_place_examples(cbp_curve_search *s, const cbp_examples *examples, cbp_real *work);
+
+/* Parameters, their covariance and the chain at s->starts[0], from this node of all that is not
+ * fixed, or if it is null from that of the examples. */
+int cbp_curve_conclude(cbp_curve_search *s, const cbp_real *node, cbp_curve_result *result);
+
+/* The fit of these examples, in as much work memory. */
 int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cbp_real *work,
                            cbp_curve_result *result);
 

@@ -389,7 +389,7 @@ static void sum_examples(const cbp_curve_search *s, cbp_curve_result *result)
 
 /* Parameters, their covariance and the chain where the fit has ended. What was fixed on the way to
  * a limit is fixed here, too: the rest is the fit of the limit. */
-static int conclude_curve(cbp_curve_search *s, cbp_curve_result *result)
+int cbp_curve_conclude(cbp_curve_search *s, const cbp_real *known, cbp_curve_result *result)
 {
     const size_t count = s->count, fixed_at = s->fixed_at;
     cbp_real matrix[CBP_CURVE_PARAMETERS * CBP_CURVE_PARAMETERS];
@@ -401,7 +401,7 @@ static int conclude_curve(cbp_curve_search *s, cbp_curve_result *result)
     }
     const cbp_curve_point p = found_point(s);
     const size_t free = cbp_count_free(s->frozen, CBP_COORDINATE_LAYERS);
-    const cbp_real *node = cbp_curve_triangle_at(s, s->starts[0].at),
+    const cbp_real *node = known ? known : cbp_curve_triangle_at(s, s->starts[0].at),
                    *sums = node + cbp_fit_sums_at(free);
     const int status =
         cbp_fit_node_covariance(&s->coordinates, &s->options, node, NULL, s->work, &covariance);
@@ -439,6 +439,18 @@ size_t cbp_curve_fit_work_len(size_t n)
            (starts > fits ? starts : fits);
 }
 
+void cbp_curve_place_examples(cbp_curve_search *s, const cbp_examples *examples, cbp_real *work)
+{
+    s->problem.examples = *examples;
+    s->starts_len = 0;
+    s->memory =
+        (cbp_fit_memory){.fit = &s->problem,
+                         .work = work,
+                         .nodes = work + cbp_fit_pass_len(CBP_CURVE_LAYERS, CBP_CURVE_PLACES)};
+    s->node = s->memory.nodes + cbp_fit_memory_len(CBP_CURVE_PLACES, examples->n);
+    s->work = s->node + 2 * cbp_fit_node_len(CBP_CURVE_PLACES);
+}
+
 int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cbp_real *work,
                            cbp_curve_result *result)
 {
@@ -455,14 +467,7 @@ int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cb
     if (status != CBP_OK) {
         return status;
     }
-    s->problem.examples = *examples;
-    s->starts_len = 0;
-    s->memory =
-        (cbp_fit_memory){.fit = &s->problem,
-                         .work = work,
-                         .nodes = work + cbp_fit_pass_len(CBP_CURVE_LAYERS, CBP_CURVE_PLACES)};
-    s->node = s->memory.nodes + cbp_fit_memory_len(CBP_CURVE_PLACES, examples->n);
-    s->work = s->node + 2 * cbp_fit_node_len(CBP_CURVE_PLACES);
+    cbp_curve_place_examples(s, examples, work);
     cbp_curve_find_starts(s);
     memset(s->diverges, 0, sizeof s->diverges);
     s->fixed_at = s->count;
@@ -472,12 +477,12 @@ int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cb
     }
     if (status == CBP_OK) {
         report_mirror(s);
-        status = conclude_curve(s, result);
+        status = cbp_curve_conclude(s, NULL, result);
     }
     if (status == CBP_OK && info.outcome == CBP_CONVERGED &&
         cbp_curve_finds_no_minimum(s, info.loss, result)) {
         info.outcome = CBP_EXHAUSTED;
-        status = conclude_curve(s, result);
+        status = cbp_curve_conclude(s, NULL, result);
     }
     if (status == CBP_OK) {
         result->loss = info.loss;

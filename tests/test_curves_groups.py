@@ -81,7 +81,7 @@ def dense(
         jacobian[:, k] = (residuals(above) - residuals(below)) / (2 * step)
     rest = residuals(at)
     variance = float(rest @ rest) / (len(x) - len(at))
-    inverse: Vector = np.linalg.inv(jacobian.T @ jacobian)
+    inverse = np.asarray(np.linalg.inv(jacobian.T @ jacobian), dtype=np.float64)
     return jacobian.T @ rest, variance * inverse
 
 

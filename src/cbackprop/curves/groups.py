@@ -181,12 +181,15 @@ class GroupFits:
         lines = [f"{self.curve.name}: {self.curve.formula}"]
         lines.append(f"{len(self)} groups share {', '.join(self.shared)}")
         rows = []
-        for name, value in self.params.items():
-            if isinstance(value, float):
-                rows.append((name, value, self.stderr[name]))
+        for name in self.params:
+            if name in self._common:
+                one = self._fits[self.labels[0]]
+                rows.append((name, one.params[name], one.stderr[name]))
             else:
-                labelled = zip(self.labels, value.tolist(), self.stderr[name].tolist(), strict=True)
-                rows += [(f"{name}[{label}]", number, error) for label, number, error in labelled]
+                rows += [
+                    (f"{name}[{label}]", fit.params[name], fit.stderr[name])
+                    for label, fit in self._fits.items()
+                ]
         width = max(len(name) for name, _, _ in rows)
         lines.append(f"{'':{width}}  {'estimate':>14}  {'std. error':>12}")
         lines += [f"{name:{width}}  {value:>14.8g}  {error:>12.5g}" for name, value, error in rows]

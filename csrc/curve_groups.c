@@ -303,7 +303,9 @@ static void join_node(group_fit *f, size_t group, const cbp_real *shared_node, c
             column++;
         }
     }
-    memmove(order + own + len, order + own, f->shared_count * sizeof *order);
+    for (size_t i = f->shared_count; i-- > 0;) {
+        order[own + len + i] = order[own + i];
+    }
     memcpy(order + own, columns, len * sizeof *order);
     order_triangle(all, width, order, free, ordered);
     for (size_t j = 0; j < free; j++) {

@@ -62,8 +62,8 @@ static cbp_real input_or(const cbp_curve_spread *s, cbp_real output, cbp_real en
     return x >= s->curve->domain_low && x <= s->curve->domain_high ? x : end;
 }
 
-/* Where the interval ends on the way from x, where the chain gives `from`, to the end of the domain,
- * where it gives `to`. */
+/* Where the interval ends on the way from x, where the chain gives `from`, to the end of the
+ * domain, where it gives `to`. */
 static cbp_real end_towards(const cbp_curve_spread *s, const cbp_curve_aim *aim, cbp_real x,
                             cbp_real from, cbp_real end, cbp_real to)
 {

@@ -47,7 +47,7 @@ def test_squares_beyond_the_largest_number_are_infinite_without_a_warning(loss: 
     y = 1.0 + 2.0 * x
     y[3] = 1e200
     with np.errstate(all="raise"):
-        fitted = curves.linear.fit(x, y, loss=loss)
+        fitted = curves.linear.fit(x, y, loss=loss)  # type: ignore[arg-type]
     assert fitted.rss == math.inf
     assert math.isfinite(fitted.mean_loss)
 
@@ -135,7 +135,7 @@ def test_the_interval_of_an_inverse_line_is_fiellers(noise: float) -> None:
         b = -2.0 * slope * (given - mean)
         c = (given - mean) ** 2 - t2 * s2 * (1 / 12 + 1 / 2)
         if a <= 0:  # the slope does not differ from 0: no dose is ruled out far from the others
-            assert (found.low, found.high) == (-math.inf, math.inf)
+            assert [found.low, found.high] == [-math.inf, math.inf]
         else:
             root = math.sqrt(b * b - 4 * a * c)
             assert found.low == pytest.approx(5.5 + (-b - root) / (2 * a), rel=1e-10)

@@ -723,7 +723,8 @@ enum cbp_interval_kind {
     CBP_INTERVAL_WALD, /* estimate and standard error on both sides */
     /* of inputs alone: those about the estimate at which the difference from what is given is less
      * than its own uncertainty there. Where the band never leaves what is given, the interval
-     * extends to the end of the domain, which may be infinite. */
+     * extends to the end of the domain, which may be infinite. Effective doses are compared before
+     * the activation of the first layer with parameters, which is linear in x, log x or 1 / x. */
     CBP_INTERVAL_FIELLER,
     CBP_INTERVAL_END
 };

@@ -89,7 +89,7 @@ static void find_input(const cbp_curve_spread *s, const cbp_curve_aim *aim, size
     cbp_real difference, by_x, low, high;
     const cbp_real variance = cbp_curve_difference_at(s, aim, value, &difference, &by_x),
                    error = value != value || variance != variance ? (cbp_real)NAN
-                           : by_x != 0 && cbp_is_finite(value)
+                           : by_x != 0 && cbp_is_finite(value) && cbp_is_finite(variance)
                                ? cbp_root(variance) / cbp_magnitude(by_x)
                                : (cbp_real)INFINITY,
                    reach = s->quantile * error;
@@ -149,6 +149,39 @@ static int find_effect(const cbp_curve_spread *s, curve_effect *effect)
     return cbp_is_finite(effect->first) && cbp_is_finite(effect->last) ? CBP_OK : CBP_ERROR_LIMIT;
 }
 
+/* The first layer with parameters: what it gives before its activation is linear in x, or in the
+ * logarithm or the reciprocal of x, so that Fieller's intervals are the usual ones. */
+static size_t first_with_parameters(const cbp_curve_spread *s)
+{
+    size_t i = 0;
+    const size_t numbers = 2 * s->count; /* of a layer */
+    while (i < (s->chain.layers - 1) * numbers && s->slopes[i] == 0) {
+        i++;
+    }
+    return i / numbers;
+}
+
+/* Goes back from the chain's output to what a layer gives before its activation. */
+static void aim_at_layer(const cbp_curve_spread *s, size_t layer, cbp_curve_aim *aim)
+{
+    static const cbp_real unit[] = {1, 0};
+    for (size_t l = s->chain.layers; l-- > layer;) {
+        const cbp_chain one = {unit, &s->chain.activations[l], NULL, 1};
+        const int is_inner = l == layer;
+        const cbp_real *params = is_inner ? unit : &s->chain.params[2 * l],
+                       *slopes = &s->slopes[2 * l * s->count];
+        const cbp_real z = cbp_kernels_now()->inverse_one(&one, aim->target);
+        cbp_real at, value, slope, delta, gradient[2];
+        const cbp_record record = {&at, &value, &slope, &delta, gradient};
+        cbp_kernels_now()->gradient_one(&one, (cbp_loss){CBP_OUTPUT, 1}, z, 0, &record);
+        aim->target = (z - params[1]) / params[0];
+        for (size_t k = 0; k < s->count; k++) {
+            const cbp_real by_layer = is_inner ? 0 : slopes[s->count + k] + aim->target * slopes[k];
+            aim->slopes[k] = (aim->slopes[k] / slope - by_layer) / params[0];
+        }
+    }
+}
+
 int cbp_curve_effective_dose(const cbp_curve_inference *fit, const cbp_real *fractions, size_t n,
                              const cbp_curve_inputs *inputs)
 {
@@ -169,13 +202,24 @@ int cbp_curve_effective_dose(const cbp_curve_inference *fit, const cbp_real *fra
         /* what diverges is far out, where a fraction of the effect may be, too */
         s.unknown[k] |= fit->result->determined[k] == CBP_DIVERGES;
     }
-    for (size_t i = 0; status == CBP_OK && i < n; i++) {
+    if (status != CBP_OK) {
+        return status;
+    }
+    const size_t layer = first_with_parameters(&s);
+    unsigned char activations[CBP_CURVE_LAYERS];
+    cbp_curve_spread inner = s;
+    memcpy(activations, s.chain.activations, s.chain.layers);
+    activations[layer] = CBP_IDENTITY;
+    inner.chain.activations = activations;
+    inner.chain.layers = layer + 1;
+    for (size_t i = 0; i < n; i++) {
         const cbp_real part = fractions[i];
         cbp_curve_aim aim = {effect.first + part * (effect.last - effect.first), {0}, 0};
         for (size_t k = 0; k < s.count; k++) {
             aim.slopes[k] = effect.at_first[k] + part * (effect.at_last[k] - effect.at_first[k]);
         }
-        find_input(&s, &aim, i, inputs);
+        aim_at_layer(&s, layer, &aim);
+        find_input(&inner, &aim, i, inputs);
     }
-    return status;
+    return CBP_OK;
 }

@@ -251,20 +251,34 @@ def test_curves_without_an_effective_dose_say_why(name: str) -> None:
             fitted.inverse(1.0)
 
 
-def test_fiellers_interval_of_an_effective_dose() -> None:
-    """The doses x that the data do not tell from the ED80: (x / ec50)^slope from 4."""
-    found = RISEN.effective_dose(80, interval="fieller")
+@pytest.mark.parametrize("percent", [5, 50, 80, 99])
+def test_fiellers_interval_of_an_effective_dose(percent: int) -> None:
+    """By Fieller's theorem for a line in u = log x: a + b u = logit(percent)."""
+    found = RISEN.effective_dose(percent, interval="fieller")
     _, _, ec50, slope = RISEN.params.values()
-    t = float(stats.t.ppf(0.975, RISEN.df))
+    by_natural = np.array([[0, 0, -slope / ec50, -math.log(ec50)], [0, 0, 0, 1]])  # of a, b
+    v = by_natural @ RISEN.covariance @ by_natural.T * float(stats.t.ppf(0.975, RISEN.df)) ** 2
+    rest = -slope * math.log(ec50) - math.log(percent / (100 - percent))
+    # (rest + b u)^2 = t^2 (v11 + 2 u v12 + u^2 v22)
+    ends = np.roots([slope**2 - v[1, 1], 2 * (rest * slope - v[0, 1]), rest**2 - v[0, 0]])
+    assert slope**2 > v[1, 1]
+    assert found.low == pytest.approx(math.exp(min(ends)), rel=1e-8)
+    assert found.high == pytest.approx(math.exp(max(ends)), rel=1e-8)
 
-    def excess(x: float) -> float:
-        part = 1 / (1 + (ec50 / x) ** slope)
-        by_log = part * (1 - part)
-        row = np.array([0.0, 0.0, -by_log * slope / ec50, by_log * math.log(x / ec50)])
-        return float(abs(part - 0.8)) - t * math.sqrt(float(row @ RISEN.covariance @ row))
 
-    assert found.low == pytest.approx(brentq(excess, ec50, found.value), rel=1e-8)
-    assert found.high == pytest.approx(brentq(excess, found.value, 100 * ec50), rel=1e-8)
+@pytest.mark.parametrize("name", DOSES_OF)
+def test_fiellers_interval_is_about_walds_where_errors_are_small(name: str) -> None:
+    x, y, true = noisy(name, np.random.default_rng([6, len(name)]))
+    exactly = np.asarray(curves.CURVES[name](x, **true))
+    fitted = curves.CURVES[name].fit(x, exactly + 1e-4 * (y - exactly), loss="squared")
+    for percent in (10, 50, 90):
+        log = fitted.effective_dose(percent)
+        found = fitted.effective_dose(percent, interval="fieller")
+        assert found.value == log.value
+        assert found.stderr == log.stderr
+        reach = log.high - log.value
+        assert found.low == pytest.approx(log.low, abs=0.02 * reach)
+        assert found.high == pytest.approx(log.high, abs=0.02 * reach)
 
 
 def test_what_the_data_do_not_determine_has_intervals_without_end() -> None:
@@ -274,6 +288,14 @@ def test_what_the_data_do_not_determine_has_intervals_without_end() -> None:
     for interval, low in zip(INTERVALS, (0.0, -math.inf, 0.0), strict=True):
         found = fitted.effective_dose(50, interval=interval)
         assert (found.stderr, found.low, found.high) == (math.inf, low, math.inf)
+
+
+def test_a_dose_too_near_the_start_to_be_told_from_it_is_not_determined() -> None:
+    fitted = curves.logistic4.fit(TWICE, -RISEN.y)
+    for interval, low in zip(INTERVALS, (0.0, -math.inf, 0.0), strict=True):
+        found = fitted.effective_dose(1e-30, interval=interval)
+        assert [found.value, found.stderr] == [0.0, math.inf]
+        assert [found.low, found.high] == [low, math.inf]
 
 
 def test_what_was_found_unpacks_to_value_and_error_and_goes_to_other_processes() -> None:

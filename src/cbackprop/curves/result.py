@@ -378,12 +378,18 @@ class CurveFit:
         fraction = np.array(_between("percent", percent, 100) / 100.0)
         return Inverse(*map(float, self._inputs(fraction, None, level, interval, is_dose=True)))
 
-    def summary(self) -> str:
-        """Return a table of the parameters, with measures of the fit and its message, as text."""
+    def summary(self, *, interval: Literal["log", "wald"] = "log") -> str:
+        """Return a table of the parameters, with measures of the fit and its message, as text.
+
+        Parameters
+        ----------
+        interval : {"log", "wald"}
+            As for `confidence_interval`.
+        """
         width = max(len(name) for name in self.params)
         lines = [f"{self.curve.name}: {self.curve.formula}"]
         lines.append(f"{'':{width}}  {'estimate':>14}  {'std. error':>12}  {'95% interval':>29}")
-        for name, (low, high) in self.confidence_interval().items():
+        for name, (low, high) in self.confidence_interval(interval=interval).items():
             lines.append(
                 f"{name:{width}}  {self.params[name]:>14.8g}  {self.stderr[name]:>12.5g}"
                 f"  {low:>14.7g} {high:>14.7g}"
@@ -396,7 +402,9 @@ class CurveFit:
         lines.append(self.message)
         return "\n".join(lines)
 
-    __str__ = summary
+    def __str__(self) -> str:
+        """Return the summary."""
+        return self.summary()
 
     def __repr__(self) -> str:
         """Show the curve, its parameters and the message."""

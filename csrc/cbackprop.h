@@ -613,6 +613,7 @@ typedef struct cbp_curve_facts {
     const unsigned char *activations; /* [L] */
     /* [2L]: 1 for parameters of the chain that are constants of the curve */
     unsigned char frozen[2 * CBP_CURVE_LAYERS];
+    int is_log_dose; /* 1 if x is the logarithm of a dose, which is -infinity for a dose of 0 */
 } cbp_curve_facts;
 
 /* How many curves there are; the curve of a number from 0, which later versions may change; and the
@@ -652,7 +653,7 @@ typedef struct cbp_curve_result {
     /* CBP_EXHAUSTED with CBP_DIVERGES among `determined`: the loss has no minimum, but the fit is
      * within about 1e-9 of the least that it approaches */
     enum cbp_outcome outcome;
-    size_t iterations, evaluations; /* from all starts, but for the steps towards a limit */
+    size_t iterations, evaluations; /* from all starts, and of the steps towards a limit */
     /* the parameter that was fixed far out on the way to such a limit, which is not one of those
      * that moved in the triangle; p if there is none */
     size_t fixed_at;
@@ -666,16 +667,44 @@ CBP_API size_t cbp_curve_fit_work_len(size_t n);
  * refined as by cbp_fit_lm, in the coordinates. fixed[p] has the natural parameters that are known,
  * and NaN for those to be fitted; null: all are fitted. The loss is that of the options, whose
  * bounds, [p], are of natural parameters, and do not count for fixed ones. Of two sets of
- * parameters of the same "logistic4" the one with bottom <= top is found, if nothing forbids it. A
- * loss that decreases as a parameter runs off is followed to where it hardly changes. The progress
- * function is told coordinates, [p], for params; it is called for all starts in turn. Fails as
- * cbp_fit_lm, with CBP_ERROR_START for a fixed parameter that is not finite, or not positive where
- * it must be, with CBP_ERROR_BOUNDS also where the upper bound of a positive parameter is not above
- * 0, with CBP_ERROR_NO_FREE if all are fixed, with CBP_ERROR_CURVE, and with CBP_ERROR_DOMAIN for
- * an input outside the domain. */
+ * parameters of the same "logistic4" the one with bottom <= top is found, if nothing forbids it:
+ * bounds of bottom are of the lower plateau, of top of the upper one, unless the sign of the slope
+ * is fixed or bounded, or no such fit is better than a constant. A loss that decreases as a
+ * parameter runs off is followed to where it hardly changes. Each start has its own max_iterations,
+ * the steps towards a limit four times as many. The progress function is told coordinates, [p], for
+ * params; it is called for all starts in turn, and so does the history have the least loss after
+ * the iterations of all. Fails as cbp_fit_lm, with CBP_ERROR_START for a fixed parameter that is
+ * not finite, or not positive where it must be, with CBP_ERROR_BOUNDS also where a parameter
+ * could only be infinite or the upper bound of a positive one is not above 0, with CBP_ERROR_DATA
+ * also for an input so large that nothing can be computed with its square, with CBP_ERROR_NO_FREE
+ * if all are fixed, with CBP_ERROR_CURVE, and with CBP_ERROR_DOMAIN for an input outside the
+ * domain. */
 CBP_API int cbp_curve_fit(const cbp_curve *curve, const cbp_examples *examples,
                           const cbp_real *fixed, const cbp_fit_options *options, cbp_real *work,
                           cbp_curve_result *result);
+
+/* Groups of examples that have parameters of one curve in common. */
+typedef struct cbp_curve_groups {
+    const cbp_examples *examples; /* [count] */
+    size_t count;
+    const unsigned char *shared; /* [p]: not 0 for parameters that all groups share */
+} cbp_curve_groups;
+
+/* How many numbers of work memory cbp_curve_fit_groups needs for these groups. */
+CBP_API size_t cbp_curve_fit_groups_work_len(const cbp_curve_groups *groups);
+
+/* Fits a curve to all groups at once, results[count], by the least loss of all examples together:
+ * shared parameters have one value, the others one for each group. What is fixed or has bounds is
+ * so in all groups. A group's result is as cbp_curve_fit writes it, but for these: the variance and
+ * its degrees of freedom are of all groups, and so are the loss, the outcome and the iterations;
+ * `covariance` and `triangle` are those of the group's parameters, the shared ones included, in the
+ * fit of all. If the progress function stops it, it returns CBP_STOPPED and writes nothing. Fails
+ * as cbp_curve_fit, with CBP_ERROR_EMPTY without groups, with CBP_ERROR_NO_FREE if nothing is
+ * shared, and with CBP_ERROR_FEW_EXAMPLES also if a group has fewer examples than parameters of its
+ * own. */
+CBP_API int cbp_curve_fit_groups(const cbp_curve *curve, const cbp_curve_groups *groups,
+                                 const cbp_real *fixed, const cbp_fit_options *options,
+                                 cbp_real *work, cbp_curve_result *results);
 
 /* What becomes of m fits of a curve. None may be null. */
 typedef struct cbp_curve_fits {

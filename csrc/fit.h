@@ -13,6 +13,7 @@ typedef struct cbp_fit {
     cbp_loss loss;
     const cbp_fit_options *options;
     cbp_fit_info *info;
+    int is_log_dose; /* x may be -infinity */
 } cbp_fit;
 
 /* The problem that a caller gives; examples may be null where a pass alone knows them. Fails with
@@ -29,7 +30,7 @@ int cbp_fit_check_over(const cbp_fit *fit);
 /* Whether the start is finite and within its bounds, which are none or fit each other. */
 int cbp_fit_check_start(const cbp_fit *fit);
 
-/* Whether all examples are finite. */
+/* Whether all examples are finite, but for an x of -infinity where it is the logarithm of a dose. */
 int cbp_fit_check_data(const cbp_fit *fit);
 
 CBP_INLINE int cbp_is_free(const unsigned char *frozen, size_t k)
@@ -50,11 +51,13 @@ CBP_INLINE cbp_chain cbp_chain_at(cbp_chain chain, const cbp_real *params)
     return chain;
 }
 
-#define CBP_EPSILON ((cbp_real)(sizeof(cbp_real) == sizeof(float) ? FLT_EPSILON : DBL_EPSILON))
-
 CBP_INLINE cbp_real cbp_root(cbp_real number)
 {
-    return (cbp_real)sqrt((double)number);
+#ifdef CBP_SINGLE
+    return sqrtf(number); /* for processors that have no double; the bits are those of sqrt */
+#else
+    return sqrt(number);
+#endif
 }
 
 CBP_INLINE cbp_real cbp_magnitude(cbp_real number)
@@ -133,6 +136,9 @@ typedef struct cbp_fit_memory {
 } cbp_fit_memory;
 
 size_t cbp_fit_memory_len(size_t free, size_t n);
+
+/* How much work memory cbp_fit_over and cbp_fit_node_covariance need for themselves. */
+size_t cbp_fit_search_len(size_t layers, size_t free);
 
 /* A pass over them, a cbp_fit_pass, whose `user` is a cbp_fit_memory. Asks the progress function
  * between stretches. */

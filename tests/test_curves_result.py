@@ -204,6 +204,25 @@ DOSES_OF: dict[str, Any] = {
     "richards": lambda f, top, offset, rate, shape: (offset - math.log(f**-shape - 1)) / rate,
     "arrhenius": lambda f, prefactor, energy: energy / (8.31446261815324 * -math.log(f)),
     "platt": lambda f, slope, intercept: (math.log(f / (1 - f)) - intercept) / slope,
+    "langmuir": lambda f, qmax, k: f / (1 - f) / k,
+    "hill_log10": lambda f, top, logec50, slope: logec50 + math.log10(f / (1 - f)) / abs(slope),
+    "logistic4_log10": lambda f, a, b, logec50, slope: (
+        logec50 + math.log10(f / (1 - f)) / abs(slope)
+    ),
+    "logistic5_log10": lambda f, a, b, logec50, slope, power: (
+        logec50 - math.log10((f if slope > 0 else 1 - f) ** (-1 / power) - 1) / slope
+    ),
+    "weibull_type1": lambda f, slope, a, b, e: (
+        e * (-math.log(1 - f if slope > 0 else f)) ** (1 / slope)
+    ),
+    "weibull_type2": lambda f, slope, a, b, e: (
+        e * (-math.log(1 - f if slope > 0 else f)) ** (1 / slope)
+    ),
+    "log_normal": lambda f, slope, a, b, e: e * math.exp(stats.norm.ppf(f) / abs(slope)),
+    "gompertz4": lambda f, slope, a, b, e: (
+        e + math.log(-math.log(1 - f if slope > 0 else f)) / slope
+    ),
+    "asymptotic_regression": lambda f, a, b, e: -e * math.log1p(-f),
 }
 
 
@@ -239,14 +258,26 @@ def test_effective_doses_of_every_monotone_curve(name: str, percent: int) -> Non
         assert log == found
 
 
-@pytest.mark.parametrize("name", ["linear", "power", "gaussian_peak"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "linear",
+        "power",
+        "exponential_growth",
+        "freundlich",
+        "gaussian_peak",
+        "gaussian_peak_baseline",
+        "no_effect_dose",
+    ],
+)
 def test_curves_without_an_effective_dose_say_why(name: str) -> None:
     x, y, _ = noisy(name, np.random.default_rng(4))
     fitted = curves.CURVES[name].fit(x, y)
-    words = "not one-to-one" if name == "gaussian_peak" else "no effective dose.*no finite limit"
+    is_one_to_one = name in ("linear", "power", "exponential_growth", "freundlich")
+    words = "no effective dose.*no finite limit" if is_one_to_one else "not one-to-one"
     with pytest.raises(cbp.ParameterError, match=words):
         fitted.effective_dose(50)
-    if name == "gaussian_peak":
+    if not is_one_to_one:
         with pytest.raises(cbp.ParameterError, match=words):
             fitted.inverse(1.0)
 

@@ -67,6 +67,7 @@ class CurveFacts(NamedTuple):
     is_log_x: bool
     activations: tuple[str, ...]
     frozen: tuple[str, ...]
+    is_log_dose: bool
 
 def no_such_name(name: object, names: Sequence[str]) -> str: ...
 def activation_code(name: object, argument: str = "activation") -> int: ...
@@ -359,6 +360,21 @@ def fit_curve(
     x: _Vector,
     y: _Vector,
     weight: _Vector | None,
+    fixed: _Vector | None,
+    lower: _Vector | None,
+    upper: _Vector | None,
+    loss: int,
+    scale: float,
+    max_iterations: int,
+    tolerance: float,
+) -> tuple[int, Any]: ...
+def fit_curve_groups(
+    curve: int,
+    x: _Vector,
+    y: _Vector,
+    weight: _Vector | None,
+    sizes: Sequence[int],
+    shared: bytes,
     fixed: _Vector | None,
     lower: _Vector | None,
     upper: _Vector | None,

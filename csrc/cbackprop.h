@@ -698,10 +698,10 @@ CBP_API size_t cbp_curve_fit_groups_work_len(const cbp_curve_groups *groups);
  * so in all groups. A group's result is as cbp_curve_fit writes it, but for these: the variance and
  * its degrees of freedom are of all groups, and so are the loss, the outcome and the iterations;
  * `covariance` and `triangle` are those of the group's parameters, the shared ones included, in the
- * fit of all. If the progress function stops it, it returns CBP_STOPPED and writes nothing. Fails
- * as cbp_curve_fit, with CBP_ERROR_EMPTY without groups, with CBP_ERROR_NO_FREE if nothing is
- * shared, and with CBP_ERROR_FEW_EXAMPLES also if a group has fewer examples than parameters of its
- * own. */
+ * fit of all. If nothing is shared each group is fitted as it is alone, with an outcome, a loss and
+ * iterations of its own. If the progress function stops it, it returns CBP_STOPPED, and the results
+ * are of no use. Fails as cbp_curve_fit, with CBP_ERROR_EMPTY without groups, and with
+ * CBP_ERROR_FEW_EXAMPLES also if a group has fewer examples than parameters of its own. */
 CBP_API int cbp_curve_fit_groups(const cbp_curve *curve, const cbp_curve_groups *groups,
                                  const cbp_real *fixed, const cbp_fit_options *options,
                                  cbp_real *work, cbp_curve_result *results);

@@ -103,6 +103,8 @@ class CurveFit:
         Numbers of iterations and of passes over the points, of all starts that were tried.
     r2 : float
         1 - rss / sum(weight (y - mean)^2).
+    fixed : tuple of str
+        Names of the parameters that were given.
     loss : str
         Name of the loss that was minimised.
     mean_loss : float
@@ -131,7 +133,7 @@ class CurveFit:
         self.n_iterations, self.n_evaluations = found.n_iterations, found.n_evaluations
         self.chain = Chain(found.params[::2], found.params[1::2], curve.activations, curve.frozen)
         self.mean_loss, self.df = found.loss, int(found.df)
-        self.n_parameters = len(names) - len(fixed)
+        self.fixed, self.n_parameters = fixed, len(names) - len(fixed)
         natural = found.natural.tolist()
         self.params = dict(zip(names, natural, strict=True))
         self._exact = None
@@ -196,9 +198,22 @@ class CurveFit:
     def _has_known_variance(self) -> bool:
         return LOSSES[self.loss].dispersion > 0
 
+    @property
+    def aicc(self) -> float:
+        """`aic` corrected for few points (Hurvich and Tsai 1989), infinite where there are too few.
+
+        With K estimated parameters, the variance among them, it is aic + 2 K (K + 1) / (n - K - 1).
+        """
+        estimated = self._estimated
+        left = self._counted - estimated - 1
+        return self.aic + 2.0 * estimated * (estimated + 1) / left if left > 0 else math.inf
+
+    @property
+    def _estimated(self) -> int:
+        return self.n_parameters + (not self._has_known_variance)
+
     def _criterion(self, penalty: float) -> float:
-        estimated = self.n_parameters + (not self._has_known_variance)
-        return penalty * estimated - 2.0 * self.log_likelihood
+        return penalty * self._estimated - 2.0 * self.log_likelihood
 
     @overload
     def __call__(self, x: _Number) -> float: ...

@@ -79,9 +79,12 @@ def test_certified_problems_without_starting_values(
     assert fitted.params == pytest.approx(convert(case["certified"]), rel=1e-9)
 
 
-def test_ratios_of_quadratics_are_chains() -> None:
-    """The chains of Kirby2 and MGH09 compute NIST's formulas at their starts."""
-    for problem, starts, formula in (
+Formula = Callable[[Floats, tuple[float, ...]], Floats]
+
+
+@pytest.mark.parametrize(
+    ("problem", "starts", "formula"),
+    [
         (
             "Kirby2",
             [(2, -0.1, 0.003, -0.001, 0.00001), (1.5, -0.15, 0.0025, -0.0015, 0.00002)],
@@ -92,15 +95,20 @@ def test_ratios_of_quadratics_are_chains() -> None:
             [(0.25, 0.39, 0.415, 0.39)],
             lambda x, b: b[0] * (x**2 + b[1] * x) / (x**2 + b[2] * x + b[3]),
         ),
-    ):
-        case = CERTIFIED[problem]
-        x = np.array(case["x"], dtype=float)
-        for params, b in zip(case["starts"], starts, strict=True):
-            chain = cbp.Chain(params[::2], params[1::2], case["activations"], case["frozen"])
-            np.testing.assert_allclose(chain(x), formula(x, b), rtol=1e-8)
-        b = tuple(case["certified"].values())
-        rss = float(np.sum((formula(x, b) - case["y"]) ** 2))
-        assert rss == pytest.approx(case["certified_rss"], rel=1e-9)
+    ],
+)
+def test_ratios_of_quadratics_are_chains(
+    problem: str, starts: list[tuple[float, ...]], formula: Formula
+) -> None:
+    """The chains of Kirby2 and MGH09 compute NIST's formulas at their starts."""
+    case = CERTIFIED[problem]
+    x = np.array(case["x"], dtype=float)
+    for params, b in zip(case["starts"], starts, strict=True):
+        chain = cbp.Chain(params[::2], params[1::2], case["activations"], case["frozen"])
+        np.testing.assert_allclose(chain(x), formula(x, b), rtol=1e-8)
+    b = tuple(case["certified"].values())
+    rss = float(np.sum((formula(x, b) - case["y"]) ** 2))
+    assert rss == pytest.approx(case["certified_rss"], rel=1e-9)
 
 
 # ---- drc -----------------------------------------------------------------------------------------

@@ -652,7 +652,7 @@ typedef struct cbp_curve_result {
     /* CBP_EXHAUSTED with CBP_DIVERGES among `determined`: the loss has no minimum, but the fit is
      * within about 1e-9 of the least that it approaches */
     enum cbp_outcome outcome;
-    size_t iterations, evaluations; /* from all starts, but for the steps towards a limit */
+    size_t iterations, evaluations; /* from all starts, and of the steps towards a limit */
     /* the parameter that was fixed far out on the way to such a limit, which is not one of those
      * that moved in the triangle; p if there is none */
     size_t fixed_at;
@@ -666,13 +666,18 @@ CBP_API size_t cbp_curve_fit_work_len(size_t n);
  * refined as by cbp_fit_lm, in the coordinates. fixed[p] has the natural parameters that are known,
  * and NaN for those to be fitted; null: all are fitted. The loss is that of the options, whose
  * bounds, [p], are of natural parameters, and do not count for fixed ones. Of two sets of
- * parameters of the same "logistic4" the one with bottom <= top is found, if nothing forbids it. A
- * loss that decreases as a parameter runs off is followed to where it hardly changes. The progress
- * function is told coordinates, [p], for params; it is called for all starts in turn. Fails as
- * cbp_fit_lm, with CBP_ERROR_START for a fixed parameter that is not finite, or not positive where
- * it must be, with CBP_ERROR_BOUNDS also where the upper bound of a positive parameter is not above
- * 0, with CBP_ERROR_NO_FREE if all are fixed, with CBP_ERROR_CURVE, and with CBP_ERROR_DOMAIN for
- * an input outside the domain. */
+ * parameters of the same "logistic4" the one with bottom <= top is found, if nothing forbids it:
+ * bounds of bottom are of the lower plateau, of top of the upper one, unless the sign of the slope
+ * is fixed or bounded, or no such fit is better than a constant. A loss that decreases as a
+ * parameter runs off is followed to where it hardly changes. Each start has its own max_iterations,
+ * the steps towards a limit four times as many. The progress function is told coordinates, [p], for
+ * params; it is called for all starts in turn, and so does the history have the least loss after
+ * the iterations of all. Fails as cbp_fit_lm, with CBP_ERROR_START for a fixed parameter that is
+ * not finite, or not positive where it must be, with CBP_ERROR_BOUNDS also where a parameter
+ * could only be infinite or the upper bound of a positive one is not above 0, with CBP_ERROR_DATA
+ * also for an input so large that nothing can be computed with its square, with CBP_ERROR_NO_FREE
+ * if all are fixed, with CBP_ERROR_CURVE, and with CBP_ERROR_DOMAIN for an input outside the
+ * domain. */
 CBP_API int cbp_curve_fit(const cbp_curve *curve, const cbp_examples *examples,
                           const cbp_real *fixed, const cbp_fit_options *options, cbp_real *work,
                           cbp_curve_result *result);

@@ -51,11 +51,13 @@ CBP_INLINE cbp_chain cbp_chain_at(cbp_chain chain, const cbp_real *params)
     return chain;
 }
 
-#define CBP_EPSILON ((cbp_real)(sizeof(cbp_real) == sizeof(float) ? FLT_EPSILON : DBL_EPSILON))
-
 CBP_INLINE cbp_real cbp_root(cbp_real number)
 {
-    return (cbp_real)sqrt((double)number);
+#ifdef CBP_SINGLE
+    return sqrtf(number); /* for processors that have no double; the bits are those of sqrt */
+#else
+    return sqrt(number);
+#endif
 }
 
 CBP_INLINE cbp_real cbp_magnitude(cbp_real number)
@@ -134,6 +136,9 @@ typedef struct cbp_fit_memory {
 } cbp_fit_memory;
 
 size_t cbp_fit_memory_len(size_t free, size_t n);
+
+/* How much work memory cbp_fit_over and cbp_fit_node_covariance need for themselves. */
+size_t cbp_fit_search_len(size_t layers, size_t free);
 
 /* A pass over them, a cbp_fit_pass, whose `user` is a cbp_fit_memory. Asks the progress function
  * between stretches. */

@@ -92,6 +92,7 @@ typedef struct cbp_lane_candidates {
     /* between which its weight must lie: if it is not solved for, both what it is */
     cbp_real low_w, high_w;
     int is_shared; /* inputs are shared and all weights 1 */
+    int is_one;    /* all lanes have the same chain's examples */
     /* what `depth` layers make of shared inputs, [count][n]; null where they are not shared */
     const cbp_real *features;
     /* the same less their mean, if the last bias is solved for; [count to CBP_CANDIDATES][n] */
@@ -101,6 +102,16 @@ typedef struct cbp_lane_candidates {
     cbp_real *own_features;   /* to work in, [n][CBP_LANES] */
     cbp_real *gains;          /* to work in, [count to CBP_CANDIDATES][CBP_LANES] */
 } cbp_lane_candidates;
+
+#define CBP_EPSILON ((cbp_real)(sizeof(cbp_real) == sizeof(float) ? FLT_EPSILON : DBL_EPSILON))
+
+/* A feature's sum of weight (f - mean)^2, for weights with this total: 0 where the feature is
+ * constant and the sum only rounding: it gains nothing. */
+CBP_INLINE cbp_real cbp_size_of_feature(cbp_real size, cbp_real mean, cbp_real total)
+{
+    const cbp_real rounding = 8 * CBP_EPSILON * mean;
+    return size > rounding * rounding * total ? size : 0;
+}
 
 /* The table. Arguments have been checked; shapes are cbackprop.h's. */
 typedef struct cbp_kernels {
@@ -131,7 +142,7 @@ typedef struct cbp_kernels {
     void (*fit_lanes)(cbp_lanes *lanes);
     void (*finish_lanes)(cbp_lanes *lanes);
     void (*choose_starts)(const cbp_lanes *lanes, const cbp_lane_candidates *candidates,
-                          cbp_real *chosen);
+                          cbp_real *chosen, cbp_real *gain);
 } cbp_kernels;
 
 extern const cbp_kernels cbp_kernels_generic;

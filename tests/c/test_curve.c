@@ -240,6 +240,7 @@ static void test_line(void)
     CHECK(is_near((double)found.natural[0], slope, 1e4 * EPSILON));
     CHECK(is_near((double)found.natural[1], intercept, 1e4 * EPSILON));
     CHECK(near((double)found.result.loss, squares / N, 0, 1e4));
+    CHECK(near((double)found.result.rss, squares, 0, 1e4));
     CHECK(near((double)found.result.variance, s2, 0, 1e4));
     CHECK(near((double)found.covariance[0], s2 / xx, 0, 1e4));
     CHECK(near((double)found.covariance[1], -mean_x * s2 / xx, 0, 1e4));
@@ -366,6 +367,9 @@ static void test_weights(void)
         }
         const cbp_examples with = {x, y, weight, N}, without = {long_x, long_y, NULL, len};
         CHECK(fit_curve(m, &with, NULL, &options, &weighted) == CBP_OK);
+        /* one sum, not two that differ by rounding */
+        CHECK(m->loss != CBP_SQUARED ||
+              same(weighted.result.rss, weighted.result.loss * weighted.result.weight));
         CHECK(fit_curve(m, &without, NULL, &options, &repeated) == CBP_OK);
         for (size_t k = 0; k < parameters_of(m); k++) {
             const double size = sqrt((double)weighted.covariance[k * (parameters_of(m) + 1)]);
@@ -489,6 +493,49 @@ static void test_log_doses(void)
     }
 }
 
+/* Where bounds keep the images apart the least loss decides: falling data with a slope that must be
+ * positive, and with bounds that only the image with bottom > top keeps; the order decides where a
+ * bound holds one plateau, which the other image would escape. */
+static void test_mirror_bounds(void)
+{
+    const model *m = find_model("logistic4");
+    const cbp_real inf = R(INFINITY);
+    const struct {
+        double made[4];
+        cbp_real lower[4], upper[4];
+        int is_exact, bound; /* bound: the plateau that ends at its bound */
+    } cases[] = {
+        {{100, 2, 1.6, 1.3}, {-inf, -inf, 0, 0}, {inf, inf, inf, inf}, 1, 0},
+        {{100, 2, 1.6, 1.3}, {80, -inf, 0, -inf}, {120, inf, inf, inf}, 1, 0},
+        {{2, 100, 1.6, -1.3}, {-inf, -inf, 0, -inf}, {inf, inf, inf, 0}, 1, 0},
+        {{2, 100, 1.6, -1.3}, {4, -inf, 0, -inf}, {inf, inf, inf, inf}, 0, 0},
+        {{2, 100, 1.6, 1.3}, {-inf, -inf, 0, -inf}, {inf, 95, inf, inf}, 0, 1},
+    };
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        cbp_fit_options options = options_for(m);
+        cbp_real x[N], y[N];
+        fill_inputs(m, N, x);
+        fill_targets(m, cases[c].made, N, x, y);
+        options.lower = cases[c].lower;
+        options.upper = cases[c].upper;
+        const cbp_examples examples = {x, y, NULL, N};
+        const cbp_example_sets sets = {x, y, NULL, N, 1, 0, 0};
+        fitted found;
+        found_many many = fit_many(m, &sets, NULL, &options);
+        CHECK(fit_curve(m, &examples, NULL, &options, &found) == CBP_OK);
+        for (size_t k = 0; k < 4; k++) {
+            const double made = cases[c].made[k];
+            CHECK(!cases[c].is_exact || is_near((double)found.natural[k], made, EXACT));
+            CHECK(is_near((double)many.fits.natural[k], (double)found.natural[k], ALIKE));
+        }
+        const int at = cases[c].bound;
+        CHECK(cases[c].is_exact ||
+              (found.determined[at] == CBP_AT_BOUND && found.natural[at] == (at == 0 ? 4 : 95) &&
+               found.natural[0] < found.natural[1]));
+        release(&many);
+    }
+}
+
 /* Exponential growth is the limit of a logistic curve whose asymptote and midpoint grow: the fit
  * says so, and is as good as the limit. */
 static void test_no_minimum(void)
@@ -527,6 +574,7 @@ int main(void)
     test_mirror();
     test_ordered();
     test_log_doses();
+    test_mirror_bounds();
     test_no_minimum();
     return check_done("test_curve");
 }

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _core
 from .._core import Chain, code_of_loss, no_such_name
 from ..errors import InputTypeError, ParameterError, ShapeError
-from ..fits.arguments import Number, as_float, ends_of, examples_of
+from ..fits.arguments import Count, Number, as_float, count_of, ends_of, examples_of, number_of
 from .covariance import Fitted
 from .many import CurveFits, fit_sets
 from .result import CurveFit
@@ -24,8 +24,7 @@ __all__ = ["Curve", "named"]
 
 Vector: TypeAlias = NDArray[np.float64]
 _NAMED: Final[dict[str, Curve]] = {}
-_MAX_ITERATIONS: Final = 2000
-_TOLERANCE: Final = 1e-10
+_BAD_DATA: Final = -20  # CBP_ERROR_DATA
 
 
 class Curve:
@@ -112,6 +111,8 @@ class Curve:
         bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
         loss: _Loss | None = None,
         loss_scale: _Number = 1.0,
+        max_iterations: Count | None = None,
+        tolerance: Number | None = None,
         covariance: Literal["gauss-newton", "hessian"] = "gauss-newton",
         nan_policy: Literal["raise", "omit"] = "raise",
     ) -> CurveFit:
@@ -127,8 +128,11 @@ class Curve:
         ----------
         x, y : array_like
             Data of the same shape, at least as many points as parameters to fit.
-        sample_weight, loss_scale, covariance, nan_policy
+        sample_weight, loss_scale, tolerance, covariance, nan_policy
             As for `cbackprop.fit`.
+        max_iterations : int, default 2000
+            Iterations from each start that is tried; the steps towards a limit take at most four
+            times as many.
         fixed : mapping of str to float, optional
             Natural parameters that are known, such as ``{"bottom": 0}``.
         bounds : mapping of str to (low, high), optional
@@ -157,6 +161,10 @@ class Curve:
                 raise ParameterError(
                     f"covariance: {covariance!r}; expected 'gauss-newton' or 'hessian'"
                 )
+            options = (
+                count_of("max_iterations", max_iterations, 2000),
+                number_of("tolerance", 1e-10 if tolerance is None else tolerance, 0.0, math.inf),
+            )
             free = len(self.parameters) - len(fixed or {})
             if len(data[0]) < max(free, 1):
                 points = "1 point is" if len(data[0]) == 1 else f"{len(data[0])} points are"
@@ -169,11 +177,15 @@ class Curve:
                 upper,
                 code,
                 float(loss_scale),
-                _MAX_ITERATIONS,
-                _TOLERANCE,
+                *options,
             )
             if found is None:
                 self.check_domain(data[0])
+                if status == _BAD_DATA:  # all are finite
+                    i = int(np.argmax(np.abs(data[0])))
+                    raise ParameterError(
+                        f"x[{i}]: {float(data[0][i])!r} is too large: its square is not finite"
+                    )
                 _core.check_status(status, data[1], data[2], code)
             return CurveFit(
                 self,
@@ -195,6 +207,8 @@ class Curve:
         bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
         loss: _Loss | None = None,
         loss_scale: _Number = 1.0,
+        max_iterations: Count | None = None,
+        tolerance: Number | None = None,
         threads: int | None = None,
     ) -> CurveFits:
         """Fit the curve to m data sets in one call.
@@ -211,7 +225,7 @@ class Curve:
             Targets; NaN is a missing point.
         sample_weight : array_like, shape (n,) or (m, n), optional
             A weight of 0 or more for every point.
-        fixed, bounds, loss, loss_scale
+        fixed, bounds, loss, loss_scale, max_iterations, tolerance
             As for `fit`.
         threads : int, optional
             Number of threads; by default the number of cores that this process may use.
@@ -242,7 +256,7 @@ class Curve:
             (known, lower, upper),
             loss,
             float(loss_scale),
-            (_MAX_ITERATIONS, _TOLERANCE),
+            (max_iterations, tolerance),
             threads,
         )
 

@@ -14,6 +14,10 @@
 #define GRID_WIDTHS 5
 #define GRID_MIDDLES 13
 
+/* Sigmoids with a power: lists of candidates of each sign; and lists of thresholds. */
+#define LOPSIDED_LISTS 4
+#define THRESHOLD_LISTS 8
+
 /* ---- candidates for starts ------------------------------------------------------------------- */
 
 /* Inputs of examples that count: the least, the range, and how far the next one is from the least;
@@ -145,6 +149,55 @@ static size_t fill_candidates(const cbp_curve *curve, const curve_extent *e, cbp
     }
 }
 
+/* The inputs of examples that count, or of a sample, in ascending order, each once; how many. */
+static size_t sort_inputs(const cbp_examples *examples, cbp_real *sorted)
+{
+    const size_t step = examples->n / (CURVE_SAMPLE + 1) + 1;
+    size_t len = 0;
+    for (size_t i = 0; i < examples->n; i += step) {
+        const cbp_real x = examples->x[i];
+        size_t place = len;
+        while (place > 0 && sorted[place - 1] > x) {
+            place--;
+        }
+        const int is_new = place == 0 || sorted[place - 1] < x;
+        if (is_new && (!examples->weight || examples->weight[i] > 0)) {
+            memmove(sorted + place + 1, sorted + place, (len - place) * sizeof *sorted);
+            sorted[place] = x;
+            len++;
+        }
+    }
+    return len;
+}
+
+/* Thresholds m between neighbours among the inputs: the loss has a minimum of its own in many of
+ * these intervals, so each list has its part of them. Slopes w: from one that shows at the greatest
+ * input to one that has ended at the next. */
+static size_t fill_thresholds(const cbp_curve *curve, const cbp_examples *examples, size_t number,
+                              cbp_real *params)
+{
+    cbp_real x[CURVE_SAMPLE];
+    const size_t len = sort_inputs(examples, x), width = 2 * cbp_curve_count_layers(curve),
+                 most = GRID_MIDDLES * GRID_WIDTHS;
+    if (len < 2) {
+        set_candidate(curve, 1, 0, 0, params);
+        return 1;
+    }
+    for (size_t count = 0; count < most; count++) {
+        const cbp_real part =
+            ((cbp_real)(number * GRID_MIDDLES + count / GRID_WIDTHS) + (cbp_real)0.5) /
+            (THRESHOLD_LISTS * GRID_MIDDLES) * (cbp_real)(len - 1);
+        const size_t i = (size_t)part;
+        const cbp_real m = x[i] + (part - (cbp_real)i) * (x[i + 1] - x[i]),
+                       least = (cbp_real)0.5 / (x[len - 1] - m), ratio = 4 / (x[i + 1] - m) / least,
+                       place = (cbp_real)(count % GRID_WIDTHS) / (GRID_WIDTHS - 1),
+                       w = least *
+                           cbp_curve_value(CBP_EXP, place * cbp_curve_value(CBP_LOG, ratio));
+        set_candidate(curve, w, m, 0, params + count * width);
+    }
+    return most;
+}
+
 /* A candidate's natural parameters, with those that are fixed in their places, within the bounds; 0
  * if it has none. */
 static int settle_candidate(const cbp_curve_search *s, const cbp_real *params, cbp_curve_point *p)
@@ -181,9 +234,11 @@ static void fix_candidates(const cbp_curve_search *s, size_t count, cbp_real *pa
 }
 
 /* How many lists there are of each sign of the slope, and of all. */
-static size_t count_powers(const cbp_curve *curve)
+static size_t count_of_sign(const cbp_curve *curve)
 {
-    return curve->grid == CBP_GRID_LOPSIDED ? 4 : 1;
+    return curve->grid == CBP_GRID_LOPSIDED     ? LOPSIDED_LISTS
+           : curve->grid == CBP_GRID_THRESHOLDS ? THRESHOLD_LISTS
+                                                : 1;
 }
 
 static size_t count_lists(const cbp_curve_search *s)
@@ -191,20 +246,22 @@ static size_t count_lists(const cbp_curve_search *s)
     const int signs = s->curve->signs == CBP_MIRROR    ? 1 + s->is_bound
                       : s->curve->signs == CBP_ORDERED ? 2
                                                        : s->curve->signs;
-    return (size_t)signs * count_powers(s->curve);
+    return (size_t)signs * count_of_sign(s->curve);
 }
 
 /* List `number`, in params[count][2L]. */
 static cbp_candidates list_candidates(const cbp_curve_search *s, const cbp_examples *examples,
                                       const curve_extent *e, size_t number, cbp_real *params)
 {
-    static const cbp_real powers[] = {(cbp_real)0.3, 1, 3, 100};
+    static const cbp_real powers[LOPSIDED_LISTS] = {(cbp_real)0.3, 1, 3, 100};
     const cbp_curve *curve = s->curve;
     const int is_grid = curve->grid == CBP_GRID_STEPS || curve->grid == CBP_GRID_LOPSIDED;
-    const size_t of_sign = count_powers(curve);
+    const size_t of_sign = count_of_sign(curve);
     size_t count = 1;
     if (curve->grid == CBP_GRID_ENERGIES) {
         set_line_of_logs(curve, examples, params);
+    } else if (curve->grid == CBP_GRID_THRESHOLDS) {
+        count = fill_thresholds(curve, examples, number, params);
     } else {
         count =
             fill_candidates(curve, e, number < of_sign ? 1 : -1, powers[number % of_sign], params);

@@ -481,7 +481,7 @@ static const cbp_curve curve_table[] = {
      ANY,
      CBP_SQUARED,
      CBP_X_ANY,
-     CBP_GRID_STEPS,
+     CBP_GRID_THRESHOLDS,
      0,
      1,
      {SAME(0, 1), PRODUCT(0, 3, -1), CONSTANT(-1), CONSTANT(0), DIFFERENCE(2, 1), SAME(1, 1)},

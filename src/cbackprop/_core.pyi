@@ -365,6 +365,21 @@ def fit_curve(
     max_iterations: int,
     tolerance: float,
 ) -> tuple[int, Any]: ...
+def fit_curve_groups(
+    curve: int,
+    x: _Vector,
+    y: _Vector,
+    weight: _Vector | None,
+    sizes: Sequence[int],
+    shared: bytes,
+    fixed: _Vector | None,
+    lower: _Vector | None,
+    upper: _Vector | None,
+    loss: int,
+    scale: float,
+    max_iterations: int,
+    tolerance: float,
+) -> tuple[int, Any]: ...
 def fit_curve_block(
     curve: int,
     x: _Vector,

@@ -6,6 +6,7 @@ from typing import Final
 
 from .. import _core
 from .curve import Curve, named
+from .groups import GroupFits
 from .many import CurveFits
 from .result import CurveFit, Inverse, Prediction
 
@@ -14,6 +15,7 @@ __all__ = [
     "Curve",
     "CurveFit",
     "CurveFits",
+    "GroupFits",
     "Inverse",
     "Prediction",
     "arrhenius",

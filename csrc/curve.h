@@ -210,6 +210,12 @@ size_t cbp_curve_fit_starts_work_len(size_t n);
  * fixed, or if it is null from that of the examples. */
 int cbp_curve_conclude(cbp_curve_search *s, const cbp_real *known, cbp_curve_result *result);
 
+/* Whether a threshold is fitted: then the loss has kinks, and lanes find only minima between them. */
+int cbp_curve_has_threshold(const cbp_curve_search *s);
+
+/* Takes a fit to a minimum at a kink next to it, if there is one. */
+void cbp_curve_settle_threshold(cbp_curve_search *s, cbp_fit_info *info);
+
 /* Continues a fit that converges slowly in case the loss has no minimum. */
 void cbp_curve_follow_loss(cbp_curve_search *s, cbp_fit_info *info);
 

@@ -451,6 +451,9 @@ int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cb
         cbp_is_finite(cbp_curve_mean_square(s))) {
         status = CBP_ERROR_DATA;
     }
+    if (status == CBP_OK) {
+        cbp_curve_settle_threshold(s, &info);
+    }
     if (status == CBP_OK && info.outcome == CBP_EXHAUSTED && !has_few_inputs) {
         cbp_curve_follow_loss(s, &info);
     }

@@ -186,7 +186,7 @@ def test_units_do_not_matter(name: str, factor: float) -> None:
 
 
 def least_of_thresholds(x: Floats, y: Floats) -> float:
-    """Return the least sum of squares over a grid of thresholds, every input included, and slopes."""
+    """Return the least sum of squares over thresholds, every input included, and slopes."""
     inputs = np.unique(x)
     least = math.inf
     for e in np.unique(np.linspace(inputs[:-1], inputs[1:], 21)):

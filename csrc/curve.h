@@ -37,7 +37,8 @@ enum cbp_curve_grid {
     CBP_GRID_MIDDLES,    /* m, of log x; w = 1 */
     CBP_GRID_STEPS,      /* w and m of sigmoids */
     CBP_GRID_LOPSIDED,   /* the same, and a */
-    CBP_GRID_THRESHOLDS, /* m between neighbouring inputs, and w */
+    CBP_GRID_PEAKS,      /* w and m of peaks */
+    CBP_GRID_THRESHOLDS, /* m between neighbouring inputs, and w; not for fits in lanes */
     CBP_GRID_ENERGIES    /* w and m of a line in 1 / x, in units of its range */
 };
 
@@ -192,7 +193,8 @@ cbp_real cbp_curve_noise(const cbp_curve_search *s, cbp_real loss);
 const cbp_real *cbp_curve_triangle_at(cbp_curve_search *s, const cbp_real *at);
 
 /* Lists of candidates for these inputs, one for each sign of the slope and each power or part of the
- * inputs; how many. `params` has room for CBP_CURVE_STARTS times CBP_CURVE_CANDIDATES chains. */
+ * range; how many.
+ * `params` has room for CBP_CURVE_STARTS times CBP_CURVE_CANDIDATES chains. */
 size_t cbp_curve_list_candidates(const cbp_curve_search *s, const cbp_examples *examples,
                                  cbp_real *params, cbp_candidates *lists);
 
@@ -210,11 +212,8 @@ size_t cbp_curve_fit_starts_work_len(size_t n);
  * fixed, or if it is null from that of the examples. */
 int cbp_curve_conclude(cbp_curve_search *s, const cbp_real *known, cbp_curve_result *result);
 
-/* Whether a threshold is fitted: then the loss has kinks, and lanes find only minima between them. */
-int cbp_curve_has_threshold(const cbp_curve_search *s);
-
 /* Takes a fit to a minimum at a kink next to it, if there is one. */
-void cbp_curve_settle_threshold(cbp_curve_search *s, cbp_fit_info *info);
+void cbp_curve_settle_threshold(cbp_curve_search *s, cbp_curve_start *at, cbp_fit_info *info);
 
 /* Continues a fit that converges slowly in case the loss has no minimum. */
 void cbp_curve_follow_loss(cbp_curve_search *s, cbp_fit_info *info);

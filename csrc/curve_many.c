@@ -430,8 +430,8 @@ static int has_all_arrays(const cbp_curve_fits *fits)
 static void plan_lists(curve_many *f)
 {
     const cbp_examples inputs = {f->sets.x, f->sets.x, NULL, f->sets.n};
-    const int is_possible = f->s.fits_in_lanes && !cbp_curve_has_threshold(&f->s) &&
-                            f->sets.n > 0 && f->sets.n <= MOST_EXAMPLES && f->sets.m > 0;
+    const int is_possible =
+        f->s.fits_in_lanes && f->sets.n > 0 && f->sets.n <= MOST_EXAMPLES && f->sets.m > 0;
     f->lists_len = 0; /* each set is fitted alone */
     /* the candidates of CBP_GRID_ENERGIES are made from each set's own targets */
     f->has_own_lists = is_possible && (f->sets.x_step > 0 || f->s.curve->grid == CBP_GRID_ENERGIES);

@@ -16,11 +16,6 @@ static size_t threshold_of(const cbp_curve_search *s)
     return is_one ? bias->j : s->count;
 }
 
-int cbp_curve_has_threshold(const cbp_curve_search *s)
-{
-    return threshold_of(s) < s->count;
-}
-
 /* The next input above a place, or not above it; infinite if there is none. */
 static cbp_real next_input(const cbp_examples *examples, cbp_real place, int is_above)
 {
@@ -34,9 +29,10 @@ static cbp_real next_input(const cbp_examples *examples, cbp_real place, int is_
 }
 
 /* The fit with the threshold at this input. Its loss is infinite if there is none. */
-static cbp_curve_start fit_at_kink(cbp_curve_search *s, size_t k, cbp_real x)
+static cbp_curve_start fit_at_kink(cbp_curve_search *s, const cbp_curve_start *from, size_t k,
+                                   cbp_real x)
 {
-    cbp_curve_start found = s->starts[0];
+    cbp_curve_start found = *from;
     cbp_fit_info info;
     found.loss = (cbp_real)INFINITY;
     if (!cbp_is_finite(x) || x < s->lower[k] || x > s->upper[k]) {
@@ -54,29 +50,27 @@ static cbp_curve_start fit_at_kink(cbp_curve_search *s, size_t k, cbp_real x)
     return found;
 }
 
-void cbp_curve_settle_threshold(cbp_curve_search *s, cbp_fit_info *info)
+void cbp_curve_settle_threshold(cbp_curve_search *s, cbp_curve_start *at, cbp_fit_info *info)
 {
     const size_t k = threshold_of(s);
     for (int i = 0; i < MOST_KINKS && k < s->count && !s->is_stopped; i++) {
         const cbp_examples *examples = &s->problem.examples;
-        const cbp_real place = s->starts[0].at[k];
-        const cbp_curve_start below = fit_at_kink(s, k, next_input(examples, place, 0)),
-                              above = fit_at_kink(s, k, next_input(examples, place, 1)),
+        const cbp_curve_start below = fit_at_kink(s, at, k, next_input(examples, at->at[k], 0)),
+                              above = fit_at_kink(s, at, k, next_input(examples, at->at[k], 1)),
                               best = below.loss <= above.loss ? below : above;
         cbp_curve_start freed = best;
         cbp_fit_info found;
         if (!(best.loss < info->loss)) {
-            break;
+            return;
         }
-        s->starts[0] = best;
+        *at = best;
         info->loss = best.loss;
         info->outcome = CBP_CONVERGED;
         if (cbp_curve_move(s, KINK_ITERATIONS, freed.at, &found) != CBP_OK ||
             !(found.loss < best.loss - cbp_curve_noise(s, best.loss))) {
-            break;
+            return;
         }
-        s->starts[0] = freed;
+        *at = freed;
         *info = found;
     }
-    s->coordinates.params = s->starts[0].at;
 }

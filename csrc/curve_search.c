@@ -46,8 +46,8 @@ static cbp_real loss_of_mean(const cbp_curve_search *s)
 }
 
 /* Whether a fit is better than another. Of mirror images that bounds keep apart it is the one of
- * the least loss, or that with parameters 0 <= 1 if the losses are equal; and also if bounds say
- * so, unless it is no better than a constant. */
+ * the least loss, or that with low <= high if the losses are equal; and also if bounds say so,
+ * unless it is no better than a constant. Of CBP_ORDERED it is the one with low <= high. */
 static int is_better(const cbp_curve_search *s, const cbp_curve_start *own,
                      const cbp_curve_start *other)
 {
@@ -57,7 +57,7 @@ static int is_better(const cbp_curve_search *s, const cbp_curve_start *own,
     }
     const cbp_real ordered = is_ordered ? own->loss : other->loss,
                    turned = is_ordered ? other->loss : own->loss;
-    const int is_kept = ordered <= turned + cbp_curve_noise(s, turned) ||
+    const int is_kept = s->has_order || ordered <= turned + cbp_curve_noise(s, turned) ||
                         (s->keeps_order && ordered < loss_of_mean(s));
     return is_ordered == is_kept;
 }

@@ -118,6 +118,7 @@ int cbp_curve_point_of(const cbp_curve *curve, const cbp_real *params, cbp_curve
 typedef struct cbp_curve_start {
     cbp_real at[CBP_CURVE_WIDTH], loss; /* coordinates */
     int sign;                           /* of the slope w that it began with: 1 if negative */
+    size_t iterations;                  /* of its fit so far */
 } cbp_curve_start;
 
 typedef struct cbp_curve_search {
@@ -130,7 +131,7 @@ typedef struct cbp_curve_search {
     unsigned char frozen[CBP_CURVE_WIDTH];        /* natural parameters that are fixed */
     unsigned char constants[CBP_CURVE_PLACES];    /* of the chain */
     unsigned char chain_frozen[CBP_CURVE_PLACES]; /* of the chain, also by `frozen` */
-    int fits_in_lanes;                            /* each fit of it is one of the curve */
+    int fits_in_lanes; /* each fit of it is one of the curve, and most converge there */
     int has_order; /* it has bounds, by which only fits of CBP_ORDERED with low <= high are found */
     cbp_real chain_lower[CBP_CURVE_PLACES], chain_upper[CBP_CURVE_PLACES];
     cbp_real lower[CBP_CURVE_WIDTH], upper[CBP_CURVE_WIDTH]; /* of coordinates */
@@ -209,6 +210,10 @@ size_t cbp_curve_find_starts_work_len(size_t n);
  * best fit that has converged, and the starts of those that have not and may yet be better. */
 void cbp_curve_fit_starts(cbp_curve_search *s, cbp_real *work);
 size_t cbp_curve_fit_starts_work_len(size_t n);
+
+/* Refines the starts that may lead to the least loss, coarsely at first if they are several; the
+ * best is left in s->starts[0]. */
+int cbp_curve_refine_starts(cbp_curve_search *s, cbp_fit_info *info);
 
 /* Parameters, their covariance and the chain where the fit has ended. What was fixed on the way to
  * a limit is fixed here, too: the rest is the fit of the limit. From this node of all that is not

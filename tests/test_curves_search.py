@@ -224,3 +224,24 @@ def test_a_minimum_at_a_kink() -> None:
     assert fitted.params["upper"] == pytest.approx(known.x[0], rel=1e-7)
     assert fitted.params["slope"] == pytest.approx(known.x[1], rel=1e-7)
     assert fitted.rss == pytest.approx(2 * known.cost, rel=1e-9)
+
+
+def test_of_two_minima_that_are_almost_equal_the_lesser_is_found() -> None:
+    # with an asymmetry near 1 both signs of the slope fit: the losses differ by 4e-6 of them
+    optimize = pytest.importorskip("scipy.optimize")
+    x = np.exp(np.linspace(-4, 4, 16))
+
+    def curve(p: Any) -> Floats:
+        rise: Floats = p[0] + (p[1] - p[0]) / (1 + (np.exp(p[2]) / x) ** p[3]) ** np.exp(p[4])
+        return rise
+
+    y = curve([0, 10, 0, 1.2, 0]) + np.random.default_rng(467).normal(size=16) * 0.3
+    minima = sorted(
+        2
+        * optimize.least_squares(
+            lambda p: curve(p) - y, start, method="lm", xtol=1e-15, ftol=1e-15, gtol=1e-15
+        ).cost
+        for start in ([0, 10, 0, 1.2, 0], [10, 0, 0, -1.2, 0])
+    )
+    assert minima[1] / minima[0] - 1 == pytest.approx(4.3976e-6, rel=1e-3)
+    assert both(curves.logistic5, x, y).rss == pytest.approx(minima[0], rel=1e-10)

@@ -178,9 +178,10 @@ static size_t sort_inputs(const cbp_examples *sample, cbp_real *sorted)
         }
         const int is_new = place == 0 || sorted[place - 1] < x;
         if (is_new && (!sample->weight || sample->weight[i] > 0)) {
-            memmove(sorted + place + 1, sorted + place, (len - place) * sizeof *sorted);
+            for (size_t k = len++; k > place; k--) {
+                sorted[k] = sorted[k - 1];
+            }
             sorted[place] = x;
-            len++;
         }
     }
     return len;

@@ -47,11 +47,15 @@ int cbp_curve_prepare(cbp_curve_search *s, const cbp_curve *curve, const cbp_rea
     static const unsigned char codes[CBP_COORDINATE_LAYERS] = {CBP_SIGMOID, CBP_SIGMOID,
                                                                CBP_SIGMOID};
     static const cbp_real any[CBP_CURVE_PLACES];
-    if (!curve) {
+    if (cbp_curve_check(curve) != CBP_OK) {
         return CBP_ERROR_CURVE;
+    }
+    if (curve->grid == CBP_GRID_START && !curve->start) {
+        return CBP_ERROR_NULL;
     }
     memset(s, 0, sizeof *s);
     s->curve = curve;
+    s->start = curve->start;
     s->count = cbp_curve_count_parameters(s->curve);
     s->layers = cbp_curve_count_layers(s->curve);
     for (size_t k = 0; k < CBP_CURVE_PLACES; k++) {
@@ -463,10 +467,12 @@ int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cb
                          .nodes = work + cbp_fit_pass_len(CBP_CURVE_LAYERS, CBP_CURVE_PLACES)};
     s->node = s->memory.nodes + cbp_fit_memory_len(CBP_CURVE_PLACES, examples->n);
     s->work = s->node + 2 * cbp_fit_node_len(CBP_CURVE_PLACES);
-    cbp_curve_find_starts(s);
     memset(s->diverges, 0, sizeof s->diverges);
     s->fixed_at = s->count;
-    status = refine_starts(s, &info);
+    status = cbp_curve_find_starts(s);
+    if (status == CBP_OK) {
+        status = refine_starts(s, &info);
+    }
     if (status == CBP_OK && info.outcome == CBP_EXHAUSTED) {
         cbp_curve_follow_loss(s, &info);
     }

@@ -88,6 +88,9 @@ static void fit_set_alone(curve_many *f, size_t i)
     cbp_real total, covariance[CBP_CURVE_PARAMETERS * CBP_CURVE_PARAMETERS],
         triangle[(CBP_CURVE_PARAMETERS + 1) * (CBP_CURVE_PARAMETERS + 1)];
     const cbp_examples examples = present_in(f, i, &total);
+    if (f->s.curve->grid == CBP_GRID_START) {
+        f->s.start = f->s.curve->start + i * f->s.curve->start_step;
+    }
     cbp_curve_result result = {.natural = f->fits->natural + i * count,
                                .params = f->fits->params + i * 2 * f->s.layers,
                                .covariance = covariance,
@@ -442,9 +445,10 @@ int cbp_curve_fit_many(const cbp_curve *curve, const cbp_example_sets *sets, con
     f.work = work;
     b.free = cbp_count_free(f.s.frozen, CBP_COORDINATE_LAYERS);
     const cbp_examples inputs = {sets->x, sets->x, NULL, sets->n};
-    /* the candidates of CBP_GRID_ENERGIES are made from each set's own targets */
+    /* candidates of CBP_GRID_ENERGIES are made from each set's own targets; from a start without
+     * candidates steps in other parameters may lead to another minimum */
     if (freeze_chain(&f) && sets->x_step == 0 && sets->n > 0 && sets->m > 0 &&
-        f.s.curve->grid != CBP_GRID_ENERGIES &&
+        f.s.curve->grid != CBP_GRID_ENERGIES && f.s.curve->grid != CBP_GRID_START &&
         cbp_curve_check_domain(f.s.curve, &inputs) == CBP_OK) {
         lists_len = cbp_curve_list_candidates(&f.s, &inputs, candidates, lists);
     }

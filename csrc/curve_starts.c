@@ -53,9 +53,12 @@ static void set_candidate(const cbp_curve *curve, cbp_real w, cbp_real m, cbp_re
         params[k] = curve->terms[k].rule == CBP_RULE_CONSTANT ? curve->terms[k].value
                                                               : (cbp_real)(k % 2 == 0);
     }
-    params[curve->slope_at] = curve->slope * w;
+    cbp_real *slope = params + curve->slope_at;
+    if (curve->terms[curve->slope_at].rule != CBP_RULE_CONSTANT) {
+        *slope = curve->slope * w;
+    }
     if (curve->terms[curve->slope_at + 1].rule != CBP_RULE_CONSTANT) {
-        params[curve->slope_at + 1] = -curve->slope * w * m;
+        slope[1] = -*slope * m;
     }
     if (curve->power_at > 0) {
         params[curve->power_at] = a;
@@ -142,13 +145,9 @@ static size_t fill_candidates(const cbp_curve *curve, const curve_extent *e, cbp
     }
 }
 
-/* A candidate's natural parameters, with those that are fixed in their places, within the bounds; 0
- * if it has none. */
-static int settle_candidate(const cbp_curve_search *s, const cbp_real *params, cbp_curve_point *p)
+/* Sets what is fixed, and moves the rest into the bounds. */
+static void settle_start(const cbp_curve_search *s, cbp_curve_point *p)
 {
-    if (!cbp_curve_point_of(s->curve, params, p)) {
-        return 0;
-    }
     for (size_t k = 0; k < s->count; k++) {
         const cbp_real at = p->t[k] < s->lower[k]   ? s->lower[k]
                             : p->t[k] > s->upper[k] ? s->upper[k]
@@ -159,6 +158,16 @@ static int settle_candidate(const cbp_curve_search *s, const cbp_real *params, c
             cbp_curve_set_coordinate(s->curve, k, at, p);
         }
     }
+}
+
+/* A candidate's natural parameters, with those that are fixed in their places, within the bounds; 0
+ * if it has none. */
+static int settle_candidate(const cbp_curve_search *s, const cbp_real *params, cbp_curve_point *p)
+{
+    if (!cbp_curve_point_of(s->curve, params, p)) {
+        return 0;
+    }
+    settle_start(s, p);
     return 1;
 }
 
@@ -300,8 +309,27 @@ size_t cbp_curve_find_starts_work_len(size_t n)
                                       CBP_CURVE_CANDIDATES);
 }
 
-void cbp_curve_find_starts(cbp_curve_search *s)
+/* The curve's own start. */
+static int take_start(cbp_curve_search *s)
 {
+    cbp_curve_point p;
+    for (size_t k = 0; k < s->count; k++) {
+        const cbp_real natural = s->frozen[k] ? s->fixed.n[k] : s->start[k];
+        if (!cbp_curve_is_natural(s->curve, k, natural)) {
+            return CBP_ERROR_START;
+        }
+        cbp_curve_set_natural(s->curve, k, natural, &p);
+    }
+    settle_start(s, &p);
+    keep_start(s, &p, 0, 0);
+    return CBP_OK;
+}
+
+int cbp_curve_find_starts(cbp_curve_search *s)
+{
+    if (s->curve->grid == CBP_GRID_START) {
+        return take_start(s);
+    }
     cbp_candidates lists[CBP_CURVE_STARTS];
     cbp_real *params = s->work,
              *rest = params + CBP_CURVE_STARTS * CBP_CURVE_CANDIDATES * CBP_CURVE_PLACES;
@@ -310,4 +338,5 @@ void cbp_curve_find_starts(cbp_curve_search *s)
     for (size_t i = 0; i < len; i++) {
         add_start(s, &sample, &lists[i], 2 * i >= len, rest + 3 * CURVE_SAMPLE);
     }
+    return CBP_OK;
 }

@@ -631,10 +631,15 @@ enum cbp_curve_grid {
     CBP_GRID_END
 };
 
-/* The curve is the same with parameters 0 and 1 exchanged and the sign of parameter 3 changed, none
- * of which is positive by nature; so one sign of w is enough, unless something is fixed or has
- * bounds. Reported are 0 <= 1. */
-#define CBP_MIRROR 3
+/* Which signs of w there are candidates of. */
+enum cbp_curve_signs {
+    CBP_ONE_SIGN = 1,
+    CBP_BOTH_SIGNS,
+    /* The curve is the same with parameters 0 and 1 exchanged and the sign of parameter 3 changed,
+     * none of which is positive by nature: so one sign is enough, unless something is fixed or has
+     * bounds. Reported are 0 <= 1. */
+    CBP_MIRROR
+};
 
 /* A curve: a constant of the library, or filled by the caller, who keeps it while it is used. */
 typedef struct cbp_curve {
@@ -648,7 +653,7 @@ typedef struct cbp_curve {
     unsigned char is_log_x;                       /* 1 if it is usually drawn over log x */
     unsigned char grid;                           /* of enum cbp_curve_grid */
     unsigned char of_log_x;                       /* 1 if w and m are of log x */
-    unsigned char signs;                          /* how many signs w has: 1, 2 or CBP_MIRROR */
+    unsigned char signs;                          /* of enum cbp_curve_signs */
     /* [2L] in the order of the chain's parameters; at least p of them are no constants. Unless
      * the grid is CBP_GRID_START the natural parameters must follow from the chain's: one after
      * another each is the only unknown of a term, and not n_i of a product or n_j of a ratio. */

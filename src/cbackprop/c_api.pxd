@@ -222,6 +222,11 @@ cdef extern from "cbackprop.h" nogil:
         CBP_GRID_START
         CBP_GRID_END
 
+    enum cbp_curve_signs:
+        CBP_ONE_SIGN
+        CBP_BOTH_SIGNS
+        CBP_MIRROR
+
     ctypedef struct cbp_curve:
         const char *name
         const char *formula

@@ -18,7 +18,7 @@ static const cbp_curve plateau = {
     .domain_low = 0,
     .domain_high = R(INFINITY),
     .grid = CBP_GRID_RATES,
-    .signs = 1,
+    .signs = CBP_ONE_SIGN,
     .slope = 1,
     .terms = {SAME(2), CONSTANT(0), DIFFERENCE(1, 0), SAME(0)},
 };
@@ -36,7 +36,7 @@ static const cbp_curve rise = {
     .domain_low = -R(INFINITY),
     .domain_high = R(INFINITY),
     .grid = CBP_GRID_STEPS,
-    .signs = 1,
+    .signs = CBP_ONE_SIGN,
     .slope = 1,
     .terms = {CONSTANT(2), {CBP_RULE_SAME, 1, 0, -2}, SAME(0), CONSTANT(0)},
 };
@@ -195,7 +195,7 @@ static void test_starts(void)
     CHECK(fit_row(&own, &examples, NULL, &options, &found) == CBP_ERROR_NULL);
     own.grid = CBP_GRID_STEPS; /* then a start is not read */
     own.start = starts + 8;
-    own.signs = 2;
+    own.signs = CBP_BOTH_SIGNS;
     own.slope = 1;
     CHECK(fit_row(&own, &examples, NULL, &options, &found) == CBP_OK);
 }

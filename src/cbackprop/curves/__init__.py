@@ -6,6 +6,7 @@ from typing import Final
 
 from .. import _core
 from .curve import Curve, named
+from .define import define
 from .many import CurveFits
 from .result import CurveFit, Inverse, Prediction
 
@@ -18,6 +19,7 @@ __all__ = [
     "Prediction",
     "arrhenius",
     "asymptotic",
+    "define",
     "exponential",
     "gaussian_peak",
     "gompertz",

@@ -51,11 +51,13 @@ class Curve:
     """
 
     def __init__(self, name: str) -> None:
-        facts = _core.CURVES[name]
+        self._take(name, _core.CURVES[name])
+
+    def _take(self, name: str, facts: _core.CurveFacts) -> None:
         self.name, self.formula, self.parameters = name, facts.formula, facts.parameters
         self.activations, self.frozen, self.loss = facts.activations, facts.frozen, facts.loss
         self.log_axis, self.domain, self.positive = facts.is_log_x, facts.domain, facts.positive
-        self.number = facts.number
+        self.row = facts.row
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the curve by its name."""
@@ -89,7 +91,7 @@ class Curve:
 
     def chain_of(self, natural: Vector) -> Chain:
         """Make the chain of an array of natural parameters."""
-        params, _ = _core.curve_chain(self.number, natural)
+        params, _ = _core.curve_chain(self.row, natural)
         return Chain(params[::2], params[1::2], self.activations, self.frozen)
 
     @overload
@@ -160,7 +162,8 @@ class Curve:
                 points = "1 point is" if len(data[0]) == 1 else f"{len(data[0])} points are"
                 raise ShapeError(f"x: {points} fewer than {free} parameters to fit")
             status, found = _core.fit_curve(
-                self.number,
+                self.row,
+                self.start_of(*data[:2]),
                 *data,
                 known,
                 lower,
@@ -276,6 +279,21 @@ class Curve:
             lower if bounds else None,
             upper if bounds else None,
         )
+
+    @property
+    def has_effective_dose(self) -> bool:
+        """Whether `CurveFit.effective_dose` knows the curve: those with an ec50."""
+        return "ec50" in self.parameters
+
+    # ---- starts ----
+
+    def start_of(self, x: Vector, y: Vector) -> Vector | None:
+        """Return natural parameters (p,) from which a fit starts; None if the core finds them."""
+        return None
+
+    def starts_of(self, x: Vector, y: Vector) -> Vector | None:
+        """Return the same for each row of y: (p,) if it is one for all, else (m, p)."""
+        return None
 
     # ---- arguments ----
 

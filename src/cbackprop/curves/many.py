@@ -143,12 +143,14 @@ def fit_sets(
     )
     job = Job.of(net, x, y, sample_weight, loss, loss_scale, None, None, None)
     curve.check_domain(job.x[~np.isnan(job.x)])
+    starts = curve.starts_of(job.x, job.y)
     m = len(job.y)
     found = Found.room_for(curve, m)
 
     def fit_block(block: slice) -> None:
         status = _core.fit_curve_block(
-            curve.number,
+            curve.row,
+            starts[block] if starts is not None and starts.ndim == 2 else starts,
             *job.rows(block),
             *limits,
             LOSSES[loss].code,

@@ -36,7 +36,7 @@ def draw(fitted: CurveFit, ax: Any, *, residuals: bool) -> Any:
     place = _Axis(fitted)
     _draw_curve(fitted, ax, place)
     ax.plot(place(fitted.x), fitted.y, "o", color=_DATA, markersize=4.5, zorder=3, label="data")
-    if "ec50" in fitted.params:
+    if fitted.curve.has_effective_dose:
         _mark_middle(fitted, ax)
     ax.set_ylabel("y")
     for text in ax.legend(frameon=False).get_texts():

@@ -337,11 +337,12 @@ class CurveFit:
         Raises
         ------
         ParameterError
-            If the curve has no ec50, or the percentage is not between 0 and 100.
+            If the curve is none of `hill`, `logistic4` and `logistic5`, or the percentage is not
+            between 0 and 100.
         """
         with np.errstate(all="ignore"):
             names = self.curve.parameters
-            if "ec50" not in names:
+            if not self.curve.has_effective_dose:
                 raise ParameterError(f"{self.curve.name} has no effective dose")
             fraction = _between("percent", percent, 100) / 100.0
             fraction = fraction if self.params["slope"] > 0 else 1.0 - fraction

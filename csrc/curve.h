@@ -63,8 +63,10 @@ typedef struct cbp_curve_search {
     cbp_fit_options options; /* of fits of coordinates */
     cbp_fit_memory memory;
     cbp_chain coordinates;
-    unsigned char frozen[CBP_CURVE_WIDTH];                   /* natural parameters that are fixed */
-    unsigned char constants[CBP_CURVE_PLACES];               /* of the chain */
+    unsigned char frozen[CBP_CURVE_WIDTH];        /* natural parameters that are fixed */
+    unsigned char constants[CBP_CURVE_PLACES];    /* of the chain */
+    unsigned char chain_frozen[CBP_CURVE_PLACES]; /* of the chain, also by `frozen` */
+    int fits_in_lanes;                            /* each fit of it is one of the curve */
     cbp_real lower[CBP_CURVE_WIDTH], upper[CBP_CURVE_WIDTH]; /* of coordinates */
     cbp_curve_point fixed;                                   /* the values of fixed parameters */
     const cbp_real *start; /* natural parameters, where the curve has its own start */
@@ -73,12 +75,16 @@ typedef struct cbp_curve_search {
     size_t fixed_at;                          /* what was fixed on the way to a limit, or count */
     cbp_curve_start starts[CBP_CURVE_STARTS]; /* starts[0]: then what was found */
     size_t starts_len;
-    cbp_real *node, *work; /* the node of the chain and one of coordinates; the rest */
+    cbp_real *node, *work; /* the node of the chain and one of coordinates; the search's */
 } cbp_curve_search;
 
 /* What is known of fits before their examples: the curve, what is fixed, the bounds. */
 int cbp_curve_prepare(cbp_curve_search *s, const cbp_curve *curve, const cbp_real *fixed,
                       const cbp_fit_options *options);
+
+/* Freezes the chain's parameters that no free natural parameter moves. If as many are left as there
+ * are free natural ones, each fit of the chain is a fit of the curve. */
+void cbp_curve_freeze_chain(cbp_curve_search *s);
 
 /* The fit of these examples, in cbp_curve_fit_work_len(n) numbers of work memory. */
 int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cbp_real *work,
@@ -111,8 +117,13 @@ size_t cbp_curve_list_candidates(const cbp_curve_search *s, const cbp_examples *
 
 /* Fills s->starts with the best of each list, in the order of their loss, or with the curve's own
  * start. Fails with CBP_ERROR_START if that is not finite, or not positive where it must be. */
-int cbp_curve_find_starts(cbp_curve_search *s);
+int cbp_curve_find_starts(cbp_curve_search *s, cbp_real *work);
 size_t cbp_curve_find_starts_work_len(size_t n);
+
+/* Fits from several starts side by side, if the chain allows it: what is left of s->starts is the
+ * best fit that has converged, and the starts of those that have not and may yet be better. */
+void cbp_curve_fit_starts(cbp_curve_search *s, cbp_real *work);
+size_t cbp_curve_fit_starts_work_len(size_t n);
 
 /* Continues a fit that converges slowly in case the loss has no minimum. */
 void cbp_curve_follow_loss(cbp_curve_search *s, cbp_fit_info *info);

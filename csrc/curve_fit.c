@@ -66,6 +66,7 @@ int cbp_curve_prepare(cbp_curve_search *s, const cbp_curve *curve, const cbp_rea
     if (status == CBP_OK) {
         status = take_bounds(s, fixed);
     }
+    cbp_curve_freeze_chain(s);
     if (status == CBP_OK) {
         cbp_fit_info info;
         cbp_fit kind = s->problem;
@@ -437,10 +438,13 @@ static int conclude_curve(cbp_curve_search *s, cbp_curve_result *result)
 size_t cbp_curve_fit_work_len(size_t n)
 {
     const size_t starts = cbp_curve_find_starts_work_len(n),
-                 fits = cbp_fit_work_len(CBP_COORDINATE_LAYERS, CBP_CURVE_PARAMETERS, 0);
-    return cbp_fit_pass_len(CBP_CURVE_LAYERS, CBP_CURVE_PLACES) +
-           cbp_fit_memory_len(CBP_CURVE_PLACES, n) + 2 * cbp_fit_node_len(CBP_CURVE_PLACES) +
-           (starts > fits ? starts : fits);
+                 lanes = cbp_curve_fit_starts_work_len(n),
+                 fit = cbp_fit_pass_len(CBP_CURVE_LAYERS, CBP_CURVE_PLACES) +
+                       cbp_fit_memory_len(CBP_CURVE_PLACES, n) +
+                       2 * cbp_fit_node_len(CBP_CURVE_PLACES) +
+                       cbp_fit_search_len(CBP_COORDINATE_LAYERS, CBP_CURVE_PARAMETERS),
+                 most = starts > lanes ? starts : lanes;
+    return most > fit ? most : fit;
 }
 
 int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cbp_real *work,
@@ -461,6 +465,11 @@ int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cb
     }
     s->problem.examples = *examples;
     s->starts_len = 0;
+    status = cbp_curve_find_starts(s, work);
+    if (status != CBP_OK) {
+        return status;
+    }
+    cbp_curve_fit_starts(s, work);
     s->memory =
         (cbp_fit_memory){.fit = &s->problem,
                          .work = work,
@@ -469,10 +478,7 @@ int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cb
     s->work = s->node + 2 * cbp_fit_node_len(CBP_CURVE_PLACES);
     memset(s->diverges, 0, sizeof s->diverges);
     s->fixed_at = s->count;
-    status = cbp_curve_find_starts(s);
-    if (status == CBP_OK) {
-        status = refine_starts(s, &info);
-    }
+    status = refine_starts(s, &info);
     if (status == CBP_OK && info.outcome == CBP_EXHAUSTED) {
         cbp_curve_follow_loss(s, &info);
     }
@@ -487,6 +493,9 @@ int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cb
     }
     if (status == CBP_OK) {
         result->loss = info.loss;
+        if (s->problem.loss.kind == CBP_SQUARED) {
+            result->rss = info.loss * result->weight; /* the same sum: no other rounding of it */
+        }
         result->outcome = info.outcome;
         result->iterations = info.iterations;
         result->evaluations = info.evaluations;

@@ -291,8 +291,8 @@ class Curve:
         """Return natural parameters (p,) from which a fit starts; None if the core finds them."""
         return None
 
-    def starts_of(self, x: Vector, y: Vector) -> Vector | None:
-        """Return the same for each row of y: (p,) if it is one for all, else (m, p)."""
+    def starts_of(self, x: Vector, y: Vector, least: int) -> Vector | None:
+        """Return those of rows of y with so many points: (m, p), or (p,) if it is one for all."""
         return None
 
     # ---- arguments ----

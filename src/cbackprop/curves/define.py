@@ -31,7 +31,6 @@ _Start: TypeAlias = (
 )
 _Kind: TypeAlias = tuple[str, bool, int, int, int, int]
 
-_UNLIMITED: Final = (-math.inf, math.inf)
 _MOST_PARAMETERS: Final = 5  # CBP_CURVE_PARAMETERS
 _MOST_LAYERS: Final = 4  # CBP_CURVE_LAYERS
 _RESERVED: Final = ("log", "self", "x")  # of expressions, and of the call of a curve
@@ -191,6 +190,7 @@ class _Defined(Curve):
             kind = ("start", False, 0, 0, 0, 0)
         else:
             raise InputTypeError(f"start: {start!r}; expected a word, a mapping or a function")
+        low, high = definition["domain"]
         try:
             facts = _core.define_curve(
                 (definition["name"], definition["formula"]),
@@ -198,10 +198,7 @@ class _Defined(Curve):
                 positive,
                 definition["activations"],
                 terms,
-                tuple(
-                    infinite if end is None else end
-                    for end, infinite in zip(definition["domain"], _UNLIMITED, strict=True)
-                ),
+                (-math.inf if low is None else low, math.inf if high is None else high),
                 definition["loss"],
                 definition["log_axis"],
                 kind,
@@ -250,16 +247,16 @@ class _Defined(Curve):
         start = self._definition["start"]
         return self._natural(start(x, y)) if callable(start) else self._fixed_start
 
-    def starts_of(self, x: Vector, y: Vector) -> Vector | None:
-        """Return the same for each row of y: (p,) if it is one for all, else (m, p)."""
+    def starts_of(self, x: Vector, y: Vector, least: int) -> Vector | None:
+        """Return those of rows of y with so many points: (m, p), or (p,) if it is one for all."""
         if not callable(self._definition["start"]):
             return self._fixed_start
-        starts = np.full((len(y), len(self.parameters)), math.nan)
+        starts = np.ones((len(y), len(self.parameters)))  # of rows of which the core says why not
         for i, row in enumerate(y):
             present = ~np.isnan(row)
-            if present.any():  # a row without points is not fitted
-                inputs = x if x.ndim == 1 else x[i]
-                starts[i] = self.start_of(inputs[present], row[present])
+            inputs, targets = (x if x.ndim == 1 else x[i])[present], row[present]
+            if len(targets) >= least and np.isfinite(inputs).all() and np.isfinite(targets).all():
+                starts[i] = self.start_of(inputs, targets)
         return starts
 
     def _natural(self, start: object) -> Vector:

@@ -6,7 +6,7 @@ from typing import Final
 
 from .. import _core
 from .curve import Curve, named
-from .define import define
+from .definition import define
 from .many import CurveFits
 from .result import CurveFit, Inverse, Prediction
 

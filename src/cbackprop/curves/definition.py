@@ -428,13 +428,13 @@ def _formula(given: Mapping[str, str | float], activations: tuple[str, ...]) -> 
     inner = "x"
     for layer, activation in enumerate(activations, 1):
         w, b = (
-            text if isinstance(text, str) else repr(text).removesuffix(".0")
+            text.strip() if isinstance(text, str) else repr(text).removesuffix(".0")
             for text in (given[f"w{layer}"], given[f"b{layer}"])
         )
         if w != "1":
             inner = f"{_operand(w)} * {inner}"
         if b != "0":
-            inner = f"{inner} + {_operand(b)}"
+            inner = f"{inner} - {b[1:].lstrip()}" if b.startswith("-") else f"{inner} + {b}"
         if activation != "identity":
             inner = f"{activation}({inner})"
         elif layer < len(activations):

@@ -253,7 +253,7 @@ def test_all_that_a_fit_has(tmp_path: Path) -> None:
     found = fitted.inverse(fitted(300.0))
     assert float(found.value) == pytest.approx(300.0)
     fitted.plot(residuals=True)
-    assert str(fitted).startswith("light: maximum * tanh((efficiency / maximum) * x) + (-loss)\n")
+    assert str(fitted).startswith("light: maximum * tanh((efficiency / maximum) * x) - loss\n")
 
 
 def test_an_ec50_of_another_formula_gives_no_effective_dose() -> None:
@@ -270,6 +270,20 @@ def test_an_ec50_of_another_formula_gives_no_effective_dose() -> None:
     with pytest.raises(cbp.ParameterError, match="fall has no effective dose"):
         fitted.effective_dose(50)
     fitted.plot()
+
+
+def test_the_formula_is_that_of_the_chain() -> None:
+    assert anew("logistic4").formula == (
+        "(top - bottom) * sigmoid(slope * log(x) - slope * log(ec50)) + bottom"
+    )
+    curve = curves.define(
+        "line",
+        parameters=("a", "b"),
+        activations=("identity", "identity"),
+        params={"w1": -2, "b1": "a", "w2": " b ", "b2": -1.5},
+        start={"a": 1, "b": 1},
+    )
+    assert curve.formula == "b * ((-2) * x + a) - 1.5"
 
 
 def test_formula_loss_domain_and_axis_are_those_given() -> None:

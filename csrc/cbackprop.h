@@ -604,8 +604,8 @@ enum cbp_curve_rule {
     CBP_RULE_CONSTANT,   /* `value`; frozen in the chain */
     CBP_RULE_SAME,       /* value n_i */
     CBP_RULE_DIFFERENCE, /* n_i - n_j */
-    CBP_RULE_COORDINATE, /* value t_i, of a positive n_i */
-    CBP_RULE_PRODUCT,    /* value n_i t_j, of a positive n_j */
+    CBP_RULE_COORDINATE, /* value t_i */
+    CBP_RULE_PRODUCT,    /* value n_i t_j */
     CBP_RULE_RECIPROCAL, /* value / n_i */
     CBP_RULE_RATIO       /* value n_i / n_j */
 };
@@ -635,10 +635,26 @@ enum cbp_curve_grid {
 enum cbp_curve_signs {
     CBP_ONE_SIGN = 1,
     CBP_BOTH_SIGNS,
-    /* The curve is the same with parameters 0 and 1 exchanged and the sign of parameter 3 changed,
-     * none of which is positive by nature: so one sign is enough, unless something is fixed or has
-     * bounds. Reported are 0 <= 1. */
-    CBP_MIRROR
+    /* The curve is the same with `ends.low` and `ends.high` exchanged and the sign of `ends.tilt`
+     * changed: so one sign is enough, unless something is fixed or has bounds. Reported are
+     * low <= high, if nothing forbids it. */
+    CBP_MIRROR,
+    /* With both exchanged it is another curve: both signs, and only fits with low <= high, if both
+     * and the tilt are fitted. The last layer is linear, its weight high - low or low - high. */
+    CBP_ORDERED
+};
+
+/* Natural parameters of CBP_MIRROR and CBP_ORDERED, none of them positive by nature: the limits
+ * between which the curve lies, and its slope. */
+typedef struct cbp_curve_ends {
+    unsigned char low, high, tilt;
+} cbp_curve_ends;
+
+/* What the inputs are. */
+enum cbp_curve_input {
+    CBP_X_ANY,
+    CBP_X_DOSE,    /* usually drawn over log x */
+    CBP_X_LOG_DOSE /* -infinity, the logarithm of a dose of 0, is one */
 };
 
 /* A curve: a constant of the library, or filled by the caller, who keeps it while it is used. */
@@ -650,7 +666,7 @@ typedef struct cbp_curve {
     unsigned char activations[CBP_CURVE_LAYERS];  /* each of enum cbp_activation */
     cbp_real domain_low, domain_high;             /* of x: low < high */
     unsigned char loss;                           /* that suits it, of enum cbp_loss_kind */
-    unsigned char is_log_x;                       /* 1 if it is usually drawn over log x */
+    unsigned char x_is;                           /* of enum cbp_curve_input */
     unsigned char grid;                           /* of enum cbp_curve_grid */
     unsigned char of_log_x;                       /* 1 if w and m are of log x */
     unsigned char signs;                          /* of enum cbp_curve_signs */
@@ -663,6 +679,7 @@ typedef struct cbp_curve {
      * solved for. Places are those of `terms`, slope is 1 or -1. */
     unsigned char slope_at, power_at;
     signed char slope;
+    cbp_curve_ends ends; /* does not count for other signs */
     /* Where the grid is CBP_GRID_START: natural parameters [p], or if start_step is p [m][p] of the
      * sets of cbp_curve_fit_many. They are moved to fixed values and into bounds. */
     const cbp_real *start;
@@ -683,6 +700,7 @@ typedef struct cbp_curve_facts {
     const unsigned char *activations; /* [L] */
     /* [2L]: 1 for parameters of the chain that are constants of the curve */
     unsigned char frozen[2 * CBP_CURVE_LAYERS];
+    int is_log_dose; /* 1 if x is the logarithm of a dose, which is -infinity for a dose of 0 */
 } cbp_curve_facts;
 
 /* How many curves there are; the curve of a number from 0, which later versions may change; and the
@@ -723,7 +741,7 @@ typedef struct cbp_curve_result {
     /* CBP_EXHAUSTED with CBP_DIVERGES among `determined`: the loss has no minimum, but the fit is
      * within about 1e-9 of the least that it approaches */
     enum cbp_outcome outcome;
-    size_t iterations, evaluations; /* from all starts, but for the steps towards a limit */
+    size_t iterations, evaluations; /* from all starts, and of the steps towards a limit */
     /* the parameter that was fixed far out on the way to such a limit, which is not one of those
      * that moved in the triangle; p if there is none */
     size_t fixed_at;
@@ -738,12 +756,17 @@ CBP_API size_t cbp_curve_fit_work_len(size_t n);
  * that are known, and NaN for those to be fitted; null: all are fitted. The loss is that of the
  * options, whose bounds, [p], are of natural parameters, and do not count for fixed ones. Of two
  * sets of parameters of the same "logistic4" the one with bottom <= top is found, if nothing
- * forbids it. A loss that decreases as a parameter runs off is followed to where it hardly changes.
- * The progress function is told coordinates, [p], for params; it is called for all starts in turn.
- * Fails as cbp_fit_lm, with CBP_ERROR_START for a fixed parameter or a start that is not finite, or
- * not positive where it must be, with CBP_ERROR_BOUNDS also where the upper bound of a positive
- * parameter is not above 0, with CBP_ERROR_NO_FREE if all are fixed, with CBP_ERROR_CURVE, and with
- * CBP_ERROR_DOMAIN for an input outside the domain. */
+ * forbids it: bounds of bottom are of the lower plateau, of top of the upper one, unless the sign
+ * of the slope is fixed or bounded, or no such fit is better than a constant. A loss that decreases
+ * as a parameter runs off is followed to where it hardly changes. Each start has its own
+ * max_iterations, the steps towards a limit four times as many. The progress function is told
+ * coordinates, [p], for params; it is called for all starts in turn, and so does the history have
+ * the least loss after the iterations of all. Fails as cbp_fit_lm, with CBP_ERROR_START for a fixed
+ * parameter or a start that is not finite, or not positive where it must be, with CBP_ERROR_BOUNDS
+ * also where a parameter could only be infinite or the upper bound of a positive one is not above
+ * 0, with CBP_ERROR_DATA also for an input so large that nothing can be computed with its square,
+ * with CBP_ERROR_NO_FREE if all are fixed, with CBP_ERROR_CURVE, and with CBP_ERROR_DOMAIN for an
+ * input outside the domain. */
 CBP_API int cbp_curve_fit(const cbp_curve *curve, const cbp_examples *examples,
                           const cbp_real *fixed, const cbp_fit_options *options, cbp_real *work,
                           cbp_curve_result *result);

@@ -59,9 +59,10 @@ int cbp_curve_describe(const cbp_curve *c, cbp_curve_facts *facts)
                                .domain_low = c->domain_low,
                                .domain_high = c->domain_high,
                                .loss = c->loss,
-                               .is_log_x = c->is_log_x,
+                               .is_log_x = c->x_is == CBP_X_DOSE,
                                .layers = cbp_curve_count_layers(c),
-                               .activations = c->activations};
+                               .activations = c->activations,
+                               .is_log_dose = c->x_is == CBP_X_LOG_DOSE};
     for (size_t k = 0; k < 2 * facts->layers; k++) {
         facts->frozen[k] = c->terms[k].rule == CBP_RULE_CONSTANT;
     }
@@ -77,6 +78,11 @@ cbp_real cbp_curve_value(unsigned char activation, cbp_real z)
     return cbp_kernels_now()->forward_one(&chain, z);
 }
 
+static cbp_real natural_of(const cbp_curve *curve, size_t k, cbp_real coordinate)
+{
+    return curve->positive[k] ? cbp_curve_value(CBP_EXP, coordinate) : coordinate;
+}
+
 void cbp_curve_set_natural(const cbp_curve *curve, size_t k, cbp_real natural, cbp_curve_point *p)
 {
     const int is_positive = curve->positive[k];
@@ -88,10 +94,9 @@ void cbp_curve_set_natural(const cbp_curve *curve, size_t k, cbp_real natural, c
 void cbp_curve_set_coordinate(const cbp_curve *curve, size_t k, cbp_real coordinate,
                               cbp_curve_point *p)
 {
-    const int is_positive = curve->positive[k];
     p->t[k] = coordinate;
-    p->n[k] = is_positive ? cbp_curve_value(CBP_EXP, coordinate) : coordinate;
-    p->dn[k] = is_positive ? p->n[k] : 1;
+    p->n[k] = natural_of(curve, k, coordinate);
+    p->dn[k] = curve->positive[k] ? p->n[k] : 1;
 }
 
 /* The chain's parameter of a term, and its derivatives by the coordinates t_i and t_j. */
@@ -186,8 +191,8 @@ int cbp_curve_chain(const cbp_curve *c, const cbp_real *natural, cbp_real *param
 
 /* The natural parameter that a term determines, with those that are known: its number, or
  * NO_PARAMETER. */
-static size_t solve_term(const cbp_curve_term *term, cbp_real param, const cbp_curve_point *p,
-                         const unsigned char *known, cbp_real *natural)
+static size_t solve_term(const cbp_curve *curve, const cbp_curve_term *term, cbp_real param,
+                         const cbp_curve_point *p, const unsigned char *known, cbp_real *natural)
 {
     const size_t i = term->i, j = term->j;
     switch (term->rule) {
@@ -195,7 +200,7 @@ static size_t solve_term(const cbp_curve_term *term, cbp_real param, const cbp_c
         *natural = param / term->value;
         return known[i] ? NO_PARAMETER : i;
     case CBP_RULE_COORDINATE:
-        *natural = cbp_curve_value(CBP_EXP, param / term->value);
+        *natural = natural_of(curve, i, param / term->value);
         return known[i] ? NO_PARAMETER : i;
     case CBP_RULE_RECIPROCAL:
         *natural = term->value / param;
@@ -210,7 +215,7 @@ static size_t solve_term(const cbp_curve_term *term, cbp_real param, const cbp_c
         if (!known[i] || known[j]) {
             return NO_PARAMETER;
         }
-        *natural = cbp_curve_value(CBP_EXP, param / (term->value * p->n[i]));
+        *natural = natural_of(curve, j, param / (term->value * p->n[i]));
         return j;
     case CBP_RULE_RATIO:
         if (known[i] || !known[j]) {
@@ -231,7 +236,7 @@ int cbp_curve_point_of(const cbp_curve *curve, const cbp_real *params, cbp_curve
         before = left;
         for (size_t k = 0; k < CBP_CURVE_PLACES && curve->terms[k].rule != CBP_RULE_END; k++) {
             cbp_real natural = 0;
-            const size_t found = solve_term(&curve->terms[k], params[k], p, known, &natural);
+            const size_t found = solve_term(curve, &curve->terms[k], params[k], p, known, &natural);
             if (found == NO_PARAMETER) {
                 continue;
             }
@@ -254,7 +259,7 @@ int cbp_curve_point_of(const cbp_curve *curve, const cbp_real *params, cbp_curve
 /* Everything is 1. */
 static const cbp_curve_point all_ones = {{1, 1, 1, 1, 1}, {1, 1, 1, 1, 1}, {1, 1, 1, 1, 1}};
 
-static int is_term(const cbp_curve *c, size_t count, const cbp_curve_term *term)
+static int is_term(const cbp_curve_term *term, size_t count)
 {
     const size_t i = term->i, j = term->j;
     if (i >= count || j >= count || !cbp_is_finite(term->value)) {
@@ -264,15 +269,13 @@ static int is_term(const cbp_curve *c, size_t count, const cbp_curve_term *term)
     case CBP_RULE_CONSTANT:
         return 1;
     case CBP_RULE_SAME:
+    case CBP_RULE_COORDINATE:
     case CBP_RULE_RECIPROCAL:
         return term->value != 0;
-    case CBP_RULE_COORDINATE:
-        return term->value != 0 && c->positive[i];
     case CBP_RULE_DIFFERENCE:
+    case CBP_RULE_PRODUCT:
     case CBP_RULE_RATIO:
         return term->value != 0 && i != j;
-    case CBP_RULE_PRODUCT:
-        return term->value != 0 && i != j && c->positive[j];
     default:
         return 0;
     }
@@ -284,7 +287,7 @@ static int has_terms(const cbp_curve *c, size_t count, size_t layers)
     cbp_real params[CBP_CURVE_PLACES], slopes[CBP_CURVE_PLACES * CBP_CURVE_PARAMETERS];
     size_t variable = 0, used = 0;
     for (size_t k = 0; k < 2 * layers; k++) {
-        if (!is_term(c, count, &c->terms[k])) {
+        if (!is_term(&c->terms[k], count)) {
             return 0;
         }
         variable += c->terms[k].rule != CBP_RULE_CONSTANT;
@@ -308,7 +311,7 @@ static int follows_from_chain(const cbp_curve *c, size_t count, size_t layers)
     for (size_t turn = 0; turn < count; turn++) {
         for (size_t k = 0; k < 2 * layers; k++) {
             cbp_real natural;
-            const size_t found = solve_term(&c->terms[k], 1, &all_ones, known, &natural);
+            const size_t found = solve_term(c, &c->terms[k], 1, &all_ones, known, &natural);
             if (found != NO_PARAMETER) {
                 known[found] = 1;
                 left--;
@@ -328,6 +331,20 @@ static int has_candidates(const cbp_curve *c, size_t count, size_t layers)
            follows_from_chain(c, count, layers);
 }
 
+static int has_ends(const cbp_curve *c, size_t count, size_t layers)
+{
+    const unsigned char low = c->ends.low, high = c->ends.high, tilt = c->ends.tilt;
+    if (low >= count || high >= count || tilt >= count || low == high || low == tilt ||
+        high == tilt || c->positive[low] || c->positive[high] || c->positive[tilt]) {
+        return 0;
+    }
+    const cbp_curve_term *last = &c->terms[2 * layers - 2];
+    const int is_difference =
+        last->rule == CBP_RULE_DIFFERENCE &&
+        ((last->i == high && last->j == low) || (last->i == low && last->j == high));
+    return c->signs == CBP_MIRROR || (is_difference && c->activations[layers - 1] == CBP_IDENTITY);
+}
+
 int cbp_curve_check(const cbp_curve *c)
 {
     if (!c || !c->name) {
@@ -335,16 +352,16 @@ int cbp_curve_check(const cbp_curve *c)
     }
     const size_t count = cbp_curve_count_parameters(c), layers = cbp_curve_count_layers(c);
     int is_curve = count > 0 && layers > 0 && c->domain_low < c->domain_high &&
-                   c->loss < CBP_LOSS_END && c->grid < CBP_GRID_END && c->signs <= CBP_MIRROR &&
-                   has_terms(c, count, layers);
+                   c->loss < CBP_LOSS_END && c->grid < CBP_GRID_END && c->signs <= CBP_ORDERED &&
+                   c->x_is <= CBP_X_LOG_DOSE && has_terms(c, count, layers);
     for (size_t k = 0; k < layers; k++) {
         is_curve &= c->activations[k] < CBP_ACTIVATION_END;
     }
     if (is_curve && c->loss == CBP_LOG_LOSS) {
         is_curve = c->activations[layers - 1] == CBP_SIGMOID;
     }
-    if (is_curve && c->signs == CBP_MIRROR) {
-        is_curve = count > 3 && !c->positive[0] && !c->positive[1] && !c->positive[3];
+    if (is_curve && c->signs >= CBP_MIRROR) {
+        is_curve = has_ends(c, count, layers);
     }
     if (is_curve && c->grid != CBP_GRID_START) {
         is_curve = has_candidates(c, count, layers);

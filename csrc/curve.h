@@ -67,12 +67,21 @@ typedef struct cbp_curve_search {
     unsigned char constants[CBP_CURVE_PLACES];    /* of the chain */
     unsigned char chain_frozen[CBP_CURVE_PLACES]; /* of the chain, also by `frozen` */
     int fits_in_lanes;                            /* each fit of it is one of the curve */
+    int has_order; /* it has bounds, by which only fits of CBP_ORDERED with low <= high are found */
+    cbp_real chain_lower[CBP_CURVE_PLACES], chain_upper[CBP_CURVE_PLACES];
     cbp_real lower[CBP_CURVE_WIDTH], upper[CBP_CURVE_WIDTH]; /* of coordinates */
     cbp_curve_point fixed;                                   /* the values of fixed parameters */
     const cbp_real *start; /* natural parameters, where the curve has its own start */
-    unsigned char diverges[CBP_CURVE_WIDTH];  /* parameters with which the loss has no minimum */
-    int is_bound;                             /* something is fixed or has bounds */
-    size_t fixed_at;                          /* what was fixed on the way to a limit, or count */
+    size_t inputs;         /* how many different ones there are, CBP_CURVE_PARAMETERS at most */
+    unsigned char diverges[CBP_CURVE_WIDTH]; /* parameters with which the loss has no minimum */
+    int is_bound;                            /* something is fixed or has bounds */
+    int keeps_order; /* of a mirror image: bounds of parameters 0 and 1 are of the lesser and the
+                        greater */
+    size_t fixed_at; /* what was fixed on the way to a limit, or count */
+    size_t iterations, evaluations;           /* of all fits so far */
+    size_t last_iteration;                    /* of steps towards a limit */
+    cbp_real least;                           /* the least loss that they have found */
+    int is_stopped;                           /* by the progress function */
     cbp_curve_start starts[CBP_CURVE_STARTS]; /* starts[0]: then what was found */
     size_t starts_len;
     cbp_real *node, *work; /* the node of the chain and one of coordinates; the search's */
@@ -93,12 +102,13 @@ int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cb
 /* Whether all inputs are in the curve's domain. */
 int cbp_curve_check_domain(const cbp_curve *curve, const cbp_examples *examples);
 
-/* cbp_fit_over from these coordinates, which become what it finds. */
-int cbp_curve_move(cbp_curve_search *s, const cbp_fit_options *options, cbp_real *at,
-                   cbp_fit_info *info);
+/* cbp_fit_over from these coordinates, which become what it finds, in at most so many iterations
+ * (and those of the options). Adds to the search's iterations, evaluations and history. */
+int cbp_curve_move(cbp_curve_search *s, size_t iterations, cbp_real *at, cbp_fit_info *info);
 
-/* Whether a curve with a mirror image has parameters 0 <= 1, as it is reported. Where something is
- * fixed or has bounds, so that they may not be exchanged, such a fit is preferred. */
+/* Whether a curve has low <= high, as it is reported: of CBP_ORDERED with limits and slope that are
+ * fitted, and of CBP_MIRROR where something is fixed or has bounds, so that they may not be
+ * exchanged. */
 int cbp_curve_is_ordered(const cbp_curve_search *s, const cbp_real *at);
 
 /* Exchanges them, if that is allowed, where they are not in this order; whether it has. */
@@ -106,6 +116,9 @@ int cbp_curve_choose_mirror(const cbp_curve_search *s, cbp_real *at);
 
 /* The mean square of the targets. */
 cbp_real cbp_curve_mean_square(const cbp_curve_search *s);
+
+/* By how much averaged losses that are equal may differ. */
+cbp_real cbp_curve_noise(const cbp_curve_search *s, cbp_real loss);
 
 /* The triangle at these coordinates, of those that are not frozen; where it is. */
 const cbp_real *cbp_curve_triangle_at(cbp_curve_search *s, const cbp_real *at);
@@ -124,6 +137,10 @@ size_t cbp_curve_find_starts_work_len(size_t n);
  * best fit that has converged, and the starts of those that have not and may yet be better. */
 void cbp_curve_fit_starts(cbp_curve_search *s, cbp_real *work);
 size_t cbp_curve_fit_starts_work_len(size_t n);
+
+/* Parameters, their covariance and the chain where the fit has ended. What was fixed on the way to
+ * a limit is fixed here, too: the rest is the fit of the limit. */
+int cbp_curve_conclude(cbp_curve_search *s, cbp_curve_result *result);
 
 /* Continues a fit that converges slowly in case the loss has no minimum. */
 void cbp_curve_follow_loss(cbp_curve_search *s, cbp_fit_info *info);

@@ -4,6 +4,43 @@
 
 /* ---- before the examples --------------------------------------------------------------------- */
 
+/* Whether limits and slope are all fitted. */
+static int has_free_ends(const cbp_curve_search *s)
+{
+    return !s->frozen[s->curve->ends.low] && !s->frozen[s->curve->ends.high] &&
+           !s->frozen[s->curve->ends.tilt];
+}
+
+/* Whether bounds of the ends of a curve with a mirror image say which is the lesser: not if they
+ * contradict that, or the sign of the slope is given, which says it better. */
+static int has_ordered_bounds(const cbp_curve_search *s)
+{
+    const size_t ends[] = {s->curve->ends.low, s->curve->ends.high}, tilt = s->curve->ends.tilt;
+    int has_bound = 0;
+    for (size_t i = 0; i < 2; i++) {
+        const size_t k = ends[i];
+        has_bound |= !s->frozen[k] && (cbp_is_finite(s->lower[k]) || cbp_is_finite(s->upper[k]));
+    }
+    const cbp_real least = s->frozen[ends[0]] ? s->fixed.t[ends[0]] : s->lower[ends[0]],
+                   most = s->frozen[ends[1]] ? s->fixed.t[ends[1]] : s->upper[ends[1]];
+    return s->curve->signs == CBP_MIRROR && has_bound && least <= most && !s->frozen[tilt] &&
+           s->lower[tilt] < 0 && s->upper[tilt] > 0;
+}
+
+/* Bounds of the chain by which only fits of CBP_ORDERED with low <= high are found: its last weight
+ * is high - low, or low - high. */
+static void order_chain(cbp_curve_search *s)
+{
+    const size_t last = 2 * s->layers - 2;
+    s->has_order = s->curve->signs == CBP_ORDERED && has_free_ends(s);
+    for (size_t k = 0; k < CBP_CURVE_PLACES; k++) {
+        s->chain_lower[k] = -(cbp_real)INFINITY;
+        s->chain_upper[k] = (cbp_real)INFINITY;
+    }
+    const int is_rise = s->curve->terms[last].i == s->curve->ends.high;
+    *(is_rise ? &s->chain_lower[last] : &s->chain_upper[last]) = 0;
+}
+
 /* Fixed parameters and bounds of natural parameters, as coordinates. */
 static int take_bounds(cbp_curve_search *s, const cbp_real *fixed)
 {
@@ -18,7 +55,8 @@ static int take_bounds(cbp_curve_search *s, const cbp_real *fixed)
                 return CBP_ERROR_START;
             }
             cbp_curve_set_natural(s->curve, k, fixed[k], &s->fixed);
-        } else if (!(low <= high) || (is_positive && high <= 0)) {
+        } else if (!(low <= high) || low == (cbp_real)INFINITY || high == -(cbp_real)INFINITY ||
+                   (is_positive && high <= 0)) {
             return CBP_ERROR_BOUNDS;
         }
         s->lower[k] = !is_positive ? low
@@ -27,13 +65,17 @@ static int take_bounds(cbp_curve_search *s, const cbp_real *fixed)
         s->upper[k] = !is_positive ? high : cbp_curve_value(CBP_LOG, high > 0 ? high : 1);
         s->is_bound |= s->frozen[k] || cbp_is_finite(s->lower[k]) || cbp_is_finite(s->upper[k]);
     }
+    s->keeps_order = has_ordered_bounds(s);
+    order_chain(s);
     return CBP_OK;
 }
 
 int cbp_curve_check_domain(const cbp_curve *curve, const cbp_examples *examples)
 {
     for (size_t i = 0; i < examples->n; i++) {
-        if (!(examples->x[i] >= curve->domain_low && examples->x[i] <= curve->domain_high)) {
+        const cbp_real x = examples->x[i];
+        const int is_infinite_dose = curve->x_is == CBP_X_LOG_DOSE && x == (cbp_real)INFINITY;
+        if (!(x >= curve->domain_low && x <= curve->domain_high) || is_infinite_dose) {
             return CBP_ERROR_DOMAIN;
         }
     }
@@ -160,6 +202,11 @@ cbp_real cbp_curve_mean_square(const cbp_curve_search *s)
     return squares / total;
 }
 
+cbp_real cbp_curve_noise(const cbp_curve_search *s, cbp_real loss)
+{
+    return (cbp_real)1e-9 * loss + 100 * CBP_EPSILON * CBP_EPSILON * cbp_curve_mean_square(s);
+}
+
 const cbp_real *cbp_curve_triangle_at(cbp_curve_search *s, const cbp_real *at)
 {
     cbp_real *node = s->node + cbp_fit_node_len(CBP_CURVE_PLACES);
@@ -172,19 +219,25 @@ const cbp_real *cbp_curve_triangle_at(cbp_curve_search *s, const cbp_real *at)
 
 int cbp_curve_is_ordered(const cbp_curve_search *s, const cbp_real *at)
 {
-    const cbp_real first = s->frozen[0] ? s->fixed.t[0] : at[0],
-                   second = s->frozen[1] ? s->fixed.t[1] : at[1];
-    return s->curve->signs != CBP_MIRROR || !s->is_bound || first <= second;
+    const size_t low = s->curve->ends.low, high = s->curve->ends.high;
+    const cbp_real first = s->frozen[low] ? s->fixed.t[low] : at[low],
+                   second = s->frozen[high] ? s->fixed.t[high] : at[high];
+    const int matters = s->has_order || (s->curve->signs == CBP_MIRROR && s->is_bound);
+    return !matters || first <= second;
 }
 
 int cbp_curve_choose_mirror(const cbp_curve_search *s, cbp_real *at)
 {
-    const int is_free = !s->frozen[0] && !s->frozen[1] && !s->frozen[3];
-    if (s->curve->signs != CBP_MIRROR || !is_free || !(at[0] > at[1])) {
+    const size_t low = s->curve->ends.low, high = s->curve->ends.high, tilt = s->curve->ends.tilt;
+    if (s->curve->signs != CBP_MIRROR || !has_free_ends(s) || !(at[low] > at[high])) {
         return 0;
     }
-    const cbp_real turned[] = {at[1], at[0], at[2], -at[3]};
-    for (size_t k = 0; k < 4; k++) {
+    cbp_real turned[CBP_CURVE_WIDTH];
+    memcpy(turned, at, sizeof turned);
+    turned[low] = at[high];
+    turned[high] = at[low];
+    turned[tilt] = -at[tilt];
+    for (size_t k = 0; k < s->count; k++) {
         if (turned[k] < s->lower[k] || turned[k] > s->upper[k]) {
             return 0;
         }
@@ -193,14 +246,49 @@ int cbp_curve_choose_mirror(const cbp_curve_search *s, cbp_real *at)
     return 1;
 }
 
+/* The averaged squared loss of the mean of the targets. */
+static cbp_real loss_of_mean(const cbp_curve_search *s)
+{
+    const cbp_examples *examples = &s->problem.examples;
+    cbp_real targets = 0, total = 0, squares = 0;
+    for (size_t i = 0; i < examples->n; i++) {
+        const cbp_real weight = examples->weight ? examples->weight[i] : 1;
+        targets += weight * examples->y[i];
+        total += weight;
+    }
+    for (size_t i = 0; i < examples->n; i++) {
+        const cbp_real apart = examples->y[i] - targets / total;
+        squares += (examples->weight ? examples->weight[i] : 1) * (apart * apart);
+    }
+    return squares / total;
+}
+
+/* Whether a fit is better than another. Of mirror images that bounds keep apart it is the one of
+ * the least loss, or that with low <= high if the losses are equal; and also if bounds say so,
+ * unless it is no better than a constant. Of CBP_ORDERED it is the one with low <= high. */
+static int is_better(const cbp_curve_search *s, const cbp_curve_start *own,
+                     const cbp_curve_start *other)
+{
+    const int is_ordered = cbp_curve_is_ordered(s, own->at);
+    if (is_ordered == cbp_curve_is_ordered(s, other->at) || !cbp_is_finite(other->loss)) {
+        return own->loss < other->loss;
+    }
+    const cbp_real ordered = is_ordered ? own->loss : other->loss,
+                   turned = is_ordered ? other->loss : own->loss;
+    const int is_kept = s->has_order || ordered <= turned + cbp_curve_noise(s, turned) ||
+                        (s->keeps_order && ordered < loss_of_mean(s));
+    return is_ordered == is_kept;
+}
+
 /* Chooses the image in which a fit is reported, and exchanges what is known of its parameters. */
 static void report_mirror(cbp_curve_search *s)
 {
     if (cbp_curve_choose_mirror(s, s->starts[0].at)) {
-        const unsigned char first = s->diverges[0];
-        s->diverges[0] = s->diverges[1];
-        s->diverges[1] = first;
-        s->fixed_at = s->fixed_at < 2 ? 1 - s->fixed_at : s->fixed_at;
+        const size_t low = s->curve->ends.low, high = s->curve->ends.high;
+        const unsigned char first = s->diverges[low];
+        s->diverges[low] = s->diverges[high];
+        s->diverges[high] = first;
+        s->fixed_at = s->fixed_at == low ? high : s->fixed_at == high ? low : s->fixed_at;
     }
 }
 
@@ -222,11 +310,28 @@ static void report_mirror(cbp_curve_search *s)
 /* How many times the least loss is near it. */
 #define NEAR_LOSS 3
 
-int cbp_curve_move(cbp_curve_search *s, const cbp_fit_options *options, cbp_real *at,
-                   cbp_fit_info *info)
+int cbp_curve_move(cbp_curve_search *s, size_t iterations, cbp_real *at, cbp_fit_info *info)
 {
+    cbp_fit_options options = s->options;
+    const size_t len = options.history ? options.history_len : 0,
+                 written = s->iterations < len ? s->iterations : len;
+    options.max_iterations =
+        iterations < options.max_iterations ? iterations : options.max_iterations;
+    options.history = len > written ? options.history + written : NULL;
+    options.history_len = len - written;
     s->coordinates.params = at;
-    return cbp_fit_over(curve_pass, s, &s->coordinates, options, s->work, at, info);
+    const int status = cbp_fit_over(curve_pass, s, &s->coordinates, &options, s->work, at, info);
+    if (status != CBP_OK) {
+        return status;
+    }
+    for (size_t i = 0; i <= info->iterations && i < options.history_len; i++) {
+        options.history[i] = s->least < options.history[i] ? s->least : options.history[i];
+    }
+    s->least = info->loss < s->least ? info->loss : s->least;
+    s->iterations += info->iterations;
+    s->evaluations += info->evaluations;
+    s->is_stopped |= info->outcome == CBP_STOPPED;
+    return CBP_OK;
 }
 
 /* The fit from one start, in its place; given up after so many iterations unless it is near the
@@ -234,14 +339,11 @@ int cbp_curve_move(cbp_curve_search *s, const cbp_fit_options *options, cbp_real
 static int refine_start(cbp_curve_search *s, cbp_curve_start *from, size_t iterations,
                         cbp_real least, cbp_fit_info *found)
 {
-    cbp_fit_options options = s->options;
-    const size_t most = options.max_iterations;
-    options.max_iterations = most < iterations ? most : iterations;
-    int status = cbp_curve_move(s, &options, from->at, found);
-    if (status == CBP_OK && found->outcome == CBP_EXHAUSTED && most > options.max_iterations &&
+    const size_t most = s->options.max_iterations;
+    int status = cbp_curve_move(s, iterations, from->at, found);
+    if (status == CBP_OK && found->outcome == CBP_EXHAUSTED && most > iterations &&
         found->loss < NEAR_LOSS * least) {
-        options.max_iterations = most - options.max_iterations;
-        status = cbp_curve_move(s, &options, from->at, found);
+        status = cbp_curve_move(s, most - iterations, from->at, found);
     }
     return status;
 }
@@ -252,8 +354,7 @@ static int refine_starts(cbp_curve_search *s, cbp_fit_info *info)
     const cbp_real first_loss = s->starts_len > 0 ? s->starts[0].loss : 0;
     cbp_curve_start best = {{0}, (cbp_real)INFINITY, 0};
     int status = CBP_ERROR_START_LOSS, has_converged = 0, seen[2] = {0, 0};
-    size_t iterations = 0, evaluations = 0;
-    for (size_t i = 0; i < s->starts_len; i++) {
+    for (size_t i = 0; i < s->starts_len && !s->is_stopped; i++) {
         cbp_curve_start *from = &s->starts[i];
         cbp_fit_info found;
         const int is_unlikely = has_converged && cbp_curve_is_ordered(s, best.at) &&
@@ -271,166 +372,44 @@ static int refine_starts(cbp_curve_search *s, cbp_fit_info *info)
             status = best.loss < (cbp_real)INFINITY ? status : own;
             continue;
         }
-        iterations += found.iterations;
-        evaluations += found.evaluations;
-        const int is_ordered = cbp_curve_is_ordered(s, from->at),
-                  is_better = is_ordered == cbp_curve_is_ordered(s, best.at)
-                                  ? found.loss < best.loss
-                                  : is_ordered;
-        if (is_better || status != CBP_OK) {
+        from->loss = found.loss;
+        if (is_better(s, from, &best) || status != CBP_OK) {
             status = CBP_OK;
             best = *from;
-            best.loss = found.loss;
             *info = found;
         }
         has_converged |= found.outcome == CBP_CONVERGED;
-        if (found.outcome == CBP_STOPPED) {
-            break;
-        }
     }
     s->starts[0] = best;
     s->coordinates.params = s->starts[0].at;
-    if (status == CBP_OK) {
-        info->iterations = iterations;
-        info->evaluations = evaluations;
-    }
     return status;
 }
 
-/* ---- what is known of the parameters --------------------------------------------------------- */
-
-/* A standard error of so many times the parameter, or of so much in its logarithm, determines
- * nothing. A parameter that may be 0 is taken for at least so large, relative to the targets. */
-#define LEAST_KNOWN ((cbp_real)1e9)
-#define LEAST_KNOWN_LOG 100
-#define LEAST_SIZE ((cbp_real)1e-6)
-
-/* What the examples say of a parameter: `kind` as cbp_fit_node_covariance has it, with the standard
- * error of its coordinate. */
-static unsigned char kind_of_parameter(const cbp_curve_search *s, const cbp_curve_point *p,
-                                       size_t k, unsigned char kind, cbp_real error)
+/* Whether the square of an input that counts is not finite. */
+static int has_huge_input(const cbp_examples *examples)
 {
-    if (s->diverges[k]) {
-        return CBP_DIVERGES;
-    }
-    const cbp_real natural = p->n[k], least = LEAST_SIZE * cbp_root(cbp_curve_mean_square(s)),
-                   size = cbp_magnitude(natural) + least;
-    const int is_unknown = !cbp_is_finite(natural) ||
-                           (s->curve->positive[k] ? error > LEAST_KNOWN_LOG || !(natural > 0)
-                                                  : error > LEAST_KNOWN * size);
-    return kind == CBP_DETERMINED && is_unknown ? CBP_UNDETERMINED : kind;
-}
-
-/* The covariance of all coordinates, from that of those that are free: matrix[free][free]. */
-static void spread_covariance(const cbp_curve_search *s, const cbp_real *matrix, size_t free,
-                              cbp_curve_result *result)
-{
-    const size_t count = s->count;
-    for (size_t k = 0, row = 0; k < count; k++) {
-        for (size_t j = 0, column = 0; j < count; j++) {
-            const int is_free = !s->frozen[k] && !s->frozen[j];
-            result->covariance[k * count + j] = is_free ? matrix[row * free + column] : 0;
-            column += !s->frozen[j];
-        }
-        row += !s->frozen[k];
-    }
-}
-
-/* Of parameters that are not known the variance is infinite, and covariances are NaN. */
-static void clear_unknown(const cbp_curve_search *s, cbp_curve_result *result)
-{
-    const size_t count = s->count;
-    for (size_t k = 0; k < count; k++) {
-        const unsigned char kind = result->determined[k];
-        const int is_unknown = kind == CBP_UNDETERMINED || kind == CBP_DIVERGES;
-        for (size_t j = 0; is_unknown && j < count; j++) {
-            if (!s->frozen[j]) {
-                result->covariance[k * count + j] = result->covariance[j * count + k] =
-                    j == k ? (cbp_real)INFINITY : (cbp_real)NAN;
-            }
-        }
-    }
-}
-
-/* The parameters that were found, s->starts[0], with those that are fixed. */
-static cbp_curve_point found_point(const cbp_curve_search *s)
-{
-    cbp_curve_point p;
-    for (size_t k = 0; k < s->count; k++) {
-        const cbp_real at = s->frozen[k] ? s->fixed.t[k] : s->starts[0].at[k];
-        cbp_curve_set_coordinate(s->curve, k, at, &p);
-        p.n[k] = s->frozen[k] ? s->fixed.n[k] : p.n[k];
-    }
-    return p;
-}
-
-/* Sums over the examples, and the residuals of the chain that was found. */
-static void sum_examples(const cbp_curve_search *s, cbp_curve_result *result)
-{
-    const cbp_examples *examples = &s->problem.examples;
-    const cbp_chain chain = {result->params, s->curve->activations, NULL, s->layers};
-    cbp_real weight = 0, targets = 0, outputs[CBP_FIT_TILE];
-    result->examples = result->log_weight = result->rss = result->total_squares = 0;
+    int is_huge = 0;
     for (size_t i = 0; i < examples->n; i++) {
-        const cbp_real own = examples->weight ? examples->weight[i] : 1;
-        weight += own;
-        targets += own * examples->y[i];
-        result->examples += own > 0;
-        result->log_weight += own > 0 && own != 1 ? cbp_curve_value(CBP_LOG, own) : 0;
+        const cbp_real x = examples->x[i];
+        is_huge |= (!examples->weight || examples->weight[i] > 0) && !cbp_is_finite(x * x);
     }
-    const cbp_real mean = targets / weight;
-    for (size_t first = 0; first < examples->n; first += CBP_FIT_TILE) {
-        const size_t left = examples->n - first, count = left < CBP_FIT_TILE ? left : CBP_FIT_TILE;
-        cbp_kernels_now()->forward(&chain, examples->x + first, count, outputs);
-        for (size_t i = 0; i < count; i++) {
-            const cbp_real own = examples->weight ? examples->weight[first + i] : 1,
-                           y = examples->y[first + i], residual = outputs[i] - y, apart = y - mean;
-            result->rss += own > 0 ? own * (residual * residual) : 0;
-            result->total_squares += own > 0 ? own * (apart * apart) : 0;
-        }
-    }
-    result->weight = weight;
+    return is_huge;
 }
 
-/* Parameters, their covariance and the chain where the fit has ended. What was fixed on the way to
- * a limit is fixed here, too: the rest is the fit of the limit. */
-static int conclude_curve(cbp_curve_search *s, cbp_curve_result *result)
+/* How many different inputs have a weight above 0, CBP_CURVE_PARAMETERS at most. */
+static size_t count_inputs(const cbp_examples *examples)
 {
-    const size_t count = s->count, fixed_at = s->fixed_at;
-    cbp_real matrix[CBP_CURVE_PARAMETERS * CBP_CURVE_PARAMETERS];
-    unsigned char determined[CBP_CURVE_WIDTH];
-    const cbp_covariance covariance = {&result->variance, matrix, determined};
-    if (fixed_at < count) {
-        s->frozen[fixed_at] = 1;
-        cbp_curve_set_coordinate(s->curve, fixed_at, s->starts[0].at[fixed_at], &s->fixed);
-    }
-    const cbp_curve_point p = found_point(s);
-    const size_t free = cbp_count_free(s->frozen, CBP_COORDINATE_LAYERS);
-    const cbp_real *node = cbp_curve_triangle_at(s, s->starts[0].at),
-                   *sums = node + cbp_fit_sums_at(free);
-    const int status =
-        cbp_fit_node_covariance(&s->coordinates, &s->options, node, NULL, s->work, &covariance);
-    if (status == CBP_OK) {
-        spread_covariance(s, matrix, free, result);
-        cbp_curve_chain_at(s->curve, &p, result->params, NULL);
-        memcpy(result->triangle, node, (free + 1) * (free + 1) * sizeof *node);
-        memcpy(result->natural, p.n, count * sizeof *p.n);
-        result->fixed_at = fixed_at;
-        result->df = sums[2] + sums[6];
+    cbp_real seen[CBP_CURVE_PARAMETERS];
+    size_t count = 0;
+    for (size_t i = 0; i < examples->n && count < CBP_CURVE_PARAMETERS; i++) {
+        int is_new = !examples->weight || examples->weight[i] > 0;
         for (size_t k = 0; k < count; k++) {
-            const cbp_real error = cbp_root(result->covariance[k * count + k]);
-            result->df -= determined[k] == CBP_DETERMINED || determined[k] == CBP_UNDETERMINED;
-            result->determined[k] = kind_of_parameter(s, &p, k, determined[k], error);
+            is_new &= seen[k] != examples->x[i];
         }
+        seen[count] = examples->x[i];
+        count += (size_t)is_new;
     }
-    if (fixed_at < count) {
-        s->frozen[fixed_at] = 0;
-    }
-    if (status == CBP_OK) {
-        clear_unknown(s, result);
-        sum_examples(s, result);
-    }
-    return status;
+    return count;
 }
 
 /* ---- the call -------------------------------------------------------------------------------- */
@@ -447,25 +426,14 @@ size_t cbp_curve_fit_work_len(size_t n)
     return most > fit ? most : fit;
 }
 
-int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cbp_real *work,
-                           cbp_curve_result *result)
+/* A search of these examples, with the starts that are found in the same memory before. */
+static int begin_search(cbp_curve_search *s, const cbp_examples *examples, cbp_real *work)
 {
-    cbp_fit_info info;
-    cbp_fit kind = s->problem;
-    kind.examples = *examples;
-    kind.lower = kind.upper = NULL;
-    kind.options = &s->options;
-    kind.info = &info;
-    int status = cbp_fit_check(&kind);
-    if (status == CBP_OK) {
-        status = cbp_curve_check_domain(s->curve, examples);
-    }
-    if (status != CBP_OK) {
-        return status;
-    }
     s->problem.examples = *examples;
-    s->starts_len = 0;
-    status = cbp_curve_find_starts(s, work);
+    s->starts_len = s->iterations = s->evaluations = 0;
+    s->is_stopped = 0;
+    s->least = (cbp_real)INFINITY;
+    const int status = cbp_curve_find_starts(s, work);
     if (status != CBP_OK) {
         return status;
     }
@@ -478,27 +446,57 @@ int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cb
     s->work = s->node + 2 * cbp_fit_node_len(CBP_CURVE_PLACES);
     memset(s->diverges, 0, sizeof s->diverges);
     s->fixed_at = s->count;
+    s->inputs = count_inputs(examples);
+    return CBP_OK;
+}
+
+int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cbp_real *work,
+                           cbp_curve_result *result)
+{
+    cbp_fit_info info;
+    cbp_fit kind = s->problem;
+    kind.examples = *examples;
+    kind.lower = kind.upper = NULL;
+    kind.options = &s->options;
+    kind.info = &info;
+    kind.is_log_dose = s->curve->x_is == CBP_X_LOG_DOSE;
+    int status = cbp_fit_check(&kind);
+    if (status == CBP_OK) {
+        status = cbp_curve_check_domain(s->curve, examples);
+    }
+    if (status == CBP_OK) {
+        status = begin_search(s, examples, work);
+    }
+    if (status != CBP_OK) {
+        return status;
+    }
+    const int has_few_inputs =
+        s->inputs < cbp_count_free(s->frozen, CBP_COORDINATE_LAYERS); /* then nothing is certain */
     status = refine_starts(s, &info);
-    if (status == CBP_OK && info.outcome == CBP_EXHAUSTED) {
+    if (status == CBP_ERROR_START_LOSS && has_huge_input(examples) &&
+        cbp_is_finite(cbp_curve_mean_square(s))) {
+        status = CBP_ERROR_DATA;
+    }
+    if (status == CBP_OK && info.outcome == CBP_EXHAUSTED && !has_few_inputs) {
         cbp_curve_follow_loss(s, &info);
     }
     if (status == CBP_OK) {
         report_mirror(s);
-        status = conclude_curve(s, result);
+        status = cbp_curve_conclude(s, result);
     }
-    if (status == CBP_OK && info.outcome == CBP_CONVERGED &&
+    if (status == CBP_OK && info.outcome == CBP_CONVERGED && !has_few_inputs &&
         cbp_curve_finds_no_minimum(s, info.loss, result)) {
         info.outcome = CBP_EXHAUSTED;
-        status = conclude_curve(s, result);
+        status = cbp_curve_conclude(s, result);
     }
     if (status == CBP_OK) {
         result->loss = info.loss;
         if (s->problem.loss.kind == CBP_SQUARED) {
             result->rss = info.loss * result->weight; /* the same sum: no other rounding of it */
         }
-        result->outcome = info.outcome;
-        result->iterations = info.iterations;
-        result->evaluations = info.evaluations;
+        result->outcome = s->is_stopped ? CBP_STOPPED : info.outcome;
+        result->iterations = s->iterations;
+        result->evaluations = s->evaluations;
     }
     return status;
 }

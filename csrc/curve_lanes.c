@@ -20,7 +20,8 @@ void cbp_curve_freeze_chain(cbp_curve_search *s)
 cbp_fit_options cbp_curve_lane_options(const cbp_curve_search *s)
 {
     cbp_fit_options options = s->options;
-    options.lower = options.upper = NULL;
+    options.lower = s->has_order ? s->chain_lower : NULL;
+    options.upper = s->has_order ? s->chain_upper : NULL;
     options.restarts = 0;
     options.history_len = 0;
     if (options.max_iterations > CBP_CURVE_LANE_ITERATIONS) {

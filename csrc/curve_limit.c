@@ -8,6 +8,9 @@
 #define LIMIT_STEPS 50
 #define LIMIT_ITERATIONS 200
 
+/* All steps together take at most so many times the iterations that one start has. */
+#define LIMIT_STARTS 4
+
 /* In how many steps a loss that does not change is taken to stay so. */
 #define FLAT_STEPS 12
 
@@ -23,12 +26,23 @@ typedef struct limit_direction {
     int outwards;
 } limit_direction;
 
+/* Whether a step can be made: nobody has stopped the fit, and iterations are left. */
+static int may_step(const cbp_curve_search *s)
+{
+    return !s->is_stopped && s->iterations < s->last_iteration;
+}
+
+static void allow_steps(cbp_curve_search *s)
+{
+    const size_t most = s->options.max_iterations, room = SIZE_MAX - s->iterations;
+    s->last_iteration = s->iterations + (most < room / LIMIT_STARTS ? most * LIMIT_STARTS : room);
+}
+
 /* One step from a fit. Its loss is infinite if the step cannot be made. */
 static cbp_curve_start limit_step(cbp_curve_search *s, const cbp_curve_start *from,
                                   limit_direction to)
 {
     cbp_curve_start next = *from;
-    cbp_fit_options options = s->options;
     cbp_fit_info info;
     const int is_positive = s->curve->positive[to.k];
     const cbp_real step = is_positive ? cbp_curve_value(CBP_LOG, LIMIT_FACTOR) : LIMIT_FACTOR,
@@ -40,11 +54,13 @@ static cbp_curve_start limit_step(cbp_curve_search *s, const cbp_curve_start *fr
                     : moved > s->upper[to.k] ? s->upper[to.k]
                                              : moved;
     next.loss = (cbp_real)INFINITY;
-    options.max_iterations = LIMIT_ITERATIONS;
     s->frozen[to.k] = 1;
     cbp_curve_set_coordinate(s->curve, to.k, next.at[to.k], &s->fixed);
-    if (next.at[to.k] != at && cbp_count_free(s->frozen, CBP_COORDINATE_LAYERS) > 0) {
-        if (cbp_curve_move(s, &options, next.at, &info) == CBP_OK) {
+    if (next.at[to.k] != at && may_step(s) &&
+        cbp_count_free(s->frozen, CBP_COORDINATE_LAYERS) > 0) {
+        const size_t left = s->last_iteration - s->iterations,
+                     most = left < LIMIT_ITERATIONS ? left : LIMIT_ITERATIONS;
+        if (cbp_curve_move(s, most, next.at, &info) == CBP_OK) {
             next.loss = info.loss;
         }
     }
@@ -58,7 +74,7 @@ static cbp_curve_start best_limit_step(cbp_curve_search *s, const cbp_curve_star
 {
     cbp_curve_start best = {{0}, (cbp_real)INFINITY, 0};
     for (size_t k = 0; k < s->count; k++) {
-        for (int outwards = 0; outwards < 2 && !s->frozen[k]; outwards++) {
+        for (int outwards = 0; outwards < 2 && !s->frozen[k] && may_step(s); outwards++) {
             const cbp_curve_start next = limit_step(s, from, (limit_direction){k, outwards});
             if (next.loss < best.loss) {
                 best = next;
@@ -93,24 +109,18 @@ static void mark_moving(cbp_curve_search *s, const cbp_curve_start *from, const 
     s->diverges[stepped] = 1;
 }
 
-/* What rounding makes of an averaged loss that should be 0. */
-static cbp_real rounding_of(const cbp_curve_search *s)
-{
-    return 100 * CBP_EPSILON * CBP_EPSILON * cbp_curve_mean_square(s);
-}
-
 /* Steps are made until the loss does not decrease any more. If it stays the same there is no
  * minimum, and what still moves is marked; if it increases, a minimum is near, and is fitted from
  * there. */
 void cbp_curve_follow_loss(cbp_curve_search *s, cbp_fit_info *info)
 {
-    const cbp_real rounding = rounding_of(s);
     cbp_curve_start found = s->starts[0];
     limit_direction to = {0, 0};
     int has_direction = 0;
     found.loss = info->loss;
+    allow_steps(s);
     for (int i = 0; i < LIMIT_STEPS; i++) {
-        const cbp_real noise = (cbp_real)1e-9 * found.loss + rounding;
+        const cbp_real noise = cbp_curve_noise(s, found.loss);
         cbp_curve_start next = {{0}, (cbp_real)INFINITY, 0};
         if (has_direction) {
             next = limit_step(s, &found, to);
@@ -119,7 +129,7 @@ void cbp_curve_follow_loss(cbp_curve_search *s, cbp_fit_info *info)
             next = best_limit_step(s, &found, &to);
             has_direction = 1;
         }
-        if (!(next.loss <= found.loss + noise)) {
+        if (s->is_stopped || !(next.loss <= found.loss + noise)) {
             break;
         }
         const int is_flat = next.loss >= found.loss - noise;
@@ -139,9 +149,9 @@ void cbp_curve_follow_loss(cbp_curve_search *s, cbp_fit_info *info)
     for (size_t k = 0; k < s->count; k++) {
         diverges |= s->diverges[k];
     }
-    if (!diverges) {
+    if (!diverges && !s->is_stopped) {
         cbp_fit_info last;
-        if (cbp_curve_move(s, &s->options, s->starts[0].at, &last) == CBP_OK) {
+        if (cbp_curve_move(s, s->options.max_iterations, s->starts[0].at, &last) == CBP_OK) {
             info->outcome = last.outcome;
             info->loss = last.loss;
         }
@@ -155,6 +165,9 @@ static int stays_flat(cbp_curve_search *s, const cbp_curve_start *from, limit_di
     cbp_curve_start last = *from;
     for (int i = 0; i < FLAT_STEPS; i++) {
         const cbp_curve_start further = limit_step(s, &last, to);
+        if (!may_step(s)) {
+            return 0;
+        }
         if (!(further.loss <= most)) {
             return further.loss == (cbp_real)INFINITY; /* it can go no further */
         }
@@ -171,6 +184,7 @@ int cbp_curve_finds_no_minimum(cbp_curve_search *s, cbp_real loss, const cbp_cur
     int found = 0;
     cbp_curve_start here = s->starts[0];
     here.loss = loss;
+    allow_steps(s);
     for (size_t k = 0; !found && k < s->count; k++) {
         const cbp_real natural = result->natural[k];
         if (s->curve->positive[k] && !(natural > 0 && cbp_is_finite(natural))) {
@@ -179,10 +193,10 @@ int cbp_curve_finds_no_minimum(cbp_curve_search *s, cbp_real loss, const cbp_cur
             found = 1;
         } else if (result->determined[k] == CBP_UNDETERMINED) {
             cbp_curve_start out = here, in = here;
-            const cbp_real most = loss + (cbp_real)1e-6 * loss + rounding_of(s);
+            const cbp_real most = loss + 1000 * cbp_curve_noise(s, loss);
             const int goes_out = stays_flat(s, &here, (limit_direction){k, 1}, most, &out),
                       goes_in = stays_flat(s, &here, (limit_direction){k, 0}, most, &in);
-            if (goes_out != goes_in) {
+            if (goes_out != goes_in && may_step(s)) {
                 mark_moving(s, &here, goes_out ? &out : &in, k);
                 s->fixed_at = k;
                 found = 1;

@@ -7,6 +7,9 @@
 /* How often a start whose loss is not finite is replaced by a flatter one. */
 #define FLATTER_STARTS 8
 
+/* A last bias of so many times the targets is what rounding makes of inputs that are all alike. */
+#define CANCELS ((cbp_real)(sizeof(cbp_real) == sizeof(float) ? 1e4 : 1e10))
+
 /* Sigmoids: candidates stand in rows of so many widths, at so many middles. */
 #define GRID_WIDTHS 5
 #define GRID_MIDDLES 13
@@ -24,7 +27,7 @@ static curve_extent extent_of(const cbp_curve *curve, const cbp_examples *exampl
     cbp_real low = (cbp_real)INFINITY, high = -(cbp_real)INFINITY, next = (cbp_real)INFINITY;
     for (size_t i = 0; i < examples->n; i++) {
         const int counts = (!examples->weight || examples->weight[i] > 0) &&
-                           (!curve->of_log_x || examples->x[i] > 0);
+                           examples->x[i] > (curve->of_log_x ? 0 : -(cbp_real)INFINITY);
         const cbp_real x = examples->x[i];
         if (counts) {
             next = x < low ? low : x > low && x < next ? x : next;
@@ -194,7 +197,9 @@ static size_t count_powers(const cbp_curve *curve)
 
 static size_t count_lists(const cbp_curve_search *s)
 {
-    const int signs = s->curve->signs == CBP_MIRROR ? 1 + s->is_bound : s->curve->signs;
+    const int signs = s->curve->signs == CBP_MIRROR    ? 1 + s->is_bound
+                      : s->curve->signs == CBP_ORDERED ? 2
+                                                       : s->curve->signs;
     return (size_t)signs * count_powers(s->curve);
 }
 
@@ -293,13 +298,24 @@ static void add_start(cbp_curve_search *s, const cbp_examples *sample,
     cbp_real chosen[CBP_CURVE_PLACES], loss;
     cbp_curve_point p;
     (void)cbp_fit_defaults(&options);
+    if (s->has_order) {
+        options.lower = s->chain_lower;
+        options.upper = s->chain_upper;
+    }
     memcpy(frozen, s->constants, sizeof frozen);
     if (s->curve->activations[s->layers - 1] != CBP_IDENTITY) {
         frozen[last] = frozen[last + 1] = 0;
     }
     const cbp_chain chain = {chosen, s->curve->activations, frozen, s->layers};
-    if (cbp_choose_starts(&chain, &set, &options, candidates, work, chosen) != CBP_OK ||
-        !settle_candidate(s, chosen, &p)) {
+    if (cbp_choose_starts(&chain, &set, &options, candidates, work, chosen) != CBP_OK) {
+        return;
+    }
+    if (s->curve->terms[last + 1].rule != CBP_RULE_CONSTANT &&
+        cbp_magnitude(chosen[last + 1]) > CANCELS * cbp_root(cbp_curve_mean_square(s))) {
+        chosen[last] = 0;
+        chosen[last + 1] = mean_target(sample);
+    }
+    if (!settle_candidate(s, chosen, &p)) {
         return;
     }
     cbp_curve_chain_at(s->curve, &p, chosen, NULL);

@@ -116,6 +116,22 @@ def test_json_has_every_digit(capsys: pytest.CaptureFixture[str], name: str, cur
     assert cbp.Chain.from_dict(facts["chain"]) == expected.chain
 
 
+@pytest.mark.parametrize("grouped", [False, True], ids=["one", "groups"])
+def test_logarithms_of_doses_of_0_are_controls(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, grouped: bool
+) -> None:
+    x, y = [-math.inf, -math.inf, -1, 0, 0.5, 1, 2], [1.0, 1.2, 1.1, 2, 2.6, 3, 3.1]
+    rows = "".join(f"a,{a},{b}\n" for a, b in zip(x, y, strict=True))
+    path = table(tmp_path, f"plate,logdose,signal\n{rows}")
+    options = ["--curve", "logistic4_log10", "--x", "logdose", "--y", "signal"]
+    if grouped:
+        options += ["--group", "plate"]
+    facts = facts_of(capsys, path, *options)
+    expected = curves.logistic4_log10.fit(x, y)
+    assert facts["params"] == pytest.approx(expected.params, rel=1e-9)
+    assert facts["rows"] == 7
+
+
 def test_json_has_null_for_what_is_infinite(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -138,7 +154,17 @@ def test_without_degrees_of_freedom_no_standard_error_is_known(
 # curves that become constant only at a limit
 RUN_OFF = {
     0.0: ("arrhenius",),
-    2.0: ("saturation", "michaelis_menten", "hill", "logistic5", "richards", "gaussian_peak"),
+    2.0: (
+        "saturation",
+        "michaelis_menten",
+        "hill",
+        "logistic5",
+        "richards",
+        "gaussian_peak",
+        "langmuir",
+        "freundlich",
+        "logistic5_log10",
+    ),
 }
 
 
@@ -154,7 +180,14 @@ def test_constant_outputs_say_what_they_do_not_identify(
     assert err == ""
     assert ("no minimum" if runs_off else "converged") in out
     # constant with some parameters, or (the peak) ever more nearly so with growing width
-    if name not in ("linear", "exponential", "power", "arrhenius", "gaussian_peak"):
+    if name not in (
+        "linear",
+        "exponential",
+        "exponential_growth",
+        "power",
+        "arrhenius",
+        "gaussian_peak",
+    ):
         assert "; not identified by the data: " in out
 
 
@@ -1172,14 +1205,14 @@ def test_a_mistake_in_a_process_of_its_own_has_no_traceback(tmp_path: Path) -> N
 
 def test_curves_are_listed_with_their_formulas(capsys: pytest.CaptureFixture[str]) -> None:
     lines = printed_by(capsys, "curves").splitlines()
-    assert len(lines) == 17
+    assert len(lines) == 30
     for line, (name, curve) in zip(lines, curves.CURVES.items(), strict=True):
         assert line.split(maxsplit=1) == [name, curve.formula]
 
 
 def test_curves_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     listed = json.loads(printed_by(capsys, "curves", "--json"))
-    assert len(listed) == 17
+    assert len(listed) == 30
     for name, curve in curves.CURVES.items():
         assert listed[name]["formula"] == curve.formula
         assert listed[name]["parameters"] == list(curve.parameters)

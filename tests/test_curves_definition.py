@@ -67,6 +67,26 @@ ANEW: dict[str, tuple[dict[str, Any], Any]] = {
         {"w1": "-rate", "b1": "log(displacement)", "w2": -1, "b2": 0, "w3": "asymptote", "b3": 0},
         "steps",
     ),
+    "logistic4_log10": (
+        {
+            "w1": "2.302585092994046 * slope",
+            "b1": "-2.302585092994046 * slope * logec50",
+            "w2": "top - bottom",
+            "b2": "bottom",
+        },
+        "steps",
+    ),
+    "log_normal": (
+        {
+            "w1": 1,
+            "b1": 0,
+            "w2": "slope",
+            "b2": "-slope * log(e)",
+            "w3": "upper - lower",
+            "b3": "lower",
+        },
+        "steps",
+    ),
     "gaussian_peak": (
         {"w1": "1.0 / width", "b1": "-center / width", "w2": "height", "b2": 0},
         "steps",
@@ -133,6 +153,10 @@ def data_of(name: str, m: int) -> tuple[Floats, Floats]:
         "center": 4.5,
         "width": 1.2,
         "intercept": 4.0,
+        "logec50": 4.0,
+        "lower": 0.5,
+        "upper": 6.0,
+        "e": 3.0,
     }
     curve = curves.CURVES[name]
     x = np.geomspace(0.1, 60, 14) if curve.log_axis else np.linspace(0.2, 10, 14)
@@ -371,6 +395,9 @@ def test_it_prints_as_its_definition() -> None:
         ("-3 * log( b )", -3 * math.log(0.6)),
         ("a * log(b)", 1.7 * math.log(0.6)),
         ("-2 * a*log(b)", -3.4 * math.log(0.6)),
+        ("a * b", 1.7 * 0.6),
+        ("b * a", 1.7 * 0.6),
+        ("-3 * b * a", -3 * 1.7 * 0.6),
         ("1 / a", 1 / 1.7),
         ("-4/a", -4 / 1.7),
         ("a / b", 1.7 / 0.6),
@@ -396,7 +423,8 @@ def test_an_expression_is_what_it_says(text: Any, value: float) -> None:
         "a b",
         "2a",
         "a + b",
-        "a * b",
+        "a * b",  # both positive
+        "a * b * c",
         "-a - b",
         "2 * a - b",
         "a - 1",

@@ -21,7 +21,7 @@ LEFT_TO_RIGHT = """
     fits fits.arguments fits.result fits.one fits.many fits.shards
     dask
     curves.student curves.matrices curves.covariance curves.result curves.many curves.curve
-    curves.definition curves.plot curves
+    curves.expressions curves.definition curves.plot curves
     cli.arguments cli.table cli.data cli.model cli.groups cli.fit cli.main cli
     cbackprop __main__
 """

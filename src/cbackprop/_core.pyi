@@ -70,6 +70,7 @@ class CurveFacts(NamedTuple):
     is_log_x: bool
     activations: tuple[str, ...]
     frozen: tuple[str, ...]
+    is_log_dose: bool
 
 def no_such_name(name: object, names: Sequence[str]) -> str: ...
 def activation_code(name: object, argument: str = "activation") -> int: ...
@@ -365,7 +366,7 @@ def define_curve(
     domain: tuple[float, float],
     loss: str,
     log_axis: bool,
-    start: tuple[str, bool, int, int, int, int],
+    start: tuple[str, bool, int, int, int, int, tuple[int, int, int]],
 ) -> CurveFacts: ...
 def curve_chain(row: CurveRow, natural: _Vector) -> tuple[_Vector, _Vector]: ...
 def fit_curve(

@@ -2,7 +2,8 @@
 
 
 CurveFacts = namedtuple(
-    "CurveFacts", "row formula parameters positive domain loss is_log_x activations frozen"
+    "CurveFacts",
+    "row formula parameters positive domain loss is_log_x activations frozen is_log_dose",
 )
 
 RULES = {
@@ -48,6 +49,7 @@ cdef object curve_facts(CurveRow row):
         bool(facts.is_log_x),
         tuple([ACTIVATIONS[facts.activations[k]] for k in range(facts.layers)]),
         tuple([names[k] for k in range(2 * facts.layers) if facts.frozen[k]]),
+        bool(facts.is_log_dose),
     )
 
 
@@ -59,7 +61,7 @@ def define_curve(texts, parameters, positive, activations, terms, domain, loss, 
     but whether candidates for starts can be made.
 
     texts are its name and its formula; terms are (rule, i, j, value); start is (grid, of_log_x,
-    signs, slope_at, power_at, slope).
+    signs, slope_at, power_at, slope, ends), and ends are (low, high, tilt).
     """
     cdef CurveRow row = CurveRow()
     cdef cbp_curve *own = &row.own
@@ -76,9 +78,10 @@ def define_curve(texts, parameters, positive, activations, terms, domain, loss, 
         rule, own.terms[k].i, own.terms[k].j, own.terms[k].value = terms[k]
         own.terms[k].rule = RULES[rule]
     own.domain_low, own.domain_high = domain
-    own.loss, own.is_log_x = code_of_loss(loss, 1.0), log_axis
-    grid, own.of_log_x, own.signs, own.slope_at, own.power_at, own.slope = start
+    own.loss, own.x_is = code_of_loss(loss, 1.0), CBP_X_DOSE if log_axis else CBP_X_ANY
+    grid, own.of_log_x, own.signs, own.slope_at, own.power_at, own.slope, ends = start
     own.grid = GRIDS[grid]
+    own.ends.low, own.ends.high, own.ends.tilt = ends
     return curve_facts(row)[1]
 
 

@@ -226,6 +226,17 @@ cdef extern from "cbackprop.h" nogil:
         CBP_ONE_SIGN
         CBP_BOTH_SIGNS
         CBP_MIRROR
+        CBP_ORDERED
+
+    ctypedef struct cbp_curve_ends:
+        unsigned char low
+        unsigned char high
+        unsigned char tilt
+
+    enum cbp_curve_input:
+        CBP_X_ANY
+        CBP_X_DOSE
+        CBP_X_LOG_DOSE
 
     ctypedef struct cbp_curve:
         const char *name
@@ -236,7 +247,7 @@ cdef extern from "cbackprop.h" nogil:
         cbp_real domain_low
         cbp_real domain_high
         unsigned char loss
-        unsigned char is_log_x
+        unsigned char x_is
         unsigned char grid
         unsigned char of_log_x
         unsigned char signs
@@ -244,6 +255,7 @@ cdef extern from "cbackprop.h" nogil:
         unsigned char slope_at
         unsigned char power_at
         signed char slope
+        cbp_curve_ends ends
         const cbp_real *start
         size_t start_step
 
@@ -260,6 +272,7 @@ cdef extern from "cbackprop.h" nogil:
         size_t layers
         const unsigned char *activations
         unsigned char frozen[2 * 4]
+        int is_log_dose
 
     ctypedef struct cbp_curve_result:
         cbp_real *natural

@@ -304,6 +304,12 @@ static void test_refused_parameters(void)
     c = new_refusal();
     c->upper[2] = 0;
     check_common(c, CBP_ERROR_BOUNDS);
+    c = new_refusal();
+    c->lower[1] = R(INFINITY);
+    check_common(c, CBP_ERROR_BOUNDS);
+    c = new_refusal();
+    c->upper[3] = -R(INFINITY);
+    check_common(c, CBP_ERROR_BOUNDS);
     c = new_refusal(); /* bounds of what is fixed do not count */
     c->fixed[2] = R(1.6);
     c->upper[2] = 0;
@@ -328,6 +334,11 @@ static void test_refused_examples(void)
     c = new_refusal();
     c->weight[1] = c->weight[2] = c->weight[3] = 0;
     check_own(c, CBP_ERROR_FEW_EXAMPLES);
+    c = new_refusal();
+    c->curve = cbp_curve_named("exponential");
+    c->x[0] = sizeof(cbp_real) == 4 ? R(-3e38) : R(-1.7e308);
+    c->x[5] = -c->x[0];
+    check_own(c, CBP_ERROR_DATA);
     c = new_refusal();
     c->options.loss.kind = CBP_POISSON;
     c->y[2] = -1;

@@ -164,6 +164,120 @@ static void test_poor_examples(void)
     }
 }
 
+/* Fewer different inputs than parameters: nothing diverges, but something is undetermined, and the
+ * loss is that of the means; a bound or a fixed parameter may be what was missing. */
+static void test_few_inputs(void)
+{
+    const cbp_real x[] = {1, 4, 1, 4, 9, 4}, y[] = {2, 5, 3, 6, 9, 7},
+                   weight[] = {1, 1, 1, 1, 0, 1}, same[] = {2, 2, 2, 2, 2, 2};
+    const double about_means[] = {0.5 + 2, 123 - 5 * 4.6 * 4.6}; /* of two groups, of one */
+    limit_fit f;
+    for (size_t k = 0; k < cbp_curve_count(); k++) {
+        const cbp_curve *curve = cbp_curve_at(k);
+        cbp_curve_facts facts = {0};
+        CHECK(cbp_curve_describe(curve, &facts) == CBP_OK);
+        if (facts.loss != CBP_SQUARED) {
+            continue;
+        }
+        for (int way = 0; way < 2; way++) {
+            const cbp_examples examples = {way == 0 ? x : same, y, weight, 6};
+            const size_t inputs = way == 0 ? 2 : 1;
+            size_t unknown = 0;
+            CHECK(fit_both(curve, &examples, defaults(), &f) == CBP_OK);
+            for (size_t j = 0; j < facts.count && facts.count > inputs; j++) {
+                CHECK(f.determined[j] != CBP_DIVERGES);
+                unknown += f.determined[j] == CBP_UNDETERMINED;
+            }
+            CHECK((unknown > 0) == (facts.count > inputs));
+            CHECK(is_near((double)f.result.rss, about_means[way], 1e-3));
+        }
+    }
+}
+
+/* ---- iterations, stops, the history ---------------------------------------------------------- */
+
+typedef struct stopper {
+    size_t calls, after;
+} stopper;
+
+static int stop_after(void *user, const cbp_fit_info *info)
+{
+    stopper *s = user;
+    CHECK(info->params != NULL);
+    return ++s->calls > s->after;
+}
+
+/* Data without a minimum: bottom and ec50 run off. */
+static const cbp_real falling_x[] = {R(0.001), R(0.003), R(0.01), R(0.03), R(0.1),
+                                     R(0.3),   1,        3,       10,      30},
+                      falling_y[] = {R(103.77), R(102.99), 99,       R(104.75), R(110.76),
+                                     R(101.19), R(100.02), R(93.45), R(90.59),  R(69.15)};
+
+/* Every iteration is counted and can be the last, also those on the way to a limit. */
+static void test_stopped_on_the_way(void)
+{
+    cbp_fit_options options = *defaults();
+    stopper s = {0, SIZE_MAX};
+    limit_fit f;
+    options.progress = stop_after;
+    options.user = &s;
+    const cbp_examples *examples = EXAMPLES(falling_x, falling_y);
+    const cbp_curve *curve = cbp_curve_named("logistic4");
+    cbp_real *work = numbers(cbp_curve_fit_work_len(examples->n));
+    f.result = (cbp_curve_result){.natural = f.natural,
+                                  .params = f.params,
+                                  .covariance = f.covariance,
+                                  .determined = f.determined,
+                                  .triangle = f.triangle};
+    CHECK(cbp_curve_fit(curve, examples, NULL, &options, work, &f.result) == CBP_OK);
+    const size_t all = f.result.iterations;
+    CHECK(s.calls == all);
+    for (size_t after = 0; after < all; after += 1 + all / 40) {
+        s = (stopper){0, after};
+        CHECK(cbp_curve_fit(curve, examples, NULL, &options, work, &f.result) == CBP_OK);
+        CHECK(f.result.outcome == CBP_STOPPED && s.calls == after + 1);
+        CHECK(f.result.iterations == s.calls && isfinite(f.result.loss));
+    }
+    options.max_iterations = 3;
+    s = (stopper){0, SIZE_MAX};
+    CHECK(cbp_curve_fit(curve, examples, NULL, &options, work, &f.result) == CBP_OK);
+    CHECK(f.result.outcome == CBP_EXHAUSTED && s.calls <= 3 * 9);
+    free(work);
+}
+
+/* The history is that of all starts: the least loss so far, down to what is reported. */
+static void test_history(void)
+{
+    enum { LEN = 20000 };
+    static cbp_real history[LEN];
+    const char *names[] = {"logistic4", "logistic5", "weibull", "exponential"};
+    for (size_t which = 0; which < 8; which++) {
+        const size_t len = which < 4 ? LEN : 7;
+        cbp_fit_options options = *defaults();
+        limit_fit f;
+        for (size_t i = 0; i < LEN; i++) {
+            history[i] = R(NAN);
+        }
+        cbp_real *work = numbers(cbp_curve_fit_work_len(10));
+        f.result = (cbp_curve_result){.natural = f.natural,
+                                      .params = f.params,
+                                      .covariance = f.covariance,
+                                      .determined = f.determined,
+                                      .triangle = f.triangle};
+        options.history = history;
+        options.history_len = len;
+        CHECK(cbp_curve_fit(cbp_curve_named(names[which % 4]), EXAMPLES(falling_x, falling_y), NULL,
+                            &options, work, &f.result) == CBP_OK);
+        const size_t all = f.result.iterations;
+        CHECK(all < LEN && isnan(history[all + 1 < len ? all + 1 : len]));
+        for (size_t i = 1; i <= all && i < len; i++) {
+            CHECK((double)history[i] <= (double)history[i - 1] * (1 + ALIKE));
+        }
+        CHECK(len < all || is_near((double)(history[all] / f.result.loss), 1, ALIKE));
+        free(work);
+    }
+}
+
 int main(void)
 {
     test_to_zero();
@@ -172,5 +286,8 @@ int main(void)
     test_plateau();
     test_large_table();
     test_poor_examples();
+    test_few_inputs();
+    test_stopped_on_the_way();
+    test_history();
     return check_done("test_curve_limits");
 }

@@ -46,6 +46,49 @@ static double rise_at(const double *n, double x)
     return n[0] / (1 + exp(-2 * (x - n[1])));
 }
 
+/* low + (high - low) / (1 + exp(-rate (x - middle))), with the ends in another order than usual */
+static const cbp_curve step = {
+    .name = "step",
+    .parameters = {"rate", "high", "middle", "low"},
+    .activations = {CBP_SIGMOID, CBP_IDENTITY},
+    .domain_low = -R(INFINITY),
+    .domain_high = R(INFINITY),
+    .grid = CBP_GRID_STEPS,
+    .signs = CBP_MIRROR,
+    .slope = 1,
+    .ends = {.low = 3, .high = 1, .tilt = 0},
+    .terms = {SAME(0), {CBP_RULE_PRODUCT, 0, 2, -1}, DIFFERENCE(1, 3), SAME(3)},
+};
+
+static double step_at(const double *n, double x)
+{
+    return n[3] + (n[1] - n[3]) / (1 + exp(-n[0] * (x - n[2])));
+}
+
+/* low + (high - low) exp(-exp(rate (x - middle))): falls, or with a negative rate rises */
+static const cbp_curve fall = {
+    .name = "fall",
+    .parameters = {"rate", "high", "middle", "low"},
+    .activations = {CBP_EXP, CBP_EXP, CBP_IDENTITY},
+    .domain_low = -R(INFINITY),
+    .domain_high = R(INFINITY),
+    .grid = CBP_GRID_STEPS,
+    .signs = CBP_ORDERED,
+    .slope = 1,
+    .ends = {.low = 3, .high = 1, .tilt = 0},
+    .terms = {SAME(0),
+              {CBP_RULE_PRODUCT, 0, 2, -1},
+              CONSTANT(-1),
+              CONSTANT(0),
+              DIFFERENCE(1, 3),
+              SAME(3)},
+};
+
+static double fall_at(const double *n, double x)
+{
+    return n[3] + (n[1] - n[3]) * exp(-exp(n[0] * (x - n[2])));
+}
+
 /* level + size sin(frequency x + phase) */
 static const cbp_curve wave = {
     .name = "wave",
@@ -251,8 +294,10 @@ static void test_refused_fields(void)
     REFUSED(plateau, loss, CBP_LOG_LOSS); /* without a sigmoid */
     REFUSED(plateau, grid, CBP_GRID_END);
     REFUSED(plateau, signs, 0);
-    REFUSED(plateau, signs, CBP_MIRROR); /* of three parameters */
-    REFUSED(plateau, signs, 4);
+    REFUSED(plateau, signs, CBP_MIRROR); /* its ends are one parameter */
+    REFUSED(plateau, signs, CBP_ORDERED);
+    REFUSED(plateau, signs, CBP_ORDERED + 1);
+    REFUSED(plateau, x_is, CBP_X_LOG_DOSE + 1);
     REFUSED(plateau, slope, 0);
     REFUSED(plateau, slope, 2);
     REFUSED(plateau, slope_at, 1);
@@ -261,7 +306,27 @@ static void test_refused_fields(void)
     REFUSED(plateau, power_at, 1);
     REFUSED(plateau, power_at, 3);
     REFUSED(plateau, power_at, 4);
-    REFUSED(wave, positive[0], 0 * (own.signs = CBP_MIRROR, 1)); /* parameter 1 is positive */
+}
+
+static void test_refused_ends(void)
+{
+    const cbp_curve *const rows[] = {&step, &fall};
+    for (size_t i = 0; i < 2; i++) {
+        cbp_curve_facts facts = {0};
+        CHECK(cbp_curve_describe(rows[i], &facts) == CBP_OK);
+        REFUSED(*rows[i], ends.low, 1);
+        REFUSED(*rows[i], ends.low, 0);
+        REFUSED(*rows[i], ends.low, 4);
+        REFUSED(*rows[i], ends.high, 0);
+        REFUSED(*rows[i], ends.high, 255);
+        REFUSED(*rows[i], ends.tilt, 4);
+        REFUSED(*rows[i], positive[0], 1);
+        REFUSED(*rows[i], positive[1], 1);
+        REFUSED(*rows[i], positive[3], 1);
+    }
+    REFUSED(fall, ends.tilt, 0 * (own.ends.high = 2)); /* the last weight is of 1 and 3 */
+    REFUSED(fall, activations[2], CBP_TANH);
+    REFUSED(fall, terms[4], ((cbp_curve_term){CBP_RULE_RATIO, 1, 3, 1}));
 }
 
 static void test_refused_terms(void)
@@ -288,9 +353,7 @@ static void test_refused_terms(void)
     REFUSED(wave, terms[0], ((cbp_curve_term){CBP_RULE_DIFFERENCE, 2, 2, 1}));
     REFUSED(wave, terms[0], ((cbp_curve_term){CBP_RULE_RATIO, 2, 2, 1}));
     REFUSED(wave, terms[0], ((cbp_curve_term){CBP_RULE_PRODUCT, 2, 2, 1}));
-    REFUSED(wave, terms[0], ((cbp_curve_term){CBP_RULE_PRODUCT, 2, 3, 1}));    /* log of a phase */
-    REFUSED(wave, terms[1], ((cbp_curve_term){CBP_RULE_COORDINATE, 3, 0, 1})); /* the same */
-    REFUSED(wave, terms[1], ((cbp_curve_term){CBP_RULE_SAME, 2, 0, 1}));       /* 3 is in no term */
+    REFUSED(wave, terms[1], ((cbp_curve_term){CBP_RULE_SAME, 2, 0, 1})); /* 3 is in no term */
     /* more natural parameters than variable ones of the chain, though each is in a term */
     REFUSED(plateau, terms[0], ((cbp_curve_term)CONSTANT(1)));
     cbp_curve row = plateau;
@@ -347,7 +410,11 @@ static void test_arbitrary(void)
             own.grid = (unsigned char)random_between(0, CBP_GRID_END + 1);
             own.slope_at = (unsigned char)(2 * (int)random_between(0, 4));
             own.power_at = (unsigned char)(2 * (int)random_between(0, 4));
-            own.signs = (unsigned char)random_between(0, 4);
+            own.signs = (unsigned char)random_between(0, CBP_ORDERED + 1);
+            own.ends.low = (unsigned char)random_between(0, P);
+            own.ends.high = (unsigned char)random_between(0, P);
+            own.ends.tilt = (unsigned char)random_between(0, P);
+            own.x_is = (unsigned char)random_between(0, CBP_X_LOG_DOSE + 1);
             own.terms[2 * (size_t)random_between(1, 4)].rule = CBP_RULE_END;
             for (size_t k = 0; k < CBP_CURVE_LAYERS; k++) {
                 own.activations[k] = (unsigned char)random_between(0, CBP_ACTIVATION_END);
@@ -377,8 +444,12 @@ int main(void)
     test_copies();
     test_exact(&plateau, plateau_at, 6, (const double[]){1.4, 0.4, 0.7});
     test_exact(&rise, rise_at, 6, (const double[]){2.5, 2.9});
+    test_exact(&step, step_at, 6, (const double[]){-1.3, 2.5, 2.9, 0.4});
+    test_exact(&fall, fall_at, 6, (const double[]){-1.3, 2.5, 2.9, 0.4});
+    test_exact(&fall, fall_at, 6, (const double[]){1.3, 2.5, 2.9, 0.4});
     test_starts();
     test_refused_fields();
+    test_refused_ends();
     test_refused_terms();
     test_arbitrary();
     return check_done("test_curve_own");

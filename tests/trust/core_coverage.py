@@ -225,8 +225,7 @@ EXCEPTIONS: list[tuple[str, str, str, dict[str, int]]] = [
         "curve_fit.c",
         "cbp_curve_check_domain",
         {
-            "if (!(examples->x[i] >= curve->domain_low && examples->x[i] <= "
-            "curve->domain_high)) {": 1,
+            "if (!(x >= curve->domain_low && x <= curve->domain_high) || is_infinite_dose) {": 1,
         },
     ),
     (
@@ -257,7 +256,7 @@ EXCEPTIONS: list[tuple[str, str, str, dict[str, int]]] = [
     ),
     (
         CURVES,
-        "curve_fit.c",
+        "curve_known.c",
         "kind_of_parameter",
         {
             "(s->curve->positive[k] ? error > LEAST_KNOWN_LOG || !(natural > 0)": 1,
@@ -265,7 +264,7 @@ EXCEPTIONS: list[tuple[str, str, str, dict[str, int]]] = [
     ),
     (
         CURVES,
-        "curve_fit.c",
+        "curve_known.c",
         "clear_unknown",
         {
             "if (!s->frozen[j]) {": 1,
@@ -273,8 +272,8 @@ EXCEPTIONS: list[tuple[str, str, str, dict[str, int]]] = [
     ),
     (
         CURVES,
-        "curve_fit.c",
-        "conclude_curve",
+        "curve_known.c",
+        "cbp_curve_conclude",
         {
             "if (status == CBP_OK) {": 1,
         },
@@ -286,7 +285,7 @@ EXCEPTIONS: list[tuple[str, str, str, dict[str, int]]] = [
         {
             ": moved > s->upper[to.k] ? s->upper[to.k]": 1,
             ": moved;": 1,
-            "if (next.at[to.k] != at && cbp_count_free(s->frozen, CBP_COORDINATE_LAYERS) > 0) {": 1,
+            "if (next.at[to.k] != at && may_step(s) &&": 1,
         },
     ),
     (
@@ -294,7 +293,7 @@ EXCEPTIONS: list[tuple[str, str, str, dict[str, int]]] = [
         "curve_limit.c",
         "best_limit_step",
         {
-            "for (int outwards = 0; outwards < 2 && !s->frozen[k]; outwards++) {": 1,
+            "for (int outwards = 0; outwards < 2 && !s->frozen[k] && may_step(s); outwards++) {": 1,
         },
     ),
     (
@@ -313,8 +312,9 @@ EXCEPTIONS: list[tuple[str, str, str, dict[str, int]]] = [
         {
             "for (int i = 0; i < LIMIT_STEPS; i++) {": 1,
             "if (!(next.loss <= found.loss + noise)) {": 1,
-            "if (!diverges) {": 1,
-            "if (cbp_curve_move(s, &s->options, s->starts[0].at, &last) == CBP_OK) {": 0,
+            "if (!diverges && !s->is_stopped) {": 1,
+            "if (cbp_curve_move(s, s->options.max_iterations, s->starts[0].at, &last) == "
+            "CBP_OK) {": 0,
             "info->outcome = last.outcome;": 0,
             "info->loss = last.loss;": 0,
         },

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _core
 from .._core import Chain, code_of_loss, no_such_name
 from ..errors import InputTypeError, ParameterError, ShapeError
-from ..fits.arguments import Number, as_float, ends_of, examples_of
+from ..fits.arguments import Count, Number, as_float, count_of, ends_of, examples_of, number_of
 from .covariance import Fitted
 from .many import CurveFits, fit_sets
 from .result import CurveFit
@@ -24,8 +24,7 @@ __all__ = ["Curve", "named"]
 
 Vector: TypeAlias = NDArray[np.float64]
 _NAMED: Final[dict[str, Curve]] = {}
-_MAX_ITERATIONS: Final = 2000
-_TOLERANCE: Final = 1e-10
+_BAD_DATA: Final = -20  # CBP_ERROR_DATA
 
 
 class Curve:
@@ -46,6 +45,8 @@ class Curve:
         Whether the curve is drawn with a logarithmic x axis.
     domain : tuple of float
         Least and greatest x.
+    log_dose : bool
+        Whether x is the logarithm of a dose: then an x of minus infinity, a dose of 0, is allowed.
     positive : tuple of str
         Natural parameters that are above 0.
     """
@@ -57,7 +58,7 @@ class Curve:
         self.name, self.formula, self.parameters = name, facts.formula, facts.parameters
         self.activations, self.frozen, self.loss = facts.activations, facts.frozen, facts.loss
         self.log_axis, self.domain, self.positive = facts.is_log_x, facts.domain, facts.positive
-        self.row = facts.row
+        self.row, self.log_dose = facts.row, facts.is_log_dose
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the curve by its name."""
@@ -112,6 +113,8 @@ class Curve:
         bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
         loss: _Loss | None = None,
         loss_scale: _Number = 1.0,
+        max_iterations: Count | None = None,
+        tolerance: Number | None = None,
         covariance: Literal["gauss-newton", "hessian"] = "gauss-newton",
         nan_policy: Literal["raise", "omit"] = "raise",
     ) -> CurveFit:
@@ -127,8 +130,11 @@ class Curve:
         ----------
         x, y : array_like
             Data of the same shape, at least as many points as parameters to fit.
-        sample_weight, loss_scale, covariance, nan_policy
+        sample_weight, loss_scale, tolerance, covariance, nan_policy
             As for `cbackprop.fit`.
+        max_iterations : int, default 2000
+            Iterations from each start that is tried; the steps towards a limit take at most four
+            times as many.
         fixed : mapping of str to float, optional
             Natural parameters that are known, such as ``{"bottom": 0}``.
         bounds : mapping of str to (low, high), optional
@@ -149,7 +155,7 @@ class Curve:
             If shapes differ or there are too few points.
         """
         with np.errstate(all="ignore"):
-            data = _data(x, y, sample_weight, nan_policy)
+            data = _data(x, y, sample_weight, nan_policy, has_log_doses=self.log_dose)
             known, lower, upper = self._limits(fixed, bounds)
             loss = self.loss if loss is None else loss
             code = code_of_loss(loss, loss_scale)  # raises if one is invalid
@@ -157,6 +163,10 @@ class Curve:
                 raise ParameterError(
                     f"covariance: {covariance!r}; expected 'gauss-newton' or 'hessian'"
                 )
+            options = (
+                count_of("max_iterations", max_iterations, 2000),
+                number_of("tolerance", 1e-10 if tolerance is None else tolerance, 0.0, math.inf),
+            )
             free = len(self.parameters) - len(fixed or {})
             if len(data[0]) < max(free, 1):
                 points = "1 point is" if len(data[0]) == 1 else f"{len(data[0])} points are"
@@ -170,11 +180,15 @@ class Curve:
                 upper,
                 code,
                 float(loss_scale),
-                _MAX_ITERATIONS,
-                _TOLERANCE,
+                *options,
             )
             if found is None:
                 self.check_domain(data[0])
+                if status == _BAD_DATA:  # all are finite
+                    i = int(np.argmax(np.abs(data[0])))
+                    raise ParameterError(
+                        f"x[{i}]: {float(data[0][i])!r} is too large: its square is not finite"
+                    )
                 _core.check_status(status, data[1], data[2], code)
             return CurveFit(
                 self,
@@ -196,6 +210,8 @@ class Curve:
         bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
         loss: _Loss | None = None,
         loss_scale: _Number = 1.0,
+        max_iterations: Count | None = None,
+        tolerance: Number | None = None,
         threads: int | None = None,
     ) -> CurveFits:
         """Fit the curve to m data sets in one call.
@@ -212,7 +228,7 @@ class Curve:
             Targets; NaN is a missing point.
         sample_weight : array_like, shape (n,) or (m, n), optional
             A weight of 0 or more for every point.
-        fixed, bounds, loss, loss_scale
+        fixed, bounds, loss, loss_scale, max_iterations, tolerance
             As for `fit`.
         threads : int, optional
             Number of threads; by default the number of cores that this process may use.
@@ -243,7 +259,7 @@ class Curve:
             (known, lower, upper),
             loss,
             float(loss_scale),
-            (_MAX_ITERATIONS, _TOLERANCE),
+            (max_iterations, tolerance),
             threads,
         )
 
@@ -338,10 +354,18 @@ def named(name: str) -> Curve:
 
 
 def _data(
-    x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, nan_policy: str
+    x: ArrayLike,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None,
+    nan_policy: str,
+    *,
+    has_log_doses: bool,
 ) -> tuple[Vector, Vector, Vector | None]:
     """Make flat arrays, without the points to be left out."""
     inputs, targets, weights, finite = examples_of(x, y, sample_weight)
+    if has_log_doses:
+        is_zero_dose = np.isneginf(inputs)
+        *_, finite = examples_of(np.where(is_zero_dose, 0.0, inputs), targets, weights)
     inputs, targets, finite = inputs.reshape(-1), targets.reshape(-1), finite.reshape(-1)
     weights = None if weights is None else weights.reshape(-1)
     if nan_policy not in ("raise", "omit"):

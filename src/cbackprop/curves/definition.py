@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from keyword import iskeyword
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from .._core import LOSSES, code_of_loss, no_such_name
 from ..errors import ActivationError, InputTypeError, ParameterError, ShapeError
 from ..fits.arguments import Number, as_float
 from .curve import Curve
+from .expressions import Term, check_use, formula_of, term_of, text_or_float
 
 if TYPE_CHECKING:
     from .._core import _Loss
@@ -29,40 +29,14 @@ _Start: TypeAlias = (
     | Mapping[str, Number]
     | Callable[[Vector, Vector], Mapping[str, Number]]
 )
-_Kind: TypeAlias = tuple[str, bool, int, int, int, int]
+_Ends: TypeAlias = tuple[int, int, int]  # of a mirror image: low, high, tilt
+_Kind: TypeAlias = tuple[str, bool, int, int, int, int, _Ends]
 
+_NO_ENDS: Final = (0, 0, 0)
 _MOST_PARAMETERS: Final = 5  # CBP_CURVE_PARAMETERS
 _MOST_LAYERS: Final = 4  # CBP_CURVE_LAYERS
 _RESERVED: Final = ("log", "self", "x")  # of expressions, and of the call of a curve
 _GRIDS: Final = tuple(word for word in _core.GRIDS if word != "start")
-_TOKEN: Final = re.compile(r"\s*(?:((?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)|([^\W\d]\w*)|([-*/()]))")
-_FORMS: Final = {
-    "1": "constant",
-    "a": "same",
-    "1*a": "same",
-    "a-a": "difference",
-    "log(a)": "coordinate",
-    "1*log(a)": "coordinate",
-    "a*log(a)": "product",
-    "1*a*log(a)": "product",
-    "1/a": "reciprocal",
-    "a/a": "ratio",
-    "1*a/a": "ratio",
-}
-_OF_TWO: Final = ("difference", "product", "ratio")
-_EXPECTED: Final = (
-    "expected 2, a, 2 * a, a - b, log(a), 2 * log(a), a * log(b), 2 * a * log(b), 2 / a, a / b or "
-    "2 * a / b, of parameters a and b and a number, perhaps with a - in front (but of a - b)"
-)
-
-
-class _Term(NamedTuple):
-    """A parameter of the chain: struct cbp_curve_term."""
-
-    rule: str
-    i: int
-    j: int
-    value: float
 
 
 def define(
@@ -93,8 +67,9 @@ def define(
         Of the chain, at most 4 layers.
     params : mapping of str to str or float
         What each parameter w1, b1, w2, ... of the chain is: a number or one of the expressions
-        ``a``, ``2 * a``, ``a - b``, ``log(a)``, ``a * log(b)``, ``1 / a``, ``a / b`` of natural
-        parameters, all but ``a - b`` also with a numeric factor and a minus sign in front.
+        ``a``, ``2 * a``, ``a - b``, ``log(a)``, ``a * log(b)``, ``a * b``, ``1 / a``, ``a / b`` of
+        natural parameters, all but ``a - b`` also with a numeric factor and a minus sign in front;
+        one of the factors of ``a * b`` is not in `positive`.
     start : {"steps", "lopsided", "rates", "powers", "middles"}, mapping or function
         Where a fit starts. A mapping has a number for every natural parameter. A function returns
         such a mapping for arrays x and y, and is called for each fit; one that stands in a module
@@ -160,8 +135,8 @@ def define(
     layers = _activations(activations)
     _check_loss(loss, layers)
     given = _places(params, len(layers))
-    terms = [_term(f"params[{key!r}]", text, names, above) for key, text in given.items()]
-    _check_use(terms, names)
+    terms = [term_of(f"params[{key!r}]", text, names, above) for key, text in given.items()]
+    check_use(terms, names)
     definition: dict[str, Any] = {
         "name": name,
         "parameters": names,
@@ -169,7 +144,7 @@ def define(
         "params": given,
         "start": start,
         "positive": tuple(key for key in names if key in above),
-        "formula": _formula(given, layers) if formula is None else formula,
+        "formula": formula_of(given, layers) if formula is None else formula,
         "loss": loss,
         "domain": _domain(domain, layers, terms),
         "log_axis": bool(log_axis),
@@ -180,14 +155,14 @@ def define(
 class _Defined(Curve):
     """A curve by its definition: the arguments of `define`, checked."""
 
-    def __init__(self, definition: dict[str, Any], terms: list[_Term]) -> None:
+    def __init__(self, definition: dict[str, Any], terms: list[Term]) -> None:
         self._definition = definition
         start, positive = definition["start"], definition["positive"]
         if isinstance(start, str):
             above = {definition["parameters"].index(name) for name in positive}
             kind = _candidates(start, terms, definition["activations"], above)
         elif isinstance(start, Mapping) or callable(start):
-            kind = ("start", False, 0, 0, 0, 0)
+            kind = ("start", False, 0, 0, 0, 0, _NO_ENDS)
         else:
             raise InputTypeError(f"start: {start!r}; expected a word, a mapping or a function")
         low, high = definition["domain"]
@@ -337,24 +312,13 @@ def _places(params: Mapping[str, str | Number], layers: int) -> dict[str, str | 
     for key in places:
         if key not in params:
             raise ParameterError(f"params: {key!r} is missing; expected {', '.join(places)}")
-    return {key: _text_or_float(f"params[{key!r}]", params[key]) for key in places}
-
-
-def _text_or_float(argument: str, given: object) -> str | float:
-    if isinstance(given, str):
-        return given
-    if not isinstance(given, int | float | np.integer | np.floating) or isinstance(given, bool):
-        raise InputTypeError(f"{argument}: expected a text or a number, got {given!r}")
-    number = as_float(argument, given)
-    if not math.isfinite(number):
-        raise ParameterError(f"{argument}: {number!r}; expected a finite number")
-    return number
+    return {key: text_or_float(f"params[{key!r}]", params[key]) for key in places}
 
 
 def _domain(
     given: tuple[float | None, float | None] | None,
     activations: tuple[str, ...],
-    terms: list[_Term],
+    terms: list[Term],
 ) -> tuple[float | None, float | None]:
     """Check the domain, or choose it; None is no limit."""
     if given is None:
@@ -375,82 +339,11 @@ def _domain(
     return None if low == -math.inf else low, None if high == math.inf else high
 
 
-# ---- expressions ---------------------------------------------------------------------------------
-
-
-def _term(
-    argument: str, text: str | float, names: tuple[str, ...], above: Collection[str]
-) -> _Term:
-    """Read an expression."""
-    given = text if isinstance(text, str) else repr(text)
-    tokens = [match.groups("") for match in _TOKEN.finditer(given)]
-    shape = "".join(
-        "1" if number else name if name == "log" else "a" if name else mark
-        for number, name, mark in tokens
-    )
-    is_negative, shape = shape.startswith("-"), shape.removeprefix("-")
-    rule = _FORMS.get(shape)
-    if rule is None or _TOKEN.sub("", given).strip() or (is_negative and rule == "difference"):
-        raise ParameterError(f"{argument}: {text!r}; {_EXPECTED}")
-    used = [name for _, name, _ in tokens if name not in ("", "log")]
-    for name in used:
-        if name not in names:
-            raise ParameterError(
-                f"{argument}: {text!r}; {name!r} is not a parameter; {no_such_name(name, names)}"
-            )
-    if "log" in shape and used[-1] not in above:
-        raise ParameterError(f"{argument}: {text!r}; {used[-1]!r} is not in positive")
-    if len(set(used)) < len(used):
-        raise ParameterError(f"{argument}: {text!r}; expected two different parameters")
-    value = float(next((number for number, _, _ in tokens if number), 1.0))
-    if not math.isfinite(value) or (value == 0 and rule != "constant"):
-        raise ParameterError(f"{argument}: {text!r}; expected a finite number, a factor not 0")
-    i, j = (*map(names.index, used), 0, 0)[:2]
-    return _Term(rule, i, j, -value if is_negative else value)
-
-
-def _check_use(terms: list[_Term], names: tuple[str, ...]) -> None:
-    """Raise ParameterError if the data could never determine the parameters."""
-    variable = [term for term in terms if term.rule != "constant"]
-    used = {term.i for term in variable} | {term.j for term in variable if term.rule in _OF_TWO}
-    for k, name in enumerate(names):
-        if k not in used:
-            raise ParameterError(f"parameters: {name!r} is in none of params")
-    if len(variable) < len(names):
-        raise ParameterError(
-            f"parameters: {len(names)} of them follow from no {len(variable)} of the chain; "
-            "expected as many of params that are not constant"
-        )
-
-
-def _formula(given: Mapping[str, str | float], activations: tuple[str, ...]) -> str:
-    """Write the chain as a formula."""
-    inner = "x"
-    for layer, activation in enumerate(activations, 1):
-        w, b = (
-            text.strip() if isinstance(text, str) else repr(text).removesuffix(".0")
-            for text in (given[f"w{layer}"], given[f"b{layer}"])
-        )
-        if w != "1":
-            inner = f"{_operand(w)} * {inner}"
-        if b != "0":
-            inner = f"{inner} - {b[1:].lstrip()}" if b.startswith("-") else f"{inner} + {b}"
-        if activation != "identity":
-            inner = f"{activation}({inner})"
-        elif layer < len(activations):
-            inner = _operand(inner)
-    return inner
-
-
-def _operand(text: str) -> str:
-    return text if re.fullmatch(r"[\w.]+", text) else f"({text})"
-
-
 # ---- candidates for starts -----------------------------------------------------------------------
 
 
 def _candidates(
-    word: str, terms: list[_Term], activations: tuple[str, ...], positive: set[int]
+    word: str, terms: list[Term], activations: tuple[str, ...], positive: set[int]
 ) -> _Kind:
     """Describe the candidates of a word, as `_core.define_curve` expects them."""
     if word not in _GRIDS:
@@ -469,7 +362,8 @@ def _candidates(
         and slope.i in positive
         and (slope.rule != "ratio" or slope.j in positive)
     )
-    signs = 1 if keeps_sign else _core.MIRROR if _is_mirrored(terms, activations, positive) else 2
+    ends = _NO_ENDS if keeps_sign else _mirror(terms, activations, positive)
+    signs = 1 if keeps_sign else 2 if ends == _NO_ENDS else _core.MIRROR
     return (
         word,
         slope_at > 0 and activations[0] == "log",
@@ -477,18 +371,22 @@ def _candidates(
         slope_at,
         powers[0] if word == "lopsided" else 0,
         -1 if slope.value < 0 else 1,
+        ends,
     )
 
 
-def _is_mirrored(terms: list[_Term], activations: tuple[str, ...], positive: set[int]) -> bool:
-    """Whether the curve is the same with its first two parameters exchanged and -n for its fourth.
+def _mirror(terms: list[Term], activations: tuple[str, ...], positive: set[int]) -> _Ends:
+    """Find the bottom, the top and the slope of a sigmoid, s(-z) = 1 - s(z).
 
-    So it is with the bottom, the top and the slope of a sigmoid: s(-z) = 1 - s(z).
+    The curve is the same with bottom and top exchanged and the sign of the slope changed.
     """
     if activations[-2:] not in (("sigmoid", "identity"), ("normal_cdf", "identity")):
-        return False
+        return _NO_ENDS
     weight, bias, height, level = terms[-4:]
-    is_odd = bias[::3] == ("constant", 0.0) or (bias[:2] == ("product", 3) and bias.j == 2)
-    is_own = all(term.rule == "constant" for term in terms[:-4]) and not positive & {0, 1, 3}
-    is_step = height[:3] == ("difference", 1, 0) and level[::3] == ("same", 1.0) and level.i == 0
-    return weight[:2] == ("same", 3) and is_odd and is_step and is_own
+    low, high, tilt = height.j, height.i, weight.i
+    is_odd = bias[::3] == ("constant", 0.0) or (bias.rule == "product" and bias.i == tilt)
+    is_step = height.rule == "difference" and (level.rule, level.i, level.value) == ("same", low, 1)
+    is_own = all(term.rule == "constant" for term in terms[:-4])
+    are_apart = len({low, high, tilt}) == 3 and not {low, high, tilt} & positive
+    is_known = weight.rule == "same" and is_odd and is_step and is_own and are_apart
+    return (low, high, tilt) if is_known else _NO_ENDS

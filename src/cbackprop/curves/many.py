@@ -12,7 +12,7 @@ from .. import _core
 from .._core import LOSSES
 from ..chain_array import ChainArray, chains_on
 from ..errors import from_status
-from ..fits.arguments import Count
+from ..fits.arguments import Count, Number
 from ..fits.many import (
     CONVERGED,
     NOT_IDENTIFIED,
@@ -129,17 +129,17 @@ def fit_sets(
     limits: tuple[Vector | None, Vector | None, Vector | None],
     loss: _Loss,
     loss_scale: float,
-    options: tuple[int, float],
+    options: tuple[Count | None, Number | None],
     threads: Count | None,
 ) -> CurveFits:
-    """Fit m data sets; the arguments are those of `Curve.fit_many`, limits and options checked."""
+    """Fit m data sets; the arguments are those of `Curve.fit_many`; limits are checked."""
     net = _core.Chain(
         np.ones(len(curve.activations)),
         np.ones(len(curve.activations)),
         curve.activations,
         curve.frozen,
     )
-    job = Job.of(net, x, y, sample_weight, loss, loss_scale, None, None, None)
+    job = Job.of(net, x, y, sample_weight, loss, loss_scale, None, *options)
     fixed = 0 if limits[0] is None else int((~np.isnan(limits[0])).sum())
     starts = curve.starts_of(job.x, job.y, max(1, len(curve.parameters) - fixed))
     found = Found.room_for(curve, len(job.y))
@@ -159,7 +159,8 @@ def fit_sets(
             *limits,
             LOSSES[loss].code,
             loss_scale,
-            *options,
+            job.max_iterations,
+            job.tolerance,
             job.stop,
             rows,
         )

@@ -681,7 +681,8 @@ typedef struct cbp_curve {
     signed char slope;
     cbp_curve_ends ends; /* does not count for other signs */
     /* Where the grid is CBP_GRID_START: natural parameters [p], or if start_step is p [m][p] of the
-     * sets of cbp_curve_fit_many. They are moved to fixed values and into bounds. */
+     * sets of cbp_curve_fit_many or the groups of cbp_curve_fit_groups. They are moved to fixed
+     * values and into bounds. */
     const cbp_real *start;
     size_t start_step;
 } cbp_curve;
@@ -770,6 +771,29 @@ CBP_API size_t cbp_curve_fit_work_len(size_t n);
 CBP_API int cbp_curve_fit(const cbp_curve *curve, const cbp_examples *examples,
                           const cbp_real *fixed, const cbp_fit_options *options, cbp_real *work,
                           cbp_curve_result *result);
+
+/* Groups of examples that have parameters of one curve in common. */
+typedef struct cbp_curve_groups {
+    const cbp_examples *examples; /* [count] */
+    size_t count;
+    const unsigned char *shared; /* [p]: not 0 for parameters that all groups share */
+} cbp_curve_groups;
+
+/* How many numbers of work memory cbp_curve_fit_groups needs for these groups. */
+CBP_API size_t cbp_curve_fit_groups_work_len(const cbp_curve_groups *groups);
+
+/* Fits a curve to all groups at once, results[count], by the least loss of all examples together:
+ * shared parameters have one value, the others one for each group. What is fixed or has bounds is
+ * so in all groups. A group's result is as cbp_curve_fit writes it, but for these: the variance and
+ * its degrees of freedom are of all groups, and so are the loss, the outcome and the iterations;
+ * `covariance` and `triangle` are those of the group's parameters, the shared ones included, in the
+ * fit of all. If the progress function stops it, it returns CBP_STOPPED and writes nothing. Fails
+ * as cbp_curve_fit, with CBP_ERROR_EMPTY without groups, with CBP_ERROR_NO_FREE if nothing is
+ * shared, and with CBP_ERROR_FEW_EXAMPLES also if a group has fewer examples than parameters of its
+ * own. */
+CBP_API int cbp_curve_fit_groups(const cbp_curve *curve, const cbp_curve_groups *groups,
+                                 const cbp_real *fixed, const cbp_fit_options *options,
+                                 cbp_real *work, cbp_curve_result *results);
 
 /* What becomes of m fits of a curve. None may be null. */
 typedef struct cbp_curve_fits {

@@ -95,7 +95,10 @@ int cbp_curve_prepare(cbp_curve_search *s, const cbp_curve *curve, const cbp_rea
  * are free natural ones, each fit of the chain is a fit of the curve. */
 void cbp_curve_freeze_chain(cbp_curve_search *s);
 
-/* The fit of these examples, in cbp_curve_fit_work_len(n) numbers of work memory. */
+/* A search of these examples, in cbp_curve_fit_work_len(n) numbers of work memory. */
+void cbp_curve_begin(cbp_curve_search *s, const cbp_examples *examples, cbp_real *work);
+
+/* The fit of these examples, in as much work memory. */
 int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cbp_real *work,
                            cbp_curve_result *result);
 
@@ -105,6 +108,9 @@ int cbp_curve_check_domain(const cbp_curve *curve, const cbp_examples *examples)
 /* cbp_fit_over from these coordinates, which become what it finds, in at most so many iterations
  * (and those of the options). Adds to the search's iterations, evaluations and history. */
 int cbp_curve_move(cbp_curve_search *s, size_t iterations, cbp_real *at, cbp_fit_info *info);
+
+/* Whether limits and slope of a curve of CBP_MIRROR or CBP_ORDERED are all fitted. */
+int cbp_curve_has_free_ends(const cbp_curve_search *s);
 
 /* Whether a curve has low <= high, as it is reported: of CBP_ORDERED with limits and slope that are
  * fitted, and of CBP_MIRROR where something is fixed or has bounds, so that they may not be
@@ -139,8 +145,9 @@ void cbp_curve_fit_starts(cbp_curve_search *s, cbp_real *work);
 size_t cbp_curve_fit_starts_work_len(size_t n);
 
 /* Parameters, their covariance and the chain where the fit has ended. What was fixed on the way to
- * a limit is fixed here, too: the rest is the fit of the limit. */
-int cbp_curve_conclude(cbp_curve_search *s, cbp_curve_result *result);
+ * a limit is fixed here, too: the rest is the fit of the limit. From this node of all that is not
+ * fixed, or if it is null from that of the examples. */
+int cbp_curve_conclude(cbp_curve_search *s, const cbp_real *known, cbp_curve_result *result);
 
 /* Continues a fit that converges slowly in case the loss has no minimum. */
 void cbp_curve_follow_loss(cbp_curve_search *s, cbp_fit_info *info);

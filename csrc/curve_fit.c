@@ -4,8 +4,7 @@
 
 /* ---- before the examples --------------------------------------------------------------------- */
 
-/* Whether limits and slope are all fitted. */
-static int has_free_ends(const cbp_curve_search *s)
+int cbp_curve_has_free_ends(const cbp_curve_search *s)
 {
     return !s->frozen[s->curve->ends.low] && !s->frozen[s->curve->ends.high] &&
            !s->frozen[s->curve->ends.tilt];
@@ -25,20 +24,6 @@ static int has_ordered_bounds(const cbp_curve_search *s)
                    most = s->frozen[ends[1]] ? s->fixed.t[ends[1]] : s->upper[ends[1]];
     return s->curve->signs == CBP_MIRROR && has_bound && least <= most && !s->frozen[tilt] &&
            s->lower[tilt] < 0 && s->upper[tilt] > 0;
-}
-
-/* Bounds of the chain by which only fits of CBP_ORDERED with low <= high are found: its last weight
- * is high - low, or low - high. */
-static void order_chain(cbp_curve_search *s)
-{
-    const size_t last = 2 * s->layers - 2;
-    s->has_order = s->curve->signs == CBP_ORDERED && has_free_ends(s);
-    for (size_t k = 0; k < CBP_CURVE_PLACES; k++) {
-        s->chain_lower[k] = -(cbp_real)INFINITY;
-        s->chain_upper[k] = (cbp_real)INFINITY;
-    }
-    const int is_rise = s->curve->terms[last].i == s->curve->ends.high;
-    *(is_rise ? &s->chain_lower[last] : &s->chain_upper[last]) = 0;
 }
 
 /* Fixed parameters and bounds of natural parameters, as coordinates. */
@@ -66,7 +51,6 @@ static int take_bounds(cbp_curve_search *s, const cbp_real *fixed)
         s->is_bound |= s->frozen[k] || cbp_is_finite(s->lower[k]) || cbp_is_finite(s->upper[k]);
     }
     s->keeps_order = has_ordered_bounds(s);
-    order_chain(s);
     return CBP_OK;
 }
 
@@ -229,7 +213,7 @@ int cbp_curve_is_ordered(const cbp_curve_search *s, const cbp_real *at)
 int cbp_curve_choose_mirror(const cbp_curve_search *s, cbp_real *at)
 {
     const size_t low = s->curve->ends.low, high = s->curve->ends.high, tilt = s->curve->ends.tilt;
-    if (s->curve->signs != CBP_MIRROR || !has_free_ends(s) || !(at[low] > at[high])) {
+    if (s->curve->signs != CBP_MIRROR || !cbp_curve_has_free_ends(s) || !(at[low] > at[high])) {
         return 0;
     }
     cbp_real turned[CBP_CURVE_WIDTH];
@@ -426,18 +410,12 @@ size_t cbp_curve_fit_work_len(size_t n)
     return most > fit ? most : fit;
 }
 
-/* A search of these examples, with the starts that are found in the same memory before. */
-static int begin_search(cbp_curve_search *s, const cbp_examples *examples, cbp_real *work)
+void cbp_curve_begin(cbp_curve_search *s, const cbp_examples *examples, cbp_real *work)
 {
     s->problem.examples = *examples;
     s->starts_len = s->iterations = s->evaluations = 0;
     s->is_stopped = 0;
     s->least = (cbp_real)INFINITY;
-    const int status = cbp_curve_find_starts(s, work);
-    if (status != CBP_OK) {
-        return status;
-    }
-    cbp_curve_fit_starts(s, work);
     s->memory =
         (cbp_fit_memory){.fit = &s->problem,
                          .work = work,
@@ -447,7 +425,6 @@ static int begin_search(cbp_curve_search *s, const cbp_examples *examples, cbp_r
     memset(s->diverges, 0, sizeof s->diverges);
     s->fixed_at = s->count;
     s->inputs = count_inputs(examples);
-    return CBP_OK;
 }
 
 int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cbp_real *work,
@@ -465,11 +442,13 @@ int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cb
         status = cbp_curve_check_domain(s->curve, examples);
     }
     if (status == CBP_OK) {
-        status = begin_search(s, examples, work);
+        cbp_curve_begin(s, examples, work);
+        status = cbp_curve_find_starts(s, work);
     }
     if (status != CBP_OK) {
         return status;
     }
+    cbp_curve_fit_starts(s, work);
     const int has_few_inputs =
         s->inputs < cbp_count_free(s->frozen, CBP_COORDINATE_LAYERS); /* then nothing is certain */
     status = refine_starts(s, &info);
@@ -482,12 +461,12 @@ int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cb
     }
     if (status == CBP_OK) {
         report_mirror(s);
-        status = cbp_curve_conclude(s, result);
+        status = cbp_curve_conclude(s, NULL, result);
     }
     if (status == CBP_OK && info.outcome == CBP_CONVERGED && !has_few_inputs &&
         cbp_curve_finds_no_minimum(s, info.loss, result)) {
         info.outcome = CBP_EXHAUSTED;
-        status = cbp_curve_conclude(s, result);
+        status = cbp_curve_conclude(s, NULL, result);
     }
     if (status == CBP_OK) {
         result->loss = info.loss;

@@ -3,6 +3,20 @@
  */
 #include "curve_lanes.h"
 
+/* Bounds of the chain by which only fits of CBP_ORDERED with low <= high are found: its last weight
+ * is high - low, or low - high. */
+static void order_chain(cbp_curve_search *s)
+{
+    const size_t last = 2 * s->layers - 2;
+    s->has_order = s->curve->signs == CBP_ORDERED && cbp_curve_has_free_ends(s);
+    for (size_t k = 0; k < CBP_CURVE_PLACES; k++) {
+        s->chain_lower[k] = -(cbp_real)INFINITY;
+        s->chain_upper[k] = (cbp_real)INFINITY;
+    }
+    const int is_rise = s->curve->terms[last].i == s->curve->ends.high;
+    *(is_rise ? &s->chain_lower[last] : &s->chain_upper[last]) = 0;
+}
+
 void cbp_curve_freeze_chain(cbp_curve_search *s)
 {
     size_t left = 0;
@@ -14,6 +28,7 @@ void cbp_curve_freeze_chain(cbp_curve_search *s)
             s->constants[k] || (s->frozen[term->i] && (!has_two || s->frozen[term->j]));
         left += !s->chain_frozen[k];
     }
+    order_chain(s);
     s->fits_in_lanes = left == cbp_count_free(s->frozen, CBP_COORDINATE_LAYERS);
 }
 

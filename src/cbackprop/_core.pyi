@@ -383,6 +383,22 @@ def fit_curve(
     max_iterations: int,
     tolerance: float,
 ) -> tuple[int, Any]: ...
+def fit_curve_groups(
+    row: CurveRow,
+    start: _Vector | None,
+    x: _Vector,
+    y: _Vector,
+    weight: _Vector | None,
+    sizes: Sequence[int],
+    shared: bytes,
+    fixed: _Vector | None,
+    lower: _Vector | None,
+    upper: _Vector | None,
+    loss: int,
+    scale: float,
+    max_iterations: int,
+    tolerance: float,
+) -> tuple[int, Any]: ...
 def fit_curve_block(
     row: CurveRow,
     start: _Vector | None,

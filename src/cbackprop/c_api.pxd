@@ -293,6 +293,11 @@ cdef extern from "cbackprop.h" nogil:
         size_t evaluations
         size_t fixed_at
 
+    ctypedef struct cbp_curve_groups:
+        const cbp_examples *examples
+        size_t count
+        const unsigned char *shared
+
     ctypedef struct cbp_curve_fits:
         cbp_real *natural
         cbp_real *standard_error
@@ -396,6 +401,10 @@ cdef extern from "cbackprop.h" nogil:
     size_t cbp_curve_fit_work_len(size_t n)
     int cbp_curve_fit(const cbp_curve *curve, const cbp_examples *examples, const cbp_real *fixed,
                       const cbp_fit_options *options, cbp_real *work, cbp_curve_result *result)
+    size_t cbp_curve_fit_groups_work_len(const cbp_curve_groups *groups)
+    int cbp_curve_fit_groups(const cbp_curve *curve, const cbp_curve_groups *groups, const cbp_real
+                             *fixed, const cbp_fit_options *options, cbp_real *work,
+                             cbp_curve_result *results)
     size_t cbp_curve_fit_many_work_len(size_t n, size_t m)
     int cbp_curve_fit_many(const cbp_curve *curve, const cbp_example_sets *sets, const cbp_real
                            *fixed, const cbp_fit_options *options, cbp_real *work, const

@@ -7,6 +7,7 @@ from typing import Final
 from .. import _core
 from .curve import Curve, named
 from .definition import define
+from .groups import GroupFits
 from .many import CurveFits
 from .result import CurveFit, Inverse, Prediction
 
@@ -15,6 +16,7 @@ __all__ = [
     "Curve",
     "CurveFit",
     "CurveFits",
+    "GroupFits",
     "Inverse",
     "Prediction",
     "arrhenius",

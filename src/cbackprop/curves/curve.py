@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, overload
 
 import numpy as np
@@ -14,6 +14,7 @@ from .._core import Chain, code_of_loss, no_such_name
 from ..errors import InputTypeError, ParameterError, ShapeError
 from ..fits.arguments import Count, Number, as_float, count_of, ends_of, examples_of, number_of
 from .covariance import Fitted
+from .groups import GroupFits, groups_of
 from .many import CurveFits, fit_sets
 from .result import CurveFit
 
@@ -262,6 +263,105 @@ class Curve:
             (max_iterations, tolerance),
             threads,
         )
+
+    def fit_groups(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        group: ArrayLike,
+        *,
+        share: Iterable[str],
+        sample_weight: ArrayLike | None = None,
+        fixed: Mapping[str, Number] | None = None,
+        bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
+        loss: _Loss | None = None,
+        loss_scale: _Number = 1.0,
+        nan_policy: Literal["raise", "omit"] = "raise",
+    ) -> GroupFits:
+        """Fit the curve to several groups of points that have parameters in common.
+
+        All points are fitted together: a shared parameter has one value, the others one for each
+        group. The time is proportional to the number of groups.
+
+        Parameters
+        ----------
+        x, y : array_like
+            Data of the same shape.
+        group : array_like
+            A label for each point, such as a text or an integer.
+        share : iterable of str
+            Names of the shared natural parameters, at least one.
+        sample_weight, fixed, bounds, loss, loss_scale, nan_policy
+            As for `fit`; what is fixed or has bounds is so in all groups.
+
+        Returns
+        -------
+        GroupFits
+
+        Raises
+        ------
+        ParameterError
+            As for `fit`, and if nothing is shared, or it is fixed.
+        ShapeError
+            If shapes differ, or there are too few points, in all or in a group for the parameters
+            of its own.
+        """
+        with np.errstate(all="ignore"):
+            kept = examples_of(x, y, sample_weight)[3].reshape(-1)
+            data = _data(x, y, sample_weight, nan_policy)
+            groups = groups_of(group, kept)
+            known, lower, upper = self._limits(fixed, bounds)
+            shared = self._shared(share, fixed or {})
+            loss = self.loss if loss is None else loss
+            code = code_of_loss(loss, loss_scale)  # raises if one is invalid
+            own = len(self.parameters) - len(fixed or {}) - len(shared)
+            groups.check_sizes(own, len(shared))
+            inputs, targets = data[0][groups.order], data[1][groups.order]
+            weights = None if data[2] is None else data[2][groups.order]
+            parts = groups.split(inputs, targets, weights)
+            starts = [self.start_of(*part[:2]) for part in parts]
+            status, found = _core.fit_curve_groups(
+                self.row,
+                None if starts[0] is None else np.array(starts),
+                inputs,
+                targets,
+                weights,
+                groups.sizes,
+                bytes(name in shared for name in self.parameters),
+                known,
+                lower,
+                upper,
+                code,
+                float(loss_scale),
+                _MAX_ITERATIONS,
+                _TOLERANCE,
+            )
+            if found is None:
+                self.check_domain(inputs)
+                _core.check_status(status, targets, weights, code)
+            return GroupFits(
+                self,
+                [Fitted(*one) for one in found],
+                parts,
+                groups.labels,
+                shared,
+                tuple(fixed or ()),
+                loss,
+                float(loss_scale),
+            )
+
+    def _shared(self, share: Iterable[str], fixed: Mapping[str, object]) -> tuple[str, ...]:
+        """Check the names of shared parameters, and put them in the curve's order."""
+        if isinstance(share, str) or not isinstance(share, Iterable):
+            raise InputTypeError(f"share: expected names of parameters, got {share!r}")
+        names = dict.fromkeys(share, None)
+        self.check_names("share", names)
+        for name in names:
+            if name in fixed:
+                raise ParameterError(f"share: {name!r} is also in fixed; expected one of both")
+        if not names:
+            raise ParameterError("share: no names; expected at least one, or a fit of each group")
+        return tuple(name for name in self.parameters if name in names)
 
     def _limits(
         self,

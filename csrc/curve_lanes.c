@@ -29,7 +29,12 @@ void cbp_curve_freeze_chain(cbp_curve_search *s)
         left += !s->chain_frozen[k];
     }
     order_chain(s);
-    s->fits_in_lanes = left == cbp_count_free(s->frozen, CBP_COORDINATE_LAYERS);
+    /* where slopes jump, steps in other coordinates may lead to another minimum */
+    int is_smooth = 1;
+    for (size_t l = 0; l < s->layers; l++) {
+        is_smooth &= !cbp_activation_table[s->curve->activations[l]].has_kink;
+    }
+    s->fits_in_lanes = is_smooth && left == cbp_count_free(s->frozen, CBP_COORDINATE_LAYERS);
 }
 
 cbp_fit_options cbp_curve_lane_options(const cbp_curve_search *s)

@@ -193,7 +193,7 @@ def test_weights_fixed_and_bounds() -> None:
     assert weighted.params["bottom"] == 0.2
     assert weighted.stderr["bottom"] == 0
     bounded = curves.logistic4.fit_groups(
-        x, y, label, share=["bottom", "top", "slope"], bounds={"slope": (None, 1.1)}
+        x, y, label, share=["bottom", "top", "slope"], bounds={"slope": (0, 1.1)}
     )
     assert bounded.params["slope"] == 1.1
     assert bounded.stderr["slope"] == 0

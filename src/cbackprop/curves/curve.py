@@ -156,7 +156,7 @@ class Curve:
             If shapes differ or there are too few points.
         """
         with np.errstate(all="ignore"):
-            data = _data(x, y, sample_weight, nan_policy, has_log_doses=self.log_dose)
+            data, _ = _data(x, y, sample_weight, nan_policy, has_log_doses=self.log_dose)
             known, lower, upper = self._limits(fixed, bounds)
             loss = self.loss if loss is None else loss
             code = code_of_loss(loss, loss_scale)  # raises if one is invalid
@@ -164,10 +164,7 @@ class Curve:
                 raise ParameterError(
                     f"covariance: {covariance!r}; expected 'gauss-newton' or 'hessian'"
                 )
-            options = (
-                count_of("max_iterations", max_iterations, 2000),
-                number_of("tolerance", 1e-10 if tolerance is None else tolerance, 0.0, math.inf),
-            )
+            options = _options(max_iterations, tolerance)
             free = len(self.parameters) - len(fixed or {})
             if len(data[0]) < max(free, 1):
                 points = "1 point is" if len(data[0]) == 1 else f"{len(data[0])} points are"
@@ -276,6 +273,8 @@ class Curve:
         bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
         loss: _Loss | None = None,
         loss_scale: _Number = 1.0,
+        max_iterations: Count | None = None,
+        tolerance: Number | None = None,
         nan_policy: Literal["raise", "omit"] = "raise",
     ) -> GroupFits:
         """Fit the curve to several groups of points that have parameters in common.
@@ -291,7 +290,7 @@ class Curve:
             A label for each point, such as a text or an integer.
         share : iterable of str
             Names of the shared natural parameters, at least one.
-        sample_weight, fixed, bounds, loss, loss_scale, nan_policy
+        sample_weight, fixed, bounds, loss, loss_scale, max_iterations, tolerance, nan_policy
             As for `fit`; what is fixed or has bounds is so in all groups.
 
         Returns
@@ -307,8 +306,7 @@ class Curve:
             of its own.
         """
         with np.errstate(all="ignore"):
-            kept = examples_of(x, y, sample_weight)[3].reshape(-1)
-            data = _data(x, y, sample_weight, nan_policy)
+            data, kept = _data(x, y, sample_weight, nan_policy, has_log_doses=self.log_dose)
             groups = groups_of(group, kept)
             known, lower, upper = self._limits(fixed, bounds)
             shared = self._shared(share, fixed or {})
@@ -333,8 +331,7 @@ class Curve:
                 upper,
                 code,
                 float(loss_scale),
-                _MAX_ITERATIONS,
-                _TOLERANCE,
+                *_options(max_iterations, tolerance),
             )
             if found is None:
                 self.check_domain(inputs)
@@ -453,6 +450,13 @@ def named(name: str) -> Curve:
     return _NAMED[name]
 
 
+def _options(max_iterations: Count | None, tolerance: Number | None) -> tuple[int, float]:
+    return (
+        count_of("max_iterations", max_iterations, 2000),
+        number_of("tolerance", 1e-10 if tolerance is None else tolerance, 0.0, math.inf),
+    )
+
+
 def _data(
     x: ArrayLike,
     y: ArrayLike,
@@ -460,8 +464,8 @@ def _data(
     nan_policy: str,
     *,
     has_log_doses: bool,
-) -> tuple[Vector, Vector, Vector | None]:
-    """Make flat arrays, without the points to be left out."""
+) -> tuple[tuple[Vector, Vector, Vector | None], NDArray[np.bool_]]:
+    """Make flat arrays, without the points to be left out, and say which are kept."""
     inputs, targets, weights, finite = examples_of(x, y, sample_weight)
     if has_log_doses:
         is_zero_dose = np.isneginf(inputs)
@@ -471,7 +475,7 @@ def _data(
     if nan_policy not in ("raise", "omit"):
         raise ParameterError(f"nan_policy: {nan_policy!r}; expected 'raise' or 'omit'")
     if finite.all():
-        return inputs, targets, weights
+        return (inputs, targets, weights), finite
     if nan_policy == "raise":
         i = int(np.flatnonzero(~finite)[0])
         weight = "" if weights is None else f", weight = {float(weights[i])!r}"
@@ -479,4 +483,5 @@ def _data(
             f"point {i} is not finite: x = {float(inputs[i])!r}, y = {float(targets[i])!r}{weight} "
             "(nan_policy='omit' leaves such points out)"
         )
-    return inputs[finite], targets[finite], None if weights is None else weights[finite]
+    kept = None if weights is None else weights[finite]
+    return (inputs[finite], targets[finite], kept), finite

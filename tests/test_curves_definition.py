@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from scipy.optimize import curve_fit
+from scipy.optimize import curve_fit, least_squares
 
 import cbackprop as cbp
 from cbackprop import curves
@@ -179,6 +179,12 @@ def test_a_curve_of_the_library_defined_anew_is_the_same(name: str) -> None:
     assert (found.params, found.stderr) == (expected.params, expected.stderr)
     assert found.chain.params.tolist() == expected.chain.params.tolist()
     assert (found.status, found.rss) == (expected.status, expected.rss)
+    group = np.repeat(range(6), 14)
+    share, stacked = model.parameters[:1], (np.tile(x, 6), y.reshape(-1), group)
+    assert (
+        str(own.fit_groups(*stacked, share=share)).splitlines()[1:]
+        == (str(model.fit_groups(*stacked, share=share)).splitlines()[1:])
+    )
     many, model_many = own.fit_many(x, y), model.fit_many(x, y)
     assert many.status.tolist() == model_many.status.tolist()
     for key in model.parameters:
@@ -229,6 +235,33 @@ def test_starts_choose_the_minimum_of_a_sine() -> None:
     # rows with inputs of their own, each with the start of its own data
     own = sine.fit_many(np.tile(x, (3, 1)), y)
     assert own.params["phase"].tolist() == fits.params["phase"].tolist()
+
+
+@pytest.mark.parametrize("start", [LIGHT["start"], from_the_data], ids=["mapping", "function"])
+def test_groups_that_share_a_parameter(start: Any) -> None:
+    curve = curves.define("light", **{**LIGHT, "start": start})
+    x = np.tile(np.linspace(0, 900, 12), (2, 1))
+    levels = ((12.5, 1.5), (30.0, 0.4))
+    y = np.array([light(x[0], level, 0.04, loss) for level, loss in levels])
+    y += np.random.default_rng(9).normal(0, 0.3, y.shape)
+
+    def residuals(at: Floats) -> Floats:
+        return np.ravel([light(x[g], at[g], at[2], at[3 + g]) - y[g] for g in range(2)])
+
+    expected = least_squares(
+        residuals,
+        [12.5, 30, 0.04, 1.5, 0.4],
+        "3-point",
+        x_scale="jac",
+        ftol=None,
+        xtol=1e-15,
+        gtol=None,
+    ).x
+    fits = curve.fit_groups(x, y, np.repeat(["a", "b"], 12), share=["efficiency"])
+    assert fits.converged
+    np.testing.assert_allclose(fits.params["maximum"], expected[:2], rtol=1e-6)
+    assert fits.params["efficiency"] == pytest.approx(expected[2], rel=1e-6)
+    np.testing.assert_allclose(fits.params["loss"], expected[3:], rtol=1e-6)
 
 
 def test_data_that_cannot_be_fitted_harm_nobody() -> None:

@@ -20,8 +20,8 @@ LEFT_TO_RIGHT = """
     errors reference _core threads trace chain_array model_file c_core c_export plot
     fits fits.arguments fits.result fits.one fits.many fits.shards
     dask
-    curves.student curves.matrices curves.covariance curves.result curves.many curves.curve
-    curves.expressions curves.definition curves.plot curves
+    curves.student curves.matrices curves.covariance curves.result curves.groups curves.many
+    curves.curve curves.expressions curves.definition curves.plot curves
     cli.arguments cli.table cli.data cli.model cli.groups cli.fit cli.main cli
     cbackprop __main__
 """
@@ -37,6 +37,7 @@ UPWARDS_FOR_TYPES = {
     ("_core", "curves.many"),
     ("curves.covariance", "curves.curve"),
     ("curves.result", "curves.curve"),
+    ("curves.groups", "curves.curve"),
     ("curves.many", "curves.curve"),
 }
 # In _core.pyx: what the methods of a chain call, which the package does not load before.

@@ -30,8 +30,8 @@ class Data(NamedTuple):
     weight : ndarray or None
     groups : sequence of str or None
     complete : ndarray of bool
-        Which rows have finite numbers in all of these columns; x may also be the logarithm of a dose
-        of 0.
+        Which rows have finite numbers in all of these columns; x may also be the logarithm of a
+        dose of 0.
     """
 
     columns: Mapping[str, str]

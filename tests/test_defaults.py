@@ -21,12 +21,15 @@ DEFAULTS: dict[str, Any] = {
     "bounds": None,
     "callback": None,
     "covariance": "gauss-newton",
+    "domain": None,
     "fixed": None,
+    "formula": None,
     "frozen": (),
     "interval": None,
     "learning_rate": None,
     "level": 0.95,
     "levels": 30,
+    "log_axis": False,
     "loss": "squared",
     "loss_scale": 1.0,
     "max_iterations": None,
@@ -36,6 +39,7 @@ DEFAULTS: dict[str, Any] = {
     "nan_policy": "raise",
     "out": None,
     "path": None,
+    "positive": (),
     "replicates": None,
     "residuals": False,
     "restarts": 0,
@@ -49,6 +53,7 @@ DEFAULTS: dict[str, Any] = {
 }
 ELSEWHERE: dict[tuple[str, str], Any] = {
     ("Curve.fit", "loss"): None,  # the curve's own
+    ("Curve.fit_groups", "loss"): None,
     ("Curve.fit_many", "loss"): None,
     ("CurveFit.confidence_interval", "interval"): "log",
     ("fit_many", "covariance"): False,  # whether to keep the matrices

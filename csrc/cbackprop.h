@@ -119,7 +119,8 @@ enum cbp_status {
     /* no curve: a null pointer, as for a name that is none, or one not filled as it must be */
     CBP_ERROR_CURVE = -22,
     CBP_ERROR_DOMAIN = -23, /* an input where the curve is not defined */
-    CBP_STATUS_END = -24
+    CBP_ERROR_LIMIT = -24,  /* a curve without a finite limit where one is needed */
+    CBP_STATUS_END = -25
 };
 
 /* ---- what the functions are given ------------------------------------------------------------ */
@@ -787,10 +788,10 @@ CBP_API size_t cbp_curve_fit_groups_work_len(const cbp_curve_groups *groups);
  * so in all groups. A group's result is as cbp_curve_fit writes it, but for these: the variance and
  * its degrees of freedom are of all groups, and so are the loss, the outcome and the iterations;
  * `covariance` and `triangle` are those of the group's parameters, the shared ones included, in the
- * fit of all. If the progress function stops it, it returns CBP_STOPPED and writes nothing. Fails
- * as cbp_curve_fit, with CBP_ERROR_EMPTY without groups, with CBP_ERROR_NO_FREE if nothing is
- * shared, and with CBP_ERROR_FEW_EXAMPLES also if a group has fewer examples than parameters of its
- * own. */
+ * fit of all. If nothing is shared each group is fitted as it is alone, with an outcome, a loss and
+ * iterations of its own. If the progress function stops it, it returns CBP_STOPPED, and the results
+ * are of no use. Fails as cbp_curve_fit, with CBP_ERROR_EMPTY without groups, and with
+ * CBP_ERROR_FEW_EXAMPLES also if a group has fewer examples than parameters of its own. */
 CBP_API int cbp_curve_fit_groups(const cbp_curve *curve, const cbp_curve_groups *groups,
                                  const cbp_real *fixed, const cbp_fit_options *options,
                                  cbp_real *work, cbp_curve_result *results);
@@ -826,6 +827,82 @@ CBP_API size_t cbp_curve_fit_many_work_len(size_t n, size_t m);
 CBP_API int cbp_curve_fit_many(const cbp_curve *curve, const cbp_example_sets *sets,
                                const cbp_real *fixed, const cbp_fit_options *options,
                                cbp_real *work, const cbp_curve_fits *fits);
+
+/* ---- intervals of a fitted curve ------------------------------------------------------------- */
+
+/* The t with P(T <= t) = probability, between 0 and 1, of Student's t distribution with df > 0
+ * degrees of freedom, infinite for the normal distribution; NaN for other arguments. For df of 0.01
+ * or more the relative error is below 1e-12 (single: 1e-4). */
+CBP_API cbp_real cbp_t_quantile(cbp_real probability, cbp_real df);
+
+/* How the interval of a number with a standard error is made. */
+enum cbp_interval_kind {
+    /* estimate and standard error of its logarithm, if it is positive by nature: a parameter that
+     * must be positive, an input of a curve whose domain begins at 0; else CBP_INTERVAL_WALD */
+    CBP_INTERVAL_LOG = 0,
+    CBP_INTERVAL_WALD, /* estimate and standard error on both sides */
+    /* of inputs alone: those about the estimate at which the difference from what is given is less
+     * than its own uncertainty there. Where the band never leaves what is given, the interval
+     * extends to the end of the domain, which may be infinite. Effective doses are compared before
+     * the activation of the first layer with parameters, which is linear in x, log x or 1 / x. */
+    CBP_INTERVAL_FIELLER,
+    CBP_INTERVAL_END
+};
+
+/* The fit that intervals are made of. Quantiles are of Student's t with the degrees of freedom of
+ * the result, for losses whose variance is known of the normal distribution. Where there are no
+ * degrees of freedom all standard errors and intervals are NaN. What depends on a parameter that the
+ * data do not determine has an infinite standard error and an interval without end. */
+typedef struct cbp_curve_inference {
+    const cbp_curve *curve;
+    const cbp_curve_result *result; /* of cbp_curve_fit */
+    /* [p][p], of the coordinates, in place of the covariance that follows from the triangle; or
+     * null */
+    const cbp_real *covariance;
+    int loss;       /* that was minimised, of enum cbp_loss_kind */
+    int interval;   /* of enum cbp_interval_kind */
+    cbp_real level; /* confidence level, between 0 and 1 */
+} cbp_curve_inference;
+
+/* The interval of each natural parameter, low[p] and high[p]. Fails with CBP_ERROR_CURVE,
+ * CBP_ERROR_NULL, CBP_ERROR_LOSS, and with CBP_ERROR_OPTION for a level or a kind of interval out of
+ * its range. */
+CBP_API int cbp_curve_intervals(const cbp_curve_inference *fit, cbp_real *low, cbp_real *high);
+
+/* The curve at n inputs, its standard errors, and the ends of two bands: for the curve, and for a
+ * new observation. Each array is [n], or null if it is not wanted. */
+typedef struct cbp_curve_band {
+    cbp_real *value, *standard_error, *low, *high, *prediction_low, *prediction_high;
+} cbp_curve_band;
+
+/* Fills a band at x[n], for new observations of this weight: NaN for losses whose variance is known,
+ * which say nothing of it. The kind of interval does not matter. Fails as cbp_curve_intervals, and
+ * with CBP_ERROR_WEIGHT for a weight that is negative or not finite. */
+CBP_API int cbp_curve_predict(const cbp_curve_inference *fit, const cbp_real *x, size_t n,
+                              cbp_real weight, const cbp_curve_band *band);
+
+/* Inputs that were looked for, their standard errors, and the ends of their intervals. Each array is
+ * [n], or null if it is not wanted. */
+typedef struct cbp_curve_inputs {
+    cbp_real *value, *standard_error, *low, *high;
+} cbp_curve_inputs;
+
+/* The inputs at which the curve gives y[n]; NaN where it never does. weight[n] has the summed weight
+ * of the new observations of which each y is the mean, whose scatter is then part of the
+ * uncertainty; null: they are exact. An interval by CBP_INTERVAL_FIELLER may exist where the
+ * estimate does not: from where the band contains y to the end of the domain; it is NaN if the band
+ * nowhere does. Fails as cbp_curve_predict, and with CBP_ERROR_NOT_INVERTIBLE for a curve that is
+ * not one-to-one. */
+CBP_API int cbp_curve_invert(const cbp_curve_inference *fit, const cbp_real *y,
+                             const cbp_real *weight, size_t n, const cbp_curve_inputs *inputs);
+
+/* The inputs by which these fractions[n] of the effect, each between 0 and 1, are reached. The
+ * effect is the change of the curve from the low end of its domain, or from 0 if it has no finite
+ * limit there, to the high end; the uncertainty of both is that of the standard error, too. Fails as
+ * cbp_curve_invert, with CBP_ERROR_OPTION for a fraction, and with CBP_ERROR_LIMIT for a curve
+ * without those limits. */
+CBP_API int cbp_curve_effective_dose(const cbp_curve_inference *fit, const cbp_real *fractions,
+                                     size_t n, const cbp_curve_inputs *inputs);
 
 /* ---- one example, everything shown ----------------------------------------------------------- */
 

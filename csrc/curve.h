@@ -102,6 +102,9 @@ void cbp_curve_begin(cbp_curve_search *s, const cbp_examples *examples, cbp_real
 int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cbp_real *work,
                            cbp_curve_result *result);
 
+/* Whether all arrays of a result are given. */
+int cbp_curve_has_arrays(const cbp_curve_result *result);
+
 /* Whether all inputs are in the curve's domain. */
 int cbp_curve_check_domain(const cbp_curve *curve, const cbp_examples *examples);
 

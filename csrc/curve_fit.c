@@ -480,7 +480,7 @@ int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cb
     return status;
 }
 
-static int has_arrays(const cbp_curve_result *result)
+int cbp_curve_has_arrays(const cbp_curve_result *result)
 {
     return result && result->natural && result->params && result->covariance &&
            result->determined && result->triangle;
@@ -490,7 +490,7 @@ int cbp_curve_fit(const cbp_curve *curve, const cbp_examples *examples, const cb
                   const cbp_fit_options *options, cbp_real *work, cbp_curve_result *result)
 {
     cbp_curve_search s;
-    if (!examples || !work || !has_arrays(result)) {
+    if (!examples || !work || !cbp_curve_has_arrays(result)) {
         return CBP_ERROR_NULL;
     }
     const int status = cbp_curve_prepare(&s, curve, fixed, options);

@@ -306,7 +306,9 @@ static void join_node(group_fit *f, size_t group, const cbp_real *shared_node, c
             column++;
         }
     }
-    memmove(order + own + len, order + own, f->shared_count * sizeof *order);
+    for (size_t i = f->shared_count; i-- > 0;) {
+        order[own + len + i] = order[own + i];
+    }
     memcpy(order + own, columns, len * sizeof *order);
     order_triangle(all, width, order, free, ordered);
     for (size_t j = 0; j < free; j++) {
@@ -332,22 +334,28 @@ static void join_node(group_fit *f, size_t group, const cbp_real *shared_node, c
            8 * sizeof *node);
 }
 
-/* The degrees of freedom are those of all groups together. */
-static void share_variance(const group_fit *f, cbp_curve_result *results)
+/* The variance and its degrees of freedom are those of all groups together, whose node this is. */
+static void share_variance(const group_fit *f, const cbp_real *node, cbp_curve_result *results)
 {
-    const size_t p = f->s.count;
-    cbp_real df = 0;
+    const size_t p = f->s.count, width = f->shared_count + 1;
+    const cbp_real *sums = node + cbp_fit_sums_at(f->shared_count);
+    cbp_real df = sums[2] + sums[6], squares = 0;
+    for (size_t i = 0; i < width; i++) {
+        squares += node[i * width + width - 1] * node[i * width + width - 1];
+    }
     for (size_t g = 0; g < f->groups->count; g++) {
-        df += g == 0 ? results[g].df : 0;
-        for (size_t k = 0; g > 0 && k < p; k++) {
+        for (size_t k = 0; k < p; k++) {
             const int kind = results[g].determined[k];
-            df -= !f->shared[k] && (kind == CBP_DETERMINED || kind == CBP_UNDETERMINED);
+            df -= (g == 0 || !f->shared[k]) && (kind == CBP_DETERMINED || kind == CBP_UNDETERMINED);
         }
     }
     const int is_known = cbp_loss_table[f->s.problem.loss.kind].dispersion > 0;
     for (size_t g = 0; g < f->groups->count; g++) {
-        const cbp_real factor = is_known ? 1 : df > 0 ? results[g].df / df : (cbp_real)NAN;
-        results[g].variance *= factor;
+        const cbp_real variance = is_known ? 1
+                                  : df > 0 ? squares / df
+                                           : (cbp_real)NAN,
+                       own = results[g].variance, factor = own == variance ? 1 : variance / own;
+        results[g].variance = variance;
         for (size_t k = 0; k < p * p; k++) {
             const cbp_real value = results[g].covariance[k];
             results[g].covariance[k] = value == 0 ? 0 : value * factor;
@@ -356,14 +364,21 @@ static void share_variance(const group_fit *f, cbp_curve_result *results)
     }
 }
 
+/* What is known of a group's parameters, from the node that all groups leave. */
+static int conclude_group(group_fit *f, size_t group, const cbp_real *shared_node,
+                          cbp_curve_result *result)
+{
+    cbp_real node[NODE_LEN];
+    join_node(f, group, shared_node, node);
+    memcpy(f->s.starts[0].at, f->best + group * CBP_CURVE_WIDTH, CBP_CURVE_WIDTH * sizeof *f->best);
+    return cbp_curve_conclude(&f->s, node, result);
+}
+
 static int conclude_groups(group_fit *f, const cbp_real *shared_node, const cbp_fit_info *info,
                            cbp_curve_result *results)
 {
     for (size_t g = 0; g < f->groups->count; g++) {
-        cbp_real node[NODE_LEN];
-        join_node(f, g, shared_node, node);
-        memcpy(f->s.starts[0].at, f->best + g * CBP_CURVE_WIDTH, CBP_CURVE_WIDTH * sizeof *f->best);
-        const int status = cbp_curve_conclude(&f->s, node, &results[g]);
+        const int status = conclude_group(f, g, shared_node, &results[g]);
         if (status != CBP_OK) {
             return status;
         }
@@ -372,7 +387,34 @@ static int conclude_groups(group_fit *f, const cbp_real *shared_node, const cbp_
         results[g].iterations = info->iterations;
         results[g].evaluations = info->evaluations;
     }
-    share_variance(f, results);
+    share_variance(f, shared_node, results);
+    return CBP_OK;
+}
+
+/* Fits the groups one by one, where they have only the variance in common. */
+static int fit_apart(group_fit *f, cbp_curve_result *results)
+{
+    cbp_real node[NODE_LEN] = {0}, own_node[NODE_LEN];
+    const size_t sums = cbp_fit_sums_at(0);
+    for (size_t g = 0; g < f->groups->count; g++) {
+        const int status =
+            cbp_curve_fit_examples(&f->s, &f->groups->examples[g], f->work, &results[g]);
+        if (status != CBP_OK || results[g].outcome == CBP_STOPPED) {
+            return status != CBP_OK ? status : CBP_STOPPED;
+        }
+        memcpy(f->best + g * CBP_CURVE_WIDTH, f->s.starts[0].at, sizeof f->s.starts[0].at);
+        eliminate_own(f, cbp_curve_triangle_at(&f->s, f->s.starts[0].at), own_node);
+        cbp_kernels_now()->merge_triangles(1, own_node, f->columns, node);
+        (void)cbp_sums_merge(own_node + sums, own_node + sums + 4, 4, node + sums, node + sums + 4);
+    }
+    for (size_t g = 0; g < f->groups->count; g++) {
+        const int is_limit = results[g].outcome != CBP_CONVERGED;
+        const int status = is_limit ? CBP_OK : conclude_group(f, g, node, &results[g]);
+        if (status != CBP_OK) {
+            return status;
+        }
+    }
+    share_variance(f, node, results);
     return CBP_OK;
 }
 
@@ -468,8 +510,8 @@ int cbp_curve_fit_groups(const cbp_curve *curve, const cbp_curve_groups *groups,
         cbp_taken(&work, cbp_fit_work_len(CBP_COORDINATE_LAYERS, CBP_CURVE_PARAMETERS, 0));
     f.work = work;
     status = groups->count > 0 ? check_groups(&f) : CBP_ERROR_EMPTY;
-    if (status == CBP_OK && f.shared_count == 0) {
-        status = CBP_ERROR_NO_FREE;
+    if (status != CBP_OK || f.shared_count == 0) {
+        return status != CBP_OK ? status : fit_apart(&f, results);
     }
     if (status == CBP_OK) {
         f.s.options.history = NULL;

@@ -106,7 +106,7 @@ size_t cbp_curve_fit_starts_work_len(size_t n)
     return n > CBP_CURVE_LANE_EXAMPLES
                ? 0
                : CBP_CURVE_STARTS * n +
-                     cbp_fit_many_work_len(CBP_CURVE_LAYERS, CBP_CURVE_PLACES, n);
+                     cbp_fit_many_work_len(CBP_CURVE_LAYERS, CBP_CURVE_PARAMETERS, n);
 }
 
 /* The fits from all starts; 0 if there are none. */

@@ -116,6 +116,29 @@ def test_json_has_every_digit(capsys: pytest.CaptureFixture[str], name: str, cur
     assert cbp.Chain.from_dict(facts["chain"]) == expected.chain
 
 
+@pytest.mark.parametrize("interval", [None, "log", "wald"])
+def test_intervals_of_positive_parameters_are_on_the_log_scale_by_default(
+    capsys: pytest.CaptureFixture[str], interval: str | None
+) -> None:
+    arguments = [RYEGRASS, *LOGISTIC4, *(["--interval", interval] if interval else [])]
+    facts = facts_of(capsys, *arguments)
+    ec50, error = facts["params"]["ec50"], facts["stderr"]["ec50"]
+    reach = 2.085963447265837 * error  # of Student's t with 20 degrees of freedom
+    wald = [ec50 - reach, ec50 + reach]
+    log = [ec50 * math.exp(-reach / ec50), ec50 * math.exp(reach / ec50)]
+    ends = wald if interval == "wald" else log
+    assert facts["interval"]["ec50"] == pytest.approx(ends, rel=1e-12)
+    top, error = facts["params"]["top"], facts["stderr"]["top"]
+    reach = 2.085963447265837 * error
+    assert facts["interval"]["top"] == pytest.approx([top - reach, top + reach], rel=1e-12)
+    line = next(
+        line
+        for line in printed_by(capsys, "fit", *arguments).splitlines()
+        if line.startswith("ec50")
+    )
+    assert line.split()[3:] == [f"{end:.7g}" for end in ends]
+
+
 @pytest.mark.parametrize("grouped", [False, True], ids=["one", "groups"])
 def test_logarithms_of_doses_of_0_are_controls(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, grouped: bool
@@ -140,6 +163,8 @@ def test_json_has_null_for_what_is_infinite(
     assert facts["status"] == "not_identified"
     assert facts["stderr"]["ec50"] is None
     assert facts["stderr"]["slope"] is None
+    assert facts["interval"]["ec50"] == [0.0, None]
+    assert facts["interval"]["slope"] == [None, None]
     assert facts["r2"] is None
 
 
@@ -1077,6 +1102,9 @@ def test_standard_output_may_be_a_file_too(tmp_path: Path) -> None:
         (LINE, [*LINEAR, "--loss", "squre"], "squre"),
         (LINE, [*LINEAR, "--loss-scale", "x"], "--loss-scale"),
         (LINE, [*LINEAR, "--covariance", "exact"], "--covariance"),
+        (LINE, [*LINEAR, "--interval", "fieller"], "argument --interval: invalid choice"),
+        (LINE, ["--activations", "identity", "--interval", "log"], "--interval: only for --curve"),
+        (LINE, [*LINEAR, "--group", "x", "--interval", "log"], "not with --group"),
         (LINE, [*LINEAR, "--decimal", "_"], "argument --decimal: invalid choice: '_'"),
         (LINE, [*LINEAR, "--thousands", "_"], "argument --thousands: invalid choice: '_'"),
         (LINE, ["--activations", "identity", "--fixed", "w1=1"], "--fixed: only for --curve"),
@@ -1127,6 +1155,7 @@ def test_standard_output_may_be_a_file_too(tmp_path: Path) -> None:
                 ("--loss", "huber"),
                 ("--loss-scale", "1"),
                 ("--covariance", "gauss-newton"),
+                ("--interval", "log"),
                 ("--out", "m.json"),
                 ("--plot", "m.png"),
             )

@@ -178,6 +178,7 @@ def test_a_curve_of_the_library_defined_anew_is_the_same(name: str) -> None:
     expected, found = model.fit(x, y[0]), own.fit(x, y[0])
     assert (found.params, found.stderr) == (expected.params, expected.stderr)
     assert found.chain.params.tolist() == expected.chain.params.tolist()
+    assert found.confidence_interval() == expected.confidence_interval()
     assert (found.status, found.rss) == (expected.status, expected.rss)
     group = np.repeat(range(6), 14)
     share, stacked = model.parameters[:1], (np.tile(x, 6), y.reshape(-1), group)
@@ -313,18 +314,34 @@ def test_all_that_a_fit_has(tmp_path: Path) -> None:
     assert str(fitted).startswith("light: maximum * tanh((efficiency / maximum) * x) - loss\n")
 
 
-def test_an_ec50_of_another_formula_gives_no_effective_dose() -> None:
+def test_effective_doses_are_those_of_the_chain() -> None:
     pytest.importorskip("matplotlib").use("agg")
     curve = curves.define(
         "fall",
-        parameters=("top", "ec50", "slope"),
+        parameters=("top", "ec50"),
         activations=("exp", "identity"),
-        params={"w1": "-1 / ec50", "b1": "slope", "w2": "top", "b2": 0},
-        start={"top": 1, "ec50": 1, "slope": 0},
+        params={"w1": "-1 / ec50", "b1": 0, "w2": "top", "b2": 0},
+        start={"top": 1, "ec50": 1},
+        domain=(0, None),
     )
     x = np.linspace(0, 4, 9)
-    fitted = curve.fit(x, 3 * np.exp(-x), fixed={"slope": 0.0})
-    with pytest.raises(cbp.ParameterError, match="fall has no effective dose"):
+    fitted = curve.fit(x, 3 * np.exp(-x / 1.5))
+    assert fitted.effective_dose(50).value == pytest.approx(1.5 * math.log(2), rel=1e-12)
+    fitted.plot()
+
+
+def test_a_curve_without_limits_has_no_effective_dose() -> None:
+    pytest.importorskip("matplotlib").use("agg")
+    curve = curves.define(
+        "line",
+        parameters=("slope", "ec50"),
+        activations=("identity",),
+        params={"w1": "slope", "b1": "-slope * ec50"},
+        start={"slope": 1, "ec50": 1},
+    )
+    x = np.linspace(0, 4, 9)
+    fitted = curve.fit(x, 3 * (x - 2))
+    with pytest.raises(cbp.ParameterError, match="limit"):
         fitted.effective_dose(50)
     fitted.plot()
 

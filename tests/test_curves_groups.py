@@ -36,6 +36,30 @@ def test_puromycin_as_in_r() -> None:
     assert fits.residual_sd == pytest.approx(math.sqrt(2240.89143863643 / 20), rel=1e-12)
 
 
+def test_puromycin_apart_as_in_r() -> None:
+    """nls(rate ~ Vm[state] * conc / (K[state] + conc), Puromycin): the variance is that of all."""
+    fits = curves.michaelis_menten.fit_groups(X, Y, STATE)
+    np.testing.assert_allclose(fits.params["km"], [0.0641212796501337, 0.0477081871135376], 1e-7)
+    np.testing.assert_allclose(fits.stderr["km"], [0.00787679175941288, 0.00828115618437577], 1e-6)
+    np.testing.assert_allclose(fits.stderr["vmax"], [6.60809428919042, 6.89601427480908], 1e-6)
+    assert fits.rss == pytest.approx(2055.05310821875, rel=1e-12)
+    assert (fits.df, fits.n_parameters, fits.converged, fits.status) == (19, 4, True, "converged")
+    alone = curves.michaelis_menten.fit(CONC[:11], UNTREATED)
+    assert fits["untreated"].params == alone.params
+    assert fits.names == tuple((p, g) for g in ("treated", "untreated") for p in ("vmax", "km"))
+
+
+def test_a_group_without_a_minimum_is_alone_with_it() -> None:
+    """Where nothing is shared."""
+    x, y = [*CONC, 1.0, 2.0, 3.0, 4.0], [*TREATED, 1.0, 2.1, 3.0, 4.5]
+    fits = curves.michaelis_menten.fit_groups(x, y, ["a"] * 12 + ["line"] * 4)
+    assert not fits.converged
+    assert fits.status == "not_identified"
+    assert fits["a"].converged
+    assert fits["a"].params == curves.michaelis_menten.fit(CONC, TREATED).params
+    assert fits["line"].stderr["vmax"] == math.inf
+
+
 def random_groups(
     seed: int, count: int, own: tuple[str, ...]
 ) -> tuple[Vector, Vector, list[str], dict[str, Any]]:
@@ -224,7 +248,6 @@ def test_words() -> None:
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [
-        ({"share": []}, ParameterError, "share: no names"),
         ({"share": ["ec50"]}, ParameterError, "share: 'ec50' is not a parameter"),
         ({"share": "km"}, InputTypeError, "share: expected names"),
         ({"share": ["km"], "fixed": {"km": 1.0}}, ParameterError, "share: 'km' is also in fixed"),
@@ -248,7 +271,7 @@ def test_refused(change: dict[str, Any], error: type[Exception], words: str) -> 
 
 
 def test_a_group_that_is_too_small_is_named() -> None:
-    with pytest.raises(ShapeError, match="group 'b': 1 points, fewer than 2 parameters of its own"):
+    with pytest.raises(ShapeError, match="group 'b': 1 point, fewer than 2 parameters of its own"):
         curves.hill.fit_groups([1, 2, 3, 4], [1, 2, 3, 4], ["a", "a", "a", "b"], share=["slope"])
     with pytest.raises(KeyError, match="'c' is not a group"):
         curves.michaelis_menten.fit_groups(X, Y, STATE, share=["km"])["c"]

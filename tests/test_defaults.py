@@ -21,6 +21,7 @@ DEFAULTS: dict[str, Any] = {
     "bounds": None,
     "callback": None,
     "covariance": "gauss-newton",
+    "criterion": "aicc",
     "domain": None,
     "fixed": None,
     "formula": None,
@@ -46,6 +47,7 @@ DEFAULTS: dict[str, Any] = {
     "rng": None,
     "sample_weight": None,
     "scale": 1.0,
+    "share": (),
     "span": None,
     "start": None,
     "threads": None,
@@ -56,6 +58,9 @@ ELSEWHERE: dict[tuple[str, str], Any] = {
     ("Curve.fit_groups", "loss"): None,
     ("Curve.fit_many", "loss"): None,
     ("CurveFit.confidence_interval", "interval"): "log",
+    ("CurveFit.effective_dose", "interval"): "log",
+    ("CurveFit.inverse", "interval"): "log",
+    ("CurveFit.summary", "interval"): "log",
     ("fit_many", "covariance"): False,  # whether to keep the matrices
 }
 

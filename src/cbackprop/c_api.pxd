@@ -67,6 +67,7 @@ cdef extern from "cbackprop.h" nogil:
         CBP_ERROR_NODE
         CBP_ERROR_CURVE
         CBP_ERROR_DOMAIN
+        CBP_ERROR_LIMIT
         CBP_STATUS_END
 
     ctypedef struct cbp_chain:
@@ -310,6 +311,34 @@ cdef extern from "cbackprop.h" nogil:
         cbp_real *variance
         cbp_real *df
 
+    enum cbp_interval_kind:
+        CBP_INTERVAL_LOG
+        CBP_INTERVAL_WALD
+        CBP_INTERVAL_FIELLER
+        CBP_INTERVAL_END
+
+    ctypedef struct cbp_curve_inference:
+        const cbp_curve *curve
+        const cbp_curve_result *result
+        const cbp_real *covariance
+        int loss
+        int interval
+        cbp_real level
+
+    ctypedef struct cbp_curve_band:
+        cbp_real *value
+        cbp_real *standard_error
+        cbp_real *low
+        cbp_real *high
+        cbp_real *prediction_low
+        cbp_real *prediction_high
+
+    ctypedef struct cbp_curve_inputs:
+        cbp_real *value
+        cbp_real *standard_error
+        cbp_real *low
+        cbp_real *high
+
     ctypedef struct cbp_record:
         cbp_real *z
         cbp_real *a
@@ -409,6 +438,14 @@ cdef extern from "cbackprop.h" nogil:
     int cbp_curve_fit_many(const cbp_curve *curve, const cbp_example_sets *sets, const cbp_real
                            *fixed, const cbp_fit_options *options, cbp_real *work, const
                            cbp_curve_fits *fits)
+    cbp_real cbp_t_quantile(cbp_real probability, cbp_real df)
+    int cbp_curve_intervals(const cbp_curve_inference *fit, cbp_real *low, cbp_real *high)
+    int cbp_curve_predict(const cbp_curve_inference *fit, const cbp_real *x, size_t n, cbp_real
+                          weight, const cbp_curve_band *band)
+    int cbp_curve_invert(const cbp_curve_inference *fit, const cbp_real *y, const cbp_real *weight,
+                         size_t n, const cbp_curve_inputs *inputs)
+    int cbp_curve_effective_dose(const cbp_curve_inference *fit, const cbp_real *fractions, size_t
+                                 n, const cbp_curve_inputs *inputs)
     int cbp_trace(const cbp_chain *chain, cbp_real x, cbp_real y, const cbp_loss *loss, const
                   cbp_record *record, cbp_real *value)
     const char *cbp_kernel()

@@ -130,6 +130,39 @@ static void test_herbicides(void)
         is_near((double)(found.results[0].rss + found.results[1].rss) / 8.5113989625336, 1, ALIKE));
 }
 
+/* With nothing shared each group has the fit that it has alone, and the variance is that of all. R:
+ * nls(rate ~ Vm[state] * conc / (K[state] + conc)). A group that has no minimum leaves the other as
+ * it is. */
+static void test_apart(void)
+{
+    const double wanted[2][2][2] = {
+        {{212.683741867293, 6.60809428919042}, {0.0641212796501337, 0.00787679175941288}},
+        {{160.280047845048, 6.89601427480908}, {0.0477081871135376, 0.00828115618437577}}};
+    const cbp_real line[] = {R(0.1), R(0.2), R(0.3), R(0.45), R(0.5), R(0.6)};
+    cbp_examples examples[] = {EXAMPLES(treated_x, treated_y), EXAMPLES(untreated_x, untreated_y)};
+    const unsigned char shared[] = {0, 0};
+    const cbp_curve_groups groups = {examples, 2, shared};
+    const cbp_fit_options options = squared();
+    found_groups found;
+    CHECK(fit_groups("michaelis_menten", &groups, NULL, &options, &found) == CBP_OK);
+    for (size_t g = 0; g < 2; g++) {
+        CHECK(found.results[g].outcome == CBP_CONVERGED && found.results[g].df == 19);
+        for (size_t k = 0; k < 2; k++) {
+            const double error = error_of(&found, g, k, 2, k == 1);
+            check_estimate(&found, g, k, wanted[g][k]);
+            CHECK(is_near(error / wanted[g][k][1], 1, OF_ERRORS));
+        }
+    }
+    CHECK(is_near((double)(found.results[0].rss + found.results[1].rss) / 2055.05310821875, 1,
+                  ALIKE));
+    const cbp_real vmax = found.of[0].natural[0];
+    examples[1] = (cbp_examples){line, line, NULL, 6};
+    CHECK(fit_groups("michaelis_menten", &groups, NULL, &options, &found) == CBP_OK);
+    CHECK(found.results[0].outcome == CBP_CONVERGED && found.of[0].natural[0] == vmax);
+    CHECK(found.results[1].outcome == CBP_EXHAUSTED && found.of[1].determined[0] == CBP_DIVERGES);
+    CHECK(is_near((double)found.results[0].variance, (double)found.results[1].variance, 1e-9));
+}
+
 /* Where everything is shared the groups are one; and one group is fitted as it is alone. */
 static void test_one_of_all(void)
 {
@@ -215,7 +248,7 @@ static void test_many_groups(void)
 static void test_refused(void)
 {
     const cbp_real x[] = {1, 2, 3, 4, 5, 6}, y[] = {1, 3, 4, 5, 5, 6},
-                   bad[] = {1, 3, R(NAN), 5, 5, 6}, fixed[] = {0, R(NAN), R(NAN), R(NAN)},
+                   bad[] = {1, 3, R(NAN), 5, 5, 6}, all[] = {0, 1, 2, 1},
                    below[] = {-1, 2, 3, 4, 5, 6};
     const cbp_examples examples[] = {{x, y, NULL, 6}, {x, y, NULL, 6}},
                        few[] = {{x, y, NULL, 6}, {x, y, NULL, 2}},
@@ -228,8 +261,8 @@ static void test_refused(void)
         cbp_curve_groups groups;
         const cbp_real *fixed;
         int status;
-    } cases[] = {{{examples, 2, none}, NULL, CBP_ERROR_NO_FREE},
-                 {{examples, 2, bottom}, fixed, CBP_ERROR_NO_FREE},
+    } cases[] = {{{examples, 2, bottom}, all, CBP_ERROR_NO_FREE},
+                 {{few, 2, none}, NULL, CBP_ERROR_FEW_EXAMPLES},
                  {{examples, 0, bottom}, NULL, CBP_ERROR_EMPTY},
                  {{few, 2, bottom}, NULL, CBP_ERROR_FEW_EXAMPLES},
                  {{nan, 2, bottom}, NULL, CBP_ERROR_TARGET},
@@ -286,6 +319,7 @@ int main(void)
 {
     test_puromycin();
     test_herbicides();
+    test_apart();
     test_one_of_all();
     test_many_groups();
     test_refused();

@@ -266,8 +266,20 @@ static void check_refused(const cbp_curve *curve)
     found_many many = room_for(&plateau, 1);
     cbp_real *work = guarded(cbp_curve_fit_many_work_len(N, 1));
     CHECK(cbp_curve_fit_many(curve, &sets, NULL, &options, work, &many.fits) == CBP_ERROR_CURVE);
+    const unsigned char shared[P] = {1};
+    const cbp_curve_groups groups = {&examples, 1, shared};
+    CHECK(cbp_curve_fit_groups(curve, &groups, NULL, &options, work, &found.result) ==
+          CBP_ERROR_CURVE);
     CHECK(is_whole(work, cbp_curve_fit_many_work_len(N, 1)));
     release(&many);
+    const cbp_curve_inference fit = {
+        .curve = curve, .result = &found.result, .level = R(0.95), .interval = CBP_INTERVAL_WALD};
+    const cbp_curve_band band = {.value = y};
+    const cbp_curve_inputs inputs = {.value = y};
+    CHECK(cbp_curve_intervals(&fit, natural, params) == CBP_ERROR_CURVE);
+    CHECK(cbp_curve_predict(&fit, x, N, 1, &band) == CBP_ERROR_CURVE);
+    CHECK(cbp_curve_invert(&fit, x, NULL, N, &inputs) == CBP_ERROR_CURVE);
+    CHECK(cbp_curve_effective_dose(&fit, x, N, &inputs) == CBP_ERROR_CURVE && y[1] == 2);
 }
 
 /* The row with one field changed is refused. */

@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Final
 
 from .. import _core
+from .comparison import Comparison, Selection, compare, lack_of_fit, no_effect, select
 from .curve import Curve, named
 from .definition import define
 from .groups import GroupFits
@@ -13,15 +14,18 @@ from .result import CurveFit, Inverse, Prediction
 
 __all__ = [
     "CURVES",
+    "Comparison",
     "Curve",
     "CurveFit",
     "CurveFits",
     "GroupFits",
     "Inverse",
     "Prediction",
+    "Selection",
     "arrhenius",
     "asymptotic",
     "asymptotic_regression",
+    "compare",
     "define",
     "exponential",
     "exponential_growth",
@@ -32,6 +36,7 @@ __all__ = [
     "gompertz4",
     "hill",
     "hill_log10",
+    "lack_of_fit",
     "langmuir",
     "linear",
     "log_normal",
@@ -42,11 +47,13 @@ __all__ = [
     "logistic5",
     "logistic5_log10",
     "michaelis_menten",
+    "no_effect",
     "no_effect_dose",
     "platt",
     "power",
     "richards",
     "saturation",
+    "select",
     "weibull",
     "weibull_type1",
     "weibull_type2",

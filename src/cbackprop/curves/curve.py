@@ -267,7 +267,7 @@ class Curve:
         y: ArrayLike,
         group: ArrayLike,
         *,
-        share: Iterable[str],
+        share: Iterable[str] = (),
         sample_weight: ArrayLike | None = None,
         fixed: Mapping[str, Number] | None = None,
         bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
@@ -288,8 +288,9 @@ class Curve:
             Data of the same shape.
         group : array_like
             A label for each point, such as a text or an integer.
-        share : iterable of str
-            Names of the shared natural parameters, at least one.
+        share : iterable of str, optional
+            Names of the shared natural parameters. Without any each group has the fit that it has
+            alone, but the variance is that of all.
         sample_weight, fixed, bounds, loss, loss_scale, max_iterations, tolerance, nan_policy
             As for `fit`; what is fixed or has bounds is so in all groups.
 
@@ -300,7 +301,7 @@ class Curve:
         Raises
         ------
         ParameterError
-            As for `fit`, and if nothing is shared, or it is fixed.
+            As for `fit`, and if a parameter is both shared and fixed.
         ShapeError
             If shapes differ, or there are too few points, in all or in a group for the parameters
             of its own.
@@ -356,8 +357,6 @@ class Curve:
         for name in names:
             if name in fixed:
                 raise ParameterError(f"share: {name!r} is also in fixed; expected one of both")
-        if not names:
-            raise ParameterError("share: no names; expected at least one, or a fit of each group")
         return tuple(name for name in self.parameters if name in names)
 
     def _limits(
@@ -392,11 +391,6 @@ class Curve:
             lower if bounds else None,
             upper if bounds else None,
         )
-
-    @property
-    def has_effective_dose(self) -> bool:
-        """Whether `CurveFit.effective_dose` knows the curve: those with an ec50."""
-        return "ec50" in self.parameters
 
     # ---- starts ----
 

@@ -210,11 +210,6 @@ class _Defined(Curve):
         """Hash what of the definition can be hashed."""
         return hash((self.name, self.parameters, tuple(self._definition["params"].items())))
 
-    @property
-    def has_effective_dose(self) -> bool:
-        """No: what a parameter of the name ec50 means is not known."""
-        return False
-
     # ---- starts ----
 
     def start_of(self, x: Vector, y: Vector) -> Vector | None:

@@ -39,6 +39,8 @@ class GroupFits:
         Of the groups, in the order in which they were first met.
     shared : tuple of str
         Names of the parameters that all groups have in common.
+    fixed : tuple of str
+        Names of the parameters that were given.
     params, stderr : dict of str to float or ndarray
         Natural parameters and their standard errors: a number for those that are shared or fixed,
         an array of shape (number of groups,) for the others.
@@ -70,7 +72,8 @@ class GroupFits:
         loss: _Loss,
         loss_scale: float,
     ) -> None:
-        self.curve, self.labels, self.shared, self.loss = curve, labels, shared, loss
+        self.curve, self.labels, self.loss = curve, labels, loss
+        self.shared, self.fixed = shared, fixed
         self._fits = {
             label: CurveFit(curve, one, points, loss, loss_scale, fixed=fixed, exact=False)
             for label, one, points in zip(labels, found, data, strict=True)
@@ -86,13 +89,14 @@ class GroupFits:
         }
         self.rss = math.fsum(fit.rss for fit in fits)
         self.df, self.residual_sd = first.df, first.residual_sd
-        self.converged = first.converged
-        self.n_iterations = first.n_iterations
+        self.converged = all(fit.converged for fit in fits)
+        self.n_iterations = first.n_iterations if shared else sum(fit.n_iterations for fit in fits)
         own = len(curve.parameters) - len(self._common)
         self.n_parameters = len(shared) + own * len(fits)
         not_identified = [fit for fit in fits if fit.status == "not_identified"]
-        self.status = "not_identified" if not_identified else first.status
-        self.message = first.message
+        worst = next((fit for fit in fits if not fit.converged), first)
+        self.status = "not_identified" if not_identified else worst.status
+        self.message = worst.message
         if not_identified:
             places = [str(label) for label in labels if self._fits[label] in not_identified]
             self.message = f"not all parameters are identified in: {', '.join(places)}"
@@ -136,9 +140,22 @@ class GroupFits:
         """Bayesian information criterion, with the same number of parameters as `aic`."""
         return self._criterion(math.log(self._counted))
 
+    @property
+    def aicc(self) -> float:
+        """`aic` corrected for few points (Hurvich and Tsai 1989), infinite where there are too few.
+
+        With K estimated parameters, the variance among them, it is aic + 2 K (K + 1) / (n - K - 1).
+        """
+        estimated = self._estimated
+        left = self._counted - estimated - 1
+        return self.aic + 2.0 * estimated * (estimated + 1) / left if left > 0 else math.inf
+
+    @property
+    def _estimated(self) -> int:
+        return self.n_parameters + (LOSSES[self.loss].dispersion == 0)
+
     def _criterion(self, penalty: float) -> float:
-        estimated = self.n_parameters + (LOSSES[self.loss].dispersion == 0)
-        return penalty * estimated - 2.0 * self.log_likelihood
+        return penalty * self._estimated - 2.0 * self.log_likelihood
 
     @property
     def names(self) -> tuple[str | tuple[str, Hashable], ...]:
@@ -222,8 +239,9 @@ class Groups(NamedTuple):
         """Raise ShapeError if a group, or all together, have fewer points than parameters."""
         for label, size in zip(self.labels, self.sizes, strict=True):
             if size < own:
+                points = "1 point" if size == 1 else f"{size} points"
                 raise ShapeError(
-                    f"group {label!r}: {size} points, fewer than {own} parameters of its own"
+                    f"group {label!r}: {points}, fewer than {own} parameters of its own"
                 )
         total, needed = len(self.order), shared + own * len(self.labels)
         if total < needed or total == 0:

@@ -37,7 +37,7 @@ def draw(fitted: CurveFit, ax: Any, *, residuals: bool) -> Any:
     place = _Axis(fitted)
     _draw_curve(fitted, ax, place)
     ax.plot(place(fitted.x), fitted.y, "o", color=_DATA, markersize=4.5, zorder=3, label="data")
-    if fitted.curve.has_effective_dose:
+    if "ec50" in fitted.params:
         _mark_middle(fitted, ax)
     ax.set_ylabel("y")
     for text in ax.legend(frameon=False).get_texts():
@@ -133,7 +133,10 @@ def _draw_curve(fitted: CurveFit, ax: Any, place: _Axis) -> None:
 
 
 def _mark_middle(fitted: CurveFit, ax: Any) -> None:
-    dose, _ = fitted.effective_dose(50.0)
+    try:
+        dose, _ = fitted.effective_dose(50.0)
+    except ParameterError:  # a curve of a user's own, which may have no limits
+        return
     value = float(np.asarray(fitted(dose)))
     ax.plot([dose], [value], "D", color=_MARK, markersize=7, zorder=4, label=f"ED50 = {dose:.4g}")
     ax.axvline(dose, color=_MARK, linewidth=0.9, linestyle="--")

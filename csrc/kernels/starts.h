@@ -277,11 +277,12 @@ static void choose_starts(const cbp_lanes *g, const cbp_lane_candidates *c, cbp_
                                *CBP_RESTRICT b = w + CBP_LANES;
         CBP_EACH_LANE
         {
-            /* of constant targets nothing but rounding is along the feature */
-            const cbp_real rounding = 8 * CBP_EPSILON * cbp_sqrt(m.size[k] * m.squares[k]),
-                           solved = m.size[k] > 0 && cbp_abs(m.along[k]) > rounding
-                                        ? m.along[k] / m.size[k]
-                                        : 0;
+            /* of constant targets nothing but rounding, also of the mean, is along the feature */
+            const cbp_real sizes =
+                               cbp_sqrt(m.size[k] * m.squares[k]) + cbp_abs(m.mean[k] * m.sum[k]),
+                           rounding = 8 * CBP_EPSILON * sizes;
+            const cbp_real solved =
+                m.size[k] > 0 && cbp_abs(m.along[k]) > rounding ? m.along[k] / m.size[k] : 0;
             w[k] = c->solves_w ? cbp_clamp(solved, c->low_w, c->high_w) : w[k];
             b[k] = c->solves_b ? m.sum[k] / m.total[k] - w[k] * m.mean[k] : b[k];
         }

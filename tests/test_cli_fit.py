@@ -183,12 +183,10 @@ RUN_OFF = {
         "saturation",
         "michaelis_menten",
         "hill",
-        "logistic5",
         "richards",
         "gaussian_peak",
         "langmuir",
         "freundlich",
-        "logistic5_log10",
     ),
 }
 

@@ -277,7 +277,7 @@ static void choose_starts(const cbp_lanes *g, const cbp_lane_candidates *c, cbp_
                                *CBP_RESTRICT b = w + CBP_LANES;
         CBP_EACH_LANE
         {
-            /* of constant targets nothing but rounding, also of the mean, is along the feature */
+            /* nothing but rounding, also of the mean, is along the feature if the targets are constant */
             const cbp_real sizes =
                                cbp_sqrt(m.size[k] * m.squares[k]) + cbp_abs(m.mean[k] * m.sum[k]),
                            rounding = 8 * CBP_EPSILON * sizes;
@@ -285,6 +285,14 @@ static void choose_starts(const cbp_lanes *g, const cbp_lane_candidates *c, cbp_
                 m.size[k] > 0 && cbp_abs(m.along[k]) > rounding ? m.along[k] / m.size[k] : 0;
             w[k] = c->solves_w ? cbp_clamp(solved, c->low_w, c->high_w) : w[k];
             b[k] = c->solves_b ? m.sum[k] / m.total[k] - w[k] * m.mean[k] : b[k];
+        }
+        for (size_t k = 0; k < CBP_LANES; k++) {
+            if (c->solves_w && w[k] == 0) { /* all are as good */
+                const cbp_real last = b[k];
+                take_candidate(g, c, c->count / 2, k);
+                w[k] = 0;
+                b[k] = last;
+            }
         }
     }
 }

@@ -270,7 +270,8 @@ static int has_huge_input(const cbp_examples *examples)
     int is_huge = 0;
     for (size_t i = 0; i < examples->n; i++) {
         const cbp_real x = examples->x[i];
-        is_huge |= (!examples->weight || examples->weight[i] > 0) && !cbp_is_finite(x * x);
+        is_huge |= (!examples->weight || examples->weight[i] > 0) && !cbp_is_finite(x * x) &&
+                   x != -(cbp_real)INFINITY; /* the logarithm of a dose of 0 */
     }
     return is_huge;
 }

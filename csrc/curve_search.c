@@ -22,7 +22,7 @@
 #define TIE ((cbp_real)1e-5)
 #define SAME_PLACE ((cbp_real)0.02)
 
-/* How many starts of a sign are refined: they differ by a power alone. */
+/* How many starts of a sign are refined: they differ by a power alone. Thresholds are all refined. */
 #define REFINED_OF_SIGN 2
 
 /* How many times the least loss is near it. */
@@ -136,8 +136,10 @@ int cbp_curve_refine_starts(cbp_curve_search *s, cbp_fit_info *info)
     const cbp_real first_loss = s->starts_len > 0 ? s->starts[0].loss : 0,
                    tolerance = s->options.tolerance;
     cbp_curve_start best = {{0}, (cbp_real)INFINITY, 0, 0};
+    const int of_sign = s->curve->grid == CBP_GRID_THRESHOLDS ? CBP_CURVE_STARTS : REFINED_OF_SIGN,
+              is_coarse = s->starts_len > 1 && s->curve->grid != CBP_GRID_THRESHOLDS;
     int status = CBP_ERROR_START_LOSS, has_converged = 0, seen[2] = {0, 0};
-    if (s->starts_len > 1 && tolerance < COARSE) {
+    if (is_coarse && tolerance < COARSE) {
         s->options.tolerance = COARSE;
     }
     for (size_t i = 0; i < s->starts_len && !s->is_stopped; i++) {
@@ -147,18 +149,20 @@ int cbp_curve_refine_starts(cbp_curve_search *s, cbp_fit_info *info)
                                 from->loss > UNLIKELY * best.loss &&
                                 from->loss > WORSE_START * first_loss;
         from->iterations = 0;
-        if (seen[from->sign] >= (is_unlikely ? 1 : REFINED_OF_SIGN)) {
+        if (seen[from->sign] >= (is_unlikely ? 1 : of_sign)) {
             continue;
         }
         seen[from->sign]++;
-        const size_t most = s->starts_len == 1 ? s->options.max_iterations
-                            : is_unlikely      ? UNLIKELY_ITERATIONS
-                                               : COARSE_ITERATIONS;
+        const size_t most = !is_coarse    ? s->options.max_iterations
+                            : is_unlikely ? UNLIKELY_ITERATIONS
+                                          : COARSE_ITERATIONS;
         const int own = refine_start(s, from, most, best.loss, &found);
         if (own != CBP_OK) {
             status = best.loss < (cbp_real)INFINITY ? status : own;
             continue;
         }
+        cbp_curve_settle_threshold(s, from, &found);
+        from->loss = found.loss;
         if (is_better(s, from, &best) || status != CBP_OK) {
             status = CBP_OK;
             best = *from;
@@ -167,7 +171,7 @@ int cbp_curve_refine_starts(cbp_curve_search *s, cbp_fit_info *info)
         has_converged |= found.outcome == CBP_CONVERGED;
     }
     s->options.tolerance = tolerance;
-    if (status == CBP_OK && s->starts_len > 1 && !s->is_stopped) {
+    if (status == CBP_OK && is_coarse && !s->is_stopped) {
         status = finish_best(s, &best, info);
     }
     s->starts[0] = best;

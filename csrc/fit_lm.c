@@ -11,6 +11,12 @@
 /* Convergence at least so fast is taken to go on. */
 #define FAST ((cbp_real)0.5)
 
+/* Where undamped steps overshoot, so many steps in a row that bring no visible fall are the end, if
+ * not much more than rounding is predicted, and parameters change by less than this part. */
+#define MOST_UNSEEN 10
+#define NEAR_NOISE 16
+#define SHORT_STEP ((cbp_real)1e-3)
+
 /* A fit in progress. What a pass finds is a node, which begins with the triangle. */
 typedef struct search {
     const cbp_fit *fit; /* its examples are for the pass alone */
@@ -124,6 +130,16 @@ static int move(const search *s)
     return still;
 }
 
+/* Whether the step is a small part of each parameter. */
+static int is_short(const search *s)
+{
+    int is_small = 1;
+    for (size_t j = 0; j < s->at.free; j++) {
+        is_small &= cbp_magnitude(s->at.step[j]) <= SHORT_STEP * cbp_magnitude(s->at.point[j]);
+    }
+    return is_small;
+}
+
 static void swap(cbp_real **a, cbp_real **b)
 {
     cbp_real *kept = *a;
@@ -215,6 +231,7 @@ typedef struct trust {
     cbp_real radius, damping;
     cbp_real relative_step; /* |J step| / |residuals| of the last step */
     int is_plain;           /* the last step was undamped, and was taken */
+    int unseen;             /* so many steps had to be cut and brought no visible fall */
 } trust;
 
 /* Learns from a step of the given length, which brought `ratio` of what was predicted. */
@@ -234,7 +251,7 @@ static void begin_search(search *s, trust *c)
     memset(s->at.at_bound, 0, s->at.free * sizeof *s->at.at_bound);
     memcpy(s->at.step, s->at.point, s->at.free * sizeof *s->at.step);
     const cbp_real radius = 100 * cbp_fit_step_length(&s->at);
-    *c = (trust){radius > 0 ? radius : 100, 0, (cbp_real)INFINITY, 0};
+    *c = (trust){radius > 0 ? radius : 100, 0, (cbp_real)INFINITY, 0, 0};
 }
 
 /* Near a minimum an undamped step is a fixed part of the one before it, since one direction
@@ -319,7 +336,7 @@ static enum cbp_outcome attempt(search *s, int keep, size_t limit, cbp_real *rea
             return CBP_CONVERGED;
         }
         const plan p = make_plan(s, &c, loss);
-        const int still = move(s);
+        const int still = move(s), is_small = is_short(s);
         cbp_real trial_loss;
         if (evaluate(s, s->trial, s->trial_node, &trial_loss)) {
             return CBP_STOPPED;
@@ -346,7 +363,10 @@ static enum cbp_outcome attempt(search *s, int keep, size_t limit, cbp_real *rea
         }
         const int settled = p.rest <= fit->options->tolerance ||
                             (unseen && (!better || p.relative_step > c.relative_step));
-        if (!p.is_cut && (still || p.predicted <= rounding * rounding || (p.is_whole && settled))) {
+        const int is_near = is_small && p.predicted <= NEAR_NOISE * noise && fall <= noise;
+        c.unseen = !is_near ? 0 : c.unseen + !(p.is_whole && better);
+        if (!p.is_cut && (still || p.predicted <= rounding * rounding || (p.is_whole && settled) ||
+                          c.unseen == MOST_UNSEEN)) {
             return CBP_CONVERGED;
         }
         c.relative_step = p.relative_step;

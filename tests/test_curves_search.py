@@ -185,6 +185,47 @@ def test_units_do_not_matter(name: str, factor: float) -> None:
     assert of_x.status == of_y.status == fitted.status == "converged"
 
 
+def least_of_thresholds(x: Floats, y: Floats) -> float:
+    """Return the least sum of squares over thresholds, every input included, and slopes."""
+    inputs = np.unique(x)
+    least = math.inf
+    for e in np.unique(np.linspace(inputs[:-1], inputs[1:], 21)):
+        for slope in np.geomspace(0.02, 50, 200):
+            decay = np.exp(-slope * np.maximum(x - e, 0))
+            matrix = np.stack([np.ones_like(x), decay], axis=1)
+            left = y - matrix @ np.linalg.lstsq(matrix, y, rcond=None)[0]
+            least = min(least, float(left @ left))
+    return least
+
+
+@pytest.mark.parametrize("seed", [9, 10, 13, 21, 26, 38, 47])
+def test_the_best_threshold_between_inputs_or_at_one(seed: int) -> None:
+    """Each interval between inputs may have a minimum of its own, and each input a kink."""
+    rng = np.random.default_rng([5, seed, 14])
+    x, true = draw("no_effect_dose", rng)
+    clean = exact("no_effect_dose", x, true)
+    y = clean + rng.normal(size=x.size) * 0.1 * np.ptp(clean)
+    fitted = both(curves.no_effect_dose, x, y)
+    assert fitted.converged
+    assert fitted.rss <= least_of_thresholds(x, y) * (1 + 1e-12)
+
+
+def test_a_minimum_at_a_kink() -> None:
+    x = np.array([0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+    # 3 is a little high: a threshold below would miss it by more, one above the inputs behind it
+    y = np.array([10.0, 10.0, 10.0, 10.3, 6.0, 3.7, 2.2])
+    fitted = both(curves.no_effect_dose, x, y, fixed={"lower": 0.0})
+    assert fitted.converged
+    optimize = pytest.importorskip("scipy.optimize")
+    known = optimize.least_squares(
+        lambda p: p[0] * np.exp(-p[1] * np.maximum(x - 3, 0)) - y, [10, 0.5], xtol=1e-15
+    )
+    assert fitted.params["e"] == 3.0
+    assert fitted.params["upper"] == pytest.approx(known.x[0], rel=1e-7)
+    assert fitted.params["slope"] == pytest.approx(known.x[1], rel=1e-7)
+    assert fitted.rss == pytest.approx(2 * known.cost, rel=1e-9)
+
+
 def test_of_two_minima_that_are_almost_equal_the_lesser_is_found() -> None:
     # with an asymmetry near 1 both signs of the slope fit: the losses differ by 4e-6 of them
     optimize = pytest.importorskip("scipy.optimize")
@@ -204,3 +245,40 @@ def test_of_two_minima_that_are_almost_equal_the_lesser_is_found() -> None:
     )
     assert minima[1] / minima[0] - 1 == pytest.approx(4.3976e-6, rel=1e-3)
     assert both(curves.logistic5, x, y).rss == pytest.approx(minima[0], rel=1e-10)
+
+
+def test_one_input_has_no_threshold() -> None:
+    assert both(curves.no_effect_dose, [2.0] * 6, [1.0, 2, 3, 4, 5, 6]).status == "not_identified"
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [
+        (
+            [0.0, 1.429, 2.857, 4.286, 5.714, 7.143, 8.571, 10.0],
+            [8.687, 7.499, 15.652, -14.033, -31.282, 0.86, 14.559, 2.172],
+        ),
+        ([0.0, 2.414, 4.828, 7.586, 10.0], [3.78, -42.066, -1.093, 5.339, 6.109]),
+        # the residuals are so large that steps without damping overshoot: rounding ends the search
+        (
+            [0.0, 2.857143, 5.0, 7.142857, 10.0],
+            [-8.000078, 36.445786, 22.079994, -4.044072, -5.312373],
+        ),
+    ],
+)
+def test_the_best_peak_among_few_points(x: list[float], y: list[float]) -> None:
+    """A narrower peak on fewer of the points is a minimum, too, or has none."""
+    optimize = pytest.importorskip("scipy.optimize")
+    fitted = both(curves.gaussian_peak_baseline, x, y)
+    assert fitted.converged
+    formula = FORMULAS["gaussian_peak_baseline"]
+    losses = [
+        2
+        * optimize.least_squares(
+            lambda p: formula(np.array(x), *p) - y, [sign * 50, center, 1, 5], xtol=1e-15
+        ).cost
+        for sign in (-1, 1)
+        for center in np.linspace(1, 9, 9)
+    ]
+    assert fitted.rss <= min(losses) * (1 + 1e-9)
+    assert fitted.n_iterations < 200

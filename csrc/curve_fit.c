@@ -73,11 +73,15 @@ int cbp_curve_prepare(cbp_curve_search *s, const cbp_curve *curve, const cbp_rea
     static const unsigned char codes[CBP_COORDINATE_LAYERS] = {CBP_SIGMOID, CBP_SIGMOID,
                                                                CBP_SIGMOID};
     static const cbp_real any[CBP_CURVE_PLACES];
-    if (!curve) {
+    if (cbp_curve_check(curve) != CBP_OK) {
         return CBP_ERROR_CURVE;
+    }
+    if (curve->grid == CBP_GRID_START && !curve->start) {
+        return CBP_ERROR_NULL;
     }
     memset(s, 0, sizeof *s);
     s->curve = curve;
+    s->start = curve->start;
     s->count = cbp_curve_count_parameters(s->curve);
     s->layers = cbp_curve_count_layers(s->curve);
     for (size_t k = 0; k < CBP_CURVE_PLACES; k++) {
@@ -337,11 +341,13 @@ int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cb
     if (status == CBP_OK) {
         status = cbp_curve_check_domain(s->curve, examples);
     }
+    if (status == CBP_OK) {
+        cbp_curve_begin(s, examples, work);
+        status = cbp_curve_find_starts(s, work);
+    }
     if (status != CBP_OK) {
         return status;
     }
-    cbp_curve_begin(s, examples, work);
-    cbp_curve_find_starts(s, work);
     cbp_curve_fit_starts(s, work);
     const int has_few_inputs =
         s->inputs < cbp_count_free(s->frozen, CBP_COORDINATE_LAYERS); /* then nothing is certain */

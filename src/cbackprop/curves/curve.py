@@ -60,6 +60,8 @@ class Curve:
         self.activations, self.frozen, self.loss = facts.activations, facts.frozen, facts.loss
         self.log_axis, self.domain, self.positive = facts.is_log_x, facts.domain, facts.positive
         self.row, self.log_dose = facts.row, facts.is_log_dose
+        ones = np.ones(len(self.activations))
+        self._template = Chain(ones, ones, self.activations, self.frozen)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the curve by its name."""
@@ -95,6 +97,12 @@ class Curve:
         """Make the chain of an array of natural parameters."""
         params, _ = _core.curve_chain(self.row, natural)
         return Chain(params[::2], params[1::2], self.activations, self.frozen)
+
+    def chain_with(self, params: Vector) -> Chain:
+        """Make the chain with these parameters of its own, which are not checked."""
+        chain = self._template.copy()
+        chain.params[:] = params
+        return chain
 
     @overload
     def __call__(self, x: _Number, **natural: Number) -> float: ...

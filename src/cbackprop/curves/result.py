@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from os import PathLike
 from typing import (
     TYPE_CHECKING,
@@ -22,7 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _core
-from .._core import LOSSES, Chain, real_array
+from .._core import LOSSES, real_array
 from ..errors import InputTypeError, ParameterError, ShapeError
 from ..fits.arguments import Count, Number, as_float
 from ..fits.result import AT_BOUND, OUTCOMES, UNDETERMINED
@@ -85,8 +86,6 @@ class CurveFit:
     params, stderr : dict of str to float
         Natural parameters and their standard errors: 0 for fixed parameters and those at a bound,
         infinite for those that the data do not identify.
-    covariance : ndarray, shape (k, k)
-        Covariance matrix of the natural parameters, in the order of `params`.
     rss : float
         sum(weight (curve - y)^2), for any loss.
     residual_sd : float
@@ -131,7 +130,7 @@ class CurveFit:
         names = curve.parameters
         self.curve, self.loss, self._found = curve, loss, found
         self.n_iterations, self.n_evaluations = found.n_iterations, found.n_evaluations
-        self.chain = Chain(found.params[::2], found.params[1::2], curve.activations, curve.frozen)
+        self.chain = curve.chain_with(found.params)
         self.mean_loss, self.df = found.loss, int(found.df)
         self.fixed, self.n_parameters = fixed, len(names) - len(fixed)
         natural = found.natural.tolist()
@@ -140,13 +139,11 @@ class CurveFit:
         if exact:
             self._exact = exact_covariance(curve, self.chain, found, data, loss, loss_scale)
         known = found.covariance if self._exact is None else self._exact
-        # d natural / d coordinate
-        scales = np.where([name in curve.positive for name in names], found.natural, 1.0)
-        self.covariance = known * scales[:, None] * scales
         unknown = [k for k, kind in enumerate(found.determined) if kind in (UNDETERMINED, DIVERGES)]
-        for k in unknown:
-            self.covariance[k, k] = math.inf
-        variances = self.covariance.diagonal().tolist()
+        variances = known.diagonal().tolist()
+        for k, name in enumerate(names):
+            scale = natural[k] if name in curve.positive else 1.0  # d natural / d coordinate
+            variances[k] = math.inf if k in unknown else variances[k] * scale * scale
         self.stderr = dict(zip(names, map(math.sqrt, variances), strict=True))
         self.status, self.message = OUTCOMES[found.outcome]
         self.converged = found.outcome == _CONVERGED
@@ -162,6 +159,19 @@ class CurveFit:
         if at_bound:
             self.message += f"; at a bound: {', '.join(at_bound)}"
         self._summarise()
+
+    @cached_property
+    def covariance(self) -> Vector:
+        """Covariance matrix of the natural parameters, in the order of `params`."""
+        natural = self._found.natural
+        positive = [name in self.curve.positive for name in self.params]
+        scales = np.where(positive, natural, 1.0)  # d natural / d coordinate
+        known = self._found.covariance if self._exact is None else self._exact
+        with np.errstate(all="ignore"):
+            covariance: Vector = known * scales[:, None] * scales
+        for k, error in enumerate(self.stderr.values()):
+            covariance[k, k] = math.inf if math.isinf(error) else covariance[k, k]
+        return covariance
 
     def _summarise(self) -> None:
         """Compute the measures of the fit from the sums that the core has made."""

@@ -244,8 +244,8 @@ cdef extern from "cbackprop.h" nogil:
     ctypedef struct cbp_curve:
         const char *name
         const char *formula
-        const char *parameters[CBP_CURVE_PARAMETERS]
-        unsigned char positive[CBP_CURVE_PARAMETERS]
+        const char *parameters[5]
+        unsigned char positive[5]
         unsigned char activations[4]
         cbp_real domain_low
         cbp_real domain_high

@@ -627,7 +627,7 @@ enum cbp_curve_grid {
     CBP_GRID_MIDDLES,    /* m, of log x; w = 1 */
     CBP_GRID_STEPS,      /* w and m of sigmoids */
     CBP_GRID_LOPSIDED,   /* the same, and a */
-    CBP_GRID_PEAKS,      /* w and m of peaks */
+    CBP_GRID_PEAKS,      /* the same of peaks: a start for each part of the range */
     CBP_GRID_THRESHOLDS, /* m between neighbouring inputs, and w; sets are fitted one by one */
     CBP_GRID_ENERGIES,   /* w and m of a line in 1 / x, in units of its range */
     CBP_GRID_START,      /* no candidates, `start` alone; slope_at, power_at, slope do not count */

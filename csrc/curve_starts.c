@@ -17,8 +17,8 @@
 /* Sigmoids with a power: lists of candidates of each sign. */
 #define LOPSIDED_LISTS 4
 
-/* Peaks: lists of candidates, each with its part of the range. */
-#define PEAK_LISTS 4
+/* Lists of candidates of each sign, each with its part of the range. */
+#define PART_LISTS 4
 
 /* Thresholds: lists of candidates, at most, and middles in each. */
 #define THRESHOLD_LISTS 64
@@ -143,8 +143,8 @@ static size_t fill_candidates(const cbp_curve *curve, const curve_extent *e, cbp
     case CBP_GRID_PEAKS:
         for (; count < GRID_MIDDLES * GRID_WIDTHS; count++) {
             const size_t middle = number * GRID_MIDDLES + count / GRID_WIDTHS;
-            const cbp_real place = ((cbp_real)middle + (cbp_real)0.5) / (PEAK_LISTS * GRID_MIDDLES),
-                           w = 1 / (widths[count % GRID_WIDTHS] * e->range);
+            const cbp_real place = ((cbp_real)middle + (cbp_real)0.5) / (PART_LISTS * GRID_MIDDLES),
+                           w = sign / (widths[count % GRID_WIDTHS] * e->range);
             set_candidate(curve, w, e->low + ((cbp_real)1.5 * place - (cbp_real)0.25) * e->range, 0,
                           params + count * width);
         }
@@ -255,7 +255,7 @@ static void fix_candidates(const cbp_curve_search *s, size_t count, cbp_real *pa
 static size_t count_of_sign(const cbp_curve *curve)
 {
     return curve->grid == CBP_GRID_LOPSIDED ? LOPSIDED_LISTS
-           : curve->grid == CBP_GRID_PEAKS  ? PEAK_LISTS
+           : curve->grid == CBP_GRID_PEAKS  ? PART_LISTS
                                             : 1;
 }
 

@@ -282,3 +282,22 @@ def test_the_best_peak_among_few_points(x: list[float], y: list[float]) -> None:
     ]
     assert fitted.rss <= min(losses) * (1 + 1e-9)
     assert fitted.n_iterations < 200
+
+
+@pytest.mark.parametrize(
+    ("y", "least"),
+    [
+        ([10.408, 10.457, 9.816, 1.575, 0.387], 1),
+        ([40.382, 41.793, 38.528, 9.557, 0.45], 5),
+    ],
+)
+def test_the_best_step_among_few_points(y: list[float], least: float) -> None:
+    """A steep step between two other inputs is a minimum, too."""
+    optimize = pytest.importorskip("scipy.optimize")
+    x = np.linspace(0, 10, 5)
+    fitted = both(curves.gompertz4, x, y)
+    start = [1.4, y[-1], y[0], 7.0]
+    known = optimize.least_squares(lambda p: FORMULAS["gompertz4"](x, *p) - y, start, xtol=1e-15)
+    assert 2 * known.cost < least
+    assert fitted.converged
+    assert fitted.rss <= 2 * known.cost * (1 + 1e-9)

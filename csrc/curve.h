@@ -127,7 +127,7 @@ typedef struct cbp_curve_search {
     int is_stopped;                           /* by the progress function */
     cbp_curve_start starts[CBP_CURVE_STARTS]; /* starts[0]: then what was found */
     size_t starts_len;
-    cbp_real *node, *work; /* the node of the chain and one of coordinates; the rest */
+    cbp_real *node, *work; /* the node of the chain and one of coordinates; the search's */
 } cbp_curve_search;
 
 /* What is known of fits before their examples: the curve, what is fixed, the bounds. */
@@ -167,7 +167,7 @@ size_t cbp_curve_list_candidates(const cbp_curve_search *s, const cbp_examples *
                                  cbp_real *params, cbp_candidates *lists);
 
 /* Fills s->starts with the best of each list, in the order of their loss. */
-void cbp_curve_find_starts(cbp_curve_search *s);
+void cbp_curve_find_starts(cbp_curve_search *s, cbp_real *work);
 size_t cbp_curve_find_starts_work_len(size_t n);
 
 /* Parameters, their covariance and the chain where the fit has ended. What was fixed on the way to

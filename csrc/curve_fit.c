@@ -379,10 +379,11 @@ static size_t count_inputs(const cbp_examples *examples)
 size_t cbp_curve_fit_work_len(size_t n)
 {
     const size_t starts = cbp_curve_find_starts_work_len(n),
-                 fits = cbp_fit_work_len(CBP_COORDINATE_LAYERS, CBP_CURVE_PARAMETERS, 0);
-    return cbp_fit_pass_len(CBP_CURVE_LAYERS, CBP_CURVE_PLACES) +
-           cbp_fit_memory_len(CBP_CURVE_PLACES, n) + 2 * cbp_fit_node_len(CBP_CURVE_PLACES) +
-           (starts > fits ? starts : fits);
+                 fit = cbp_fit_pass_len(CBP_CURVE_LAYERS, CBP_CURVE_PLACES) +
+                       cbp_fit_memory_len(CBP_CURVE_PLACES, n) +
+                       2 * cbp_fit_node_len(CBP_CURVE_PLACES) +
+                       cbp_fit_search_len(CBP_COORDINATE_LAYERS, CBP_CURVE_PARAMETERS);
+    return starts > fit ? starts : fit;
 }
 
 int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cbp_real *work,
@@ -405,13 +406,13 @@ int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cb
     s->starts_len = s->iterations = s->evaluations = 0;
     s->is_stopped = 0;
     s->least = (cbp_real)INFINITY;
+    cbp_curve_find_starts(s, work);
     s->memory =
         (cbp_fit_memory){.fit = &s->problem,
                          .work = work,
                          .nodes = work + cbp_fit_pass_len(CBP_CURVE_LAYERS, CBP_CURVE_PLACES)};
     s->node = s->memory.nodes + cbp_fit_memory_len(CBP_CURVE_PLACES, examples->n);
     s->work = s->node + 2 * cbp_fit_node_len(CBP_CURVE_PLACES);
-    cbp_curve_find_starts(s);
     memset(s->diverges, 0, sizeof s->diverges);
     s->fixed_at = s->count;
     s->inputs = count_inputs(examples);
@@ -436,6 +437,9 @@ int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cb
     }
     if (status == CBP_OK) {
         result->loss = info.loss;
+        if (s->problem.loss.kind == CBP_SQUARED) {
+            result->rss = info.loss * result->weight; /* the same sum: no other rounding of it */
+        }
         result->outcome = s->is_stopped ? CBP_STOPPED : info.outcome;
         result->iterations = s->iterations;
         result->evaluations = s->evaluations;

@@ -180,29 +180,45 @@ static void fix_candidates(const cbp_curve_search *s, size_t count, cbp_real *pa
     }
 }
 
-size_t cbp_curve_list_candidates(const cbp_curve_search *s, const cbp_examples *examples,
-                                 cbp_real *params, cbp_candidates *lists)
+/* How many lists there are of each sign of the slope, and of all. */
+static size_t count_powers(const cbp_curve *curve)
+{
+    return curve->grid == CBP_GRID_LOPSIDED ? 4 : 1;
+}
+
+static size_t count_lists(const cbp_curve_search *s)
+{
+    const int signs = s->curve->signs == CBP_MIRROR ? 1 + s->is_bound : s->curve->signs;
+    return (size_t)signs * count_powers(s->curve);
+}
+
+/* List `number`, in params[count][2L]. */
+static cbp_candidates list_candidates(const cbp_curve_search *s, const cbp_examples *examples,
+                                      const curve_extent *e, size_t number, cbp_real *params)
 {
     static const cbp_real powers[] = {(cbp_real)0.3, 1, 3, 100};
     const cbp_curve *curve = s->curve;
-    const curve_extent e = extent_of(curve, examples);
     const int is_grid = curve->grid == CBP_GRID_STEPS || curve->grid == CBP_GRID_LOPSIDED;
-    const size_t of_power = curve->grid == CBP_GRID_LOPSIDED ? 4 : 1;
-    size_t len = 0;
+    const size_t of_sign = count_powers(curve);
+    size_t count = 1;
     if (curve->grid == CBP_GRID_ENERGIES) {
         set_line_of_logs(curve, examples, params);
-        fix_candidates(s, 1, params);
-        lists[0] = (cbp_candidates){params, 1, 0};
-        return 1;
+    } else {
+        count =
+            fill_candidates(curve, e, number < of_sign ? 1 : -1, powers[number % of_sign], params);
     }
-    const int signs = curve->signs == CBP_MIRROR ? 1 + s->is_bound : curve->signs;
-    for (int sign = 0; sign < signs; sign++) {
-        for (size_t power = 0; power < of_power; power++) {
-            const size_t count = fill_candidates(curve, &e, sign ? -1 : 1, powers[power], params);
-            fix_candidates(s, count, params);
-            lists[len++] = (cbp_candidates){params, count, is_grid ? GRID_WIDTHS : 1};
-            params += count * 2 * s->layers;
-        }
+    fix_candidates(s, count, params);
+    return (cbp_candidates){params, count, is_grid ? GRID_WIDTHS : 1};
+}
+
+size_t cbp_curve_list_candidates(const cbp_curve_search *s, const cbp_examples *examples,
+                                 cbp_real *params, cbp_candidates *lists)
+{
+    const curve_extent e = extent_of(s->curve, examples);
+    const size_t len = count_lists(s);
+    for (size_t i = 0; i < len; i++) {
+        lists[i] = list_candidates(s, examples, &e, i, params);
+        params += lists[i].count * 2 * s->layers;
     }
     return len;
 }
@@ -303,21 +319,28 @@ static void add_start(cbp_curve_search *s, const cbp_examples *sample,
     }
 }
 
+static size_t sample_len(size_t n)
+{
+    return n > CURVE_SAMPLE ? 3 * CURVE_SAMPLE : 0;
+}
+
 size_t cbp_curve_find_starts_work_len(size_t n)
 {
-    return CBP_CURVE_STARTS * CBP_CURVE_CANDIDATES * CBP_CURVE_PLACES + 3 * CURVE_SAMPLE +
+    return CBP_CURVE_CANDIDATES * CBP_CURVE_PLACES + sample_len(n) +
            cbp_choose_starts_work_len(CBP_CURVE_LAYERS, n < CURVE_SAMPLE ? n : CURVE_SAMPLE,
                                       CBP_CURVE_CANDIDATES);
 }
 
-void cbp_curve_find_starts(cbp_curve_search *s)
+void cbp_curve_find_starts(cbp_curve_search *s, cbp_real *work)
 {
-    cbp_candidates lists[CBP_CURVE_STARTS];
-    cbp_real *params = s->work,
-             *rest = params + CBP_CURVE_STARTS * CBP_CURVE_CANDIDATES * CBP_CURVE_PLACES;
-    const cbp_examples sample = sample_of(&s->problem.examples, rest);
-    const size_t len = cbp_curve_list_candidates(s, &s->problem.examples, params, lists);
+    const cbp_examples *examples = &s->problem.examples;
+    const curve_extent e = extent_of(s->curve, examples);
+    const size_t len = count_lists(s);
+    cbp_real *params = work, *rest = params + CBP_CURVE_CANDIDATES * CBP_CURVE_PLACES;
+    const cbp_examples sample = sample_of(examples, rest);
+    rest += sample_len(examples->n);
     for (size_t i = 0; i < len; i++) {
-        add_start(s, &sample, &lists[i], 2 * i >= len, rest + 3 * CURVE_SAMPLE);
+        const cbp_candidates list = list_candidates(s, examples, &e, i, params);
+        add_start(s, &sample, &list, 2 * i >= len, rest);
     }
 }

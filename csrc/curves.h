@@ -256,7 +256,7 @@ static const cbp_curve curve_table[] = {
      0,
      CBP_GRID_ENERGIES,
      0,
-     2,
+     1,
      {CONSTANT(1), CONSTANT(0), SAME(1, -1 / CBP_GAS_CONSTANT), COORDINATE(0, 1)},
      W2,
      0,

@@ -54,7 +54,11 @@ CBP_INLINE cbp_chain cbp_chain_at(cbp_chain chain, const cbp_real *params)
 
 CBP_INLINE cbp_real cbp_root(cbp_real number)
 {
-    return (cbp_real)sqrt((double)number);
+#ifdef CBP_SINGLE
+    return sqrtf(number); /* for processors that have no double; the bits are those of sqrt */
+#else
+    return sqrt(number);
+#endif
 }
 
 CBP_INLINE cbp_real cbp_magnitude(cbp_real number)
@@ -133,6 +137,9 @@ typedef struct cbp_fit_memory {
 } cbp_fit_memory;
 
 size_t cbp_fit_memory_len(size_t free, size_t n);
+
+/* How much work memory cbp_fit_over and cbp_fit_node_covariance need for themselves. */
+size_t cbp_fit_search_len(size_t layers, size_t free);
 
 /* A pass over them, a cbp_fit_pass, whose `user` is a cbp_fit_memory. Asks the progress function
  * between stretches. */

@@ -192,7 +192,7 @@ static cbp_real change(descent *d, size_t k, cbp_real slope)
     d->square[k] = KEEP_SQUARE * d->square[k] + (1 - KEEP_SQUARE) * (slope * slope);
     const cbp_real mean = d->velocity[k] / (1 - d->beta1_power),
                    square = d->square[k] / (1 - d->beta2_power);
-    return -options->learning_rate * (mean / ((cbp_real)sqrt((double)square) + LEAST_ROOT));
+    return -options->learning_rate * (mean / (cbp_root(square) + LEAST_ROOT));
 }
 
 /* Along the gradient in the sums. A parameter can be finite where the numbers behind it are not:
@@ -259,7 +259,7 @@ static cbp_real norm_of(const descent *d, const cbp_real *gradient)
             sum += gradient[k] / largest * (gradient[k] / largest);
         }
     }
-    return largest * (cbp_real)sqrt((double)sum);
+    return largest * cbp_root(sum);
 }
 
 /* Takes the means in the sums as those of the iteration that has ended. */

@@ -29,7 +29,7 @@ typedef struct search {
 /* ---- memory ---------------------------------------------------------------------------------- */
 
 /* All parameters of the best, and what search_in places. */
-static size_t search_len(size_t layers, size_t free)
+size_t cbp_fit_search_len(size_t layers, size_t free)
 {
     return 10 * layers + 2 * cbp_fit_node_len(free) + 2 * free * (free + 1) + 8 * free;
 }
@@ -37,7 +37,7 @@ static size_t search_len(size_t layers, size_t free)
 /* Also enough for cbp_fit_covariance, which needs less. */
 size_t cbp_fit_work_len(size_t layers, size_t free, size_t n)
 {
-    return CBP_FIT_TILE + cbp_fit_pass_len(layers, free) + search_len(layers, free) +
+    return CBP_FIT_TILE + cbp_fit_pass_len(layers, free) + cbp_fit_search_len(layers, free) +
            cbp_fit_memory_len(free, n);
 }
 
@@ -524,7 +524,7 @@ static int search_all(search *s, enum cbp_outcome *outcome)
 }
 
 /* From a checked start, whose first `skipped` parameters the fit does without. `work` has
- * search_len numbers. */
+ * cbp_fit_search_len numbers. */
 static int fit_from(const cbp_fit *fit, cbp_fit_pass pass, void *user, size_t skipped,
                     cbp_real *work, cbp_real *params, cbp_fit_info *info)
 {
@@ -568,7 +568,7 @@ int cbp_fit_lm(const cbp_chain *chain, const cbp_examples *examples, const cbp_f
                  skipped = skip_frozen_layers(&fit, work);
     cbp_real *passes = work + CBP_FIT_TILE, *rest = passes + cbp_fit_pass_len(chain->layers, free);
     cbp_fit_memory memory = {
-        .fit = &fit, .work = passes, .nodes = rest + search_len(chain->layers, free)};
+        .fit = &fit, .work = passes, .nodes = rest + cbp_fit_search_len(chain->layers, free)};
     return fit_from(&fit, cbp_fit_pass_memory, &memory, skipped, rest, params, info);
 }
 

@@ -3,8 +3,8 @@
     python examples/languages/run.py [--strict] [LANGUAGE ...]
 
 Each program reads the cases from standard input and prints what it computed (README.md has the
-format). The chains are those of tests/vectors/chains.json, the fits those of fits.json. With
---strict a language that cannot be run is an error.
+format). The chains are those of tests/vectors/chains.json, the fits those of fits.json, the curve
+that of examples/data/ryegrass.csv. With --strict a language that cannot be run is an error.
 """
 
 from __future__ import annotations
@@ -26,9 +26,11 @@ from pathlib import Path
 import numpy as np
 
 import cbackprop as cbp
+from cbackprop import curves
 
 HERE = Path(__file__).resolve().parent
 VECTORS = HERE.parents[1] / "tests" / "vectors"
+DOSES = HERE.parent / "data" / "ryegrass.csv"
 # one gradient is timed in short runs, which a busy machine leaves alone; the fastest counts
 REPEATS, RUNS = 20_000, 40
 FLAGS = ("-O2", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fPIC")
@@ -44,6 +46,7 @@ class Case:
     x: list[float]
     y: list[float]
     fit: bool
+    curve: bool = False
     expected: dict[str, list[float]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -55,6 +58,11 @@ class Case:
             found = cbp.fit(self.net, self.x, self.y)
             self.expected["iterations"] = [found.n_iterations]
             self.expected["fit"] = found.params.tolist()
+        if self.curve:
+            fitted = curves.logistic4.fit(self.x, self.y)
+            self.expected["natural"] = list(fitted.params.values())
+            self.expected["errors"] = list(fitted.stderr.values())
+            self.expected["rss"] = [fitted.rss]
 
     def units(self) -> dict[str, list[float]]:
         """Return what an ulp is for each result where products are rounded by themselves.
@@ -65,6 +73,7 @@ class Case:
         for x, y in zip(self.x, self.y, strict=True):
             seen, by_params = self.net.trace(x, y), np.abs(self.net.jacobian(x)[0])
             products = np.abs(self.net.weights * [x, *seen.a[:-1]])
+            products[np.isinf(products)] = 0  # exact, as the logarithm of a dose of 0
             step = np.spacing(np.maximum(products, np.abs(self.net.biases)))
             bend = np.abs(self.net.hessian(x, y)[:, 1::2])
             end = np.spacing(max(abs(seen.a[-1]), abs(y)))
@@ -75,7 +84,7 @@ class Case:
     def text(self, write: Callable[[float], str], repeats: int) -> str:
         codes = [cbp.ACTIVATIONS.index(name) for name in self.net.activations]
         lines: list[Iterable[object]] = [
-            [self.net.layers, len(self.x), int(self.fit), repeats],
+            [self.net.layers, len(self.x), int(self.fit), int(self.curve), repeats],
             codes,
             [int(not free) for free in self.net.free],
             *(
@@ -104,6 +113,9 @@ def cases() -> list[Case]:
         start = case["starts"][0]
         net = cbp.Chain(start[::2], start[1::2], case["activations"], case["frozen"])
         found.append(Case(net, list(map(float, case["x"])), list(map(float, case["y"])), True))
+    dose, length = np.loadtxt(DOSES, delimiter=",", skiprows=2, unpack=True).tolist()
+    rounded = curves.logistic4.chain(bottom=0.5, top=8, ec50=3, slope=-3)
+    found.append(Case(rounded, dose, length, False, curve=True))
     return found
 
 
@@ -331,6 +343,18 @@ def apart(a: float, b: float) -> int:
     return abs(first - second)
 
 
+def apart_in(unit: float, a: float, b: float) -> float:
+    """Return the distance of two numbers in units; infinite if one of them is NaN."""
+    if a == b or (math.isnan(a) and math.isnan(b)):
+        return 0.0
+    distance = abs(a - b) / unit
+    return math.inf if math.isnan(distance) else distance
+
+
+# the column of a result that has none of its own name
+COLUMNS = {"natural": "curve", "errors": "curve", "rss": "curve"}
+
+
 @dataclass
 class Comparison:
     """The largest distance in each kind of result, and the time of a gradient."""
@@ -346,7 +370,7 @@ class Comparison:
 
 def compare(printed: str, expected: list[Case], *, fused: bool) -> Comparison:
     """Read what a program has printed; without fused operations an ulp is that of `Case.units`."""
-    seen = Comparison(dict.fromkeys(("forward", "gradient", "fit"), 0.0))
+    seen = Comparison(dict.fromkeys(("forward", "gradient", "fit", "curve"), 0.0))
     lines = [line.split() for line in printed.splitlines()]
     for case in expected:
         units = {} if fused else case.units()
@@ -362,12 +386,15 @@ def compare(printed: str, expected: list[Case], *, fused: bool) -> Comparison:
                 seen.ulps["fit"] += 0 if got == numbers or not fused else math.inf
                 continue
             if what in units:
-                ulps = [abs(a - b) / unit for (a, b), unit in zip(pairs, units[what], strict=True)]
+                ulps = [
+                    apart_in(unit, *pair) for pair, unit in zip(pairs, units[what], strict=True)
+                ]
             else:
                 ulps = [apart(a, b) for a, b in pairs]
-            seen.ulps[what] = max(seen.ulps[what], *ulps)
-            if what == "fit":
-                seen.fit_apart = max(seen.fit_apart, *(abs(a - b) / abs(b or 1) for a, b in pairs))
+                relative = [apart_in(abs(b or 1), a, b) for a, b in pairs]
+                seen.fit_apart = max(seen.fit_apart, *relative)
+            column = COLUMNS.get(what, what)
+            seen.ulps[column] = max(seen.ulps[column], *ulps)
         if lines and lines[0][0] == "ns":
             seen.nanoseconds = min(seen.nanoseconds, float(lines.pop(0)[1]))
     if lines:
@@ -392,8 +419,8 @@ def main() -> int:
     expected, failed = cases(), 0
     expected = expected[:1] * RUNS + expected
     fits = sum(case.fit for case in expected)
-    print(f"{len(expected) - RUNS} chains, {fits} fits: distance from Python")
-    print(f"{'':12}{'forward':>12}{'gradient':>12}{'fit':>12}{'ns / gradient':>15}")
+    print(f"{len(expected) - RUNS} chains, {fits} fits, a curve: distance from Python")
+    print(f"{'':12}{'forward':>12}{'gradient':>12}{'fit':>12}{'curve':>12}{'ns / gradient':>15}")
     with tempfile.TemporaryDirectory() as scratch:
         to = Path(scratch)
         core(to)

@@ -15,7 +15,7 @@ from .errors import ShapeError
 if TYPE_CHECKING:
     from ._core import _Loss, _Number
 
-__all__ = ["ChainArray"]
+__all__ = ["ChainArray", "chains_on", "data_of"]
 
 Vector: TypeAlias = NDArray[np.float64]
 
@@ -231,6 +231,13 @@ class ChainArray:
         return _core.gradient_many(
             self.params, self._kind, inputs, targets, weights, code, float(loss_scale), gradient
         )
+
+
+def chains_on(params: Vector, net: Chain) -> ChainArray:
+    """Make an array of chains like `net` on params (m, 2L), which are not copied."""
+    chains = ChainArray(np.empty((0, 2 * net.layers)), net.activations, net.frozen)
+    chains._params = params
+    return chains
 
 
 def data_of(x: ArrayLike, y: ArrayLike, chains: int | None = None) -> tuple[Vector, Vector]:

@@ -55,7 +55,7 @@ export PKG_CONFIG_PATH
 quiet cc examples/languages/c/chain.c $(pkg-config --cflags --libs cbackprop) -Wl,-rpath,"$(pkg-config --variable=libdir cbackprop)" \
     -o "$build/user/user_pkgconfig"
 
-printf '2 1 0 0\n1 1\n0 0 0 0\n1.5 0.1 -0.8 0.3\n0.5\n1\n' >"$build/input"
+printf '2 1 0 0 0\n1 1\n0 0 0 0\n1.5 0.1 -0.8 0.3\n0.5\n1\n' >"$build/input"
 for kind in shared static pkgconfig; do
     "$build/user/user_$kind" <"$build/input" >"$build/$kind"
     grep -q '^forward 0\.43525' "$build/$kind"

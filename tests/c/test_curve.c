@@ -239,6 +239,7 @@ static void test_line(void)
     CHECK(is_near((double)found.natural[0], slope, 1e4 * EPSILON));
     CHECK(is_near((double)found.natural[1], intercept, 1e4 * EPSILON));
     CHECK(near((double)found.result.loss, squares / N, 0, 1e4));
+    CHECK(near((double)found.result.rss, squares, 0, 1e4));
     CHECK(near((double)found.result.variance, s2, 0, 1e4));
     CHECK(near((double)found.covariance[0], s2 / xx, 0, 1e4));
     CHECK(near((double)found.covariance[1], -mean_x * s2 / xx, 0, 1e4));
@@ -365,6 +366,9 @@ static void test_weights(void)
         }
         const cbp_examples with = {x, y, weight, N}, without = {long_x, long_y, NULL, len};
         CHECK(fit_curve(m, &with, NULL, &options, &weighted) == CBP_OK);
+        /* one sum, not two that differ by rounding */
+        CHECK(m->loss != CBP_SQUARED ||
+              same(weighted.result.rss, weighted.result.loss * weighted.result.weight));
         CHECK(fit_curve(m, &without, NULL, &options, &repeated) == CBP_OK);
         for (size_t k = 0; k < parameters_of(m); k++) {
             const double size = sqrt((double)weighted.covariance[k * (parameters_of(m) + 1)]);

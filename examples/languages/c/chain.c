@@ -1,7 +1,7 @@
-/* Forward pass, gradient and fit of chains read from standard input; ../README.md has the
- * format. */
+/* Chains read from standard input, and a fit of a named curve; ../README.md has the format. */
 #include <cbackprop.h>
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -54,11 +54,36 @@ static void check(int status)
     }
 }
 
+/* Fits bottom, top, ec50 and slope of "logistic4"; no start is needed. */
+static void fit_curve(const cbp_examples *examples)
+{
+    double natural[4], errors[4], params[6], covariance[4][4], triangle[5][5];
+    unsigned char determined[4];
+    cbp_curve_result result = {.natural = natural,
+                               .params = params,
+                               .covariance = covariance[0],
+                               .determined = determined,
+                               .triangle = triangle[0]};
+    cbp_fit_options options;
+    double *work = numbers(cbp_curve_fit_work_len(examples->n));
+    check(cbp_fit_defaults(&options));
+    check(cbp_curve_fit(cbp_curve_named("logistic4"), examples, NULL, &options, work, &result));
+    for (size_t k = 0; k < 4; k++) {
+        /* the covariance has log(ec50) */
+        const double scale = k == 2 ? natural[k] : 1;
+        errors[k] = sqrt(covariance[k][k] * scale * scale);
+    }
+    print("natural", natural, 4);
+    print("errors", errors, 4);
+    print("rss", &result.rss, 1);
+    free(work);
+}
+
 int main(void)
 {
     size_t layers, n;
-    long fit, repeats;
-    while (scanf("%zu %zu %ld %ld", &layers, &n, &fit, &repeats) == 4) {
+    long fit, curve, repeats;
+    while (scanf("%zu %zu %ld %ld %ld", &layers, &n, &fit, &curve, &repeats) == 5) {
         unsigned char *activations = read_bytes(layers), *frozen = read_bytes(2 * layers);
         double *params = read_numbers(2 * layers), *x = read_numbers(n), *y = read_numbers(n);
         double *out = numbers(n), *gradient = numbers(2 * layers);
@@ -80,6 +105,9 @@ int main(void)
             printf("iterations %zu\n", info.iterations);
             print("fit", params, 2 * layers);
             free(fit_work);
+        }
+        if (curve) {
+            fit_curve(&examples);
         }
         if (repeats) {
             const cbp_examples first = {.x = x, .y = y, .n = 1};

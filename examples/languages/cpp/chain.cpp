@@ -1,7 +1,8 @@
-// Forward pass, gradient and fit of chains read from standard input; ../README.md has the format.
+// Chains read from standard input, and a fit of a named curve; ../README.md has the format.
 #include <cbackprop.h>
 
 #include <chrono>
+#include <cmath>
 #include <iomanip>
 #include <iostream>
 #include <stdexcept>
@@ -53,6 +54,34 @@ struct Chain {
     }
 };
 
+// A fit of "logistic4": bottom, top, ec50 and slope; no start is needed.
+struct Logistic4 {
+    Numbers natural = Numbers(4), errors = Numbers(4), params = Numbers(6);
+    double rss;
+
+    explicit Logistic4(const cbp_examples &examples)
+    {
+        Numbers covariance(4 * 4), triangle(5 * 5), work(cbp_curve_fit_work_len(examples.n));
+        Bytes determined(4);
+        cbp_curve_result result = {};
+        result.natural = natural.data();
+        result.params = params.data();
+        result.covariance = covariance.data();
+        result.determined = determined.data();
+        result.triangle = triangle.data();
+        cbp_fit_options options;
+        check(cbp_fit_defaults(&options));
+        check(cbp_curve_fit(cbp_curve_named("logistic4"), &examples, nullptr, &options, work.data(),
+                            &result));
+        for (std::size_t k = 0; k < 4; k++) {
+            // the covariance has log(ec50)
+            const double scale = k == 2 ? natural[k] : 1;
+            errors[k] = std::sqrt(covariance[k * 4 + k] * scale * scale);
+        }
+        rss = result.rss;
+    }
+};
+
 template <class T> static std::vector<T> read(std::size_t n)
 {
     std::vector<T> out(n);
@@ -76,8 +105,8 @@ static void print(const char *what, const Numbers &of)
 int main()
 {
     std::size_t layers, n;
-    long fit, repeats;
-    while (std::cin >> layers >> n >> fit >> repeats) {
+    long fit, curve, repeats;
+    while (std::cin >> layers >> n >> fit >> curve >> repeats) {
         Chain chain;
         chain.activations = read<unsigned char>(layers);
         chain.frozen = read<unsigned char>(2 * layers);
@@ -92,6 +121,12 @@ int main()
         if (fit) {
             std::cout << "iterations " << chain.fit(examples) << '\n';
             print("fit", chain.params);
+        }
+        if (curve) {
+            const Logistic4 found(examples);
+            print("natural", found.natural);
+            print("errors", found.errors);
+            print("rss", {found.rss});
         }
         if (repeats) {
             using Clock = std::chrono::steady_clock;

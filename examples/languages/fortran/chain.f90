@@ -1,4 +1,4 @@
-! Forward pass, gradient and fit of chains read from standard input; ../README.md has the format.
+! Chains read from standard input, and a fit of a named curve; ../README.md has the format.
 module cbackprop
   use, intrinsic :: iso_c_binding
   implicit none
@@ -38,6 +38,13 @@ module cbackprop
     integer(c_size_t) :: iterations, evaluations
     real(c_double) :: loss, gradient_norm
     type(c_ptr) :: params
+  end type
+
+  type, bind(c) :: cbp_curve_result
+    type(c_ptr) :: natural, params, covariance, determined, triangle
+    real(c_double) :: variance, loss, df, examples, weight, log_weight, rss, total_squares
+    integer(c_int) :: outcome
+    integer(c_size_t) :: iterations, evaluations, fixed_at
   end type
 
   interface
@@ -82,6 +89,26 @@ module cbackprop
       real(c_double), intent(inout) :: work(*), params(*)
       type(cbp_fit_info), intent(out) :: info
     end function
+
+    type(c_ptr) function cbp_curve_named(name) bind(c)
+      import
+      character(kind=c_char), intent(in) :: name(*)
+    end function
+
+    integer(c_size_t) function cbp_curve_fit_work_len(n) bind(c)
+      import
+      integer(c_size_t), value :: n
+    end function
+
+    integer(c_int) function cbp_curve_fit(curve, examples, fixed, options, work, result) bind(c)
+      import
+      type(c_ptr), value :: curve
+      type(cbp_examples), intent(in) :: examples
+      real(c_double), intent(in), optional :: fixed(*)
+      type(cbp_fit_options), intent(in) :: options
+      real(c_double), intent(inout) :: work(*)
+      type(cbp_curve_result), intent(inout) :: result
+    end function
   end interface
 end module
 
@@ -89,7 +116,7 @@ program main
   use cbackprop
   implicit none
   integer(c_size_t) :: layers, n, i, repeats
-  integer :: fit, at_end
+  integer :: fit, curve, at_end
   integer(c_signed_char), allocatable, target :: activations(:), frozen(:)
   real(c_double), allocatable, target :: params(:), x(:), y(:)
   real(c_double), allocatable :: forward(:), gradient(:), work(:)
@@ -100,7 +127,7 @@ program main
   real(c_double) :: start, finish
 
   do
-    read (*, *, iostat=at_end) layers, n, fit, repeats
+    read (*, *, iostat=at_end) layers, n, fit, curve, repeats
     if (at_end /= 0) exit
     allocate (activations(layers), frozen(2*layers), params(2*layers), x(n), y(n))
     allocate (forward(n), gradient(2*layers))
@@ -123,6 +150,7 @@ program main
       print "(a, 1x, i0)", "iterations", info%iterations
       call show("fit", params)
     end if
+    if (curve /= 0) call fit_curve(examples)
     if (repeats > 0) then
       examples%n = 1
       call cpu_time(start)
@@ -136,6 +164,35 @@ program main
   end do
 
 contains
+
+  ! Fits bottom, top, ec50 and slope of "logistic4"; no start is needed.
+  subroutine fit_curve(examples)
+    type(cbp_examples), intent(in) :: examples
+    real(c_double), target :: natural(4), params(6), covariance(4, 4), triangle(5, 5)
+    integer(c_signed_char), target :: determined(4)
+    real(c_double), allocatable :: work(:)
+    real(c_double) :: errors(4), scale
+    type(cbp_fit_options) :: options
+    type(cbp_curve_result) :: result
+    integer :: k
+
+    allocate (work(cbp_curve_fit_work_len(examples%n)))
+    result%natural = c_loc(natural)
+    result%params = c_loc(params)
+    result%covariance = c_loc(covariance)
+    result%determined = c_loc(determined)
+    result%triangle = c_loc(triangle)
+    call check(cbp_fit_defaults(options))
+    call check(cbp_curve_fit(cbp_curve_named("logistic4"//c_null_char), examples, options=options, &
+                             work=work, result=result))
+    do k = 1, 4
+      scale = merge(natural(k), 1d0, k == 3) ! the covariance has log(ec50)
+      errors(k) = sqrt(covariance(k, k)*scale*scale)
+    end do
+    call show("natural", natural)
+    call show("errors", errors)
+    call show("rss", [result%rss])
+  end subroutine
 
   subroutine check(status)
     integer(c_int), intent(in) :: status

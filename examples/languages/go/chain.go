@@ -1,4 +1,4 @@
-// Forward pass, gradient and fit of chains read from standard input; ../README.md has the format.
+// Chains read from standard input, and a fit of a named curve; ../README.md has the format.
 package main
 
 /*
@@ -26,6 +26,21 @@ static int fit(cbp_chain chain, cbp_examples examples, double *work, double *par
     *iterations = info.iterations;
     return status;
 }
+
+static int fit_logistic4(cbp_examples examples, double *work, double *natural, double *covariance,
+                         double *rss)
+{
+    double params[6], triangle[5 * 5];
+    unsigned char determined[4];
+    cbp_curve_result result = {.natural = natural, .params = params, .covariance = covariance,
+                               .determined = determined, .triangle = triangle};
+    cbp_fit_options options;
+    cbp_fit_defaults(&options);
+    const int status = cbp_curve_fit(cbp_curve_named("logistic4"), &examples, NULL, &options, work,
+                                     &result);
+    *rss = result.rss;
+    return status;
+}
 */
 import "C"
 
@@ -33,6 +48,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"strconv"
 	"time"
@@ -87,6 +103,26 @@ func (c *Chain) Fit(x, y []float64) (int, error) {
 	return int(iterations), err
 }
 
+// Logistic4 is bottom, top, ec50 and slope, their standard errors, and the sum of squares.
+type Logistic4 struct {
+	Natural, Errors [4]float64
+	Rss             float64
+}
+
+// FitLogistic4 needs no start.
+func FitLogistic4(x, y []float64) (Logistic4, error) {
+	var found Logistic4
+	var covariance [4][4]float64
+	work := make([]float64, C.cbp_curve_fit_work_len(C.size_t(len(x))))
+	err := check(C.fit_logistic4(examples(x, y), numbers(work), numbers(found.Natural[:]),
+		numbers(covariance[0][:]), (*C.double)(&found.Rss)))
+	scale := [4]float64{1, 1, found.Natural[2], 1} // the covariance has log(ec50)
+	for k := range scale {
+		found.Errors[k] = math.Sqrt(covariance[k][k] * scale[k] * scale[k])
+	}
+	return found, err
+}
+
 func must(err error) {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -121,8 +157,8 @@ func main() {
 		}
 		return out
 	}
-	for head := read(4); len(head) == 4; head = read(4) {
-		layers, n, fit, repeats := int(head[0]), int(head[1]), head[2] != 0, int(head[3])
+	for head := read(5); len(head) == 5; head = read(5) {
+		layers, n, repeats := int(head[0]), int(head[1]), int(head[4])
 		activations, frozen := readBytes(layers), readBytes(2*layers)
 		chain := Chain{read(2 * layers), activations, frozen}
 		x, y := read(n), read(n)
@@ -134,11 +170,18 @@ func main() {
 		print("forward", out)
 		must(chain.Gradient(x, y, work, gradient))
 		print("gradient", gradient)
-		if fit {
+		if head[2] != 0 {
 			iterations, err := chain.Fit(x, y)
 			must(err)
 			fmt.Println("iterations", iterations)
 			print("fit", chain.Params)
+		}
+		if head[3] != 0 {
+			found, err := FitLogistic4(x, y)
+			must(err)
+			print("natural", found.Natural[:])
+			print("errors", found.Errors[:])
+			print("rss", []float64{found.Rss})
 		}
 		if repeats > 0 {
 			start := time.Now()

@@ -1,4 +1,4 @@
-// Forward pass, gradient and fit of chains read from standard input; ../README.md has the format.
+// Chains read from standard input, and a fit of a named curve; ../README.md has the format.
 import java.util.Scanner;
 import java.util.stream.Collectors;
 import java.util.stream.DoubleStream;
@@ -42,6 +42,24 @@ public final class Chain {
     private static native long fit(
         double[] params, byte[] activations, byte[] frozen, double[] x, double[] y);
 
+    /** Bottom, top, ec50 and slope of "logistic4", which needs no start. */
+    private static final class Logistic4 {
+        final double[] natural = new double[4], errors = new double[4];
+        final double rss;
+
+        Logistic4(double[] x, double[] y) {
+            double[] covariance = new double[4 * 4];
+            rss = fitCurve(x, y, natural, covariance);
+            for (int k = 0; k < 4; k++) {
+                double scale = k == 2 ? natural[k] : 1; // the covariance has log(ec50)
+                errors[k] = Math.sqrt(covariance[k * 4 + k] * scale * scale);
+            }
+        }
+    }
+
+    private static native double fitCurve(
+        double[] x, double[] y, double[] natural, double[] covariance);
+
     private static double[] read(Scanner words, int n) {
         return DoubleStream.generate(() -> Double.parseDouble(words.next())).limit(n).toArray();
     }
@@ -63,7 +81,7 @@ public final class Chain {
         Scanner words = new Scanner(System.in);
         while (words.hasNext()) {
             int layers = words.nextInt(), n = words.nextInt();
-            int fit = words.nextInt(), repeats = words.nextInt();
+            int fit = words.nextInt(), curve = words.nextInt(), repeats = words.nextInt();
             byte[] activations = readBytes(words, layers), frozen = readBytes(words, 2 * layers);
             Chain chain = new Chain(read(words, 2 * layers), activations, frozen);
             double[] x = read(words, n), y = read(words, n), gradient = new double[2 * layers];
@@ -74,6 +92,12 @@ public final class Chain {
             if (fit > 0) {
                 System.out.println("iterations " + chain.fit(x, y));
                 print("fit", chain.params);
+            }
+            if (curve > 0) {
+                Logistic4 found = new Logistic4(x, y);
+                print("natural", found.natural);
+                print("errors", found.errors);
+                print("rss", new double[] {found.rss});
             }
             if (repeats > 0) {
                 double[] a = {x[0]}, b = {y[0]};

@@ -87,3 +87,31 @@ JNIEXPORT jlong JNICALL Java_Chain_fit(JNIEnv *env, jclass self, jdoubleArray pa
     (void)self;
     return status == CBP_OK ? (jlong)info.iterations : 0;
 }
+
+JNIEXPORT jdouble JNICALL Java_Chain_fitCurve(JNIEnv *env, jclass self, jdoubleArray x,
+                                              jdoubleArray y, jdoubleArray natural,
+                                              jdoubleArray covariance)
+{
+    const size_t n = length(env, x);
+    double *work = malloc(cbp_curve_fit_work_len(n) * sizeof *work);
+    double params[6], triangle[5 * 5];
+    unsigned char determined[4];
+    const cbp_examples examples = {get(env, x), get(env, y), NULL, n};
+    cbp_curve_result result = {.natural = get(env, natural),
+                               .params = params,
+                               .covariance = get(env, covariance),
+                               .determined = determined,
+                               .triangle = triangle};
+    cbp_fit_options options;
+    cbp_fit_defaults(&options);
+    const int status =
+        cbp_curve_fit(cbp_curve_named("logistic4"), &examples, NULL, &options, work, &result);
+    release(env, covariance, result.covariance);
+    release(env, natural, result.natural);
+    release(env, y, examples.y);
+    release(env, x, examples.x);
+    free(work);
+    check(env, status);
+    (void)self;
+    return status == CBP_OK ? result.rss : 0;
+}

@@ -1,4 +1,4 @@
--- Forward pass, gradient and fit of chains read from standard input; ../README.md has the format.
+-- Chains read from standard input, and a fit of a named curve; ../README.md has the format.
 local ffi = require "ffi"
 
 ffi.cdef [[
@@ -36,6 +36,15 @@ typedef struct cbp_fit_options {
     double learning_rate, momentum;
     size_t batch_size;
 } cbp_fit_options;
+typedef struct cbp_curve cbp_curve;
+typedef struct cbp_curve_result {
+    double *natural, *params, *covariance;
+    unsigned char *determined;
+    double *triangle;
+    double variance, loss, df, examples, weight, log_weight, rss, total_squares;
+    int outcome;
+    size_t iterations, evaluations, fixed_at;
+} cbp_curve_result;
 const char *cbp_status_string(int status);
 int cbp_forward(const cbp_chain *chain, const double *x, size_t n, double *out);
 size_t cbp_work_len(size_t layers, size_t n);
@@ -45,6 +54,10 @@ int cbp_fit_defaults(cbp_fit_options *options);
 size_t cbp_fit_work_len(size_t layers, size_t free, size_t n);
 int cbp_fit_lm(const cbp_chain *chain, const cbp_examples *examples,
                const cbp_fit_options *options, double *work, double *params, cbp_fit_info *info);
+const cbp_curve *cbp_curve_named(const char *name);
+size_t cbp_curve_fit_work_len(size_t n);
+int cbp_curve_fit(const cbp_curve *curve, const cbp_examples *examples, const double *fixed,
+                  const cbp_fit_options *options, double *work, cbp_curve_result *result);
 ]]
 local core = ffi.load("cbackprop")
 
@@ -78,10 +91,30 @@ local function print_numbers(what, of, n)
   print(table.concat(out, " "))
 end
 
+-- Fits bottom, top, ec50 and slope of "logistic4"; no start is needed.
+local function fit_curve(examples)
+  local result = struct("cbp_curve_result", {
+    natural = numbers(4), params = numbers(6), covariance = numbers(4 * 4),
+    determined = ffi.new("unsigned char[4]"), triangle = numbers(5 * 5),
+  })
+  local options = ffi.new("cbp_fit_options")
+  local work = numbers(core.cbp_curve_fit_work_len(examples.n))
+  check(core.cbp_fit_defaults(options))
+  check(core.cbp_curve_fit(core.cbp_curve_named("logistic4"), examples.struct, nil, options, work,
+    result.struct))
+  result.errors = numbers(4)
+  for k = 0, 3 do
+    local scale = k == 2 and result.natural[k] or 1 -- the covariance has log(ec50)
+    result.errors[k] = math.sqrt(result.covariance[k * 4 + k] * scale * scale)
+  end
+  result.rss = result.struct.rss
+  return result
+end
+
 while true do
-  local head = read(4)
+  local head = read(5)
   if not head then break end
-  local layers, n, fit, repeats = head[0], head[1], head[2] ~= 0, head[3]
+  local layers, n, fit, curve, repeats = head[0], head[1], head[2] ~= 0, head[3] ~= 0, head[4]
   local bytes = "unsigned char[?]"
   local chain = struct("cbp_chain", {
     activations = read(layers, bytes), frozen = read(2 * layers, bytes), params = read(2 * layers),
@@ -103,6 +136,12 @@ while true do
     check(core.cbp_fit_lm(chain.struct, examples.struct, options, fit_work, chain.params, info))
     print("iterations " .. tonumber(info.iterations))
     print_numbers("fit", chain.params, 2 * layers)
+  end
+  if curve then
+    local found = fit_curve(examples)
+    print_numbers("natural", found.natural, 4)
+    print_numbers("errors", found.errors, 4)
+    print_numbers("rss", {[0] = found.rss}, 1)
   end
   if repeats > 0 then
     examples.struct.n = 1

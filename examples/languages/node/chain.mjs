@@ -1,4 +1,4 @@
-// Forward pass, gradient and fit of chains read from standard input; ../README.md has the format.
+// Chains read from standard input, and a fit of a named curve; ../README.md has the format.
 // The core is WebAssembly without imports; a page loads it by WebAssembly.instantiateStreaming in
 // the same way.
 import { readFileSync } from "node:fs";
@@ -72,13 +72,31 @@ class Chain {
   }
 }
 
+// Fits bottom, top, ec50 and slope of "logistic4"; no start is needed.
+function fitCurve(examples, n) {
+  const options = allocate(256), result = allocate(256); // more than these structs need
+  const natural = allocate(8 * 4), covariance = allocate(8 * 16);
+  const arrays = [natural, allocate(8 * 6), covariance, allocate(4), allocate(8 * 25)];
+  const curve = core.cbp_curve_named(copy(new TextEncoder().encode("logistic4\0"), Uint8Array));
+  const work = allocate(8 * core.cbp_curve_fit_work_len(n));
+  new Uint32Array(core.memory.buffer, result).set(arrays);
+  check(core.cbp_fit_defaults(options));
+  check(core.cbp_curve_fit(curve, examples, 0, options, work, result));
+  const found = doubles(natural, 4), variances = doubles(covariance, 16);
+  const errors = Array.from(found, (of, k) => {
+    const scale = k === 2 ? of : 1; // the covariance has log(ec50)
+    return Math.sqrt(variances[5 * k] * scale * scale);
+  });
+  return { natural: found, errors, rss: doubles(result, 10)[9] }; // the 7th behind the addresses
+}
+
 const words = readFileSync(0, "latin1").split(/\s+/).filter(Boolean).map(Number);
 const read = (n) => words.splice(0, n);
 const print = (what, numbers) => console.log(what, Array.from(numbers, String).join(" "));
 
 while (words.length > 0) {
   const start = next;
-  const [layers, n, fit, repeats] = read(4);
+  const [layers, n, fit, curve, repeats] = read(5);
   const activations = read(layers), frozen = read(2 * layers);
   const chain = new Chain(read(2 * layers), activations, frozen);
   const x = read(n), y = read(n);
@@ -91,6 +109,12 @@ while (words.length > 0) {
   if (fit) {
     console.log("iterations", chain.fitAt(all, n));
     print("fit", chain.params);
+  }
+  if (curve) {
+    const { natural, errors, rss } = fitCurve(all, n);
+    print("natural", natural);
+    print("errors", errors);
+    print("rss", [rss]);
   }
   if (repeats) {
     const first = examples(xAt, yAt, 1);

@@ -1,4 +1,4 @@
-% Forward pass, gradient and fit of chains read from standard input; ../README.md has the format.
+% Chains read from standard input, and a fit of a named curve; ../README.md has the format.
 1;
 
 function show(what, of)
@@ -10,12 +10,12 @@ end
 words = fscanf(stdin, "%f")';
 at = 0;
 while at < numel(words)
-  head = words(at + (1:4));
+  head = words(at + (1:5));
   layers = head(1);
   n = head(2);
   sizes = [layers, 2 * layers, 2 * layers, n, n];
-  parts = mat2cell(words(at + 4 + (1:sum(sizes))), 1, sizes);
-  at = at + 4 + sum(sizes);
+  parts = mat2cell(words(at + 5 + (1:sum(sizes))), 1, sizes);
+  at = at + 5 + sum(sizes);
   [activations, frozen, params, x, y] = parts{:};
   activations = uint8(activations);
 
@@ -27,7 +27,14 @@ while at < numel(words)
     show("iterations", iterations);
     show("fit", fitted);
   end
-  repeats = head(4);
+  if head(4)
+    [natural, covariance, rss] = chain_mex(x, y);
+    scale = [1, 1, natural(3), 1]; % the covariance has log(ec50)
+    show("natural", natural);
+    show("errors", sqrt(diag(covariance)' .* scale .* scale));
+    show("rss", rss);
+  end
+  repeats = head(5);
   if repeats > 0
     tic;
     for i = 1:repeats

@@ -1,5 +1,6 @@
-/* [gradient, out] = chain_mex(params, activations, x, y), and
- * [fitted, iterations] = chain_mex(params, activations, x, y, frozen), which fits.
+/* [gradient, out] = chain_mex(params, activations, x, y),
+ * [fitted, iterations] = chain_mex(params, activations, x, y, frozen), which fits, and
+ * [natural, covariance, rss] = chain_mex(x, y), which fits the curve "logistic4".
  * For Octave and MATLAB. */
 #include <cbackprop.h>
 
@@ -17,12 +18,38 @@ static double *numbers(size_t n)
     return mxMalloc((n + 1) * sizeof(double)); /* freed when the call returns */
 }
 
+/* No start is needed. */
+static void fit_curve(mxArray *out[3], const mxArray *x, const mxArray *y)
+{
+    const cbp_examples examples = {mxGetPr(x), mxGetPr(y), NULL, mxGetNumberOfElements(x)};
+    double params[6], triangle[5 * 5];
+    unsigned char determined[4];
+    out[0] = mxCreateDoubleMatrix(1, 4, mxREAL);
+    out[1] = mxCreateDoubleMatrix(4, 4, mxREAL);
+    cbp_curve_result result = {.natural = mxGetPr(out[0]),
+                               .params = params,
+                               .covariance = mxGetPr(out[1]),
+                               .determined = determined,
+                               .triangle = triangle};
+    double *work = numbers(cbp_curve_fit_work_len(examples.n));
+    cbp_fit_options options;
+    cbp_fit_defaults(&options);
+    check(cbp_curve_fit(cbp_curve_named("logistic4"), &examples, NULL, &options, work, &result));
+    out[2] = mxCreateDoubleScalar(result.rss);
+}
+
 void mexFunction(int outputs, mxArray *out[], int inputs, const mxArray *in[])
 {
+    if (inputs == 2 && outputs == 3 && mxIsDouble(in[0]) && mxIsDouble(in[1]) &&
+        mxGetNumberOfElements(in[0]) == mxGetNumberOfElements(in[1])) {
+        fit_curve(out, in[0], in[1]);
+        return;
+    }
     if (inputs < 4 || !mxIsDouble(in[0]) || !mxIsUint8(in[1]) ||
         (inputs > 4 && !mxIsUint8(in[4]))) {
         mexErrMsgIdAndTxt("cbackprop:arguments",
-                          "expected params, uint8 activations, x, y and perhaps uint8 frozen");
+                          "expected params, uint8 activations, x, y and perhaps uint8 frozen, "
+                          "or x and y, of one length, for three results");
     }
     const size_t layers = mxGetNumberOfElements(in[1]), n = mxGetNumberOfElements(in[2]);
     const cbp_chain chain = {mxGetPr(in[0]), mxGetData(in[1]), inputs > 4 ? mxGetData(in[4]) : NULL,

@@ -1,9 +1,17 @@
-# Forward pass, gradient and fit of chains read from standard input; ../README.md has the format.
+# Chains read from standard input, and a fit of a named curve; ../README.md has the format.
 dyn.load(commandArgs(trailingOnly = TRUE)[1])
 
 forward <- function(chain, x) .Call("chain_forward", chain, x)
 gradient <- function(chain, x, y) .Call("chain_gradient", chain, x, y)
 fit <- function(chain, x, y) .Call("chain_fit", chain, x, y)
+
+# "logistic4": bottom, top, ec50 and slope, their standard errors, and the sum of squares.
+fit_curve <- function(x, y) {
+  found <- .Call("curve_fit", x, y)
+  scale <- c(1, 1, found$natural[3], 1) # the covariance has log(ec50)
+  found$errors <- sqrt(diag(found$covariance) * scale * scale)
+  found
+}
 
 show <- function(what, of) cat(what, sprintf("%a", of), "\n")
 
@@ -16,7 +24,7 @@ read <- function(n) {
 }
 
 while (at < length(words)) {
-  head <- read(4)
+  head <- read(5)
   layers <- head[1]
   chain <- list(
     activations = as.raw(read(layers)), frozen = as.raw(read(2 * layers)), params = read(2 * layers)
@@ -31,7 +39,13 @@ while (at < length(words)) {
     cat("iterations", attr(found, "iterations"), "\n")
     show("fit", found)
   }
-  repeats <- head[4]
+  if (head[4] > 0) {
+    found <- fit_curve(x, y)
+    show("natural", found$natural)
+    show("errors", found$errors)
+    show("rss", found$rss)
+  }
+  repeats <- head[5]
   if (repeats > 0) {
     a <- x[1]
     b <- y[1]

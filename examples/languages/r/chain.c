@@ -65,3 +65,27 @@ SEXP chain_fit(SEXP list, SEXP x, SEXP y)
     UNPROTECT(1);
     return out;
 }
+
+/* list(natural, covariance, rss) of "logistic4"; no start is needed. */
+SEXP curve_fit(SEXP x, SEXP y)
+{
+    const cbp_examples examples = examples_of(x, y);
+    const char *names[] = {"natural", "covariance", "rss", ""};
+    SEXP out = PROTECT(mkNamed(VECSXP, names));
+    SEXP natural = SET_VECTOR_ELT(out, 0, allocVector(REALSXP, 4));
+    SEXP covariance = SET_VECTOR_ELT(out, 1, allocMatrix(REALSXP, 4, 4));
+    double params[6], triangle[5 * 5];
+    unsigned char determined[4];
+    cbp_curve_result result = {.natural = REAL(natural),
+                               .params = params,
+                               .covariance = REAL(covariance),
+                               .determined = determined,
+                               .triangle = triangle};
+    double *work = numbers(cbp_curve_fit_work_len(examples.n));
+    cbp_fit_options options;
+    cbp_fit_defaults(&options);
+    check(cbp_curve_fit(cbp_curve_named("logistic4"), &examples, NULL, &options, work, &result));
+    SET_VECTOR_ELT(out, 2, ScalarReal(result.rss));
+    UNPROTECT(1);
+    return out;
+}

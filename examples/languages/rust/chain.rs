@@ -1,8 +1,8 @@
-//! Forward pass, gradient and fit of chains read from standard input; ../README.md has the format.
+//! Chains read from standard input, and a fit of a named curve; ../README.md has the format.
 
 use std::ffi::{c_void, CStr};
 use std::io::Read;
-use std::os::raw::{c_char, c_int, c_ulonglong};
+use std::os::raw::{c_char, c_int, c_uchar, c_ulonglong};
 use std::ptr::null;
 use std::time::Instant;
 
@@ -58,6 +58,27 @@ struct FitInfo {
     params: *const f64,
 }
 
+#[repr(C)]
+struct CurveResult {
+    natural: *mut f64,
+    params: *mut f64,
+    covariance: *mut f64,
+    determined: *mut c_uchar,
+    triangle: *mut f64,
+    variance: f64,
+    loss: f64,
+    df: f64,
+    examples: f64,
+    weight: f64,
+    log_weight: f64,
+    rss: f64,
+    total_squares: f64,
+    outcome: c_int,
+    iterations: usize,
+    evaluations: usize,
+    fixed_at: usize,
+}
+
 // None is C's null.
 #[rustfmt::skip]
 extern "C" {
@@ -70,6 +91,10 @@ extern "C" {
     fn cbp_fit_work_len(layers: usize, free: usize, n: usize) -> usize;
     fn cbp_fit_lm(chain: &CChain, examples: &CExamples, options: &FitOptions, work: *mut f64,
                   params: *mut f64, info: *mut FitInfo) -> c_int;
+    fn cbp_curve_named(name: *const c_char) -> *const c_void;
+    fn cbp_curve_fit_work_len(n: usize) -> usize;
+    fn cbp_curve_fit(curve: *const c_void, examples: &CExamples, fixed: *const f64,
+                     options: &FitOptions, work: *mut f64, result: *mut CurveResult) -> c_int;
 }
 
 /// A status of the core's that is not 0.
@@ -137,6 +162,40 @@ impl Chain {
     }
 }
 
+/// Bottom, top, ec50 and slope, their standard errors, and the residual sum of squares.
+struct Logistic4 {
+    natural: [f64; 4],
+    errors: [f64; 4],
+    rss: f64,
+}
+
+impl Logistic4 {
+    /// No start is needed.
+    fn fit(x: &[f64], y: &[f64]) -> Result<Logistic4> {
+        let (mut natural, mut params, mut covariance) = ([0.0; 4], [0.0; 6], [[0.0; 4]; 4]);
+        let (mut determined, mut triangle) = ([0; 4], [0.0; 25]);
+        let result = unsafe {
+            let mut options: FitOptions = std::mem::zeroed();
+            let mut result: CurveResult = std::mem::zeroed();
+            result.natural = natural.as_mut_ptr();
+            result.params = params.as_mut_ptr();
+            result.covariance = covariance.as_mut_ptr().cast();
+            result.determined = determined.as_mut_ptr();
+            result.triangle = triangle.as_mut_ptr();
+            let mut work = vec![0.0; cbp_curve_fit_work_len(x.len())];
+            let curve = cbp_curve_named(b"logistic4\0".as_ptr().cast());
+            let (examples, work) = (examples(x, y), work.as_mut_ptr());
+            check(cbp_fit_defaults(&mut options))?;
+            check(cbp_curve_fit(curve, &examples, null(), &options, work, &mut result))?;
+            result
+        };
+        // the covariance has log(ec50)
+        let scale = [1.0, 1.0, natural[2], 1.0];
+        let errors = std::array::from_fn(|k| (covariance[k][k] * scale[k] * scale[k]).sqrt());
+        Ok(Logistic4 { natural, errors, rss: result.rss })
+    }
+}
+
 fn print(what: &str, of: &[f64]) {
     let words: Vec<String> = of.iter().map(|number| format!(" {number:e}")).collect();
     println!("{what}{}", words.concat());
@@ -149,7 +208,7 @@ fn main() -> Result<()> {
     let mut read = |n: usize| words.by_ref().take(n).collect::<Vec<f64>>();
     let bytes = |of: Vec<f64>| of.into_iter().map(|number| number as u8).collect::<Vec<u8>>();
 
-    while let [layers, n, fit, repeats] = read(4)[..] {
+    while let [layers, n, fit, curve, repeats] = read(5)[..] {
         let (layers, n) = (layers as usize, n as usize);
         let (activations, frozen) = (bytes(read(layers)), bytes(read(2 * layers)));
         let mut chain = Chain { params: read(2 * layers), activations, frozen };
@@ -163,6 +222,12 @@ fn main() -> Result<()> {
         if fit > 0.0 {
             println!("iterations {}", chain.fit(&x, &y)?);
             print("fit", &chain.params);
+        }
+        if curve > 0.0 {
+            let found = Logistic4::fit(&x, &y)?;
+            print("natural", &found.natural);
+            print("errors", &found.errors);
+            print("rss", &[found.rss]);
         }
         if repeats > 0.0 {
             let start = Instant::now();

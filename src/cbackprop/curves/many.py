@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
@@ -11,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _core
 from .._core import LOSSES
-from ..chain_array import ChainArray
+from ..chain_array import ChainArray, chains_on
 from ..errors import from_status
 from ..fits.arguments import Count, Number
 from ..fits.many import (
@@ -20,7 +19,6 @@ from ..fits.many import (
     Job,
     count_statuses,
     run_blocks,
-    squares_of,
     status_names,
 )
 from ..fits.result import UNDETERMINED
@@ -142,40 +140,44 @@ def fit_sets(
         curve.frozen,
     )
     job = Job.of(net, x, y, sample_weight, loss, loss_scale, None, *options)
-    curve.check_domain(job.x[~np.isnan(job.x)])
-    m = len(job.y)
-    found = Found.room_for(curve, m)
+    found = Found.room_for(curve, len(job.y))
+    rss, residual_sd = np.empty_like(found.loss), np.empty_like(found.loss)
+    is_converged = np.empty(found.codes.shape, dtype=np.bool_)
 
     def fit_block(block: slice) -> None:
+        x, y, weights = job.rows(block)
+        curve.check_domain(x[~np.isnan(x)])
+        rows = found.rows(block)
         status = _core.fit_curve_block(
             curve.number,
-            *job.rows(block),
+            x,
+            y,
+            weights,
             *limits,
             LOSSES[loss].code,
             loss_scale,
             job.max_iterations,
             job.tolerance,
             job.stop,
-            found.rows(block),
+            rows,
         )
         if status:
             raise from_status(status, _core.status_text(status))
+        np.equal(rows.codes, CONVERGED, out=is_converged[block])
+        if (rows.determined >= UNDETERMINED).any():
+            unknown = (rows.determined >= UNDETERMINED).any(axis=1) & (rows.codes > 0)
+            rows.codes[unknown] = NOT_IDENTIFIED
+        rss[block] = job.squares(block, rows.params, rows.loss, rows.weight)
+        residual_sd[block] = job.deviations(rows.variance)
 
-    run_blocks(fit_block, m, threads, job.stop, _BLOCK)
-    unknown = (found.determined >= UNDETERMINED).any(axis=1) & (found.codes > 0)
-    is_converged = found.codes == CONVERGED
-    found.codes[unknown] = NOT_IDENTIFIED
-    chains = ChainArray(found.params, curve.activations, curve.frozen)
-    is_known = LOSSES[loss].dispersion > 0
-    with np.errstate(invalid="ignore"):
-        deviation = np.full(m, math.nan) if is_known else np.sqrt(found.variance)
+    run_blocks(fit_block, len(job.y), threads, job.stop, _BLOCK)
     return CurveFits(
         curve,
-        chains,
-        dict(zip(curve.parameters, found.natural.T.copy(), strict=True)),
-        dict(zip(curve.parameters, found.stderr.T.copy(), strict=True)),
-        squares_of(job, chains, found.loss, found.weight),
-        deviation,
+        chains_on(found.params, net),
+        dict(zip(curve.parameters, found.natural.T, strict=True)),
+        dict(zip(curve.parameters, found.stderr.T, strict=True)),
+        rss,
+        residual_sd,
         found.df,
         found.codes,
         is_converged,

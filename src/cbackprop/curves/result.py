@@ -142,7 +142,7 @@ class CurveFit:
         """Compute the measures of the fit from the sums that the core has made."""
         found, dispersion = self._found, LOSSES[self.loss].dispersion
         n = self._counted = int(found.n_examples)
-        self.rss = found.loss * found.weight if self.loss == "squared" else found.rss
+        self.rss = found.rss
         spread = found.total_squares
         self.r2 = 1.0 - self.rss / spread if spread > 0 else math.nan
         if dispersion > 0:

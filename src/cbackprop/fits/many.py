@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _core
 from .._core import LOSSES, Chain, real_array
-from ..chain_array import ChainArray, data_of
+from ..chain_array import ChainArray, chains_on, data_of
 from ..errors import InputTypeError, ShapeError, from_status
 from ..threads import run, usable_cores
 from .arguments import Bounds, Count, Number, bound_arrays, count_of, number_of
@@ -212,31 +212,36 @@ def fit_many(
     """
     job = Job.of(net, x, y, sample_weight, loss, loss_scale, bounds, max_iterations, tolerance)
     found = Found.room_for(job, len(job.y), covariance)
-    if start is None:
-        found.params[:] = net.params
-    else:
-        starts = real_array(start, "start")
-        if starts.shape not in (found.params.shape, found.params.shape[1:]):
-            raise ShapeError(
-                f"start: shape {starts.shape}, expected {found.params.shape[1:]} for all chains "
-                f"or {found.params.shape}"
-            )
-        found.params[:] = starts
+    starts = net.params if start is None else real_array(start, "start")
+    if starts.shape not in (found.params.shape, found.params.shape[1:]):
+        raise ShapeError(
+            f"start: shape {starts.shape}, expected {found.params.shape[1:]} for all chains "
+            f"or {found.params.shape}"
+        )
+    rss, residual_sd = np.empty_like(found.loss), np.empty_like(found.loss)
+    identified = np.empty(found.determined.shape, dtype=np.bool_)
 
     def fit_block(block: slice) -> None:
-        job.fit(block, found.rows(block))
+        rows = found.rows(block)
+        rows.params[:] = starts if starts.ndim == 1 else starts[block]
+        job.fit(block, rows)
+        np.not_equal(rows.determined, UNDETERMINED, out=identified[block])
+        if not identified[block].all():
+            unidentified = (rows.codes == CONVERGED) & ~identified[block].all(axis=1)
+            rows.codes[unidentified] = NOT_IDENTIFIED
+        rss[block] = job.squares(block, rows.params, rows.loss, rows.weight)
+        residual_sd[block] = job.deviations(rows.variance)
 
     run_blocks(fit_block, len(job.y), threads, job.stop, _BLOCK)
-    chains = ChainArray(found.params, net.activations, net.frozen)
     return FitManyResult(
-        chains,
+        chains_on(found.params, net),
         found.loss,
-        squares_of(job, chains, found.loss, found.weight),
-        found.deviations(job),
+        rss,
+        residual_sd,
         found.df,
         found.stderr,
         found.triangles,
-        found.identified,
+        identified,
         found.codes,
         found.iterations,
     )
@@ -323,9 +328,25 @@ class Job:
         )
         if status:
             raise from_status(status, _core.status_text(status))
-        if (found.determined == UNDETERMINED).any():
-            unidentified = (found.codes == CONVERGED) & ~found.identified.all(axis=1)
-            found.codes[unidentified] = NOT_IDENTIFIED
+
+    def squares(self, block: slice, params: Vector, loss: Vector, weight: Vector) -> Vector:
+        """Weighted sums of squared residuals of a block of fits with these results."""
+        if self.loss == "squared":
+            return loss * weight
+        x, y, weights = self.rows(block)
+        residuals = chains_on(params, self.net).forward(x) - y
+        with np.errstate(over="ignore"):
+            terms = residuals**2 if weights is None else weights * residuals**2
+            squares = np.nansum(terms, axis=1)
+        squares[np.isnan(loss)] = math.nan
+        return np.asarray(squares)
+
+    def deviations(self, variance: Vector) -> Vector:
+        """Residual standard deviations; NaN where the loss implies the variance."""
+        if LOSSES[self.loss].dispersion > 0:
+            return np.full_like(variance, math.nan)
+        with np.errstate(invalid="ignore"):
+            return np.sqrt(variance)
 
 
 class Found(NamedTuple):
@@ -362,33 +383,6 @@ class Found(NamedTuple):
     def rows(self, block: slice) -> Found:
         """Return views of the arrays for a block of chains."""
         return Found._make(array[block] for array in self)
-
-    @property
-    def identified(self) -> NDArray[np.bool_]:
-        """False for parameters that the data do not determine, shape (m, 2L)."""
-        return np.not_equal(self.determined, UNDETERMINED)
-
-    def deviations(self, job: Job) -> Vector:
-        """Residual standard deviations, shape (m,)."""
-        if LOSSES[job.loss].dispersion > 0:
-            return np.full_like(self.variance, math.nan)
-        with np.errstate(invalid="ignore"):
-            return np.sqrt(self.variance)
-
-
-def squares_of(job: Job, chains: ChainArray, loss: Vector, weight: Vector) -> Vector:
-    """Weighted sums of squared residuals of fitted chains, shape (m,)."""
-    if job.loss == "squared":
-        return loss * weight
-    squares = np.empty(len(loss))
-    for block in blocks_of(len(squares), _BLOCK):
-        x, y, weights = job.rows(block)
-        residuals = chains[block].forward(x) - y
-        with np.errstate(over="ignore"):
-            terms = residuals**2 if weights is None else weights * residuals**2
-            squares[block] = np.nansum(terms, axis=1)
-    squares[np.isnan(loss)] = math.nan
-    return squares
 
 
 def blocks_of(chains: int, size: int) -> list[slice]:

@@ -111,8 +111,10 @@ typedef struct cbp_curve_search {
     cbp_fit_options options; /* of fits of coordinates */
     cbp_fit_memory memory;
     cbp_chain coordinates;
-    unsigned char frozen[CBP_CURVE_WIDTH];                   /* natural parameters that are fixed */
-    unsigned char constants[CBP_CURVE_PLACES];               /* of the chain */
+    unsigned char frozen[CBP_CURVE_WIDTH];        /* natural parameters that are fixed */
+    unsigned char constants[CBP_CURVE_PLACES];    /* of the chain */
+    unsigned char chain_frozen[CBP_CURVE_PLACES]; /* of the chain, also by `frozen` */
+    int fits_in_lanes;                            /* each fit of it is one of the curve */
     cbp_real lower[CBP_CURVE_WIDTH], upper[CBP_CURVE_WIDTH]; /* of coordinates */
     cbp_curve_point fixed;                                   /* the values of fixed parameters */
     size_t inputs; /* how many different ones there are, CBP_CURVE_PARAMETERS at most */
@@ -133,6 +135,10 @@ typedef struct cbp_curve_search {
 /* What is known of fits before their examples: the curve, what is fixed, the bounds. */
 int cbp_curve_prepare(cbp_curve_search *s, const cbp_curve *curve, const cbp_real *fixed,
                       const cbp_fit_options *options);
+
+/* Freezes the chain's parameters that no free natural parameter moves. If as many are left as there
+ * are free natural ones, each fit of the chain is a fit of the curve. */
+void cbp_curve_freeze_chain(cbp_curve_search *s);
 
 /* The fit of these examples, in cbp_curve_fit_work_len(n) numbers of work memory. */
 int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cbp_real *work,
@@ -173,6 +179,11 @@ size_t cbp_curve_find_starts_work_len(size_t n);
 /* Parameters, their covariance and the chain where the fit has ended. What was fixed on the way to
  * a limit is fixed here, too: the rest is the fit of the limit. */
 int cbp_curve_conclude(cbp_curve_search *s, cbp_curve_result *result);
+
+/* Fits from several starts side by side, if the chain allows it: what is left of s->starts is the
+ * best fit that has converged, and the starts of those that have not and may yet be better. */
+void cbp_curve_fit_starts(cbp_curve_search *s, cbp_real *work);
+size_t cbp_curve_fit_starts_work_len(size_t n);
 
 /* Continues a fit that converges slowly in case the loss has no minimum. */
 void cbp_curve_follow_loss(cbp_curve_search *s, cbp_fit_info *info);

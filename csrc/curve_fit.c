@@ -78,6 +78,7 @@ int cbp_curve_prepare(cbp_curve_search *s, const cbp_curve *curve, const cbp_rea
     if (status == CBP_OK) {
         status = take_bounds(s, fixed);
     }
+    cbp_curve_freeze_chain(s);
     if (status == CBP_OK) {
         cbp_fit_info info;
         cbp_fit kind = s->problem;
@@ -379,11 +380,13 @@ static size_t count_inputs(const cbp_examples *examples)
 size_t cbp_curve_fit_work_len(size_t n)
 {
     const size_t starts = cbp_curve_find_starts_work_len(n),
+                 lanes = cbp_curve_fit_starts_work_len(n),
                  fit = cbp_fit_pass_len(CBP_CURVE_LAYERS, CBP_CURVE_PLACES) +
                        cbp_fit_memory_len(CBP_CURVE_PLACES, n) +
                        2 * cbp_fit_node_len(CBP_CURVE_PLACES) +
-                       cbp_fit_search_len(CBP_COORDINATE_LAYERS, CBP_CURVE_PARAMETERS);
-    return starts > fit ? starts : fit;
+                       cbp_fit_search_len(CBP_COORDINATE_LAYERS, CBP_CURVE_PARAMETERS),
+                 most = starts > lanes ? starts : lanes;
+    return most > fit ? most : fit;
 }
 
 int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cbp_real *work,
@@ -407,6 +410,7 @@ int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cb
     s->is_stopped = 0;
     s->least = (cbp_real)INFINITY;
     cbp_curve_find_starts(s, work);
+    cbp_curve_fit_starts(s, work);
     s->memory =
         (cbp_fit_memory){.fit = &s->problem,
                          .work = work,

@@ -1,19 +1,16 @@
 /* Many fits of a curve: the chains of sets that share their inputs are fitted side by side, by
  * cbp_fit_many; what that does not settle is fitted alone.
  */
-#include "curve.h"
-#include "many.h"
+#include "curve_lanes.h"
 
 /* Sets that are fitted in one call of cbp_fit_many. */
 #define MOST_SETS 1024
 
-/* A set that took more iterations there is fitted alone: its loss may have no minimum. */
-#define LANE_ITERATIONS 50
+/* Sets of more examples are fitted alone. */
+#define MOST_EXAMPLES 4095
 
-/* So is one of which a fit that did not converge left less than so many times the least loss. */
-#define NEAR_UNSETTLED 30
-
-/* So is one with an error above so many times the parameter, or so much in its logarithm. */
+/* A set is fitted alone, too, if it has an error above so many times the parameter, or so much in
+ * its logarithm. */
 #define CLEAR ((cbp_real)1e6)
 #define CLEAR_LOG 10
 
@@ -26,10 +23,13 @@
 typedef struct curve_block {
     size_t first, m, free; /* free: parameters of the chain that are not frozen */
     cbp_fits found;
+    /* best_loss: infinite where nothing has converged */
     cbp_real *best, *best_covariance, *best_loss;
-    cbp_real *unsettled; /* the least loss of fits that did not converge, or infinity */
-    int *has_best;
+    cbp_real *unsettled; /* the least loss of fits that did not converge, NaN if it is not known */
+    cbp_real *least;     /* the least loss that any lane has come to */
     size_t *best_iterations;
+    cbp_real *starts, *gains; /* of each list, [lists][m] */
+    int *tried;               /* a bit for each list */
 } curve_block;
 
 /* A call under way. */
@@ -37,10 +37,13 @@ typedef struct curve_many {
     cbp_curve_search s;
     cbp_example_sets sets;
     const cbp_curve_fits *fits;
-    unsigned char frozen[CBP_CURVE_PLACES]; /* of the chain, also by what is fixed */
-    int stops;                              /* the progress function has said so */
-    cbp_real *one_x, *one_y, *one_weight;   /* of one set, [n] */
-    cbp_real *work;                         /* of a fit alone, or of cbp_fit_many */
+    cbp_candidates lists[CBP_CURVE_STARTS];
+    size_t lists_len;
+    int has_own_lists;                    /* of each set */
+    int stops;                            /* the progress function has said so */
+    cbp_real *candidates;                 /* of all lists */
+    cbp_real *one_x, *one_y, *one_weight; /* of one set, [n] */
+    cbp_real *work;                       /* of a fit alone, or of cbp_fit_many */
 } curve_many;
 
 /* ---- one set by itself ----------------------------------------------------------------------- */
@@ -114,22 +117,6 @@ static void fit_set_alone(curve_many *f, size_t i)
 
 /* ---- from the chain to the curve ------------------------------------------------------------- */
 
-/* Freezes the chain's parameters that no free natural parameter moves. Whether as many are left as
- * there are free natural ones, so that each fit of the chain is a fit of the curve. */
-static int freeze_chain(curve_many *f)
-{
-    const cbp_curve_search *s = &f->s;
-    size_t left = 0;
-    for (size_t k = 0; k < 2 * s->layers; k++) {
-        const cbp_curve_term *term = &s->curve->terms[k];
-        const int has_two = term->rule == CBP_RULE_DIFFERENCE || term->rule == CBP_RULE_PRODUCT ||
-                            term->rule == CBP_RULE_RATIO;
-        f->frozen[k] = s->constants[k] || (s->frozen[term->i] && (!has_two || s->frozen[term->j]));
-        left += !f->frozen[k];
-    }
-    return left == cbp_count_free(s->frozen, CBP_COORDINATE_LAYERS);
-}
-
 /* inverse[size][size] of a matrix, by elimination with pivots; 0 if it has none. */
 static int invert_matrix(cbp_real *matrix, size_t size, cbp_real *inverse)
 {
@@ -170,37 +157,6 @@ static int invert_matrix(cbp_real *matrix, size_t size, cbp_real *inverse)
     return 1;
 }
 
-/* The point that a chain found side by side stands for, as it is reported, and the one before
- * parameters were exchanged; 0 if the set is to be fitted alone. */
-static int settle_point(const cbp_curve_search *s, const cbp_real *params, cbp_curve_point *own,
-                        cbp_curve_point *p)
-{
-    cbp_real at[CBP_CURVE_WIDTH] = {0};
-    if (!cbp_curve_point_of(s->curve, params, own)) {
-        return 0;
-    }
-    *p = *own;
-    for (size_t k = 0; k < s->count; k++) {
-        if (s->frozen[k]) {
-            cbp_curve_set_natural(s->curve, k, s->fixed.n[k], p);
-        }
-        at[k] = p->t[k];
-    }
-    cbp_curve_choose_mirror(s, at);
-    if (!cbp_curve_is_ordered(s, at)) {
-        return 0;
-    }
-    for (size_t k = 0; k < s->count; k++) {
-        if (at[k] != p->t[k]) {
-            cbp_curve_set_coordinate(s->curve, k, at[k], p);
-        }
-        if (!s->frozen[k] && (at[k] < s->lower[k] || at[k] > s->upper[k])) {
-            return 0;
-        }
-    }
-    return 1;
-}
-
 /* inverse[free][free]: the derivatives of the free coordinates by the free parameters of the chain;
  * 0 if there are none. */
 static int invert_chain(const curve_many *f, const cbp_curve_point *p, size_t free,
@@ -211,7 +167,7 @@ static int invert_chain(const curve_many *f, const cbp_curve_point *p, size_t fr
         square[CBP_CURVE_PARAMETERS * CBP_CURVE_PARAMETERS];
     cbp_curve_chain_at(s->curve, p, params, slopes);
     for (size_t place = 0, row = 0; place < 2 * s->layers; place++) {
-        if (f->frozen[place]) {
+        if (s->chain_frozen[place]) {
             continue;
         }
         for (size_t k = 0, column = 0; k < s->count; k++) {
@@ -250,10 +206,10 @@ static int take_chain(const curve_many *f, size_t i, const cbp_real *params, con
     cbp_real *standard_error = f->fits->standard_error + i * count;
     unsigned char *determined = f->fits->determined + i * count;
     cbp_curve_point own, p;
-    if (!settle_point(s, params, &own, &p) || !invert_chain(f, &own, free, inverse)) {
+    if (!cbp_curve_settle_point(s, params, &own, &p) || !invert_chain(f, &own, free, inverse)) {
         return 0;
     }
-    const int is_exchanged = p.n[0] != own.n[0];
+    const int is_exchanged = !s->frozen[0] && p.n[0] != own.n[0];
     for (size_t k = 0, row = 0; k < count; k++) {
         if (s->frozen[k]) {
             standard_error[k] = 0;
@@ -285,7 +241,8 @@ static size_t numbers_of(size_t len)
 static size_t block_len(size_t m)
 {
     return CBP_ALIGNED + 2 * numbers_of(m * sizeof(size_t)) + 2 * numbers_of(m * sizeof(int)) +
-           numbers_of(m * CBP_CURVE_PLACES) + m * (3 * CBP_CURVE_PLACES + 2 * PACKED_LEN + 6);
+           numbers_of(m * CBP_CURVE_PLACES) + m * (3 * CBP_CURVE_PLACES + 2 * PACKED_LEN + 7) +
+           m * CBP_CURVE_STARTS * (CBP_CURVE_PLACES + 1);
 }
 
 size_t cbp_curve_fit_many_work_len(size_t n, size_t m)
@@ -305,7 +262,7 @@ static void place_block(curve_block *b, size_t m, cbp_real **work)
     b->found.iterations = (void *)cbp_taken(work, m * sizeof(size_t) / sizeof(cbp_real));
     b->best_iterations = (void *)cbp_taken(work, m * sizeof(size_t) / sizeof(cbp_real));
     b->found.status = (void *)cbp_taken(work, numbers_of(m * sizeof(int)));
-    b->has_best = (void *)cbp_taken(work, numbers_of(m * sizeof(int)));
+    b->tried = (void *)cbp_taken(work, numbers_of(m * sizeof(int)));
     b->found.determined = (void *)cbp_taken(work, numbers_of(m * CBP_CURVE_PLACES));
     b->found.params = cbp_taken(work, m * CBP_CURVE_PLACES);
     b->found.standard_error = cbp_taken(work, m * CBP_CURVE_PLACES);
@@ -318,18 +275,75 @@ static void place_block(curve_block *b, size_t m, cbp_real **work)
     b->best_covariance = cbp_taken(work, m * PACKED_LEN);
     b->best_loss = cbp_taken(work, m);
     b->unsettled = cbp_taken(work, m);
+    b->least = cbp_taken(work, m);
+    b->starts = cbp_taken(work, m * CBP_CURVE_STARTS * CBP_CURVE_PLACES);
+    b->gains = cbp_taken(work, m * CBP_CURVE_STARTS);
 }
 
-/* Whether cbp_fit_many has settled a set: converged, with all parameters determined. */
-static int is_settled_set(const curve_block *b, size_t i, size_t width)
+/* The sets of the block from `first` on, as many as m. */
+static cbp_example_sets sets_from(const curve_many *f, size_t first, size_t m)
 {
-    int is_determined =
-        b->found.status[i] == CBP_CONVERGED && b->found.iterations[i] <= LANE_ITERATIONS;
-    for (size_t k = 0; k < width; k++) {
-        const unsigned char kind = b->found.determined[i * width + k];
-        is_determined &= kind == CBP_DETERMINED || kind == CBP_FROZEN;
+    cbp_example_sets sets = f->sets;
+    sets.x += first * sets.x_step;
+    sets.y += first * sets.n;
+    sets.weight = sets.weight ? sets.weight + first * sets.weight_step : NULL;
+    sets.m = m;
+    return sets;
+}
+
+/* The best of each list of candidates for m sets from number i of the block on. */
+static int choose_from_lists(const curve_many *f, const curve_block *b, size_t i, size_t m)
+{
+    const size_t width = 2 * f->s.layers;
+    const cbp_chain chain = {b->found.params, f->s.curve->activations, f->s.chain_frozen,
+                             f->s.layers};
+    const cbp_example_sets sets = sets_from(f, b->first + i, m);
+    const cbp_fit_options options = cbp_curve_lane_options(&f->s);
+    int status = CBP_OK;
+    for (size_t list = 0; status == CBP_OK && list < f->lists_len; list++) {
+        const size_t place = list * b->m + i;
+        status = cbp_choose_starts_by_gain(&chain, &sets, &options, &f->lists[list], f->work,
+                                           b->starts + place * width, b->gains + place);
     }
-    return is_determined;
+    return status == CBP_OK;
+}
+
+/* The same for a set that has candidates of its own; starts that are NaN are none. */
+static void choose_from_own_lists(curve_many *f, const curve_block *b, size_t i)
+{
+    const size_t width = 2 * f->s.layers;
+    const cbp_example_sets set = sets_from(f, b->first + i, 1);
+    const cbp_examples own = {set.x, set.y, set.weight, set.n};
+    f->lists_len = cbp_curve_list_candidates(&f->s, &own, f->candidates, f->lists);
+    if (cbp_curve_check_domain(f->s.curve, &own) == CBP_OK && choose_from_lists(f, b, i, 1)) {
+        return;
+    }
+    for (size_t list = 0; list < f->lists_len; list++) {
+        const size_t place = list * b->m + i;
+        b->gains[place] = -(cbp_real)INFINITY;
+        for (size_t k = 0; k < width; k++) {
+            b->starts[place * width + k] = (cbp_real)NAN;
+        }
+    }
+}
+
+/* Takes the start of the greatest gain among those that have not been tried, for each set. */
+static void take_next_starts(const curve_many *f, curve_block *b)
+{
+    const size_t width = 2 * f->s.layers;
+    for (size_t i = 0; i < b->m; i++) {
+        size_t next = f->lists_len;
+        for (size_t list = 0; list < f->lists_len; list++) {
+            const int is_tried = b->tried[i] >> list & 1;
+            if (!is_tried &&
+                (next == f->lists_len || b->gains[list * b->m + i] > b->gains[next * b->m + i])) {
+                next = list;
+            }
+        }
+        b->tried[i] |= 1 << next;
+        memcpy(b->found.params + i * width, b->starts + (next * b->m + i) * width,
+               width * sizeof *b->starts);
+    }
 }
 
 /* What was found for set i of a block is its best so far. */
@@ -339,7 +353,6 @@ static void keep_settled(const curve_many *f, const curve_block *b, size_t i)
     memcpy(b->best + i * width, b->found.params + i * width, width * sizeof *b->best);
     memcpy(b->best_covariance + i * packed, b->found.covariance + i * packed,
            packed * sizeof *b->best_covariance);
-    b->has_best[i] = 1;
     b->best_iterations[i] = b->found.iterations[i];
     b->best_loss[i] = b->found.loss[i];
     f->fits->loss[set] = b->found.loss[i];
@@ -348,51 +361,51 @@ static void keep_settled(const curve_many *f, const curve_block *b, size_t i)
     f->fits->df[set] = b->found.df[i];
 }
 
-/* Fits the sets of a block from the best of these candidates, and keeps what is better than
- * before. */
-static void fit_from_list(curve_many *f, curve_block *b, const cbp_candidates *candidates)
+/* Fits the sets of a block from the next start of each, and keeps what is better than before. */
+static void fit_from_next(curve_many *f, curve_block *b)
 {
-    const cbp_chain chain = {b->found.params, f->s.curve->activations, f->frozen, f->s.layers};
-    cbp_example_sets sets = f->sets;
-    cbp_fit_options options = f->s.options;
-    options.lower = options.upper = NULL;
-    options.restarts = 0;
-    options.max_iterations =
-        options.max_iterations < LANE_ITERATIONS ? options.max_iterations : LANE_ITERATIONS;
-    sets.y += b->first * sets.n;
-    sets.weight = sets.weight ? sets.weight + b->first * sets.weight_step : NULL;
-    sets.m = b->m;
-    if (cbp_choose_starts(&chain, &sets, &options, candidates, f->work, b->found.params) !=
-            CBP_OK ||
-        cbp_fit_many(&chain, &sets, &options, f->work, &b->found) != CBP_OK) {
+    const cbp_chain chain = {b->found.params, f->s.curve->activations, f->s.chain_frozen,
+                             f->s.layers};
+    const cbp_example_sets sets = sets_from(f, b->first, b->m);
+    const cbp_fit_options options = cbp_curve_lane_options(&f->s);
+    const cbp_least least = {b->least, 1};
+    take_next_starts(f, b);
+    if (cbp_fit_many_in_lanes(&chain, &sets, &options, &least, f->work, &b->found) != CBP_OK) {
         return; /* then all sets are fitted alone */
     }
     for (size_t i = 0; i < b->m; i++) {
         const cbp_real loss = b->found.loss[i];
         f->stops |= b->found.status[i] == CBP_STOPPED;
-        if (is_settled_set(b, i, chain.layers * 2)) {
-            if (!b->has_best[i] || loss < b->best_loss[i]) {
+        if (cbp_curve_is_settled(&b->found, i, chain.layers * 2)) {
+            if (loss < b->best_loss[i]) {
                 keep_settled(f, b, i);
             }
-        } else if (loss < b->unsettled[i]) {
+        } else if (!(loss >= b->unsettled[i])) { /* or NaN: nothing is known of it */
             b->unsettled[i] = loss;
         }
     }
 }
 
-static void fit_block(curve_many *f, curve_block *b, const cbp_candidates *lists, size_t lists_len)
+static void fit_block(curve_many *f, curve_block *b)
 {
     const size_t width = 2 * f->s.layers, packed = b->free * (b->free + 1) / 2;
     for (size_t i = 0; i < b->m; i++) {
-        b->has_best[i] = 0;
-        b->unsettled[i] = (cbp_real)INFINITY;
+        b->best_loss[i] = b->unsettled[i] = b->least[i] = (cbp_real)INFINITY;
+        b->tried[i] = 0;
+        if (f->has_own_lists) {
+            choose_from_own_lists(f, b, i);
+        }
     }
-    for (size_t list = 0; list < lists_len; list++) {
-        fit_from_list(f, b, &lists[list]);
+    if (!f->has_own_lists && !choose_from_lists(f, b, 0, b->m)) {
+        f->lists_len = 0;
+    }
+    for (size_t pass = 0; pass < f->lists_len && !f->stops; pass++) {
+        fit_from_next(f, b);
     }
     for (size_t i = 0; i < b->m; i++) {
         const size_t set = b->first + i;
-        if (b->has_best[i] && !(b->unsettled[i] < NEAR_UNSETTLED * b->best_loss[i]) &&
+        if (b->best_loss[i] < (cbp_real)INFINITY &&
+            b->unsettled[i] >= CBP_CURVE_NEAR * b->best_loss[i] &&
             take_chain(f, set, b->best + i * width, b->best_covariance + i * packed)) {
             f->fits->status[set] = CBP_CONVERGED;
             f->fits->iterations[set] = b->best_iterations[i];
@@ -411,13 +424,25 @@ static int has_all_arrays(const cbp_curve_fits *fits)
            fits->df;
 }
 
+/* How the sets' starts are found. */
+static void plan_lists(curve_many *f)
+{
+    const cbp_examples inputs = {f->sets.x, f->sets.x, NULL, f->sets.n};
+    const int is_possible =
+        f->s.fits_in_lanes && f->sets.n > 0 && f->sets.n <= MOST_EXAMPLES && f->sets.m > 0;
+    f->lists_len = 0; /* each set is fitted alone */
+    /* the candidates of CBP_GRID_ENERGIES are made from each set's own targets */
+    f->has_own_lists = is_possible && (f->sets.x_step > 0 || f->s.curve->grid == CBP_GRID_ENERGIES);
+    if (is_possible && !f->has_own_lists && cbp_curve_check_domain(f->s.curve, &inputs) == CBP_OK) {
+        f->lists_len = cbp_curve_list_candidates(&f->s, &inputs, f->candidates, f->lists);
+    }
+}
+
 int cbp_curve_fit_many(const cbp_curve *curve, const cbp_example_sets *sets, const cbp_real *fixed,
                        const cbp_fit_options *options, cbp_real *work, const cbp_curve_fits *fits)
 {
     curve_many f;
     curve_block b;
-    cbp_candidates lists[CBP_CURVE_STARTS];
-    size_t lists_len = 0; /* 0: each set is fitted alone */
     if (!sets || !work || !has_all_arrays(fits) ||
         (sets->n > 0 && sets->m > 0 && (!sets->x || !sets->y))) {
         return CBP_ERROR_NULL;
@@ -434,24 +459,17 @@ int cbp_curve_fit_many(const cbp_curve *curve, const cbp_example_sets *sets, con
     f.stops = 0;
     const size_t most = sets->m < MOST_SETS ? sets->m : MOST_SETS;
     place_block(&b, most, &work);
-    cbp_real *candidates =
-        cbp_taken(&work, CBP_CURVE_STARTS * CBP_CURVE_CANDIDATES * CBP_CURVE_PLACES);
+    f.candidates = cbp_taken(&work, CBP_CURVE_STARTS * CBP_CURVE_CANDIDATES * CBP_CURVE_PLACES);
     f.one_x = cbp_taken(&work, sets->n);
     f.one_y = cbp_taken(&work, sets->n);
     f.one_weight = cbp_taken(&work, sets->n);
     f.work = work;
     b.free = cbp_count_free(f.s.frozen, CBP_COORDINATE_LAYERS);
-    const cbp_examples inputs = {sets->x, sets->x, NULL, sets->n};
-    /* the candidates of CBP_GRID_ENERGIES are made from each set's own targets */
-    if (freeze_chain(&f) && sets->x_step == 0 && sets->n > 0 && sets->m > 0 &&
-        f.s.curve->grid != CBP_GRID_ENERGIES &&
-        cbp_curve_check_domain(f.s.curve, &inputs) == CBP_OK) {
-        lists_len = cbp_curve_list_candidates(&f.s, &inputs, candidates, lists);
-    }
+    plan_lists(&f);
     for (b.first = 0; b.first < sets->m; b.first += most) {
         const size_t left = sets->m - b.first;
         b.m = left < most ? left : most;
-        fit_block(&f, &b, lists, f.stops ? 0 : lists_len);
+        fit_block(&f, &b);
     }
     return CBP_OK;
 }

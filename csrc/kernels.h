@@ -92,6 +92,7 @@ typedef struct cbp_lane_candidates {
     /* between which its weight must lie: if it is not solved for, both what it is */
     cbp_real low_w, high_w;
     int is_shared; /* inputs are shared and all weights 1 */
+    int is_one;    /* all lanes have the same chain's examples */
     /* what `depth` layers make of shared inputs, [count][n]; null where they are not shared */
     const cbp_real *features;
     /* the same less their mean, if the last bias is solved for; [count to CBP_CANDIDATES][n] */
@@ -131,7 +132,7 @@ typedef struct cbp_kernels {
     void (*fit_lanes)(cbp_lanes *lanes);
     void (*finish_lanes)(cbp_lanes *lanes);
     void (*choose_starts)(const cbp_lanes *lanes, const cbp_lane_candidates *candidates,
-                          cbp_real *chosen);
+                          cbp_real *chosen, cbp_real *gain);
 } cbp_kernels;
 
 extern const cbp_kernels cbp_kernels_generic;

@@ -13,6 +13,11 @@
  * large. */
 #define MOST_IN_LANES 4096
 
+/* Where there is another fit to compare with: a fit whose loss is so many times the least is given
+ * up after so many iterations. */
+#define FAR_LOSS 30
+#define FAR_ITERATIONS 10
+
 /* What a lane carries. */
 typedef struct load {
     size_t chain, count; /* examples of positive weight */
@@ -28,9 +33,10 @@ typedef struct many {
     size_t free, skipped; /* parameters; leading layers that are frozen */
     /* behind the frozen layers all chains have the same inputs, which stand in `inputs` */
     int shares_x;
-    int stops;             /* the progress function has said so */
-    load loads[CBP_LANES]; /* what the lanes carry */
-    load done[CBP_LANES];  /* what those did that wait to be finished together */
+    int stops;              /* the progress function has said so */
+    const cbp_least *least; /* not null: nothing is left to cbp_fit_lm */
+    load loads[CBP_LANES];  /* what the lanes carry */
+    load done[CBP_LANES];   /* what those did that wait to be finished together */
     size_t waiting;
     int has_ones[CBP_LANES]; /* the lane's weights are all 1, and its inputs those of all */
     cbp_real *inputs, *one_x, *one_y, *one_weight; /* of one chain, [n] */
@@ -185,8 +191,8 @@ static void fit_one(many *s, size_t chain)
     cbp_fit_options options = *s->kind.options;
     cbp_fit_info info;
     cbp_fit_totals totals;
-    if (s->stops) {
-        give_up(s, chain, CBP_STOPPED);
+    if (s->stops || s->least) {
+        give_up(s, chain, s->stops ? CBP_STOPPED : CBP_EXHAUSTED);
         return;
     }
     options.history_len = 0;
@@ -317,6 +323,32 @@ static int load_lane(many *s, cbp_lanes *g, size_t lane, size_t chain)
     return 1;
 }
 
+/* What lane k of `g` carries is not finished there: by cbp_fit_lm, or it is given up where it is. */
+static void leave_lane(many *s, const cbp_lanes *g, size_t lane, const load *carried)
+{
+    const size_t chain = carried->chain, first = 2 * s->skipped;
+    fit_one(s, chain);
+    if (s->least && !s->stops) {
+        s->fits->loss[chain] = g->loss[lane] / carried->total;
+        s->fits->iterations[chain] = (size_t)g->iterations[lane];
+        for (size_t k = 0; k < 2 * g->layers; k++) {
+            params_of(s, chain)[first + k] = g->params[k * CBP_LANES + lane];
+        }
+    }
+}
+
+static cbp_real *least_of(const many *s, size_t chain)
+{
+    return s->least->loss + chain * s->least->step;
+}
+
+/* Whether another fit has left so much less that this one is not worth its time. */
+static int is_far(const many *s, const cbp_lanes *g, size_t lane)
+{
+    return s->least && g->iterations[lane] >= FAR_ITERATIONS &&
+           g->loss[lane] > FAR_LOSS * s->loads[lane].total * *least_of(s, s->loads[lane].chain);
+}
+
 /* The next chain that a lane can take. */
 static void refill(many *s, cbp_lanes *g, size_t lane)
 {
@@ -381,7 +413,7 @@ static void finish_done(many *s, cbp_lanes *done)
         if (done->state[k] == CBP_LANE_DONE && cbp_is_finite(done->loss[k] / s->done[k].total)) {
             store(s, done, k);
         } else {
-            fit_one(s, s->done[k].chain);
+            leave_lane(s, done, k, &s->done[k]);
         }
     }
     s->waiting = 0;
@@ -412,6 +444,9 @@ static void set_lane_aside(many *s, const cbp_lanes *g, size_t lane, cbp_lanes *
     done->predicted[to] = g->predicted[lane];
     done->iterations[to] = g->iterations[lane];
     done->state[to] = turns ? CBP_LANE_NEEDS_FALLBACK : CBP_LANE_DONE;
+    if (s->least && g->loss[lane] < *least_of(s, s->done[to].chain) * s->done[to].total) {
+        *least_of(s, s->done[to].chain) = g->loss[lane] / s->done[to].total;
+    }
     if (s->waiting == CBP_LANES) {
         finish_done(s, done);
     }
@@ -474,8 +509,9 @@ static void fit_in_lanes(many *s, cbp_lanes *g, cbp_lanes *done)
         for (size_t k = 0; k < CBP_LANES; k++) {
             if (g->state[k] == CBP_LANE_DONE) {
                 set_lane_aside(s, g, k, done);
-            } else if (g->state[k] == CBP_LANE_NEEDS_FALLBACK) {
-                fit_one(s, s->loads[k].chain);
+            } else if (g->state[k] == CBP_LANE_NEEDS_FALLBACK ||
+                       (g->state[k] == CBP_LANE_RUNNING && is_far(s, g, k))) {
+                leave_lane(s, g, k, &s->loads[k]);
             } else if (s->stops && g->state[k] == CBP_LANE_RUNNING) {
                 give_up(s, s->loads[k].chain, CBP_STOPPED);
             } else {
@@ -553,10 +589,11 @@ static void place_own(many *s, cbp_real **work)
     s->covariance = cbp_taken(work, s->free * s->free);
 }
 
-int cbp_fit_many(const cbp_chain *chain, const cbp_example_sets *sets,
-                 const cbp_fit_options *options, cbp_real *work, const cbp_fits *fits)
+int cbp_fit_many_in_lanes(const cbp_chain *chain, const cbp_example_sets *sets,
+                          const cbp_fit_options *options, const cbp_least *least, cbp_real *work,
+                          const cbp_fits *fits)
 {
-    many s = {.fits = fits};
+    many s = {.fits = fits, .least = least};
     int status =
         work && sets && fits ? cbp_fit_given(chain, NULL, options, &s.kind) : CBP_ERROR_NULL;
     if (status == CBP_OK) {
@@ -602,4 +639,10 @@ int cbp_fit_many(const cbp_chain *chain, const cbp_example_sets *sets,
         tell(&s);
     }
     return CBP_OK;
+}
+
+int cbp_fit_many(const cbp_chain *chain, const cbp_example_sets *sets,
+                 const cbp_fit_options *options, cbp_real *work, const cbp_fits *fits)
+{
+    return cbp_fit_many_in_lanes(chain, sets, options, NULL, work, fits);
 }

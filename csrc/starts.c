@@ -91,18 +91,29 @@ static void find_shared_features(choice *c, cbp_real **work)
 
 /* ---- lanes ----------------------------------------------------------------------------------- */
 
-/* The targets of chains `first` ... first + count - 1; whether one is missing. Lanes without a
- * chain repeat the first. */
+/* Lanes from `count` on repeat the first. */
+static void repeat_first(cbp_real *lanes, size_t n, size_t count)
+{
+    for (size_t i = 0; count < CBP_LANES && i < n; i++, lanes += CBP_LANES) {
+        const cbp_real first = lanes[0];
+        for (size_t k = count; k < CBP_LANES; k++) {
+            lanes[k] = first;
+        }
+    }
+}
+
+/* The targets of chains `first` ... first + count - 1; whether one is missing. */
 static int load_set_targets(choice *c, size_t first, size_t count)
 {
     int has_missing = 0;
-    for (size_t k = 0; k < CBP_LANES; k++) {
-        const cbp_real *y = c->sets.y + (first + (k < count ? k : 0)) * c->sets.n;
+    for (size_t k = 0; k < count; k++) {
+        const cbp_real *y = c->sets.y + (first + k) * c->sets.n;
         for (size_t i = 0; i < c->sets.n; i++) {
             has_missing |= y[i] != y[i];
             c->lanes.y[i * CBP_LANES + k] = y[i] - c->level;
         }
     }
+    repeat_first(c->lanes.y, c->sets.n, count);
     return has_missing;
 }
 
@@ -111,8 +122,8 @@ static int load_set_targets(choice *c, size_t first, size_t count)
 static void load_set_examples(choice *c, size_t first, size_t count)
 {
     const cbp_lanes *g = &c->lanes;
-    for (size_t k = 0; k < CBP_LANES; k++) {
-        const size_t number = first + (k < count ? k : 0);
+    for (size_t k = 0; k < count; k++) {
+        const size_t number = first + k;
         const cbp_real *y = c->sets.y + number * c->sets.n,
                        *weight =
                            c->sets.weight ? c->sets.weight + number * c->sets.weight_step : NULL;
@@ -127,6 +138,9 @@ static void load_set_examples(choice *c, size_t first, size_t count)
             g->weight[at] = is_missing ? 0 : weight ? weight[i] : 1;
         }
     }
+    repeat_first(g->x, c->sets.n, count);
+    repeat_first(g->y, c->sets.n, count);
+    repeat_first(g->weight, c->sets.n, count);
 }
 
 /* What was chosen for chain `number`, in lane k; the first candidate if nothing was. */
@@ -142,19 +156,22 @@ static void store_start(const choice *c, int is_chosen, size_t k, cbp_real *para
     }
 }
 
-static void choose_all(choice *c, cbp_real *params)
+static void choose_all(choice *c, cbp_real *params, cbp_real *gains)
 {
     const int may_share = c->sets.x_step == 0 && !c->sets.weight;
     for (size_t first = 0; first < c->sets.m; first += CBP_LANES) {
         const size_t left = c->sets.m - first, count = left < CBP_LANES ? left : CBP_LANES;
         const int is_shared = !load_set_targets(c, first, count) && may_share;
-        cbp_row chosen;
+        cbp_row chosen, gain;
         if (!(is_shared && c->own.is_shared)) {
             load_set_examples(c, first, count);
         }
         c->own.is_shared = is_shared;
-        cbp_kernels_now()->choose_starts(&c->lanes, &c->own, chosen);
+        cbp_kernels_now()->choose_starts(&c->lanes, &c->own, chosen, gain);
         for (size_t k = 0; k < count; k++) {
+            if (gains) {
+                gains[first + k] = gain[k];
+            }
             store_start(c, chosen[k] >= 0, k, params + (first + k) * 2 * c->kind.chain.layers);
         }
     }
@@ -162,9 +179,9 @@ static void choose_all(choice *c, cbp_real *params)
 
 /* ---- the call -------------------------------------------------------------------------------- */
 
-int cbp_choose_starts(const cbp_chain *chain, const cbp_example_sets *sets,
-                      const cbp_fit_options *options, const cbp_candidates *candidates,
-                      cbp_real *work, cbp_real *params)
+int cbp_choose_starts_by_gain(const cbp_chain *chain, const cbp_example_sets *sets,
+                              const cbp_fit_options *options, const cbp_candidates *candidates,
+                              cbp_real *work, cbp_real *params, cbp_real *gains)
 {
     choice c = {.given = candidates};
     int status = sets && candidates && work && params ? cbp_fit_given(chain, NULL, options, &c.kind)
@@ -202,9 +219,19 @@ int cbp_choose_starts(const cbp_chain *chain, const cbp_example_sets *sets,
     c.lanes.trial = cbp_taken(&work, 2 * chain->layers * CBP_LANES);
     c.inputs = cbp_taken(&work, n);
     describe(&c);
-    if (sets->x_step == 0) {
+    c.own.is_one = sets->m == 1;
+    if (c.own.is_one) {
+        take_inputs(&c, sets->x);
+    } else if (sets->x_step == 0) {
         find_shared_features(&c, &work);
     }
-    choose_all(&c, params);
+    choose_all(&c, params, gains);
     return CBP_OK;
+}
+
+int cbp_choose_starts(const cbp_chain *chain, const cbp_example_sets *sets,
+                      const cbp_fit_options *options, const cbp_candidates *candidates,
+                      cbp_real *work, cbp_real *params)
+{
+    return cbp_choose_starts_by_gain(chain, sets, options, candidates, work, params, NULL);
 }

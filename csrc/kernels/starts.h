@@ -140,6 +140,28 @@ static void find_own_gains(const cbp_lanes *g, const cbp_lane_candidates *c, cbp
     }
 }
 
+/* c->gains, where all lanes have the same examples: a candidate in each lane, as many at a time as
+ * there are lanes. The sums add up as in find_own_gains. */
+static void find_gains_of_one(const cbp_lanes *g, const cbp_lane_candidates *c, cbp_match *m)
+{
+    cbp_row gains;
+    for (size_t first = 0; first < c->count; first += CBP_LANES) {
+        const size_t left = c->count - first, count = smaller(CBP_LANES, left);
+        for (size_t j = 0; j < CBP_LANES; j++) {
+            const cbp_real *params = c->params + (first + (j < count ? j : 0)) * c->width;
+            for (size_t k = 0; k < 2 * c->depth; k++) {
+                g->trial[k * CBP_LANES + j] = params[k];
+            }
+        }
+        find_features(g, c->depth, g->trial, c->own_features);
+        add_feature(g, c->own_features, c->solves_b, m);
+        find_gain(c, m, gains);
+        for (size_t j = 0; j < count; j++) {
+            spread(gains[j], c->gains + (first + j) * CBP_LANES);
+        }
+    }
+}
+
 /* For each lane the first candidate of the greatest gain, -1 if none is finite, and that gain. */
 static void find_best(const cbp_lane_candidates *c, cbp_real *CBP_RESTRICT chosen,
                       cbp_real *CBP_RESTRICT best)
@@ -205,14 +227,17 @@ static void take_candidate(const cbp_lanes *g, const cbp_lane_candidates *c, siz
 
 /* For each lane the candidate that leaves the least sum of squares, a linear last layer's free
  * weight and bias being solved for, or what lies between it and its neighbours unless that is far
- * worse: its number, or -1 if no sum is finite; and the parameters, in g->trial. */
-static void choose_starts(const cbp_lanes *g, const cbp_lane_candidates *c, cbp_real *chosen)
+ * worse: its number, or -1 if no sum is finite; its gain; and the parameters, in g->trial. */
+static void choose_starts(const cbp_lanes *g, const cbp_lane_candidates *c, cbp_real *chosen,
+                          cbp_real *gain)
 {
     cbp_match m;
-    cbp_row best, gain;
+    cbp_row best;
     int is_less = 0;
     add_targets(g, &m);
-    if (c->is_shared) {
+    if (c->is_one) {
+        find_gains_of_one(g, c, &m);
+    } else if (c->is_shared) {
         find_shared_gains(g, c);
     } else {
         find_own_gains(g, c, &m);
@@ -231,8 +256,10 @@ static void choose_starts(const cbp_lanes *g, const cbp_lane_candidates *c, cbp_
     for (size_t k = 0; k < CBP_LANES; k++) {
         if (chosen[k] >= 0 && !(gain[k] >= CBP_HALF * best[k])) {
             take_candidate(g, c, (size_t)chosen[k], k);
+            gain[k] = best[k];
             is_less = 1;
         }
+        gain[k] = chosen[k] >= 0 ? gain[k] : -CBP_INFINITY;
     }
     if (is_less) {
         find_features(g, c->depth, g->trial, c->own_features);

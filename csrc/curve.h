@@ -180,10 +180,15 @@ size_t cbp_curve_find_starts_work_len(size_t n);
  * a limit is fixed here, too: the rest is the fit of the limit. */
 int cbp_curve_conclude(cbp_curve_search *s, cbp_curve_result *result);
 
-/* Fits from several starts side by side, if the chain allows it: what is left of s->starts is the
- * best fit that has converged, and the starts of those that have not and may yet be better. */
-void cbp_curve_fit_starts(cbp_curve_search *s, cbp_real *work);
+/* Fits from all starts side by side, if the chain allows it; whether one has converged. Then what is
+ * left of s->starts is the best of these, and the starts of those that have not and may yet be
+ * better. */
+int cbp_curve_fit_starts(cbp_curve_search *s, cbp_real *work);
 size_t cbp_curve_fit_starts_work_len(size_t n);
+
+/* Continues a fit that converges slowly, from s->starts[0], where the second derivatives tell the
+ * way; whether it has converged, with no greater loss than the one given. */
+int cbp_curve_finish(cbp_curve_search *s, cbp_real loss, cbp_real *work);
 
 /* Continues a fit that converges slowly in case the loss has no minimum. */
 void cbp_curve_follow_loss(cbp_curve_search *s, cbp_fit_info *info);

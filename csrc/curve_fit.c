@@ -410,7 +410,9 @@ int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cb
     s->is_stopped = 0;
     s->least = (cbp_real)INFINITY;
     cbp_curve_find_starts(s, work);
-    cbp_curve_fit_starts(s, work);
+    if (s->starts_len > 1) {
+        (void)cbp_curve_fit_starts(s, work);
+    }
     s->memory =
         (cbp_fit_memory){.fit = &s->problem,
                          .work = work,
@@ -428,7 +430,12 @@ int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cb
         status = CBP_ERROR_DATA;
     }
     if (status == CBP_OK && info.outcome == CBP_EXHAUSTED && !has_few_inputs) {
-        cbp_curve_follow_loss(s, &info);
+        if (cbp_curve_finish(s, info.loss, work)) {
+            info.outcome = CBP_CONVERGED;
+            info.loss = s->starts[0].loss;
+        } else {
+            cbp_curve_follow_loss(s, &info);
+        }
     }
     if (status == CBP_OK) {
         report_mirror(s);

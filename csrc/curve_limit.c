@@ -46,7 +46,9 @@ static cbp_real noise_at(const cbp_curve_search *s, const cbp_curve_start *found
         cbp_curve_set_coordinate(s->curve, k, s->frozen[k] ? s->fixed.t[k] : found->at[k], &p);
     }
     cbp_curve_chain_at(s->curve, &p, params, NULL);
-    const cbp_real rounding = CBP_EPSILON * cbp_magnitude(params[2 * s->layers - 1]);
+    const int is_sum = s->curve->activations[s->layers - 1] == CBP_IDENTITY;
+    const cbp_real bias = is_sum ? params[2 * s->layers - 1] : 0,
+                   rounding = CBP_EPSILON * cbp_magnitude(bias);
     return cbp_curve_noise(s, found->loss) + (2 * cbp_root(found->loss) + rounding) * rounding;
 }
 
@@ -71,7 +73,7 @@ static int is_stationary(cbp_curve_search *s, const cbp_real *at)
             square += triangle[i * width + column] * triangle[i * width + column];
         }
         is_level &= at[k] <= s->lower[k] || at[k] >= s->upper[k] ||
-                    slope * slope <= CBP_EPSILON * square * residuals;
+                    slope * slope < CBP_EPSILON * square * residuals; /* which may underflow */
         column++;
     }
     return is_level;
@@ -252,7 +254,8 @@ int cbp_curve_finds_no_minimum(cbp_curve_search *s, cbp_real loss, const cbp_cur
             const cbp_real most = loss + 1000 * noise_at(s, &here);
             const int goes_out = stays_flat(s, &here, (limit_direction){k, 1}, most, &out),
                       goes_in = stays_flat(s, &here, (limit_direction){k, 0}, most, &in);
-            if (goes_out != goes_in && may_step(s)) {
+            const int is_unknown = result->determined[k] == CBP_UNDETERMINED;
+            if (goes_out != goes_in && (goes_out || is_unknown) && may_step(s)) {
                 mark_moving(s, &here, goes_out ? &out : &in, k);
                 s->fixed_at = k;
                 found = 1;

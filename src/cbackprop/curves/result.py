@@ -16,6 +16,7 @@ from ..errors import InputTypeError, ParameterError, ShapeError
 from ..fits.arguments import Count, Number, as_float
 from ..fits.result import AT_BOUND, OUTCOMES, UNDETERMINED
 from ..reference import LOSSES as FORMULAS
+from .advice import advice_on, hardly_determined
 from .covariance import DIVERGES, Fitted, exact_covariance, root_of, slopes_at
 from .matrices import product
 from .student import t_quantile
@@ -71,7 +72,8 @@ class CurveFit:
         Whether a minimum has been reached.
     status, message : str
         "converged", "not_identified" (some parameters are arbitrary, or the loss has no minimum) or
-        "max_iterations"; and in words, with the names of those parameters.
+        "max_iterations"; and in words, with the names of those parameters, and of those that are
+        hardly determined (see `advice`).
     n_iterations, n_evaluations : int
         Numbers of iterations and of passes over the points, of all starts that were tried.
     r2 : float
@@ -137,6 +139,12 @@ class CurveFit:
         if at_bound:
             self.message += f"; at a bound: {', '.join(at_bound)}"
         self._summarise()
+        doubtful = hardly_determined(self)
+        if doubtful:
+            self.message += f"; hardly determined by the data: {', '.join(doubtful)}"
+        if self.df == 0:
+            self.message += "; no degrees of freedom left: no standard errors"
+        self._doubtful = [*(names[k] for k in unknown), *doubtful]
 
     def _summarise(self) -> None:
         """Compute the measures of the fit from the sums that the core has made."""
@@ -158,6 +166,16 @@ class CurveFit:
             self.log_likelihood = 0.5 * (
                 found.log_weight - n * (math.log(2.0 * math.pi) + log_ratio + 1.0)
             )
+
+    @property
+    def advice(self) -> dict[str, str]:
+        """Why the data do not determine a parameter, or hardly, and what helps; by its name.
+
+        A parameter is hardly determined if its standard error is above it (of a positive one), or
+        above half of it and would change the curve by more than the range of y (of others).
+        """
+        with np.errstate(all="ignore"):
+            return advice_on(self, self._doubtful)
 
     @property
     def aic(self) -> float:
@@ -356,14 +374,14 @@ class CurveFit:
             return _dose_at(at, fraction).real, math.sqrt(variance[0])
 
     def summary(self) -> str:
-        """Return a table of the parameters, with measures of the fit and its message, as text."""
-        width = max(len(name) for name in self.params)
+        """Return a table of the parameters, with measures of the fit, its message and advice."""
+        width, advice = max(len(name) for name in self.params), self.advice
         lines = [f"{self.curve.name}: {self.curve.formula}"]
         lines.append(f"{'':{width}}  {'estimate':>14}  {'std. error':>12}  {'95% interval':>29}")
         for name, (low, high) in self.confidence_interval().items():
             lines.append(
                 f"{name:{width}}  {self.params[name]:>14.8g}  {self.stderr[name]:>12.5g}"
-                f"  {low:>14.7g} {high:>14.7g}"
+                f"  {low:>14.7g} {high:>14.7g}{'  ?' if name in advice else ''}"
             )
         if math.isfinite(self.residual_sd):
             lines.append(
@@ -371,6 +389,7 @@ class CurveFit:
                 f"r2 {self.r2:.6g}, AIC {self.aic:.6g}"
             )
         lines.append(self.message)
+        lines += [f"? {name}: {text}" for name, text in advice.items()]
         return "\n".join(lines)
 
     __str__ = summary

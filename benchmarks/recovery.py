@@ -36,7 +36,7 @@ import cbackprop as cbp
 from cbackprop import curves
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-from curve_cases import NOISE, draw, exact
+from curve_cases import NOISE, draw, exact, is_this_curve
 
 Floats = npt.NDArray[np.float64]
 STARTS = 50
@@ -83,9 +83,11 @@ def inputs_of(name: str, kind: str, drawn: Floats, parameters: int) -> Floats:
     return x * 10 if kind == "long" and name != "arrhenius" else x
 
 
-def factor_of(kind: str) -> float:
-    """Return by which factor the data of this kind are scaled."""
-    return {"small": 1e-12, "large": 1e9}.get(kind, 1.0)
+def factors_of(name: str, kind: str) -> tuple[float, float]:
+    """Return by which factors x and y of this kind are scaled, where the curve can be."""
+    factor, curve = {"small": 1e-12, "large": 1e9}.get(kind, 1.0), curves.CURVES[name]
+    of_x = 1.0 if name == "arrhenius" or curve.log_dose else factor
+    return of_x, 1.0 if name in ("arrhenius", "platt") else factor
 
 
 def data_set(name: str, kind: str, seed: int, number: int) -> Data:
@@ -105,8 +107,8 @@ def data_set(name: str, kind: str, seed: int, number: int) -> Data:
     elif kind == "levels":
         y = np.where(rng.random(x.size) < rng.choice([0.0, 0.5]), 1.0, 3.0)
         y = y / 4 if name == "platt" else y
-    factor = 1.0 if name == "arrhenius" else factor_of(kind)
-    return Data(x * factor, y if name == "platt" else y * factor, weight, true)
+    of_x, of_y = factors_of(name, kind)
+    return Data(x * of_x, y * of_y, weight, true)
 
 
 def rival_of(name: str, kind: str, data: Data, rng: np.random.Generator) -> tuple[float, float]:
@@ -115,20 +117,20 @@ def rival_of(name: str, kind: str, data: Data, rng: np.random.Generator) -> tupl
     starts = [data.true, *(draw(name, rng)[1] for _ in range(STARTS - 1))]
     params = np.array([curve.chain(**start).params for start in starts])
     # a start is of the data as they were before they were scaled
-    factor = 1.0 if name == "arrhenius" else factor_of(kind)
-    x, y = data.x / factor, data.y if name == "platt" else data.y / factor
+    of_x, of_y = factors_of(name, kind)
     fits = cbp.fit_many(
         curve.chain(**data.true),
-        x,
-        np.tile(y, (STARTS, 1)),
+        data.x / of_x,
+        np.tile(data.y / of_y, (STARTS, 1)),
         start=params,
         loss=curve.loss,
         sample_weight=data.weight,
     )
-    loss = np.where(np.isfinite(fits.loss), fits.loss, math.inf)
-    scale = 1.0 if name == "platt" else factor**2
+    found = zip(starts, fits.chains, strict=True)
+    is_own = [is_this_curve(name, curve.chain(**start), chain) for start, chain in found]
+    loss = np.where(np.isfinite(fits.loss) & is_own, fits.loss, math.inf)
     settled = (fits.status == "converged") & fits.identified.all(axis=1)
-    return scale * float(loss.min()), scale * float(np.where(settled, loss, math.inf).min())
+    return of_y**2 * float(loss.min()), of_y**2 * float(np.where(settled, loss, math.inf).min())
 
 
 def against_rivals(name: str, kind: str, count: int, seed: int) -> dict[str, list[int]]:

@@ -118,7 +118,8 @@ enum cbp_status {
     CBP_ERROR_NODE = -21,
     CBP_ERROR_CURVE = -22,  /* no curve: a null pointer, as for a name that is none */
     CBP_ERROR_DOMAIN = -23, /* an input where the curve is not defined */
-    CBP_STATUS_END = -24
+    CBP_ERROR_LIMIT = -24,  /* a curve without a finite limit where one is needed */
+    CBP_STATUS_END = -25
 };
 
 /* ---- what the functions are given ------------------------------------------------------------ */
@@ -612,6 +613,7 @@ typedef struct cbp_curve_facts {
     const unsigned char *activations; /* [L] */
     /* [2L]: 1 for parameters of the chain that are constants of the curve */
     unsigned char frozen[2 * CBP_CURVE_LAYERS];
+    int is_log_dose; /* 1 if x is the logarithm of a dose, which is -infinity for a dose of 0 */
 } cbp_curve_facts;
 
 /* How many curves there are; the curve of a number from 0, which later versions may change; and the
@@ -681,6 +683,29 @@ CBP_API int cbp_curve_fit(const cbp_curve *curve, const cbp_examples *examples,
                           const cbp_real *fixed, const cbp_fit_options *options, cbp_real *work,
                           cbp_curve_result *result);
 
+/* Groups of examples that have parameters of one curve in common. */
+typedef struct cbp_curve_groups {
+    const cbp_examples *examples; /* [count] */
+    size_t count;
+    const unsigned char *shared; /* [p]: not 0 for parameters that all groups share */
+} cbp_curve_groups;
+
+/* How many numbers of work memory cbp_curve_fit_groups needs for these groups. */
+CBP_API size_t cbp_curve_fit_groups_work_len(const cbp_curve_groups *groups);
+
+/* Fits a curve to all groups at once, results[count], by the least loss of all examples together:
+ * shared parameters have one value, the others one for each group. What is fixed or has bounds is
+ * so in all groups. A group's result is as cbp_curve_fit writes it, but for these: the variance and
+ * its degrees of freedom are of all groups, and so are the loss, the outcome and the iterations;
+ * `covariance` and `triangle` are those of the group's parameters, the shared ones included, in the
+ * fit of all. If nothing is shared each group is fitted as it is alone, with an outcome, a loss and
+ * iterations of its own. If the progress function stops it, it returns CBP_STOPPED, and the results
+ * are of no use. Fails as cbp_curve_fit, with CBP_ERROR_EMPTY without groups, and with
+ * CBP_ERROR_FEW_EXAMPLES also if a group has fewer examples than parameters of its own. */
+CBP_API int cbp_curve_fit_groups(const cbp_curve *curve, const cbp_curve_groups *groups,
+                                 const cbp_real *fixed, const cbp_fit_options *options,
+                                 cbp_real *work, cbp_curve_result *results);
+
 /* What becomes of m fits of a curve. None may be null. */
 typedef struct cbp_curve_fits {
     cbp_real *natural; /* [m][p] */
@@ -711,6 +736,82 @@ CBP_API size_t cbp_curve_fit_many_work_len(size_t n, size_t m);
 CBP_API int cbp_curve_fit_many(const cbp_curve *curve, const cbp_example_sets *sets,
                                const cbp_real *fixed, const cbp_fit_options *options,
                                cbp_real *work, const cbp_curve_fits *fits);
+
+/* ---- intervals of a fitted curve ------------------------------------------------------------- */
+
+/* The t with P(T <= t) = probability, between 0 and 1, of Student's t distribution with df > 0
+ * degrees of freedom, infinite for the normal distribution; NaN for other arguments. For df of 0.01
+ * or more the relative error is below 1e-12 (single: 1e-4). */
+CBP_API cbp_real cbp_t_quantile(cbp_real probability, cbp_real df);
+
+/* How the interval of a number with a standard error is made. */
+enum cbp_interval_kind {
+    /* estimate and standard error of its logarithm, if it is positive by nature: a parameter that
+     * must be positive, an input of a curve whose domain begins at 0; else CBP_INTERVAL_WALD */
+    CBP_INTERVAL_LOG = 0,
+    CBP_INTERVAL_WALD, /* estimate and standard error on both sides */
+    /* of inputs alone: those about the estimate at which the difference from what is given is less
+     * than its own uncertainty there. Where the band never leaves what is given, the interval
+     * extends to the end of the domain, which may be infinite. Effective doses are compared before
+     * the activation of the first layer with parameters, which is linear in x, log x or 1 / x. */
+    CBP_INTERVAL_FIELLER,
+    CBP_INTERVAL_END
+};
+
+/* The fit that intervals are made of. Quantiles are of Student's t with the degrees of freedom of
+ * the result, for losses whose variance is known of the normal distribution. Where there are no
+ * degrees of freedom all standard errors and intervals are NaN. What depends on a parameter that the
+ * data do not determine has an infinite standard error and an interval without end. */
+typedef struct cbp_curve_inference {
+    const cbp_curve *curve;
+    const cbp_curve_result *result; /* of cbp_curve_fit */
+    /* [p][p], of the coordinates, in place of the covariance that follows from the triangle; or
+     * null */
+    const cbp_real *covariance;
+    int loss;       /* that was minimised, of enum cbp_loss_kind */
+    int interval;   /* of enum cbp_interval_kind */
+    cbp_real level; /* confidence level, between 0 and 1 */
+} cbp_curve_inference;
+
+/* The interval of each natural parameter, low[p] and high[p]. Fails with CBP_ERROR_CURVE,
+ * CBP_ERROR_NULL, CBP_ERROR_LOSS, and with CBP_ERROR_OPTION for a level or a kind of interval out of
+ * its range. */
+CBP_API int cbp_curve_intervals(const cbp_curve_inference *fit, cbp_real *low, cbp_real *high);
+
+/* The curve at n inputs, its standard errors, and the ends of two bands: for the curve, and for a
+ * new observation. Each array is [n], or null if it is not wanted. */
+typedef struct cbp_curve_band {
+    cbp_real *value, *standard_error, *low, *high, *prediction_low, *prediction_high;
+} cbp_curve_band;
+
+/* Fills a band at x[n], for new observations of this weight: NaN for losses whose variance is known,
+ * which say nothing of it. The kind of interval does not matter. Fails as cbp_curve_intervals, and
+ * with CBP_ERROR_WEIGHT for a weight that is negative or not finite. */
+CBP_API int cbp_curve_predict(const cbp_curve_inference *fit, const cbp_real *x, size_t n,
+                              cbp_real weight, const cbp_curve_band *band);
+
+/* Inputs that were looked for, their standard errors, and the ends of their intervals. Each array is
+ * [n], or null if it is not wanted. */
+typedef struct cbp_curve_inputs {
+    cbp_real *value, *standard_error, *low, *high;
+} cbp_curve_inputs;
+
+/* The inputs at which the curve gives y[n]; NaN where it never does. weight[n] has the summed weight
+ * of the new observations of which each y is the mean, whose scatter is then part of the
+ * uncertainty; null: they are exact. An interval by CBP_INTERVAL_FIELLER may exist where the
+ * estimate does not: from where the band contains y to the end of the domain; it is NaN if the band
+ * nowhere does. Fails as cbp_curve_predict, and with CBP_ERROR_NOT_INVERTIBLE for a curve that is
+ * not one-to-one. */
+CBP_API int cbp_curve_invert(const cbp_curve_inference *fit, const cbp_real *y,
+                             const cbp_real *weight, size_t n, const cbp_curve_inputs *inputs);
+
+/* The inputs by which these fractions[n] of the effect, each between 0 and 1, are reached. The
+ * effect is the change of the curve from the low end of its domain, or from 0 if it has no finite
+ * limit there, to the high end; the uncertainty of both is that of the standard error, too. Fails as
+ * cbp_curve_invert, with CBP_ERROR_OPTION for a fraction, and with CBP_ERROR_LIMIT for a curve
+ * without those limits. */
+CBP_API int cbp_curve_effective_dose(const cbp_curve_inference *fit, const cbp_real *fractions,
+                                     size_t n, const cbp_curve_inputs *inputs);
 
 /* ---- one example, everything shown ----------------------------------------------------------- */
 

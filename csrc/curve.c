@@ -59,9 +59,10 @@ int cbp_curve_describe(const cbp_curve *c, cbp_curve_facts *facts)
                                .domain_low = c->domain_low,
                                .domain_high = c->domain_high,
                                .loss = c->loss,
-                               .is_log_x = c->is_log_x,
+                               .is_log_x = c->x_is == CBP_X_DOSE,
                                .layers = cbp_curve_count_layers(c),
-                               .activations = c->activations};
+                               .activations = c->activations,
+                               .is_log_dose = c->x_is == CBP_X_LOG_DOSE};
     for (size_t k = 0; k < 2 * facts->layers; k++) {
         facts->frozen[k] = c->terms[k].rule == CBP_RULE_CONSTANT;
     }
@@ -77,6 +78,11 @@ cbp_real cbp_curve_value(unsigned char activation, cbp_real z)
     return cbp_kernels_now()->forward_one(&chain, z);
 }
 
+static cbp_real natural_of(const cbp_curve *curve, size_t k, cbp_real coordinate)
+{
+    return curve->positive[k] ? cbp_curve_value(CBP_EXP, coordinate) : coordinate;
+}
+
 void cbp_curve_set_natural(const cbp_curve *curve, size_t k, cbp_real natural, cbp_curve_point *p)
 {
     const int is_positive = curve->positive[k];
@@ -88,10 +94,9 @@ void cbp_curve_set_natural(const cbp_curve *curve, size_t k, cbp_real natural, c
 void cbp_curve_set_coordinate(const cbp_curve *curve, size_t k, cbp_real coordinate,
                               cbp_curve_point *p)
 {
-    const int is_positive = curve->positive[k];
     p->t[k] = coordinate;
-    p->n[k] = is_positive ? cbp_curve_value(CBP_EXP, coordinate) : coordinate;
-    p->dn[k] = is_positive ? p->n[k] : 1;
+    p->n[k] = natural_of(curve, k, coordinate);
+    p->dn[k] = curve->positive[k] ? p->n[k] : 1;
 }
 
 /* The chain's parameter of a term, and its derivatives by the coordinates t_i and t_j. */
@@ -186,8 +191,8 @@ int cbp_curve_chain(const cbp_curve *c, const cbp_real *natural, cbp_real *param
 
 /* The natural parameter that a term determines, with those that are known: its number, or
  * NO_PARAMETER. */
-static size_t solve_term(const cbp_curve_term *term, cbp_real param, const cbp_curve_point *p,
-                         const unsigned char *known, cbp_real *natural)
+static size_t solve_term(const cbp_curve *curve, const cbp_curve_term *term, cbp_real param,
+                         const cbp_curve_point *p, const unsigned char *known, cbp_real *natural)
 {
     const size_t i = term->i, j = term->j;
     switch (term->rule) {
@@ -195,7 +200,7 @@ static size_t solve_term(const cbp_curve_term *term, cbp_real param, const cbp_c
         *natural = param / term->value;
         return known[i] ? NO_PARAMETER : i;
     case CBP_RULE_COORDINATE:
-        *natural = cbp_curve_value(CBP_EXP, param / term->value);
+        *natural = natural_of(curve, i, param / term->value);
         return known[i] ? NO_PARAMETER : i;
     case CBP_RULE_RECIPROCAL:
         *natural = term->value / param;
@@ -210,7 +215,7 @@ static size_t solve_term(const cbp_curve_term *term, cbp_real param, const cbp_c
         if (!known[i] || known[j]) {
             return NO_PARAMETER;
         }
-        *natural = cbp_curve_value(CBP_EXP, param / (term->value * p->n[i]));
+        *natural = natural_of(curve, j, param / (term->value * p->n[i]));
         return j;
     case CBP_RULE_RATIO:
         if (known[i] || !known[j]) {
@@ -231,7 +236,7 @@ int cbp_curve_point_of(const cbp_curve *curve, const cbp_real *params, cbp_curve
         before = left;
         for (size_t k = 0; k < CBP_CURVE_PLACES && curve->terms[k].rule != CBP_RULE_END; k++) {
             cbp_real natural = 0;
-            const size_t found = solve_term(&curve->terms[k], params[k], p, known, &natural);
+            const size_t found = solve_term(curve, &curve->terms[k], params[k], p, known, &natural);
             if (found == NO_PARAMETER) {
                 continue;
             }

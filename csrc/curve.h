@@ -40,16 +40,26 @@ enum cbp_curve_grid {
     CBP_GRID_ENERGIES  /* w and m of a line in 1 / x, in units of its range */
 };
 
-/* The curve is the same with parameters 0 and 1 exchanged and the sign of parameter 3 changed; so
- * one sign of w is enough, unless something is fixed or has bounds. Reported are 0 <= 1. */
+/* Curves between two limits, the parameters ends.low and ends.high, have low <= high. Either the
+ * curve is the same with both exchanged and the sign of the slope, ends.tilt, changed: then one
+ * sign of w is enough, unless something is fixed or has bounds. Or with both exchanged it is another
+ * curve, for which there is another row: then w has both signs. */
 #define CBP_MIRROR 3
+#define CBP_ORDERED 4
+
+/* What the inputs are. */
+enum cbp_curve_input {
+    CBP_X_ANY,
+    CBP_X_DOSE,    /* drawn over log x */
+    CBP_X_LOG_DOSE /* -infinity, the logarithm of a dose of 0, is one */
+};
 
 struct cbp_curve {
     const char *name, *formula, *parameters[CBP_CURVE_PARAMETERS];
     unsigned char positive[CBP_CURVE_PARAMETERS];
     unsigned char activations[CBP_CURVE_LAYERS];
     cbp_real domain_low, domain_high;
-    unsigned char loss, is_log_x;
+    unsigned char loss, x_is;
     /* of the candidates; of_log_x: w and m are of log x; signs: how many of w, or CBP_MIRROR */
     unsigned char grid, of_log_x, signs;
     cbp_curve_term terms[CBP_CURVE_PLACES];
@@ -57,6 +67,10 @@ struct cbp_curve {
      * and the weight at power_at, if that is not 0, to a. A last linear layer is solved for. */
     unsigned char slope_at, power_at;
     signed char slope;
+    /* natural parameters: the two limits, and the slope; of CBP_MIRROR and CBP_ORDERED */
+    struct {
+        unsigned char low, high, tilt;
+    } ends;
 };
 
 /* How many natural parameters a curve has, and how many layers its chain. */
@@ -115,6 +129,8 @@ typedef struct cbp_curve_search {
     unsigned char constants[CBP_CURVE_PLACES];    /* of the chain */
     unsigned char chain_frozen[CBP_CURVE_PLACES]; /* of the chain, also by `frozen` */
     int fits_in_lanes;                            /* each fit of it is one of the curve */
+    int has_order; /* it has bounds, by which only fits of CBP_ORDERED with low <= high are found */
+    cbp_real chain_lower[CBP_CURVE_PLACES], chain_upper[CBP_CURVE_PLACES];
     cbp_real lower[CBP_CURVE_WIDTH], upper[CBP_CURVE_WIDTH]; /* of coordinates */
     cbp_curve_point fixed;                                   /* the values of fixed parameters */
     size_t inputs; /* how many different ones there are, CBP_CURVE_PARAMETERS at most */
@@ -140,9 +156,15 @@ int cbp_curve_prepare(cbp_curve_search *s, const cbp_curve *curve, const cbp_rea
  * are free natural ones, each fit of the chain is a fit of the curve. */
 void cbp_curve_freeze_chain(cbp_curve_search *s);
 
-/* The fit of these examples, in cbp_curve_fit_work_len(n) numbers of work memory. */
+/* A search of these examples, in cbp_curve_fit_work_len(n) numbers of work memory. */
+void cbp_curve_begin(cbp_curve_search *s, const cbp_examples *examples, cbp_real *work);
+
+/* The fit of these examples, in as much work memory. */
 int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cbp_real *work,
                            cbp_curve_result *result);
+
+/* Whether all arrays of a result are given. */
+int cbp_curve_has_arrays(const cbp_curve_result *result);
 
 /* Whether all inputs are in the curve's domain. */
 int cbp_curve_check_domain(const cbp_curve *curve, const cbp_examples *examples);
@@ -151,8 +173,12 @@ int cbp_curve_check_domain(const cbp_curve *curve, const cbp_examples *examples)
  * (and those of the options). Adds to the search's iterations, evaluations and history. */
 int cbp_curve_move(cbp_curve_search *s, size_t iterations, cbp_real *at, cbp_fit_info *info);
 
-/* Whether a curve with a mirror image has parameters 0 <= 1, as it is reported if nothing that is
- * fixed or has bounds forbids it. */
+/* Whether limits and slope of a curve of CBP_MIRROR or CBP_ORDERED are all fitted. */
+int cbp_curve_has_free_ends(const cbp_curve_search *s);
+
+/* Whether a curve has low <= high, as it is reported: of CBP_ORDERED with limits and slope that are
+ * fitted, and of CBP_MIRROR where something is fixed or has bounds, so that they may not be
+ * exchanged. */
 int cbp_curve_is_ordered(const cbp_curve_search *s, const cbp_real *at);
 
 /* Exchanges them, if that is allowed, where they are not in this order; whether it has. */
@@ -176,10 +202,6 @@ size_t cbp_curve_list_candidates(const cbp_curve_search *s, const cbp_examples *
 void cbp_curve_find_starts(cbp_curve_search *s, cbp_real *work);
 size_t cbp_curve_find_starts_work_len(size_t n);
 
-/* Parameters, their covariance and the chain where the fit has ended. What was fixed on the way to
- * a limit is fixed here, too: the rest is the fit of the limit. */
-int cbp_curve_conclude(cbp_curve_search *s, cbp_curve_result *result);
-
 /* Fits from all starts side by side, if the chain allows it; whether one has converged. Then what is
  * left of s->starts is the best of these, and the starts of those that have not and may yet be
  * better. */
@@ -189,6 +211,11 @@ size_t cbp_curve_fit_starts_work_len(size_t n);
 /* Continues a fit that converges slowly, from s->starts[0], where the second derivatives tell the
  * way; whether it has converged, with no greater loss than the one given. */
 int cbp_curve_finish(cbp_curve_search *s, cbp_real loss, cbp_real *work);
+
+/* Parameters, their covariance and the chain where the fit has ended. What was fixed on the way to
+ * a limit is fixed here, too: the rest is the fit of the limit. From this node of all that is not
+ * fixed, or if it is null from that of the examples. */
+int cbp_curve_conclude(cbp_curve_search *s, const cbp_real *known, cbp_curve_result *result);
 
 /* Continues a fit that converges slowly in case the loss has no minimum. */
 void cbp_curve_follow_loss(cbp_curve_search *s, cbp_fit_info *info);

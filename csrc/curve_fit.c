@@ -4,18 +4,26 @@
 
 /* ---- before the examples --------------------------------------------------------------------- */
 
-/* Whether bounds of parameters 0 and 1 of a curve with a mirror image say which is the lesser: not
- * if they contradict that, or the sign of the slope is given, which says it better. */
+int cbp_curve_has_free_ends(const cbp_curve_search *s)
+{
+    return !s->frozen[s->curve->ends.low] && !s->frozen[s->curve->ends.high] &&
+           !s->frozen[s->curve->ends.tilt];
+}
+
+/* Whether bounds of the ends of a curve with a mirror image say which is the lesser: not if they
+ * contradict that, or the sign of the slope is given, which says it better. */
 static int has_ordered_bounds(const cbp_curve_search *s)
 {
+    const size_t ends[] = {s->curve->ends.low, s->curve->ends.high}, tilt = s->curve->ends.tilt;
     int has_bound = 0;
-    for (size_t k = 0; k < 2; k++) {
+    for (size_t i = 0; i < 2; i++) {
+        const size_t k = ends[i];
         has_bound |= !s->frozen[k] && (cbp_is_finite(s->lower[k]) || cbp_is_finite(s->upper[k]));
     }
-    const cbp_real least = s->frozen[0] ? s->fixed.t[0] : s->lower[0],
-                   most = s->frozen[1] ? s->fixed.t[1] : s->upper[1];
-    return s->curve->signs == CBP_MIRROR && has_bound && least <= most && !s->frozen[3] &&
-           s->lower[3] < 0 && s->upper[3] > 0;
+    const cbp_real least = s->frozen[ends[0]] ? s->fixed.t[ends[0]] : s->lower[ends[0]],
+                   most = s->frozen[ends[1]] ? s->fixed.t[ends[1]] : s->upper[ends[1]];
+    return s->curve->signs == CBP_MIRROR && has_bound && least <= most && !s->frozen[tilt] &&
+           s->lower[tilt] < 0 && s->upper[tilt] > 0;
 }
 
 /* Fixed parameters and bounds of natural parameters, as coordinates. */
@@ -49,7 +57,9 @@ static int take_bounds(cbp_curve_search *s, const cbp_real *fixed)
 int cbp_curve_check_domain(const cbp_curve *curve, const cbp_examples *examples)
 {
     for (size_t i = 0; i < examples->n; i++) {
-        if (!(examples->x[i] >= curve->domain_low && examples->x[i] <= curve->domain_high)) {
+        const cbp_real x = examples->x[i];
+        const int is_infinite_dose = curve->x_is == CBP_X_LOG_DOSE && x == (cbp_real)INFINITY;
+        if (!(x >= curve->domain_low && x <= curve->domain_high) || is_infinite_dose) {
             return CBP_ERROR_DOMAIN;
         }
     }
@@ -189,19 +199,25 @@ const cbp_real *cbp_curve_triangle_at(cbp_curve_search *s, const cbp_real *at)
 
 int cbp_curve_is_ordered(const cbp_curve_search *s, const cbp_real *at)
 {
-    const cbp_real first = s->frozen[0] ? s->fixed.t[0] : at[0],
-                   second = s->frozen[1] ? s->fixed.t[1] : at[1];
-    return s->curve->signs != CBP_MIRROR || !s->is_bound || first <= second;
+    const size_t low = s->curve->ends.low, high = s->curve->ends.high;
+    const cbp_real first = s->frozen[low] ? s->fixed.t[low] : at[low],
+                   second = s->frozen[high] ? s->fixed.t[high] : at[high];
+    const int matters = s->has_order || (s->curve->signs == CBP_MIRROR && s->is_bound);
+    return !matters || first <= second;
 }
 
 int cbp_curve_choose_mirror(const cbp_curve_search *s, cbp_real *at)
 {
-    const int is_free = !s->frozen[0] && !s->frozen[1] && !s->frozen[3];
-    if (s->curve->signs != CBP_MIRROR || !is_free || !(at[0] > at[1])) {
+    const size_t low = s->curve->ends.low, high = s->curve->ends.high, tilt = s->curve->ends.tilt;
+    if (s->curve->signs != CBP_MIRROR || !cbp_curve_has_free_ends(s) || !(at[low] > at[high])) {
         return 0;
     }
-    const cbp_real turned[] = {at[1], at[0], at[2], -at[3]};
-    for (size_t k = 0; k < 4; k++) {
+    cbp_real turned[CBP_CURVE_WIDTH];
+    memcpy(turned, at, sizeof turned);
+    turned[low] = at[high];
+    turned[high] = at[low];
+    turned[tilt] = -at[tilt];
+    for (size_t k = 0; k < s->count; k++) {
         if (turned[k] < s->lower[k] || turned[k] > s->upper[k]) {
             return 0;
         }
@@ -228,8 +244,8 @@ static cbp_real loss_of_mean(const cbp_curve_search *s)
 }
 
 /* Whether a fit is better than another. Of mirror images that bounds keep apart it is the one of
- * the least loss, or that with parameters 0 <= 1 if the losses are equal; and also if bounds say
- * so, unless it is no better than a constant. */
+ * the least loss, or that with low <= high if the losses are equal; and also if bounds say so,
+ * unless it is no better than a constant. Of CBP_ORDERED it is the one with low <= high. */
 static int is_better(const cbp_curve_search *s, const cbp_curve_start *own,
                      const cbp_curve_start *other)
 {
@@ -239,7 +255,7 @@ static int is_better(const cbp_curve_search *s, const cbp_curve_start *own,
     }
     const cbp_real ordered = is_ordered ? own->loss : other->loss,
                    turned = is_ordered ? other->loss : own->loss;
-    const int is_kept = ordered <= turned + cbp_curve_noise(s, turned) ||
+    const int is_kept = s->has_order || ordered <= turned + cbp_curve_noise(s, turned) ||
                         (s->keeps_order && ordered < loss_of_mean(s));
     return is_ordered == is_kept;
 }
@@ -248,10 +264,11 @@ static int is_better(const cbp_curve_search *s, const cbp_curve_start *own,
 static void report_mirror(cbp_curve_search *s)
 {
     if (cbp_curve_choose_mirror(s, s->starts[0].at)) {
-        const unsigned char first = s->diverges[0];
-        s->diverges[0] = s->diverges[1];
-        s->diverges[1] = first;
-        s->fixed_at = s->fixed_at < 2 ? 1 - s->fixed_at : s->fixed_at;
+        const size_t low = s->curve->ends.low, high = s->curve->ends.high;
+        const unsigned char first = s->diverges[low];
+        s->diverges[low] = s->diverges[high];
+        s->diverges[high] = first;
+        s->fixed_at = s->fixed_at == low ? high : s->fixed_at == high ? low : s->fixed_at;
     }
 }
 
@@ -389,30 +406,12 @@ size_t cbp_curve_fit_work_len(size_t n)
     return most > fit ? most : fit;
 }
 
-int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cbp_real *work,
-                           cbp_curve_result *result)
+void cbp_curve_begin(cbp_curve_search *s, const cbp_examples *examples, cbp_real *work)
 {
-    cbp_fit_info info;
-    cbp_fit kind = s->problem;
-    kind.examples = *examples;
-    kind.lower = kind.upper = NULL;
-    kind.options = &s->options;
-    kind.info = &info;
-    int status = cbp_fit_check(&kind);
-    if (status == CBP_OK) {
-        status = cbp_curve_check_domain(s->curve, examples);
-    }
-    if (status != CBP_OK) {
-        return status;
-    }
     s->problem.examples = *examples;
     s->starts_len = s->iterations = s->evaluations = 0;
     s->is_stopped = 0;
     s->least = (cbp_real)INFINITY;
-    cbp_curve_find_starts(s, work);
-    if (s->starts_len > 1) {
-        (void)cbp_curve_fit_starts(s, work);
-    }
     s->memory =
         (cbp_fit_memory){.fit = &s->problem,
                          .work = work,
@@ -422,6 +421,30 @@ int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cb
     memset(s->diverges, 0, sizeof s->diverges);
     s->fixed_at = s->count;
     s->inputs = count_inputs(examples);
+}
+
+int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cbp_real *work,
+                           cbp_curve_result *result)
+{
+    cbp_fit_info info;
+    cbp_fit kind = s->problem;
+    kind.examples = *examples;
+    kind.lower = kind.upper = NULL;
+    kind.options = &s->options;
+    kind.info = &info;
+    kind.is_log_dose = s->curve->x_is == CBP_X_LOG_DOSE;
+    int status = cbp_fit_check(&kind);
+    if (status == CBP_OK) {
+        status = cbp_curve_check_domain(s->curve, examples);
+    }
+    if (status != CBP_OK) {
+        return status;
+    }
+    cbp_curve_begin(s, examples, work);
+    cbp_curve_find_starts(s, work);
+    if (s->starts_len > 1) {
+        (void)cbp_curve_fit_starts(s, work);
+    }
     const int has_few_inputs =
         s->inputs < cbp_count_free(s->frozen, CBP_COORDINATE_LAYERS); /* then nothing is certain */
     status = refine_starts(s, &info);
@@ -439,12 +462,12 @@ int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cb
     }
     if (status == CBP_OK) {
         report_mirror(s);
-        status = cbp_curve_conclude(s, result);
+        status = cbp_curve_conclude(s, NULL, result);
     }
     if (status == CBP_OK && info.outcome == CBP_CONVERGED && !has_few_inputs &&
         cbp_curve_finds_no_minimum(s, info.loss, result)) {
         info.outcome = CBP_EXHAUSTED;
-        status = cbp_curve_conclude(s, result);
+        status = cbp_curve_conclude(s, NULL, result);
     }
     if (status == CBP_OK) {
         result->loss = info.loss;
@@ -458,7 +481,7 @@ int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cb
     return status;
 }
 
-static int has_arrays(const cbp_curve_result *result)
+int cbp_curve_has_arrays(const cbp_curve_result *result)
 {
     return result && result->natural && result->params && result->covariance &&
            result->determined && result->triangle;
@@ -468,7 +491,7 @@ int cbp_curve_fit(const cbp_curve *curve, const cbp_examples *examples, const cb
                   const cbp_fit_options *options, cbp_real *work, cbp_curve_result *result)
 {
     cbp_curve_search s;
-    if (!examples || !work || !has_arrays(result)) {
+    if (!examples || !work || !cbp_curve_has_arrays(result)) {
         return CBP_ERROR_NULL;
     }
     const int status = cbp_curve_prepare(&s, curve, fixed, options);

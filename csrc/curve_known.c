@@ -108,7 +108,7 @@ static void sum_examples(const cbp_curve_search *s, cbp_curve_result *result)
     result->weight = weight;
 }
 
-int cbp_curve_conclude(cbp_curve_search *s, cbp_curve_result *result)
+int cbp_curve_conclude(cbp_curve_search *s, const cbp_real *known, cbp_curve_result *result)
 {
     const size_t count = s->count, fixed_at = s->fixed_at;
     cbp_real matrix[CBP_CURVE_PARAMETERS * CBP_CURVE_PARAMETERS];
@@ -120,7 +120,7 @@ int cbp_curve_conclude(cbp_curve_search *s, cbp_curve_result *result)
     }
     const cbp_curve_point p = found_point(s);
     const size_t free = cbp_count_free(s->frozen, CBP_COORDINATE_LAYERS);
-    const cbp_real *node = cbp_curve_triangle_at(s, s->starts[0].at),
+    const cbp_real *node = known ? known : cbp_curve_triangle_at(s, s->starts[0].at),
                    *sums = node + cbp_fit_sums_at(free);
     const int status =
         cbp_fit_node_covariance(&s->coordinates, &s->options, node, NULL, s->work, &covariance);
@@ -141,7 +141,9 @@ int cbp_curve_conclude(cbp_curve_search *s, cbp_curve_result *result)
         s->frozen[fixed_at] = 0;
     }
     if (status == CBP_OK) {
-        doubt_all(s, result->determined);
+        if (!known) { /* or other examples may determine what these do not */
+            doubt_all(s, result->determined);
+        }
         clear_unknown(s, result);
         sum_examples(s, result);
     }

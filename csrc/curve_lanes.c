@@ -3,6 +3,20 @@
  */
 #include "curve_lanes.h"
 
+/* Bounds of the chain by which only fits of CBP_ORDERED with low <= high are found: its last weight
+ * is high - low, or low - high. */
+static void order_chain(cbp_curve_search *s)
+{
+    const size_t last = 2 * s->layers - 2;
+    s->has_order = s->curve->signs == CBP_ORDERED && cbp_curve_has_free_ends(s);
+    for (size_t k = 0; k < CBP_CURVE_PLACES; k++) {
+        s->chain_lower[k] = -(cbp_real)INFINITY;
+        s->chain_upper[k] = (cbp_real)INFINITY;
+    }
+    const int is_rise = s->curve->terms[last].i == s->curve->ends.high;
+    *(is_rise ? &s->chain_lower[last] : &s->chain_upper[last]) = 0;
+}
+
 void cbp_curve_freeze_chain(cbp_curve_search *s)
 {
     size_t left = 0;
@@ -14,13 +28,20 @@ void cbp_curve_freeze_chain(cbp_curve_search *s)
             s->constants[k] || (s->frozen[term->i] && (!has_two || s->frozen[term->j]));
         left += !s->chain_frozen[k];
     }
-    s->fits_in_lanes = left == cbp_count_free(s->frozen, CBP_COORDINATE_LAYERS);
+    order_chain(s);
+    /* where slopes jump, steps in other coordinates may lead to another minimum */
+    int is_smooth = 1;
+    for (size_t l = 0; l < s->layers; l++) {
+        is_smooth &= !cbp_activation_table[s->curve->activations[l]].has_kink;
+    }
+    s->fits_in_lanes = is_smooth && left == cbp_count_free(s->frozen, CBP_COORDINATE_LAYERS);
 }
 
 cbp_fit_options cbp_curve_lane_options(const cbp_curve_search *s)
 {
     cbp_fit_options options = s->options;
-    options.lower = options.upper = NULL;
+    options.lower = s->has_order ? s->chain_lower : NULL;
+    options.upper = s->has_order ? s->chain_upper : NULL;
     options.restarts = 0;
     options.history_len = 0;
     if (options.max_iterations > CBP_CURVE_LANE_ITERATIONS) {
@@ -85,7 +106,7 @@ size_t cbp_curve_fit_starts_work_len(size_t n)
     return n > CBP_CURVE_LANE_EXAMPLES
                ? 0
                : CBP_CURVE_STARTS * n +
-                     cbp_fit_many_work_len(CBP_CURVE_LAYERS, CBP_CURVE_PLACES, n);
+                     cbp_fit_many_work_len(CBP_CURVE_LAYERS, CBP_CURVE_PARAMETERS, n);
 }
 
 /* The fits from all starts; 0 if there are none. */

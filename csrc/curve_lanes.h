@@ -11,8 +11,13 @@
 /* So is what did not converge, where it left less than so many times the least loss. */
 #define CBP_CURVE_NEAR 30
 
-/* From so many examples on one fit keeps the processor busy. */
+/* From so many examples on one fit keeps the processor busy. Single precision is for processors
+ * with little memory: there the starts are refined one by one, in a third of it. */
+#ifdef CBP_SINGLE
+#define CBP_CURVE_LANE_EXAMPLES 0
+#else
 #define CBP_CURVE_LANE_EXAMPLES 256
+#endif
 
 /* The options of fits in lanes. */
 cbp_fit_options cbp_curve_lane_options(const cbp_curve_search *s);

@@ -209,7 +209,9 @@ static int take_chain(const curve_many *f, size_t i, const cbp_real *params, con
     if (!cbp_curve_settle_point(s, params, &own, &p) || !invert_chain(f, &own, free, inverse)) {
         return 0;
     }
-    const int is_exchanged = !s->frozen[0] && p.n[0] != own.n[0];
+    const size_t low = s->curve->ends.low, high = s->curve->ends.high;
+    const int is_exchanged =
+        s->curve->signs == CBP_MIRROR && !s->frozen[low] && p.n[low] != own.n[low];
     for (size_t k = 0, row = 0; k < count; k++) {
         if (s->frozen[k]) {
             standard_error[k] = 0;
@@ -221,7 +223,7 @@ static int take_chain(const curve_many *f, size_t i, const cbp_real *params, con
         if (variance != variance || (own.n[k] != 0 && cbp_root(variance) > most)) {
             return 0;
         }
-        const size_t to = is_exchanged && k < 2 ? 1 - k : k;
+        const size_t to = !is_exchanged ? k : k == low ? high : k == high ? low : k;
         standard_error[to] = cbp_root(variance) * (s->curve->positive[to] ? p.n[to] : 1);
         determined[to] = CBP_DETERMINED;
     }

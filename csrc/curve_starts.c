@@ -27,7 +27,7 @@ static curve_extent extent_of(const cbp_curve *curve, const cbp_examples *exampl
     cbp_real low = (cbp_real)INFINITY, high = -(cbp_real)INFINITY, next = (cbp_real)INFINITY;
     for (size_t i = 0; i < examples->n; i++) {
         const int counts = (!examples->weight || examples->weight[i] > 0) &&
-                           (!curve->of_log_x || examples->x[i] > 0);
+                           examples->x[i] > (curve->of_log_x ? 0 : -(cbp_real)INFINITY);
         const cbp_real x = examples->x[i];
         if (counts) {
             next = x < low ? low : x > low && x < next ? x : next;
@@ -188,7 +188,9 @@ static size_t count_powers(const cbp_curve *curve)
 
 static size_t count_lists(const cbp_curve_search *s)
 {
-    const int signs = s->curve->signs == CBP_MIRROR ? 1 + s->is_bound : s->curve->signs;
+    const int signs = s->curve->signs == CBP_MIRROR    ? 1 + s->is_bound
+                      : s->curve->signs == CBP_ORDERED ? 2
+                                                       : s->curve->signs;
     return (size_t)signs * count_powers(s->curve);
 }
 
@@ -287,6 +289,10 @@ static void add_start(cbp_curve_search *s, const cbp_examples *sample,
     cbp_real chosen[CBP_CURVE_PLACES], loss;
     cbp_curve_point p;
     (void)cbp_fit_defaults(&options);
+    if (s->has_order) {
+        options.lower = s->chain_lower;
+        options.upper = s->chain_upper;
+    }
     memcpy(frozen, s->constants, sizeof frozen);
     if (s->curve->activations[s->layers - 1] != CBP_IDENTITY) {
         frozen[last] = frozen[last + 1] = 0;

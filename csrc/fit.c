@@ -120,6 +120,18 @@ int cbp_fit_check_start(const cbp_fit *fit)
     return CBP_OK;
 }
 
+/* Whether all examples are finite, but for inputs of -infinity, logarithms of 0. */
+static int is_of_log_doses(const cbp_examples *examples)
+{
+    for (size_t i = 0; i < examples->n; i++) {
+        const cbp_real x = examples->x[i];
+        if (!cbp_is_finite(examples->y[i]) || !(x < (cbp_real)INFINITY)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
 /* By lanes, which become vector code; a number that is not finite makes NaN of its lane. */
 int cbp_fit_check_data(const cbp_fit *fit)
 {
@@ -138,7 +150,8 @@ int cbp_fit_check_data(const cbp_fit *fit)
         sum += (fit->examples.x[start] - fit->examples.x[start]) +
                (fit->examples.y[start] - fit->examples.y[start]);
     }
-    return sum == 0 ? CBP_OK : CBP_ERROR_DATA;
+    return sum == 0 || (fit->is_log_dose && is_of_log_doses(&fit->examples)) ? CBP_OK
+                                                                             : CBP_ERROR_DATA;
 }
 
 int cbp_fit_check_over(const cbp_fit *fit)

@@ -13,6 +13,7 @@ typedef struct cbp_fit {
     cbp_loss loss;
     const cbp_fit_options *options;
     cbp_fit_info *info;
+    int is_log_dose; /* x may be -infinity */
 } cbp_fit;
 
 /* The problem that a caller gives; examples may be null where a pass alone knows them. Fails with
@@ -29,7 +30,7 @@ int cbp_fit_check_over(const cbp_fit *fit);
 /* Whether the start is finite and within its bounds, which are none or fit each other. */
 int cbp_fit_check_start(const cbp_fit *fit);
 
-/* Whether all examples are finite. */
+/* Whether all examples are finite, but for an x of -infinity where it is the logarithm of a dose. */
 int cbp_fit_check_data(const cbp_fit *fit);
 
 CBP_INLINE int cbp_is_free(const unsigned char *frozen, size_t k)
@@ -49,8 +50,6 @@ CBP_INLINE cbp_chain cbp_chain_at(cbp_chain chain, const cbp_real *params)
     chain.params = params;
     return chain;
 }
-
-#define CBP_EPSILON ((cbp_real)(sizeof(cbp_real) == sizeof(float) ? FLT_EPSILON : DBL_EPSILON))
 
 CBP_INLINE cbp_real cbp_root(cbp_real number)
 {

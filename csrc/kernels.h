@@ -103,6 +103,16 @@ typedef struct cbp_lane_candidates {
     cbp_real *gains;          /* to work in, [count to CBP_CANDIDATES][CBP_LANES] */
 } cbp_lane_candidates;
 
+#define CBP_EPSILON ((cbp_real)(sizeof(cbp_real) == sizeof(float) ? FLT_EPSILON : DBL_EPSILON))
+
+/* A feature's sum of weight (f - mean)^2, for weights with this total: 0 where the feature is
+ * constant and the sum only rounding: it gains nothing. */
+CBP_INLINE cbp_real cbp_size_of_feature(cbp_real size, cbp_real mean, cbp_real total)
+{
+    const cbp_real rounding = 8 * CBP_EPSILON * mean;
+    return size > rounding * rounding * total ? size : 0;
+}
+
 /* The table. Arguments have been checked; shapes are cbackprop.h's. */
 typedef struct cbp_kernels {
     const char *name;

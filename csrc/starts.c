@@ -85,7 +85,8 @@ static void find_shared_features(choice *c, cbp_real **work)
             centred[i] = features[i] - mean;
             sizes[number] += centred[i] * centred[i];
         }
-        inverses[number] = c->own.solves_w ? 1 / sizes[number] : 0;
+        sizes[number] = cbp_size_of_feature(sizes[number], mean, (cbp_real)n);
+        inverses[number] = c->own.solves_w && sizes[number] > 0 ? 1 / sizes[number] : 0;
     }
 }
 

@@ -58,6 +58,8 @@ const char *cbp_status_string(int status)
         return "there is no such curve";
     case CBP_ERROR_DOMAIN:
         return "an input is where the curve is not defined";
+    case CBP_ERROR_LIMIT:
+        return "the curve has no effective dose: it has no finite limit at an end of its domain";
     default:
         return "not a status of this library";
     }

@@ -11,6 +11,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import erfc
+
+import cbackprop as cbp
 
 Floats = npt.NDArray[np.float64]
 NOISE = 0.03  # of the range of the data
@@ -90,6 +93,56 @@ def draw(name: str, rng: np.random.Generator) -> tuple[Floats, dict[str, float]]
         "arrhenius": (kelvin, {"prefactor": 10 ** u(5, 14), "activation_energy": u(2e4, 9e4)}),
         "platt": (np.linspace(-4, 4, n), {"slope": sign * u(0.3, 3), "intercept": u(-2, 2)}),
     }
+    return cases[name] if name in cases else draw_later(name, rng, n, sign)
+
+
+def draw_later(
+    name: str, rng: np.random.Generator, n: int, sign: float
+) -> tuple[Floats, dict[str, float]]:
+    """Draw the curves that came later, with which the numbers of the others have not changed."""
+    u = rng.uniform
+    line, dose, log_dose = (
+        np.linspace(0, 10, n),
+        np.exp(np.linspace(-4, 4, n)),
+        np.linspace(-2, 2, n),
+    )
+    step = {"slope": sign * u(0.6, 2.5), "lower": u(-1, 1), "upper": u(2, 100)}
+    log_step = {
+        "bottom": u(-1, 1),
+        "top": u(2, 100),
+        "logec50": u(-0.7, 0.7),
+        "slope": sign * u(0.6, 2.5),
+    }
+    e = math.exp(u(-1.5, 1.5))
+    cases: dict[str, tuple[Floats, dict[str, float]]] = {
+        "gaussian_peak_baseline": (
+            line,
+            {
+                "height": sign * u(1, 50),
+                "center": u(2, 8),
+                "width": u(0.9, 2),
+                "baseline": u(-10, 10),
+            },
+        ),
+        "exponential_growth": (line, {"scale": u(0.5, 50), "rate": sign * u(0.05, 1)}),
+        "langmuir": (dose, {"qmax": u(1, 300), "k": e}),
+        "freundlich": (np.linspace(0.5, 10, n), {"k": u(0.5, 10), "n": u(0.5, 5)}),
+        "hill_log10": (log_dose, {k: log_step[k] for k in ("top", "logec50", "slope")}),
+        "logistic4_log10": (log_dose, log_step),
+        "logistic5_log10": (log_dose, log_step | {"asymmetry": u(0.5, 2)}),
+        "weibull_type1": (dose, step | {"e": e}),
+        "weibull_type2": (dose, step | {"e": e}),
+        "log_normal": (dose, step | {"e": e}),
+        "gompertz4": (line, step | {"e": u(3, 7)}),
+        "no_effect_dose": (
+            np.linspace(0, 10, n + 6),
+            {"slope": u(0.3, 1), "lower": u(-5, 5), "upper": sign * u(10, 50), "e": u(2, 5)},
+        ),
+        "asymptotic_regression": (
+            line,
+            {"lower": u(-5, 5), "upper": sign * u(10, 50), "e": u(0.7, 8)},
+        ),
+    }
     return cases[name]
 
 
@@ -133,7 +186,47 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     # R of CODATA 2018, exact
     "arrhenius": lambda x, prefactor, energy: prefactor * np.exp(-energy / (8.31446261815324 * x)),
     "platt": lambda x, slope, intercept: 1 / (1 + np.exp(-slope * x - intercept)),
+    "gaussian_peak_baseline": lambda x, height, center, width, baseline: (
+        baseline + height * np.exp(-((x - center) ** 2) / (2 * width**2))
+    ),
+    "exponential_growth": lambda x, scale, rate: scale * np.exp(rate * x),
+    "langmuir": lambda x, qmax, k: qmax * k * x / (1 + k * x),
+    "freundlich": lambda x, k, n: k * x ** (1 / n),
+    "hill_log10": lambda x, top, logec50, slope: top / (1 + 10.0 ** (slope * (logec50 - x))),
+    "logistic4_log10": lambda x, bottom, top, logec50, slope: (
+        bottom + (top - bottom) / (1 + 10.0 ** (slope * (logec50 - x)))
+    ),
+    "logistic5_log10": lambda x, bottom, top, logec50, slope, asymmetry: (
+        bottom + (top - bottom) * (1 + 10.0 ** (slope * (logec50 - x))) ** -asymmetry
+    ),
+    "weibull_type1": lambda x, slope, lower, upper, e: (
+        lower + (upper - lower) * np.exp(-((x / e) ** slope))
+    ),
+    "weibull_type2": lambda x, slope, lower, upper, e: (
+        lower + (upper - lower) * (1 - np.exp(-((x / e) ** slope)))
+    ),
+    "log_normal": lambda x, slope, lower, upper, e: (
+        lower + (upper - lower) * erfc(-slope * (np.log(x) - np.log(e)) / math.sqrt(2)) / 2
+    ),
+    "gompertz4": lambda x, slope, lower, upper, e: (
+        lower + (upper - lower) * np.exp(-np.exp(slope * (x - e)))
+    ),
+    "no_effect_dose": lambda x, slope, lower, upper, e: (
+        lower + (upper - lower) * np.exp(-slope * np.maximum(x - e, 0))
+    ),
+    "asymptotic_regression": lambda x, lower, upper, e: (
+        lower + (upper - lower) * (1 - np.exp(-x / e))
+    ),
 }
+
+
+# Curves that with their limits exchanged are another one: all that are drawn have lower < upper.
+ORDERED = ("weibull_type1", "weibull_type2", "gompertz4")
+
+
+def is_this_curve(name: str, start: cbp.Chain, found: cbp.Chain) -> bool:
+    """Whether what a fit of a drawn chain found still has lower < upper where that matters."""
+    return name not in ORDERED or bool(start.weights[-1] * found.weights[-1] >= 0)
 
 
 def exact(name: str, x: Floats, natural: Mapping[str, float]) -> Floats:

@@ -116,6 +116,45 @@ def test_json_has_every_digit(capsys: pytest.CaptureFixture[str], name: str, cur
     assert cbp.Chain.from_dict(facts["chain"]) == expected.chain
 
 
+@pytest.mark.parametrize("interval", [None, "log", "wald"])
+def test_intervals_of_positive_parameters_are_on_the_log_scale_by_default(
+    capsys: pytest.CaptureFixture[str], interval: str | None
+) -> None:
+    arguments = [RYEGRASS, *LOGISTIC4, *(["--interval", interval] if interval else [])]
+    facts = facts_of(capsys, *arguments)
+    ec50, error = facts["params"]["ec50"], facts["stderr"]["ec50"]
+    reach = 2.085963447265837 * error  # of Student's t with 20 degrees of freedom
+    wald = [ec50 - reach, ec50 + reach]
+    log = [ec50 * math.exp(-reach / ec50), ec50 * math.exp(reach / ec50)]
+    ends = wald if interval == "wald" else log
+    assert facts["interval"]["ec50"] == pytest.approx(ends, rel=1e-12)
+    top, error = facts["params"]["top"], facts["stderr"]["top"]
+    reach = 2.085963447265837 * error
+    assert facts["interval"]["top"] == pytest.approx([top - reach, top + reach], rel=1e-12)
+    line = next(
+        line
+        for line in printed_by(capsys, "fit", *arguments).splitlines()
+        if line.startswith("ec50")
+    )
+    assert line.split()[3:] == [f"{end:.7g}" for end in ends]
+
+
+@pytest.mark.parametrize("grouped", [False, True], ids=["one", "groups"])
+def test_logarithms_of_doses_of_0_are_controls(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, grouped: bool
+) -> None:
+    x, y = [-math.inf, -math.inf, -1, 0, 0.5, 1, 2], [1.0, 1.2, 1.1, 2, 2.6, 3, 3.1]
+    rows = "".join(f"a,{a},{b}\n" for a, b in zip(x, y, strict=True))
+    path = table(tmp_path, f"plate,logdose,signal\n{rows}")
+    options = ["--curve", "logistic4_log10", "--x", "logdose", "--y", "signal"]
+    if grouped:
+        options += ["--group", "plate"]
+    facts = facts_of(capsys, path, *options)
+    expected = curves.logistic4_log10.fit(x, y)
+    assert facts["params"] == pytest.approx(expected.params, rel=1e-9)
+    assert facts["rows"] == 7
+
+
 def test_json_has_null_for_what_is_infinite(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -124,6 +163,8 @@ def test_json_has_null_for_what_is_infinite(
     assert facts["status"] == "not_identified"
     assert facts["stderr"]["ec50"] is None
     assert facts["stderr"]["slope"] is None
+    assert facts["interval"]["ec50"] == [0.0, None]
+    assert facts["interval"]["slope"] == [None, None]
     assert facts["r2"] is None
 
 
@@ -138,7 +179,17 @@ def test_without_degrees_of_freedom_no_standard_error_is_known(
 # curves that become constant only at a limit
 RUN_OFF = {
     0.0: ("arrhenius",),
-    2.0: ("saturation", "michaelis_menten", "hill", "logistic5", "richards", "gaussian_peak"),
+    2.0: (
+        "saturation",
+        "michaelis_menten",
+        "hill",
+        "logistic5",
+        "richards",
+        "gaussian_peak",
+        "langmuir",
+        "freundlich",
+        "logistic5_log10",
+    ),
 }
 
 
@@ -154,7 +205,14 @@ def test_constant_outputs_say_what_they_do_not_identify(
     assert err == ""
     assert ("no minimum" if runs_off else "converged") in out
     # constant with some parameters, or (the peak) ever more nearly so with growing width
-    if name not in ("linear", "exponential", "power", "arrhenius", "gaussian_peak"):
+    if name not in (
+        "linear",
+        "exponential",
+        "exponential_growth",
+        "power",
+        "arrhenius",
+        "gaussian_peak",
+    ):
         assert "; not identified by the data: " in out
 
 
@@ -1044,6 +1102,9 @@ def test_standard_output_may_be_a_file_too(tmp_path: Path) -> None:
         (LINE, [*LINEAR, "--loss", "squre"], "squre"),
         (LINE, [*LINEAR, "--loss-scale", "x"], "--loss-scale"),
         (LINE, [*LINEAR, "--covariance", "exact"], "--covariance"),
+        (LINE, [*LINEAR, "--interval", "fieller"], "argument --interval: invalid choice"),
+        (LINE, ["--activations", "identity", "--interval", "log"], "--interval: only for --curve"),
+        (LINE, [*LINEAR, "--group", "x", "--interval", "log"], "not with --group"),
         (LINE, [*LINEAR, "--decimal", "_"], "argument --decimal: invalid choice: '_'"),
         (LINE, [*LINEAR, "--thousands", "_"], "argument --thousands: invalid choice: '_'"),
         (LINE, ["--activations", "identity", "--fixed", "w1=1"], "--fixed: only for --curve"),
@@ -1094,6 +1155,7 @@ def test_standard_output_may_be_a_file_too(tmp_path: Path) -> None:
                 ("--loss", "huber"),
                 ("--loss-scale", "1"),
                 ("--covariance", "gauss-newton"),
+                ("--interval", "log"),
                 ("--out", "m.json"),
                 ("--plot", "m.png"),
             )
@@ -1172,14 +1234,14 @@ def test_a_mistake_in_a_process_of_its_own_has_no_traceback(tmp_path: Path) -> N
 
 def test_curves_are_listed_with_their_formulas(capsys: pytest.CaptureFixture[str]) -> None:
     lines = printed_by(capsys, "curves").splitlines()
-    assert len(lines) == 17
+    assert len(lines) == 30
     for line, (name, curve) in zip(lines, curves.CURVES.items(), strict=True):
         assert line.split(maxsplit=1) == [name, curve.formula]
 
 
 def test_curves_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     listed = json.loads(printed_by(capsys, "curves", "--json"))
-    assert len(listed) == 17
+    assert len(listed) == 30
     for name, curve in curves.CURVES.items():
         assert listed[name]["formula"] == curve.formula
         assert listed[name]["parameters"] == list(curve.parameters)

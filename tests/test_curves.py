@@ -14,7 +14,16 @@ import mpmath as mp
 import numpy as np
 import numpy.typing as npt
 import pytest
-from curve_cases import FORMULAS, draw, exact, exact_covariance, exact_jacobian, noisy
+from curve_cases import (
+    FORMULAS,
+    ORDERED,
+    draw,
+    exact,
+    exact_covariance,
+    exact_jacobian,
+    is_this_curve,
+    noisy,
+)
 from scipy import stats
 from scipy.optimize import curve_fit
 
@@ -75,10 +84,12 @@ def test_with_noise_no_other_start_finds_less(name: str) -> None:
                 rival = cbp.fit(start, x, y, loss=curve.loss)
             except cbp.ParameterError:
                 continue
+            if not is_this_curve(name, start, rival.chain):
+                continue
             rivals += 1
             assert fitted.mean_loss <= rival.loss * (1 + 1e-8) + 1e-300, (seed, other)
     assert fits >= 6
-    assert rivals >= 15 * fits
+    assert rivals >= (7 if name in ORDERED else 15) * fits  # of those about half cross over
 
 
 # What a curve becomes as parameters run off, by its own parameters p.

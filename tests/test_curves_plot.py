@@ -322,3 +322,18 @@ def test_a_missing_matplotlib_is_named_with_its_command() -> None:
     command = [sys.executable, "-c", code]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert said.strip() == "cbackprop.plot needs matplotlib: pip install 'cbackprop[plot]'"
+
+
+def test_controls_have_a_place_beside_logarithms_of_doses() -> None:
+    log_doses = np.log10(DOSES, out=np.full(len(DOSES), -np.inf), where=DOSES > 0)
+    ax = curves.logistic4_log10.fit(log_doses, EFFECTS).plot(residuals=True)
+    points = line_of(ax, "data")
+    x = points.get_xdata()
+    low = np.log10(0.25)
+    assert x[3:].tolist() == log_doses[3:].tolist()
+    assert (x[:3] < low - 0.3).all()
+    assert ax.get_xlim()[0] < x[0]
+    assert line_of(ax, "logistic4_log10").get_xdata()[0] == pytest.approx(low, abs=0.2)
+    below = ax.figure.axes[-1]
+    assert "-inf" in texts_of(below)
+    below.figure.canvas.draw()

@@ -49,8 +49,12 @@ DEFAULTS: dict[str, Any] = {
 }
 ELSEWHERE: dict[tuple[str, str], Any] = {
     ("Curve.fit", "loss"): None,  # the curve's own
+    ("Curve.fit_groups", "loss"): None,
     ("Curve.fit_many", "loss"): None,
     ("CurveFit.confidence_interval", "interval"): "log",
+    ("CurveFit.effective_dose", "interval"): "log",
+    ("CurveFit.inverse", "interval"): "log",
+    ("CurveFit.summary", "interval"): "log",
     ("fit_many", "covariance"): False,  # whether to keep the matrices
 }
 

@@ -34,6 +34,7 @@ EXPECTED = {
     "NODE": errors.CBackpropError,
     "CURVE": errors.ParameterError,
     "DOMAIN": errors.ParameterError,
+    "LIMIT": errors.ParameterError,
 }
 
 

@@ -67,6 +67,10 @@ static void add_feature(const cbp_lanes *g, const cbp_real *features, int is_cen
             m->size[k] += part * apart;
         }
     }
+    CBP_EACH_LANE
+    {
+        m->size[k] = cbp_size_of_feature(m->size[k], m->mean[k], m->total[k]);
+    }
 }
 
 /* By how much a feature makes the sum of squares less: weight (2 along - weight size), which is
@@ -83,7 +87,8 @@ static void find_gain(const cbp_lane_candidates *c, const cbp_match *CBP_RESTRIC
 {
     CBP_EACH_LANE
     {
-        gains[k] = gain_of(c, m->along[k], m->size[k], c->solves_w ? 1 / m->size[k] : 0);
+        gains[k] =
+            gain_of(c, m->along[k], m->size[k], c->solves_w && m->size[k] > 0 ? 1 / m->size[k] : 0);
     }
 }
 
@@ -270,7 +275,8 @@ static void choose_starts(const cbp_lanes *g, const cbp_lane_candidates *c, cbp_
                                *CBP_RESTRICT b = w + CBP_LANES;
         CBP_EACH_LANE
         {
-            w[k] = c->solves_w ? cbp_clamp(m.along[k] / m.size[k], c->low_w, c->high_w) : w[k];
+            const cbp_real solved = m.size[k] > 0 ? m.along[k] / m.size[k] : 0;
+            w[k] = c->solves_w ? cbp_clamp(solved, c->low_w, c->high_w) : w[k];
             b[k] = c->solves_b ? m.sum[k] / m.total[k] - w[k] * m.mean[k] : b[k];
         }
     }

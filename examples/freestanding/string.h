@@ -1,5 +1,5 @@
-/* All that the core asks of <string.h>, for targets without a C library. The compiler may still call memcpy and memset
- * where it knows no instruction for them. */
+/* All that the core asks of <string.h>, for targets without a C library. The compiler may still call memcpy, memmove and
+ * memset where it knows no instruction for them. */
 #ifndef CBP_FREESTANDING_STRING_H
 #define CBP_FREESTANDING_STRING_H
 

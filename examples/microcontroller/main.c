@@ -4,17 +4,6 @@
 
 #include "thermistor.h"
 
-#include <string.h>
-
-static void report_real(const char *what, cbp_real number)
-{
-    uint32_t bits = 0x7fc00000; /* for any NaN: processors differ in which they make */
-    if (number == number) {
-        memcpy(&bits, &number, sizeof bits);
-    }
-    report(what, bits);
-}
-
 int main(void)
 {
     static const cbp_real ohms[] = {200000, 32650, 10000, 3603, 1256, 0, -1};

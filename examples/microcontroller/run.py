@@ -1,4 +1,4 @@
-"""Fit a thermistor, export it as C, and run it on emulated Cortex-M4F and Cortex-M0.
+"""Run C on emulated microcontrollers: an exported thermistor, and an assay that fits its curve.
 
     python examples/microcontroller/run.py
 
@@ -19,9 +19,12 @@ from pathlib import Path
 import numpy as np
 
 import cbackprop as cbp
+from cbackprop import curves
 
 HERE = Path(__file__).resolve().parent
 MOST_FLASH, MOST_RAM = 6 * 1024, 256
+# a device that fits a curve has at least
+FIT_FLASH, FIT_RAM = 256 * 1024, 40 * 1024
 
 # contraction off as everywhere, so that operations are fused where the core says so
 FLAGS = (
@@ -41,6 +44,7 @@ class Board:
 
     flags: tuple[str, ...]
     machine: str
+    hertz: int
     fused: tuple[str, ...] = ()
 
 
@@ -49,13 +53,15 @@ BOARDS = {
     "Cortex-M4F": Board(
         ("-mcpu=cortex-m4", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard", "-D__FP_FAST_FMA"),
         "mps2-an386",
+        25_000_000,
         ("-D__FP_FAST_FMA",),
     ),
-    "Cortex-M0": Board(("-mcpu=cortex-m0", "-mfloat-abi=soft"), "microbit"),
+    "Cortex-M0": Board(("-mcpu=cortex-m0", "-mfloat-abi=soft"), "microbit", 16_000_000),
 }
 
-# what the program reports goes to standard output
+# what the program reports goes to standard output; an instruction is a nanosecond
 QEMU = (
+    "-icount", "shift=0",
     "-display", "none", "-serial", "none", "-monitor", "none",
     "-chardev", "stdio,id=out", "-semihosting-config", "enable=on,target=native,chardev=out",
 )  # fmt: skip
@@ -97,12 +103,12 @@ def thermistor() -> cbp.Chain:
     return cbp.Chain(weights, biases, layers, frozen=["w1", "b1", "w2", "b2", "w3"])
 
 
-def link(board: Board, sources: list[str], to: Path, *flags: str) -> Path:
+def link(board: Board, sources: list[str | Path], to: Path, *flags: str | Path) -> Path:
     """Compile for a board, with nothing but the compiler's own library."""
     shims = f"-I{HERE.parent / 'freestanding'}"
     alone = ("-ffreestanding", "-nostdlib")
     alone += ("-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections")
-    include = (shims, "-I.")
+    include = (shims, "-I.", f"-I{cbp.get_include()}")
     run(
         *("arm-none-eabi-gcc", *FLAGS, *board.flags, "-Os", "-mthumb", *alone, "-fstack-usage"),
         *(*flags, *include, *(HERE / source for source in sources), "-lgcc", "-o", "board.elf"),
@@ -125,8 +131,81 @@ def stack(to: Path, functions: tuple[str, ...]) -> int:
     return max(int(re.findall(rf":{name}\t(\d+)", usage)[0]) for name in functions)
 
 
+def emulate(board: Board, elf: Path) -> tuple[list[str], int, int]:
+    """Return what a program reports, its deepest stack in bytes, and its instructions."""
+    command = ("qemu-system-arm", "-M", board.machine, *QEMU, "-kernel", elf)
+    *lines, depth, ticks = run(*command, cwd=elf.parent).splitlines()
+    taken = int(ticks.split()[1], 16) * 1_000_000_000 // board.hertz
+    return lines, int(depth.split()[1], 16), taken
+
+
+def here(board: Board, sources: list[str | Path], to: Path) -> list[str]:
+    """Return what the same program reports on this computer."""
+    flags = (*FLAGS, *board.fused, "-I.", f"-I{cbp.get_include()}")
+    files = (HERE / source for source in (*sources, "host.c"))
+    run("cc", "-O2", *flags, *files, "-lm", "-o", "host", cwd=to)
+    return run("./host", cwd=to).splitlines()
+
+
+def value(line: str) -> float:
+    """Return the number of a reported line."""
+    return float(struct.unpack(">f", bytes.fromhex(line.rpartition(" ")[2]))[0])
+
+
+def verdict(printed: list[str], expected: list[str]) -> str:
+    are = "the" if printed == expected else "NOT the"
+    return f"{len(printed)} numbers, {are} bits of this computer"
+
+
+def runs_thermistor(name: str, board: Board, to: Path) -> bool:
+    """Whether the thermistor's program computes and learns what it should, and how large it is."""
+    elf = link(board, ["main.c", "board.c"], to, "-T", HERE / "board.ld")
+    symbols = run("arm-none-eabi-nm", elf, cwd=to)
+    printed, _, _ = emulate(board, elf)
+    expected = here(board, ["main.c"], to)
+    learned = value(printed[-1])
+    print(f"{name}: {verdict(printed, expected)}; learned {learned:.4f}")
+    flash, ram = sizes(
+        link(board, ["size.c"], to, "-Wl,-e,forward", "-Wl,-u,inverse", "-Wl,-Ttext=0")
+    )
+    depth = stack(to, ("forward", "inverse"))
+    print(
+        f"{name}: forward and inverse of log -> sigmoid -> exp: {flash} bytes of flash,"
+        f" {ram} of memory, {depth} of stack"
+    )
+    allocates = re.search(r"\b(malloc|free|_sbrk|printf)\b", symbols)
+    is_small = flash <= MOST_FLASH and ram + depth <= MOST_RAM
+    return printed == expected and abs(learned - 0.5) < 1e-4 and not allocates and is_small
+
+
+def runs_assay(name: str, board: Board, to: Path) -> bool:
+    """Whether the curve that a device fits is the one that Python fits in double precision."""
+    sources: list[str | Path] = ["assay.c", Path(cbp.get_source())]
+    room = f"-Wl,--defsym,flash_size={FIT_FLASH},--defsym,ram_size={FIT_RAM}"
+    elf = link(board, [*sources, "board.c"], to, room, "-T", HERE / "board.ld")
+    printed, depth, taken = emulate(board, elf)
+    expected = here(board, sources, to)
+    conc, density = np.loadtxt(
+        HERE.parent / "data" / "dnase.csv", delimiter=",", skiprows=2, unpack=True
+    )
+    fitted = curves.logistic4.fit(conc, density)
+    found = np.array([value(line) for line in printed])
+    in_double = [
+        x for pair in zip(fitted.params.values(), fitted.stderr.values(), strict=True) for x in pair
+    ]
+    in_double.append(fitted.chain.inverse(0.85))
+    is_near = np.allclose(found, in_double, rtol=1e-4, atol=1e-6)
+    flash, ram = sizes(elf)
+    print(
+        f"{name}: logistic4 fitted to {len(density)} points: {verdict(printed, expected)};"
+        f" {flash} bytes of flash, {ram} of memory, {depth} of stack,"
+        f" {taken / 1e6:.2f} million instructions"
+    )
+    return printed == expected and is_near and ram + depth <= FIT_RAM
+
+
 def main() -> int:
-    net, failed = thermistor(), 0
+    net = thermistor()
     with tempfile.TemporaryDirectory() as scratch:
         to = Path(scratch)
         net.save(to / "thermistor.json")
@@ -142,33 +221,9 @@ def main() -> int:
         )
         sized = cbp.Chain([1, 2.0, 1.5], [0, 0.5, -0.25], ["log", "sigmoid", "exp"])
         (to / "sized.h").write_text(cbp.export_c(sized, "sized"))
-        for name, board in BOARDS.items():
-            link(board, ["main.c", "board.c"], to, "-T", str(HERE / "board.ld"))
-            symbols = run("arm-none-eabi-nm", "board.elf", cwd=to)
-            printed = run(
-                "qemu-system-arm", "-M", board.machine, *QEMU, "-kernel", "board.elf", cwd=to
-            )
-            host = (*FLAGS, *board.fused, "-I.", HERE / "main.c", HERE / "host.c")
-            run("cc", "-O2", *host, "-lm", "-o", "host", cwd=to)
-            expected = run("./host", cwd=to)
-            learned = struct.unpack(">f", bytes.fromhex(printed.split()[-1]))[0]
-            good = printed == expected and abs(learned - 0.5) < 1e-4
-            allocates = re.search(r"\b(malloc|free|_sbrk|printf)\b", symbols)
-            count, verdict = len(printed.splitlines()), "the" if printed == expected else "NOT the"
-            print(
-                f"{name}: {count} numbers, {verdict} bits of this computer; learned {learned:.4f}"
-            )
-
-            flash, ram = sizes(
-                link(board, ["size.c"], to, "-Wl,-e,forward", "-Wl,-u,inverse", "-Wl,-Ttext=0")
-            )
-            depth = stack(to, ("forward", "inverse"))
-            print(
-                f"{name}: forward and inverse of log -> sigmoid -> exp: {flash} bytes of flash,"
-                f" {ram} of memory, {depth} of stack"
-            )
-            failed += not good or bool(allocates) or flash > MOST_FLASH or ram + depth > MOST_RAM
-    return 1 if failed else 0
+        good = [runs_thermistor(name, board, to) for name, board in BOARDS.items()]
+        good.append(runs_assay("Cortex-M4F", BOARDS["Cortex-M4F"], to))
+    return 0 if all(good) else 1
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import disjoint_base
 
+from .curves.covariance import Fitted
 from .curves.many import Found as _CurvesFound
 from .fits.many import Found
 from .fits.one import Objective
@@ -36,6 +37,8 @@ _Seed: TypeAlias = (
     | None
 )
 _Vector: TypeAlias = NDArray[np.float64]
+# number, code of the loss, what `fit_curve` has returned, another covariance
+_CurveFit: TypeAlias = tuple[int, int, Fitted, _Vector | None]
 _Out = TypeVar("_Out", bound=NDArray[np.float64])
 _C = TypeVar("_C", bound="Chain")
 
@@ -64,6 +67,7 @@ class CurveFacts(NamedTuple):
     is_log_x: bool
     activations: tuple[str, ...]
     frozen: tuple[str, ...]
+    is_log_dose: bool
 
 def no_such_name(name: object, names: Sequence[str]) -> str: ...
 def activation_code(name: object, argument: str = "activation") -> int: ...
@@ -364,6 +368,21 @@ def fit_curve(
     max_iterations: int,
     tolerance: float,
 ) -> tuple[int, Any]: ...
+def fit_curve_groups(
+    curve: int,
+    x: _Vector,
+    y: _Vector,
+    weight: _Vector | None,
+    sizes: Sequence[int],
+    shared: bytes,
+    fixed: _Vector | None,
+    lower: _Vector | None,
+    upper: _Vector | None,
+    loss: int,
+    scale: float,
+    max_iterations: int,
+    tolerance: float,
+) -> tuple[int, Any]: ...
 def fit_curve_block(
     curve: int,
     x: _Vector,
@@ -379,3 +398,19 @@ def fit_curve_block(
     stop: bytearray,
     found: _CurvesFound,
 ) -> int: ...
+
+INTERVALS: Final[dict[str, int]]
+
+def t_quantile(probability: float, df: float) -> float: ...
+def curve_intervals(fit: _CurveFit, interval: int, level: float) -> tuple[_Vector, _Vector]: ...
+def curve_band(
+    fit: _CurveFit, level: float, x: _Vector, is_prediction: bool
+) -> tuple[_Vector, _Vector, _Vector]: ...
+def curve_inputs(
+    fit: _CurveFit,
+    interval: int,
+    level: float,
+    y: _Vector,
+    weight: _Vector | None,
+    is_dose: bool,
+) -> list[_Vector]: ...

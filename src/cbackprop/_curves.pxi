@@ -2,7 +2,8 @@
 
 
 CurveFacts = namedtuple(
-    "CurveFacts", "number formula parameters positive domain loss is_log_x activations frozen"
+    "CurveFacts",
+    "number formula parameters positive domain loss is_log_x activations frozen is_log_dose",
 )
 
 
@@ -21,6 +22,7 @@ cdef object curve_facts(size_t number):
         bool(facts.is_log_x),
         tuple([ACTIVATIONS[facts.activations[k]] for k in range(facts.layers)]),
         tuple([names[k] for k in range(2 * facts.layers) if facts.frozen[k]]),
+        bool(facts.is_log_dose),
     )
 
 
@@ -65,22 +67,84 @@ def fit_curve(size_t curve, x, y, weight, fixed, lower, upper, int loss, double 
     memset(&w, 0, sizeof(Watch))
     w.cost = 8 * facts.layers * examples.n
     options.progress, options.user = watch, &w
-    natural, params, covariance = empty(p), empty(2 * facts.layers), empty((p, p))
-    triangle, determined = empty((p + 1) * (p + 1)), bytearray(p)
-    result.natural, result.params = memory_of(natural, p), memory_of(params, 2 * facts.layers)
-    result.covariance, result.determined = memory_of(covariance, p * p), determined
-    result.triangle = memory_of(triangle, (p + 1) * (p + 1))
+    arrays = arrays_for(&facts, &result)
     cdef double *work = new_numbers(cbp_curve_fit_work_len(examples.n))
     with nogil:
         status = cbp_curve_fit(cbp_curve_at(curve), &examples, known, &options, work, &result)
     PyMem_RawFree(work)
     raise_what_was_raised(&w)
-    if status != CBP_OK:
-        return status, None
-    return status, (natural, params, covariance, bytes(determined), triangle, result.variance,
-                    result.loss, result.df, <int> result.outcome, result.iterations,
-                    result.evaluations, result.fixed_at, result.examples, result.weight,
-                    result.log_weight, result.rss, result.total_squares)
+    return status, told(arrays, &result) if status == CBP_OK else None
+
+
+cdef tuple arrays_for(const cbp_curve_facts *facts, cbp_curve_result *result):
+    """Give a result its arrays, which are returned."""
+    cdef size_t p = facts.count, width = 2 * facts.layers
+    natural, params, covariance = empty(p), empty(width), empty((p, p))
+    triangle, determined = empty((p + 1) * (p + 1)), bytearray(p)
+    result.natural, result.params = memory_of(natural, p), memory_of(params, width)
+    result.covariance, result.determined = memory_of(covariance, p * p), determined
+    result.triangle = memory_of(triangle, (p + 1) * (p + 1))
+    return natural, params, covariance, determined, triangle
+
+
+cdef tuple told(tuple arrays, const cbp_curve_result *result):
+    """What a fit has found, as the fields of `curves.covariance.Fitted`."""
+    return (*arrays[:3], bytes(arrays[3]), arrays[4], result.variance, result.loss, result.df,
+            <int> result.outcome, result.iterations, result.evaluations, result.fixed_at,
+            result.examples, result.weight, result.log_weight, result.rss, result.total_squares)
+
+
+def fit_curve_groups(size_t curve, x, y, weight, sizes, bytes shared, fixed, lower, upper, int loss,
+                     double scale, size_t max_iterations, double tolerance):
+    """Fit a curve to groups that share parameters; called by `Curve.fit_groups`.
+
+    As `fit_curve`, but the examples of the groups, of these sizes, stand one after the other;
+    `shared` has a flag for each natural parameter. Returns a status, and after success a list of
+    what `fit_curve` returns, for each group.
+    """
+    cdef cbp_curve_facts facts
+    cdef cbp_curve_groups groups
+    cdef Watch w
+    cdef size_t g, count = len(sizes), start = 0, n = len(x)
+    cdef int status
+    check(cbp_curve_describe(cbp_curve_at(curve), &facts))
+    cdef cbp_fit_options options = options_with(lower, upper, facts.count)
+    cdef const double *known = memory_of_const(fixed, facts.count) if fixed is not None else NULL
+    cdef const double *inputs = memory_of_const(x, n)
+    cdef const double *targets = memory_of_const(y, n)
+    cdef const double *weights = memory_of_const(weight, n) if weight is not None else NULL
+    options.loss = loss_given(loss, scale)
+    options.max_iterations, options.tolerance = max_iterations, tolerance
+    memset(&w, 0, sizeof(Watch))
+    w.cost = 8 * facts.layers * (n // max(count, <size_t> 1))
+    options.progress, options.user = watch, &w
+    all_arrays = []
+    cdef double *work = NULL
+    cdef cbp_examples *examples = <cbp_examples *> PyMem_RawMalloc(count * sizeof(cbp_examples) + 1)
+    cdef cbp_curve_result *results = <cbp_curve_result *> PyMem_RawMalloc(
+        count * sizeof(cbp_curve_result) + 1)
+    try:
+        if examples == NULL or results == NULL:
+            raise MemoryError()
+        for g in range(count):
+            examples[g].x, examples[g].y = inputs + start, targets + start
+            examples[g].weight = after(weights, start)
+            examples[g].n = sizes[g]
+            start += examples[g].n
+            all_arrays.append(arrays_for(&facts, &results[g]))
+        groups.examples, groups.count, groups.shared = examples, count, shared
+        work = new_numbers(cbp_curve_fit_groups_work_len(&groups))
+        with nogil:
+            status = cbp_curve_fit_groups(cbp_curve_at(curve), &groups, known, &options, work,
+                                          results)
+        raise_what_was_raised(&w)
+        if status != CBP_OK:
+            return status, None
+        return status, [told(all_arrays[g], &results[g]) for g in range(count)]
+    finally:
+        PyMem_RawFree(work)
+        PyMem_RawFree(examples)
+        PyMem_RawFree(results)
 
 
 def fit_curve_block(size_t curve, x, y, weight, fixed, lower, upper, int loss, double scale,

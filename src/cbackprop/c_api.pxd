@@ -67,6 +67,7 @@ cdef extern from "cbackprop.h" nogil:
         CBP_ERROR_NODE
         CBP_ERROR_CURVE
         CBP_ERROR_DOMAIN
+        CBP_ERROR_LIMIT
         CBP_STATUS_END
 
     ctypedef struct cbp_chain:
@@ -211,6 +212,7 @@ cdef extern from "cbackprop.h" nogil:
         size_t layers
         const unsigned char *activations
         unsigned char frozen[2 * 4]
+        int is_log_dose
 
     ctypedef struct cbp_curve_result:
         cbp_real *natural
@@ -231,6 +233,11 @@ cdef extern from "cbackprop.h" nogil:
         size_t evaluations
         size_t fixed_at
 
+    ctypedef struct cbp_curve_groups:
+        const cbp_examples *examples
+        size_t count
+        const unsigned char *shared
+
     ctypedef struct cbp_curve_fits:
         cbp_real *natural
         cbp_real *standard_error
@@ -242,6 +249,34 @@ cdef extern from "cbackprop.h" nogil:
         cbp_real *weight
         cbp_real *variance
         cbp_real *df
+
+    enum cbp_interval_kind:
+        CBP_INTERVAL_LOG
+        CBP_INTERVAL_WALD
+        CBP_INTERVAL_FIELLER
+        CBP_INTERVAL_END
+
+    ctypedef struct cbp_curve_inference:
+        const cbp_curve *curve
+        const cbp_curve_result *result
+        const cbp_real *covariance
+        int loss
+        int interval
+        cbp_real level
+
+    ctypedef struct cbp_curve_band:
+        cbp_real *value
+        cbp_real *standard_error
+        cbp_real *low
+        cbp_real *high
+        cbp_real *prediction_low
+        cbp_real *prediction_high
+
+    ctypedef struct cbp_curve_inputs:
+        cbp_real *value
+        cbp_real *standard_error
+        cbp_real *low
+        cbp_real *high
 
     ctypedef struct cbp_record:
         cbp_real *z
@@ -334,10 +369,22 @@ cdef extern from "cbackprop.h" nogil:
     size_t cbp_curve_fit_work_len(size_t n)
     int cbp_curve_fit(const cbp_curve *curve, const cbp_examples *examples, const cbp_real *fixed,
                       const cbp_fit_options *options, cbp_real *work, cbp_curve_result *result)
+    size_t cbp_curve_fit_groups_work_len(const cbp_curve_groups *groups)
+    int cbp_curve_fit_groups(const cbp_curve *curve, const cbp_curve_groups *groups, const cbp_real
+                             *fixed, const cbp_fit_options *options, cbp_real *work,
+                             cbp_curve_result *results)
     size_t cbp_curve_fit_many_work_len(size_t n, size_t m)
     int cbp_curve_fit_many(const cbp_curve *curve, const cbp_example_sets *sets, const cbp_real
                            *fixed, const cbp_fit_options *options, cbp_real *work, const
                            cbp_curve_fits *fits)
+    cbp_real cbp_t_quantile(cbp_real probability, cbp_real df)
+    int cbp_curve_intervals(const cbp_curve_inference *fit, cbp_real *low, cbp_real *high)
+    int cbp_curve_predict(const cbp_curve_inference *fit, const cbp_real *x, size_t n, cbp_real
+                          weight, const cbp_curve_band *band)
+    int cbp_curve_invert(const cbp_curve_inference *fit, const cbp_real *y, const cbp_real *weight,
+                         size_t n, const cbp_curve_inputs *inputs)
+    int cbp_curve_effective_dose(const cbp_curve_inference *fit, const cbp_real *fractions, size_t
+                                 n, const cbp_curve_inputs *inputs)
     int cbp_trace(const cbp_chain *chain, cbp_real x, cbp_real y, const cbp_loss *loss, const
                   cbp_record *record, cbp_real *value)
     const char *cbp_kernel()

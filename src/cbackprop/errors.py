@@ -70,6 +70,7 @@ _ERROR_OF_STATUS: Final = MappingProxyType(
         -20: ParameterError,  # CBP_ERROR_DATA
         -22: ParameterError,  # CBP_ERROR_CURVE
         -23: ParameterError,  # CBP_ERROR_DOMAIN
+        -24: ParameterError,  # CBP_ERROR_LIMIT
     }
 )
 

@@ -111,6 +111,71 @@ static inline double platt(const double *n, double x)
     return 1 / (1 + exp(-(n[0] * x + n[1])));
 }
 
+static inline double gaussian_peak_baseline(const double *n, double x)
+{
+    return n[3] + gaussian_peak(n, x);
+}
+
+static inline double exponential_growth(const double *n, double x)
+{
+    return n[0] * exp(n[1] * x);
+}
+
+static inline double langmuir(const double *n, double x)
+{
+    return n[0] * n[1] * x / (1 + n[1] * x);
+}
+
+static inline double freundlich(const double *n, double x)
+{
+    return n[0] * pow(x, 1 / n[1]);
+}
+
+static inline double hill_log10(const double *n, double x)
+{
+    return n[0] / (1 + pow(10, n[2] * (n[1] - x)));
+}
+
+static inline double logistic4_log10(const double *n, double x)
+{
+    return n[0] + (n[1] - n[0]) / (1 + pow(10, n[3] * (n[2] - x)));
+}
+
+static inline double logistic5_log10(const double *n, double x)
+{
+    return n[0] + (n[1] - n[0]) / pow(1 + pow(10, n[3] * (n[2] - x)), n[4]);
+}
+
+static inline double weibull_type1(const double *n, double x)
+{
+    return n[1] + (n[2] - n[1]) * exp(-pow(x / n[3], n[0]));
+}
+
+static inline double weibull_type2(const double *n, double x)
+{
+    return n[1] + (n[2] - n[1]) * (1 - exp(-pow(x / n[3], n[0])));
+}
+
+static inline double log_normal(const double *n, double x)
+{
+    return n[1] + (n[2] - n[1]) * erfc(-n[0] * log(x / n[3]) / sqrt(2)) / 2;
+}
+
+static inline double gompertz4(const double *n, double x)
+{
+    return n[1] + (n[2] - n[1]) * exp(-exp(n[0] * (x - n[3])));
+}
+
+static inline double no_effect_dose(const double *n, double x)
+{
+    return n[1] + (n[2] - n[1]) * exp(-n[0] * fmax(x - n[3], 0));
+}
+
+static inline double asymptotic_regression(const double *n, double x)
+{
+    return n[0] + (n[1] - n[0]) * (1 - exp(-x / n[2]));
+}
+
 /* A curve as it should be: which parameters are positive, and typical ones, over typical inputs. */
 typedef struct model {
     const char *name, *parameters, *positive;
@@ -227,6 +292,118 @@ static const model models[] = {
      400,
      {5e5, 3.5e4}},
     {"platt", "slope intercept", "00", platt, 0, 0, CBP_LOG_LOSS, -3, 4, {1.4, -0.6}},
+    {"gaussian_peak_baseline",
+     "height center width baseline",
+     "0010",
+     gaussian_peak_baseline,
+     0,
+     0,
+     CBP_SQUARED,
+     -3,
+     5,
+     {2.2, 0.6, 1.1, 1.7}},
+    {"exponential_growth",
+     "scale rate",
+     "00",
+     exponential_growth,
+     0,
+     0,
+     CBP_SQUARED,
+     0,
+     5,
+     {3, 0.6}},
+    {"langmuir", "qmax k", "01", langmuir, 1, 0, CBP_SQUARED, 0.1, 8, {2, 1.3}},
+    {"freundlich", "k n", "01", freundlich, 1, 0, CBP_SQUARED, 0.2, 5, {1.5, 1.8}},
+    {"hill_log10",
+     "top logec50 slope",
+     "000",
+     hill_log10,
+     0,
+     0,
+     CBP_SQUARED,
+     -2,
+     2.5,
+     {2, 0.3, 1.2}},
+    {"logistic4_log10",
+     "bottom top logec50 slope",
+     "0000",
+     logistic4_log10,
+     0,
+     0,
+     CBP_SQUARED,
+     -2,
+     2.5,
+     {0.3, 2.2, 0.4, -1.1}},
+    {"logistic5_log10",
+     "bottom top logec50 slope asymmetry",
+     "00001",
+     logistic5_log10,
+     0,
+     0,
+     CBP_SQUARED,
+     -2,
+     2.5,
+     {0.3, 2.2, 0.4, 1.3, 0.6}},
+    {"weibull_type1",
+     "slope lower upper e",
+     "0001",
+     weibull_type1,
+     1,
+     1,
+     CBP_SQUARED,
+     0.05,
+     40,
+     {1.3, 0.3, 2.2, 1.6}},
+    {"weibull_type2",
+     "slope lower upper e",
+     "0001",
+     weibull_type2,
+     1,
+     1,
+     CBP_SQUARED,
+     0.05,
+     40,
+     {-1.3, 0.3, 2.2, 1.6}},
+    {"log_normal",
+     "slope lower upper e",
+     "0001",
+     log_normal,
+     1,
+     1,
+     CBP_SQUARED,
+     0.05,
+     40,
+     {-0.9, 0.3, 2.2, 1.6}},
+    {"gompertz4",
+     "slope lower upper e",
+     "0000",
+     gompertz4,
+     0,
+     0,
+     CBP_SQUARED,
+     -4,
+     6,
+     {0.9, 0.3, 2.2, 0.7}},
+    {"no_effect_dose",
+     "slope lower upper e",
+     "1000",
+     no_effect_dose,
+     0,
+     0,
+     CBP_SQUARED,
+     0,
+     10,
+     {0.6, 0.3, 2.2, 2.7}},
+    {"asymptotic_regression",
+     "lower upper e",
+     "001",
+     asymptotic_regression,
+     0,
+     0,
+     CBP_SQUARED,
+     0,
+     6,
+     {0.5, 3, 1.4}},
 };
 
 enum { MODELS = sizeof models / sizeof *models };

@@ -52,7 +52,7 @@ quiet cmake --build "$build/user"
 PKG_CONFIG_PATH=$(dirname "$prefix"/lib*/pkgconfig/cbackprop.pc)
 export PKG_CONFIG_PATH
 # shellcheck disable=SC2046
-quiet cc examples/languages/c/chain.c $(pkg-config --cflags --libs cbackprop) -Wl,-rpath,"$(pkg-config --variable=libdir cbackprop)" \
+quiet cc examples/languages/c/chain.c $(pkg-config --cflags --libs cbackprop) -lm -Wl,-rpath,"$(pkg-config --variable=libdir cbackprop)" \
     -o "$build/user/user_pkgconfig"
 
 printf '2 1 0 0 0\n1 1\n0 0 0 0\n1.5 0.1 -0.8 0.3\n0.5\n1\n' >"$build/input"

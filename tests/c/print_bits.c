@@ -1,6 +1,6 @@
 /* Prints, for each kernel level of this machine, the bits of a few gradients, of the largest
- * eigenvalues of Hessians, and of many fits. All compilers and all flags, none included, must print
- * the same: run.sh compares. */
+ * eigenvalues of Hessians, of many fits, and of the intervals of a curve. All compilers and all
+ * flags, none included, must print the same: run.sh compares. */
 #include "check.h"
 
 static void print_bits(const char *what, const cbp_real *numbers_of, size_t n)
@@ -110,6 +110,52 @@ static void print_fits(size_t n, int loss, int weighted)
     }
 }
 
+/* Quantiles, and the intervals of a curve. */
+static void print_intervals(void)
+{
+    enum { P = 4, POINTS = 9 };
+    const cbp_real dose[POINTS] = {0, R(0.25), R(0.5), 1, 2, 4, 8, 16, 32},
+                   response[POINTS] = {R(0.1), R(0.3), R(0.4), R(1.1), R(2.2),
+                                       R(2.9), R(3.6), R(3.8), R(4.1)},
+                   fraction[] = {R(0.1), R(0.5), R(0.9)}, degrees[] = {R(0.5), 1, 5, 40, 101, 1000};
+    cbp_real natural[P], params[2 * CBP_CURVE_LAYERS], covariance[P * P],
+        triangle[(P + 1) * (P + 1)], found[6][POINTS];
+    unsigned char determined[P];
+    cbp_curve_result result = {.natural = natural,
+                               .params = params,
+                               .covariance = covariance,
+                               .determined = determined,
+                               .triangle = triangle};
+    const cbp_curve *curve = cbp_curve_named("logistic4");
+    cbp_curve_inference fit = {.curve = curve, .result = &result, .level = R(0.95)};
+    const cbp_curve_band band = {found[0], found[1], found[2], found[3], found[4], found[5]};
+    const cbp_curve_inputs inputs = {found[0], found[1], found[2], found[3]};
+    const cbp_examples examples = {dose, response, NULL, POINTS};
+    cbp_fit_options options;
+    cbp_real *work = numbers(cbp_curve_fit_work_len(POINTS));
+    for (size_t i = 0; i < sizeof degrees / sizeof *degrees; i++) {
+        found[0][i] = cbp_t_quantile(R(0.975), degrees[i]);
+    }
+    print_bits("quantiles", found[0], sizeof degrees / sizeof *degrees);
+    if (cbp_fit_defaults(&options) != CBP_OK ||
+        cbp_curve_fit(curve, &examples, NULL, &options, work, &result) != CBP_OK ||
+        cbp_curve_predict(&fit, dose, POINTS, 1, &band) != CBP_OK) {
+        exit(1);
+    }
+    free(work);
+    for (size_t i = 0; i < 6; i++) {
+        print_bits("band", found[i], POINTS);
+    }
+    for (fit.interval = 0; fit.interval < CBP_INTERVAL_END; fit.interval++) {
+        if (cbp_curve_effective_dose(&fit, fraction, 3, &inputs) != CBP_OK) {
+            exit(1);
+        }
+        for (size_t i = 0; i < 4; i++) {
+            print_bits("dose", found[i], 3);
+        }
+    }
+}
+
 int main(void)
 {
     const char *const levels[] = {"generic", "avx2", "avx512"};
@@ -129,6 +175,7 @@ int main(void)
         print_gradient("gompertz", 2, gompertz, 130, CBP_CAUCHY);
         print_fits(16, CBP_SQUARED, 0);
         print_fits(21, CBP_HUBER, 1);
+        print_intervals();
         for (int activation = 0; activation < CBP_ACTIVATION_END; activation++) {
             char what[32];
             for (size_t l = 0; l < MOST_LAYERS; l++) {

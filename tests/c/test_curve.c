@@ -30,6 +30,7 @@ static void test_facts(void)
         CHECK(facts.domain_low == (m->is_of_positive ? 0 : -R(INFINITY)));
         CHECK(facts.domain_high == R(INFINITY));
         CHECK(facts.loss == m->loss && facts.is_log_x == m->is_log_x);
+        CHECK(facts.is_log_dose == (strstr(m->name, "_log10") != NULL));
         CHECK(facts.layers > 0 && facts.layers <= CBP_CURVE_LAYERS);
         for (size_t k = 0; k < facts.count; k++) {
             CHECK(facts.positive[k] == (m->positive[k] == '1'));
@@ -414,6 +415,84 @@ static void test_mirror(void)
     }
 }
 
+/* With its limits exchanged "weibull_type1" is "weibull_type2": from data of either both find
+ * lower <= upper, alone and among others, unless a limit is fixed. */
+static void test_ordered(void)
+{
+    const model *const types[] = {find_model("weibull_type1"), find_model("weibull_type2"),
+                                  find_model("gompertz4")};
+    for (size_t type = 0; type < 3; type++) {
+        const model *m = types[type];
+        const cbp_fit_options options = options_for(m);
+        const double rising[] = {-1.3, 0.3, 2.2, 1.6}, falling[] = {1.3, 0.3, 2.2, 1.6},
+                     up[] = {-1.3, 2.2, 0.3, 1.6}, down[] = {1.3, 2.2, 0.3, 1.6};
+        const double *const sets_of[] = {rising, falling, up, down};
+        cbp_real x[N], y[4 * N];
+        fill_inputs(m, N, x);
+        for (size_t set = 0; set < 4; set++) {
+            fill_targets(m, sets_of[set], N, x, y + set * N);
+        }
+        const cbp_example_sets sets = {x, y, NULL, N, 4, 0, 0};
+        found_many many = fit_many(m, &sets, NULL, &options);
+        for (size_t set = 0; set < 4; set++) {
+            const cbp_examples examples = {x, y + set * N, NULL, N};
+            const cbp_real *among = many.fits.natural + set * 4;
+            const cbp_real fixed[] = {R(NAN), R(sets_of[set][1]), R(NAN), R(NAN)};
+            fitted found;
+            CHECK(fit_curve(m, &examples, NULL, &options, &found) == CBP_OK);
+            CHECK(found.natural[1] < found.natural[2] && among[1] < among[2]);
+            CHECK(is_near((double)many.fits.loss[set], (double)found.result.loss, ALIKE));
+            CHECK(set < 2 || found.result.loss > R(1e-5));
+            for (size_t k = 0; k < 4 && set < 2; k++) {
+                CHECK(is_near((double)found.natural[k], sets_of[set][k], EXACT));
+                CHECK(is_near((double)among[k], sets_of[set][k], EXACT));
+            }
+            CHECK(fit_curve(m, &examples, fixed, &options, &found) == CBP_OK);
+            for (size_t k = 0; k < 4; k++) {
+                CHECK(is_near((double)found.natural[k], sets_of[set][k], 10 * EXACT));
+            }
+        }
+        release(&many);
+    }
+}
+
+/* A dose of 0 has the logarithm -infinity; infinite doses are refused. */
+static void test_log_doses(void)
+{
+    const model *m = find_model("logistic4_log10"), *other = find_model("logistic4");
+    const cbp_fit_options options = options_for(m);
+    cbp_real x[N], dose[N], y[N];
+    fitted found, expected;
+    fill_inputs(m, N, x);
+    fill_noisy(m, m->natural, 0.02, N, x, y);
+    for (size_t i = 0; i < N; i++) {
+        x[i] = i < 3 ? -R(INFINITY) : x[i];
+        dose[i] = i < 3 ? 0 : R(pow(10, (double)x[i]));
+    }
+    const cbp_examples examples = {x, y, NULL, N}, doses = {dose, y, NULL, N};
+    CHECK(fit_curve(m, &examples, NULL, &options, &found) == CBP_OK);
+    CHECK(fit_curve(other, &doses, NULL, &options, &expected) == CBP_OK);
+    CHECK(is_near((double)(found.result.loss / expected.result.loss), 1, ALIKE));
+    CHECK(is_near((double)found.natural[2], log10((double)expected.natural[2]), EXACT));
+    const cbp_example_sets sets = {x, y, NULL, N, 1, 0, 0};
+    found_many many = fit_many(m, &sets, NULL, &options);
+    CHECK(many.fits.status[0] == CBP_CONVERGED);
+    CHECK(is_near((double)(many.fits.loss[0] / expected.result.loss), 1, ALIKE));
+    release(&many);
+    CHECK(fit_curve(find_model("logistic4_linear"), &examples, NULL, &options, &found) ==
+          CBP_ERROR_DATA);
+    for (int is_y = 0; is_y < 2; is_y++) {
+        cbp_real *bad = is_y ? &y[5] : &x[5];
+        const cbp_real kept = *bad;
+        *bad = R(INFINITY);
+        CHECK(fit_curve(m, &examples, NULL, &options, &found) == CBP_ERROR_DATA);
+        many = fit_many(m, &sets, NULL, &options);
+        CHECK(many.fits.status[0] == CBP_ERROR_DATA);
+        release(&many);
+        *bad = kept;
+    }
+}
+
 /* Where bounds keep the images apart the least loss decides: falling data with a slope that must be
  * positive, and with bounds that only the image with bottom > top keeps; the order decides where a
  * bound holds one plateau, which the other image would escape. */
@@ -493,6 +572,8 @@ int main(void)
     test_bounds();
     test_weights();
     test_mirror();
+    test_ordered();
+    test_log_doses();
     test_mirror_bounds();
     test_no_minimum();
     return check_done("test_curve");

@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ..curves import CURVES
 from ..errors import CBackpropError, ParameterError
 from .table import Table, read_table
 
@@ -29,7 +30,8 @@ class Data(NamedTuple):
     weight : ndarray or None
     groups : sequence of str or None
     complete : ndarray of bool
-        Which rows have finite numbers in all of these columns.
+        Which rows have finite numbers in all of these columns; x may also be the logarithm of a
+        dose of 0.
     """
 
     columns: Mapping[str, str]
@@ -66,7 +68,11 @@ def data_of(table: Table, given: argparse.Namespace) -> Data:
     """Return the columns that the arguments name, or the only possible ones."""
     columns = columns_of(table, given)
     x, y = table.numbers(columns["x"]), table.numbers(columns["y"])
-    complete = np.isfinite(x) & np.isfinite(y)
+    complete = np.isfinite(x)
+    curve = CURVES.get(getattr(given, "curve", None) or "")
+    if curve is not None and curve.log_dose:
+        complete |= np.isneginf(x)
+    complete &= np.isfinite(y)
     weight = table.numbers(columns["weight"]) if "weight" in columns else None
     if weight is not None:
         complete &= np.isfinite(weight)

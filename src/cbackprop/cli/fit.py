@@ -8,7 +8,7 @@ import io
 import json
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -87,6 +87,13 @@ def fit(verbs: _Verbs) -> None:
         metavar="NAME",
         help="method for standard errors: gauss-newton (default) or hessian",
     )
+    parser.add_argument(
+        "--interval",
+        choices=("log", "wald"),
+        metavar="NAME",
+        help="with --curve: 95%% intervals of positive parameters on the scale of their logarithm "
+        "(log, default), or symmetric (wald)",
+    )
     parser.add_argument("--out", metavar="FILE", help="write the fitted chain of a single fit")
     parser.add_argument(
         "--plot", metavar="FILE", help="draw a single fit of a curve (needs matplotlib)"
@@ -116,7 +123,7 @@ def _run_fit(given: argparse.Namespace) -> int:
     check_outputs({"DATA": given.data}, {"--out": given.out, "--plot": given.plot})
     check_model(given)
     if given.group is not None:
-        for option in ("out", "plot"):
+        for option in ("out", "plot", "interval"):
             if getattr(given, option) is not None:
                 raise ParameterError(f"--{option}: only for a single fit, not with --group")
     data = data_of(read(given.data, given), given)
@@ -135,7 +142,9 @@ def _run_fit(given: argparse.Namespace) -> int:
     if given.plot is not None:
         write_whole(given.plot, picture)
     if given.json:
-        print(json.dumps(_facts(fitted, data, names_fitted(given)), allow_nan=False))
+        print(json.dumps(_facts(fitted, data, given), allow_nan=False))
+    elif isinstance(fitted, CurveFit):
+        print(f"{data}\n{fitted.summary(interval=given.interval or 'log')}")
     else:
         print(f"{data}\n{fitted}")
     return 0 if fitted.converged else 1
@@ -147,19 +156,21 @@ def _say_left_out(data: Data) -> None:
         note(f"cbackprop: {rows} {'is' if data.left_out == 1 else 'are'} left out")
 
 
-def _facts(fitted: CurveFit | FitResult, data: Data, names: Sequence[str]) -> dict[str, Any]:
+def _facts(fitted: CurveFit | FitResult, data: Data, given: argparse.Namespace) -> dict[str, Any]:
     """Return the contents of the JSON output."""
     facts: dict[str, Any] = {
         "columns": data.columns,
         "rows": data.rows,
         "left_out": data.left_out,
-        **Found.of(fitted).facts(names),
+        **Found.of(fitted).facts(names_fitted(given)),
         "chain": fitted.chain.to_dict(),
     }
     if isinstance(fitted, CurveFit):
         facts = {"curve": fitted.curve.name, **facts}
         for name in ("r2", "aic", "bic"):
             facts[name] = plain(getattr(fitted, name))
+        intervals = fitted.confidence_interval(interval=given.interval or "log")
+        facts["interval"] = {name: [*map(plain, ends)] for name, ends in intervals.items()}
     return facts
 
 

@@ -44,7 +44,7 @@ def check_model(given: argparse.Namespace) -> None:
                 raise ParameterError(f"--{option}: only for --activations, not for --curve")
         curve_of(given.curve).check_names("--fixed", fixed_of(given))
     else:
-        for option in ("fixed", "plot"):
+        for option in ("fixed", "plot", "interval"):
             if getattr(given, option) is not None:
                 raise ParameterError(f"--{option}: only for --curve, not for --activations")
         start_of(given)

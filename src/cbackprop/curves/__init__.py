@@ -5,34 +5,56 @@ from types import MappingProxyType
 from typing import Final
 
 from .. import _core
+from .comparison import Comparison, Selection, compare, lack_of_fit, no_effect, select
 from .curve import Curve, named
+from .groups import GroupFits
 from .many import CurveFits
 from .result import CurveFit, Inverse, Prediction
 
 __all__ = [
     "CURVES",
+    "Comparison",
     "Curve",
     "CurveFit",
     "CurveFits",
+    "GroupFits",
     "Inverse",
     "Prediction",
+    "Selection",
     "arrhenius",
     "asymptotic",
+    "asymptotic_regression",
+    "compare",
     "exponential",
+    "exponential_growth",
+    "freundlich",
     "gaussian_peak",
+    "gaussian_peak_baseline",
     "gompertz",
+    "gompertz4",
     "hill",
+    "hill_log10",
+    "lack_of_fit",
+    "langmuir",
     "linear",
+    "log_normal",
     "logistic3",
     "logistic4",
     "logistic4_linear",
+    "logistic4_log10",
     "logistic5",
+    "logistic5_log10",
     "michaelis_menten",
+    "no_effect",
+    "no_effect_dose",
     "platt",
     "power",
     "richards",
     "saturation",
+    "select",
     "weibull",
+    "weibull_type1",
+    "weibull_type2",
 ]
 
 CURVES: Final[Mapping[str, Curve]] = MappingProxyType({name: named(name) for name in _core.CURVES})
@@ -55,3 +77,16 @@ richards: Final = CURVES["richards"]
 gaussian_peak: Final = CURVES["gaussian_peak"]
 arrhenius: Final = CURVES["arrhenius"]
 platt: Final = CURVES["platt"]
+gaussian_peak_baseline: Final = CURVES["gaussian_peak_baseline"]
+exponential_growth: Final = CURVES["exponential_growth"]
+langmuir: Final = CURVES["langmuir"]
+freundlich: Final = CURVES["freundlich"]
+hill_log10: Final = CURVES["hill_log10"]
+logistic4_log10: Final = CURVES["logistic4_log10"]
+logistic5_log10: Final = CURVES["logistic5_log10"]
+weibull_type1: Final = CURVES["weibull_type1"]
+weibull_type2: Final = CURVES["weibull_type2"]
+log_normal: Final = CURVES["log_normal"]
+gompertz4: Final = CURVES["gompertz4"]
+no_effect_dose: Final = CURVES["no_effect_dose"]
+asymptotic_regression: Final = CURVES["asymptotic_regression"]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import ParameterError
 from .covariance import slopes_at
 from .matrices import product
 
@@ -120,7 +121,11 @@ def _grid(fit: CurveFit, x: Vector) -> Vector:
 def _derivatives(fit: CurveFit, x: Vector) -> Vector:
     """Return the derivatives (n, p) of the curve by its parameters; 0 where they are not finite."""
     natural = np.array(list(fit.params.values()))
-    slopes = product(np.asarray(fit.chain.jacobian(x)), slopes_at(fit.curve, natural))
+    try:
+        slopes_of_chain = slopes_at(fit.curve, natural)
+    except ParameterError:  # one has diverged to infinity, or to 0
+        return np.zeros((x.size, natural.size))
+    slopes = product(np.asarray(fit.chain.jacobian(x)), slopes_of_chain)
     positive = [name in fit.curve.positive for name in fit.curve.parameters]
     slopes = slopes / np.where(positive, natural, 1.0)  # by the parameter, not its logarithm
     return np.where(np.isfinite(slopes), slopes, 0.0)

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from .._core import _Loss
     from .curve import Curve
 
-__all__ = ["DIVERGES", "Fitted", "exact_covariance", "root_of", "slopes_at"]
+__all__ = ["DIVERGES", "Fitted", "exact_covariance", "slopes_at"]
 
 Vector: TypeAlias = NDArray[np.float64]
-DETERMINED, FROZEN, DIVERGES = 0, 1, 4  # of enum cbp_determined
+DETERMINED, DIVERGES = 0, 4  # of enum cbp_determined
 _DIFFERENCE: Final = 1e-5  # a step of coordinates
 
 
@@ -53,29 +53,6 @@ def slopes_at(curve: Curve, natural: Vector) -> Vector:
     _, slopes = _core.curve_chain(curve.number, natural)
     positive = [name in curve.positive for name in curve.parameters]
     return np.asarray(slopes * np.where(positive, natural, 1.0))
-
-
-def root_of(found: Fitted, loss: _Loss) -> Vector:
-    """Return a matrix whose product with its own transpose is the covariance of the coordinates.
-
-    It keeps digits that the covariance has lost: those of differences between strongly correlated
-    parameters. What was fixed on the way to a limit has a row of zeros.
-    """
-    kinds = enumerate(found.determined)
-    fitted = [kind != FROZEN and k != found.fixed_at for k, kind in kinds]
-    moving = np.array(fitted) & np.isin(list(found.determined), (DETERMINED, DIVERGES))
-    root = np.zeros((moving.size, int(moving.sum())))
-    if not math.isfinite(found.variance):
-        root[moving] = math.nan
-        return root
-    width = sum(fitted) + 1
-    triangle = found.triangle[: width * width].reshape(width, width)
-    columns = triangle[:, :-1][:, moving[fitted]]
-    lengths = np.sqrt((columns**2).sum(axis=0))
-    inverse = inverse_triangle(columns / lengths) / lengths[:, None]
-    dispersion = LOSSES[loss].dispersion
-    root[moving] = inverse * math.sqrt(dispersion if dispersion > 0 else found.variance)
-    return root
 
 
 def exact_covariance(

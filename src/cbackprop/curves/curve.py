@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, overload
 
 import numpy as np
@@ -14,6 +14,7 @@ from .._core import Chain, code_of_loss, no_such_name
 from ..errors import InputTypeError, ParameterError, ShapeError
 from ..fits.arguments import Count, Number, as_float, count_of, ends_of, examples_of, number_of
 from .covariance import Fitted
+from .groups import GroupFits, groups_of
 from .many import CurveFits, fit_sets
 from .result import CurveFit
 
@@ -45,6 +46,8 @@ class Curve:
         Whether the curve is drawn with a logarithmic x axis.
     domain : tuple of float
         Least and greatest x.
+    log_dose : bool
+        Whether x is the logarithm of a dose: then an x of minus infinity, a dose of 0, is allowed.
     positive : tuple of str
         Natural parameters that are above 0.
     """
@@ -54,7 +57,7 @@ class Curve:
         self.name, self.formula, self.parameters = name, facts.formula, facts.parameters
         self.activations, self.frozen, self.loss = facts.activations, facts.frozen, facts.loss
         self.log_axis, self.domain, self.positive = facts.is_log_x, facts.domain, facts.positive
-        self.number = facts.number
+        self.number, self.log_dose = facts.number, facts.is_log_dose
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the curve by its name."""
@@ -151,7 +154,7 @@ class Curve:
             If shapes differ or there are too few points.
         """
         with np.errstate(all="ignore"):
-            data = _data(x, y, sample_weight, nan_policy)
+            data, _ = _data(x, y, sample_weight, nan_policy, has_log_doses=self.log_dose)
             known, lower, upper = self._limits(fixed, bounds)
             loss = self.loss if loss is None else loss
             code = code_of_loss(loss, loss_scale)  # raises if one is invalid
@@ -159,10 +162,7 @@ class Curve:
                 raise ParameterError(
                     f"covariance: {covariance!r}; expected 'gauss-newton' or 'hessian'"
                 )
-            options = (
-                count_of("max_iterations", max_iterations, 2000),
-                number_of("tolerance", 1e-10 if tolerance is None else tolerance, 0.0, math.inf),
-            )
+            options = _options(max_iterations, tolerance)
             free = len(self.parameters) - len(fixed or {})
             if len(data[0]) < max(free, 1):
                 points = "1 point is" if len(data[0]) == 1 else f"{len(data[0])} points are"
@@ -258,6 +258,101 @@ class Curve:
             threads,
         )
 
+    def fit_groups(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        group: ArrayLike,
+        *,
+        share: Iterable[str] = (),
+        sample_weight: ArrayLike | None = None,
+        fixed: Mapping[str, Number] | None = None,
+        bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
+        loss: _Loss | None = None,
+        loss_scale: _Number = 1.0,
+        max_iterations: Count | None = None,
+        tolerance: Number | None = None,
+        nan_policy: Literal["raise", "omit"] = "raise",
+    ) -> GroupFits:
+        """Fit the curve to several groups of points that have parameters in common.
+
+        All points are fitted together: a shared parameter has one value, the others one for each
+        group. The time is proportional to the number of groups.
+
+        Parameters
+        ----------
+        x, y : array_like
+            Data of the same shape.
+        group : array_like
+            A label for each point, such as a text or an integer.
+        share : iterable of str, optional
+            Names of the shared natural parameters. Without any each group has the fit that it has
+            alone, but the variance is that of all.
+        sample_weight, fixed, bounds, loss, loss_scale, max_iterations, tolerance, nan_policy
+            As for `fit`; what is fixed or has bounds is so in all groups.
+
+        Returns
+        -------
+        GroupFits
+
+        Raises
+        ------
+        ParameterError
+            As for `fit`, and if a parameter is both shared and fixed.
+        ShapeError
+            If shapes differ, or there are too few points, in all or in a group for the parameters
+            of its own.
+        """
+        with np.errstate(all="ignore"):
+            data, kept = _data(x, y, sample_weight, nan_policy, has_log_doses=self.log_dose)
+            groups = groups_of(group, kept)
+            known, lower, upper = self._limits(fixed, bounds)
+            shared = self._shared(share, fixed or {})
+            loss = self.loss if loss is None else loss
+            code = code_of_loss(loss, loss_scale)  # raises if one is invalid
+            own = len(self.parameters) - len(fixed or {}) - len(shared)
+            groups.check_sizes(own, len(shared))
+            inputs, targets = data[0][groups.order], data[1][groups.order]
+            weights = None if data[2] is None else data[2][groups.order]
+            status, found = _core.fit_curve_groups(
+                self.number,
+                inputs,
+                targets,
+                weights,
+                groups.sizes,
+                bytes(name in shared for name in self.parameters),
+                known,
+                lower,
+                upper,
+                code,
+                float(loss_scale),
+                *_options(max_iterations, tolerance),
+            )
+            if found is None:
+                self.check_domain(inputs)
+                _core.check_status(status, targets, weights, code)
+            return GroupFits(
+                self,
+                [Fitted(*one) for one in found],
+                groups.split(inputs, targets, weights),
+                groups.labels,
+                shared,
+                tuple(fixed or ()),
+                loss,
+                float(loss_scale),
+            )
+
+    def _shared(self, share: Iterable[str], fixed: Mapping[str, object]) -> tuple[str, ...]:
+        """Check the names of shared parameters, and put them in the curve's order."""
+        if isinstance(share, str) or not isinstance(share, Iterable):
+            raise InputTypeError(f"share: expected names of parameters, got {share!r}")
+        names = dict.fromkeys(share, None)
+        self.check_names("share", names)
+        for name in names:
+            if name in fixed:
+                raise ParameterError(f"share: {name!r} is also in fixed; expected one of both")
+        return tuple(name for name in self.parameters if name in names)
+
     def _limits(
         self,
         fixed: Mapping[str, Number] | None,
@@ -333,17 +428,32 @@ def named(name: str) -> Curve:
     return _NAMED[name]
 
 
+def _options(max_iterations: Count | None, tolerance: Number | None) -> tuple[int, float]:
+    return (
+        count_of("max_iterations", max_iterations, 2000),
+        number_of("tolerance", 1e-10 if tolerance is None else tolerance, 0.0, math.inf),
+    )
+
+
 def _data(
-    x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, nan_policy: str
-) -> tuple[Vector, Vector, Vector | None]:
-    """Make flat arrays, without the points to be left out."""
+    x: ArrayLike,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None,
+    nan_policy: str,
+    *,
+    has_log_doses: bool,
+) -> tuple[tuple[Vector, Vector, Vector | None], NDArray[np.bool_]]:
+    """Make flat arrays, without the points to be left out, and say which are kept."""
     inputs, targets, weights, finite = examples_of(x, y, sample_weight)
+    if has_log_doses:
+        is_zero_dose = np.isneginf(inputs)
+        *_, finite = examples_of(np.where(is_zero_dose, 0.0, inputs), targets, weights)
     inputs, targets, finite = inputs.reshape(-1), targets.reshape(-1), finite.reshape(-1)
     weights = None if weights is None else weights.reshape(-1)
     if nan_policy not in ("raise", "omit"):
         raise ParameterError(f"nan_policy: {nan_policy!r}; expected 'raise' or 'omit'")
     if finite.all():
-        return inputs, targets, weights
+        return (inputs, targets, weights), finite
     if nan_policy == "raise":
         i = int(np.flatnonzero(~finite)[0])
         weight = "" if weights is None else f", weight = {float(weights[i])!r}"
@@ -351,4 +461,5 @@ def _data(
             f"point {i} is not finite: x = {float(inputs[i])!r}, y = {float(targets[i])!r}{weight} "
             "(nan_policy='omit' leaves such points out)"
         )
-    return inputs[finite], targets[finite], None if weights is None else weights[finite]
+    kept = None if weights is None else weights[finite]
+    return (inputs[finite], targets[finite], kept), finite

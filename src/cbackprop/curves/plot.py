@@ -5,6 +5,7 @@ It is drawn by `CurveFit.plot`, which imports matplotlib.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
@@ -72,20 +73,20 @@ def _divide(ax: Any) -> Any:
 
 
 class _Axis:
-    """Position of x in the picture; on a logarithmic axis 0 has a place at the left."""
+    """Position of x in the picture; a dose of 0 that has no logarithm has a place at the left."""
 
     def __init__(self, fitted: CurveFit) -> None:
-        x = fitted.x
-        positive = x[x > 0]
-        self.is_log = fitted.curve.log_axis and positive.size > 0
-        self.zero = float(positive.min()) / 4.0 if self.is_log else 0.0
-        self.has_zero = self.is_log and bool((x == 0).any())
-        self.low, self.high = float(x.min()), float(x.max())
-        if self.is_log:
-            self.low = float(positive.min())
+        x, curve = fitted.x, fitted.curve
+        shown = x[x > (0.0 if curve.log_axis else -math.inf)]
+        self.is_log = curve.log_axis and shown.size > 0
+        self.control = 0.0 if self.is_log else -math.inf
+        shown = shown if shown.size else np.zeros(1)
+        self.low, self.high = float(shown.min()), float(shown.max())
+        self.zero = self.low / 4.0 if self.is_log else self.low - 0.6
+        self.has_zero = bool((x == self.control).any())
 
     def __call__(self, x: Vector) -> Vector:
-        return np.where(x == 0, self.zero, x) if self.is_log else x
+        return np.where(x == self.control, self.zero, x)
 
     def inputs(self) -> Vector:
         """Return inputs over the whole width of the picture."""
@@ -97,15 +98,17 @@ class _Axis:
 
     def dress(self, ax: Any, *, named: bool) -> None:
         """Set the scale of the axis, and label the place of 0."""
-        if not self.is_log:
-            return
-        ax.set_xscale("log")
+        if self.is_log:
+            ax.set_xscale("log")
         if self.has_zero:
-            ax.axvline(self.zero * 2.0, color="#999999", linewidth=0.8, linestyle=":")
-            ax.set_xlim(self.zero / 1.5, None)
+            between, left = self.zero + 0.3, self.zero - 0.2
+            if self.is_log:
+                between, left = self.zero * 2.0, self.zero / 1.5
+            ax.axvline(between, color="#999999", linewidth=0.8, linestyle=":")
+            ax.set_xlim(left, None)
         if self.has_zero and named:
             ax.annotate(
-                "0",
+                "0" if self.is_log else "-inf",
                 (self.zero, 0.0),
                 xycoords=("data", "axes fraction"),
                 xytext=(0.0, -4.0),

@@ -2,34 +2,43 @@
 
 from __future__ import annotations
 
-import cmath
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator
+from dataclasses import dataclass
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    Generic,
+    Literal,
+    NamedTuple,
+    TypeAlias,
+    TypeVar,
+    overload,
+)
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .. import _core
 from .._core import LOSSES, Chain, real_array
 from ..errors import InputTypeError, ParameterError, ShapeError
 from ..fits.arguments import Count, Number, as_float
 from ..fits.result import AT_BOUND, OUTCOMES, UNDETERMINED
 from ..reference import LOSSES as FORMULAS
 from .advice import advice_on, hardly_determined
-from .covariance import DIVERGES, Fitted, exact_covariance, root_of, slopes_at
-from .matrices import product
-from .student import t_quantile
+from .covariance import DIVERGES, Fitted, exact_covariance
 
 if TYPE_CHECKING:
-    from .._core import _Loss, _Number
+    from .._core import _CurveFit, _Loss, _Number
     from .curve import Curve
 
 __all__ = ["CurveFit", "Inverse", "Prediction"]
 
 Vector: TypeAlias = NDArray[np.float64]
-_STEP: Final = 1e-100  # of complex-step derivatives
-_LARGEST_LOG: Final = 700.0  # beyond, exp is infinite
+_Value = TypeVar("_Value")
+_Interval: TypeAlias = Literal["log", "wald", "fieller"]
 _CONVERGED: Final = 1  # of enum cbp_outcome
 
 
@@ -41,11 +50,28 @@ class Prediction(NamedTuple):
     high: Vector
 
 
-class Inverse(NamedTuple):
-    """Inputs that give certain outputs, with their standard errors."""
+@dataclass(frozen=True, slots=True)
+class Inverse(Generic[_Value]):
+    """Inputs that give certain outputs; unpacked it gives value and stderr.
 
-    value: Vector
-    stderr: Vector
+    Attributes
+    ----------
+    value : float or ndarray
+        The inputs.
+    stderr : float or ndarray
+        Their standard errors, by the delta method.
+    low, high : float or ndarray
+        The ends of their intervals.
+    """
+
+    value: _Value
+    stderr: _Value
+    low: _Value
+    high: _Value
+
+    def __iter__(self) -> Iterator[_Value]:
+        """Give value and stderr."""
+        return iter((self.value, self.stderr))
 
 
 class CurveFit:
@@ -78,6 +104,8 @@ class CurveFit:
         Numbers of iterations and of passes over the points, of all starts that were tried.
     r2 : float
         1 - rss / sum(weight (y - mean)^2).
+    fixed : tuple of str
+        Names of the parameters that were given.
     loss : str
         Name of the loss that was minimised.
     mean_loss : float
@@ -106,7 +134,7 @@ class CurveFit:
         self.n_iterations, self.n_evaluations = found.n_iterations, found.n_evaluations
         self.chain = Chain(found.params[::2], found.params[1::2], curve.activations, curve.frozen)
         self.mean_loss, self.df = found.loss, int(found.df)
-        self.n_parameters = len(names) - len(fixed)
+        self.fixed, self.n_parameters = fixed, len(names) - len(fixed)
         natural = found.natural.tolist()
         self.params = dict(zip(names, natural, strict=True))
         self._exact = None
@@ -114,11 +142,7 @@ class CurveFit:
             self._exact = exact_covariance(curve, self.chain, found, data, loss, loss_scale)
         known = found.covariance if self._exact is None else self._exact
         # d natural / d coordinate
-        self._scales = [
-            value if name in curve.positive else 1.0
-            for name, value in zip(names, natural, strict=True)
-        ]
-        scales = np.array(self._scales)
+        scales = np.where([name in curve.positive for name in names], found.natural, 1.0)
         self.covariance = known * scales[:, None] * scales
         unknown = [k for k, kind in enumerate(found.determined) if kind in (UNDETERMINED, DIVERGES)]
         for k in unknown:
@@ -191,9 +215,22 @@ class CurveFit:
     def _has_known_variance(self) -> bool:
         return LOSSES[self.loss].dispersion > 0
 
+    @property
+    def aicc(self) -> float:
+        """`aic` corrected for few points (Hurvich and Tsai 1989), infinite where there are too few.
+
+        With K estimated parameters, the variance among them, it is aic + 2 K (K + 1) / (n - K - 1).
+        """
+        estimated = self._estimated
+        left = self._counted - estimated - 1
+        return self.aic + 2.0 * estimated * (estimated + 1) / left if left > 0 else math.inf
+
+    @property
+    def _estimated(self) -> int:
+        return self.n_parameters + (not self._has_known_variance)
+
     def _criterion(self, penalty: float) -> float:
-        estimated = self.n_parameters + (not self._has_known_variance)
-        return penalty * estimated - 2.0 * self.log_likelihood
+        return penalty * self._estimated - 2.0 * self.log_likelihood
 
     @overload
     def __call__(self, x: _Number) -> float: ...
@@ -226,15 +263,11 @@ class CurveFit:
         """
         if interval not in ("log", "wald"):
             raise ParameterError(f"interval: {interval!r}; expected 'log' or 'wald'")
-        quantile, ends = self._quantile(level), {}
-        for name, value in self.params.items():
-            reach = quantile * self.stderr[name]
-            ends[name] = (value - reach, value + reach)
-            if interval == "log" and name in self.curve.positive:
-                ends[name] = _log_ends(value, reach)
-            elif math.isinf(reach):
-                ends[name] = (-math.inf, math.inf)
-        return ends
+        ends = _core.curve_intervals(
+            self._fit, _core.INTERVALS[interval], _between("level", level, 1)
+        )
+        low, high = (end.tolist() for end in ends)
+        return dict(zip(self.params, zip(low, high, strict=True), strict=True))
 
     @overload
     def predict(self, x: _Number, interval: None = None, level: Number = 0.95) -> float: ...
@@ -291,13 +324,10 @@ class CurveFit:
                 raise ParameterError(
                     f"interval: {interval!r}; expected None, 'confidence' or 'prediction'"
                 )
-            inputs = real_array(x, "x")
-            variance = self._variance(inputs.reshape(-1)).reshape(inputs.shape)
-            if interval == "prediction":
-                variance = variance + self.residual_sd**2
-            value = np.asarray(self.chain.forward(inputs))
-            reach = self._quantile(level) * np.sqrt(variance)
-            return Prediction(value[()], (value - reach)[()], (value + reach)[()])
+            band = _core.curve_band(
+                self._fit, _between("level", level, 1), real_array(x, "x"), interval == "prediction"
+            )
+            return Prediction(*(array[()] for array in band))
 
     def inverse(
         self,
@@ -305,7 +335,9 @@ class CurveFit:
         *,
         replicates: Count | None = None,
         sample_weight: ArrayLike | None = None,
-    ) -> Inverse:
+        level: Number = 0.95,
+        interval: _Interval = "log",
+    ) -> Inverse[Vector]:
         """Find the inputs of given outputs: back-calculation.
 
         Parameters
@@ -313,72 +345,84 @@ class CurveFit:
         y : array_like
             Outputs.
         replicates : int, optional
-            Number of new observations of which each y is the mean. The standard error then includes
-            their scatter; otherwise y is taken as exact.
+            Number of new observations of which each y is the mean. Standard error and interval then
+            include their scatter; otherwise y is taken as exact. They are NaN for losses whose
+            variance is known ("log", "poisson").
         sample_weight : float or array_like, optional
             Weight of one such observation, on the scale of the weights of the fit; by default 1.
+        level : float, default 0.95
+            Confidence level of the interval.
+        interval : {"log", "wald", "fieller"}
+            Whether the interval is that of the logarithm of x, on curves whose domain begins at 0;
+            or estimate and standard error on both sides, as on other curves; or all x around the
+            estimate whose band, with the scatter of the new observations, contains y. The last one
+            may have no end, and then extends to the end of the domain.
 
         Returns
         -------
         Inverse
-            Inputs, NaN where the curve never gives y, and standard errors by the delta method.
+            Inputs, NaN where the curve never gives y; standard errors and the ends of intervals.
 
         Raises
         ------
         ParameterError
-            If the curve is not one-to-one, `replicates` is not a positive integer, or weights are
-            negative, not finite, or given without `replicates`.
+            If the curve is not one-to-one, `replicates` is not a positive integer, weights are
+            negative, not finite, or given without `replicates`, the level is not between 0 and 1,
+            or `interval` unknown.
         ShapeError
             If there are several weights, but not one for each y.
         """
         with np.errstate(all="ignore"):
             outputs = real_array(y, "y")
             readings = _readings(replicates, sample_weight, outputs.shape)
-            value = np.asarray(self.chain.inverse(outputs))
-            flat = value.reshape(-1)
-            variance = self._variance(flat)
-            if readings is not None:
-                variance = variance + self.residual_sd**2 / readings.reshape(-1)
-            stderr = np.sqrt(variance) / np.abs(np.asarray(self.chain.slope(flat)))
-            return Inverse(value[()], stderr.reshape(value.shape)[()])
+            found = self._inputs(outputs, readings, level, interval, is_dose=False)
+            return Inverse(*(array[()] for array in found))
 
-    def effective_dose(self, percent: Number) -> tuple[float, float]:
-        """Find the dose that gives a percentage of the effect.
+    def effective_dose(
+        self, percent: Number, *, level: Number = 0.95, interval: _Interval = "log"
+    ) -> Inverse[float]:
+        """Find the input at which a percentage of the effect is reached.
 
-        The effect is the change of the response from dose 0 to its limit at large doses.
+        The effect is the change of the response from the low end of the curve's domain, such as
+        dose 0, to its limit at large x. A curve without a finite limit at the low end starts at 0:
+        the effective dose of 50 % of `exponential` is its half-life.
+
+        Parameters
+        ----------
+        percent : float
+            Percentage of the effect, between 0 and 100.
+        level : float, default 0.95
+            Confidence level of the interval.
+        interval : {"log", "wald", "fieller"}
+            As for `inverse`.
 
         Returns
         -------
-        tuple of float
-            The dose and its standard error, which includes the uncertainty of both responses.
+        Inverse
+            The input with its standard error and the ends of its interval, which include the
+            uncertainty of both limits.
 
         Raises
         ------
         ParameterError
-            If the curve has no ec50, or the percentage is not between 0 and 100.
+            If the curve is not one-to-one, or has no such limits; or the percentage or the level is
+            out of its range, or `interval` unknown.
         """
-        with np.errstate(all="ignore"):
-            names = self.curve.parameters
-            if "ec50" not in names:
-                raise ParameterError(f"{self.curve.name} has no effective dose")
-            fraction = _between("percent", percent, 100) / 100.0
-            fraction = fraction if self.params["slope"] > 0 else 1.0 - fraction
-            at: dict[str, complex] = dict(self.params)
-            slopes = np.array(
-                [
-                    _dose_at({**at, name: at[name] + _STEP * 1j}, fraction).imag / _STEP
-                    for name in names
-                ]
-            )
-            variance = self._variance_of(slopes[None] * self._scales)
-            return _dose_at(at, fraction).real, math.sqrt(variance[0])
+        fraction = np.array(_between("percent", percent, 100) / 100.0)
+        return Inverse(*map(float, self._inputs(fraction, None, level, interval, is_dose=True)))
 
-    def summary(self) -> str:
-        """Return a table of the parameters, with measures of the fit, its message and advice."""
+    def summary(self, *, interval: Literal["log", "wald"] = "log") -> str:
+        """Return a table of the parameters, with measures of the fit, its message and advice.
+
+        Parameters
+        ----------
+        interval : {"log", "wald"}
+            As for `confidence_interval`.
+        """
         width, advice = max(len(name) for name in self.params), self.advice
         lines = [f"{self.curve.name}: {self.curve.formula}"]
         lines.append(f"{'':{width}}  {'estimate':>14}  {'std. error':>12}  {'95% interval':>29}")
-        for name, (low, high) in self.confidence_interval().items():
+        for name, (low, high) in self.confidence_interval(interval=interval).items():
             lines.append(
                 f"{name:{width}}  {self.params[name]:>14.8g}  {self.stderr[name]:>12.5g}"
                 f"  {low:>14.7g} {high:>14.7g}{'  ?' if name in advice else ''}"
@@ -392,7 +436,9 @@ class CurveFit:
         lines += [f"? {name}: {text}" for name, text in advice.items()]
         return "\n".join(lines)
 
-    __str__ = summary
+    def __str__(self) -> str:
+        """Return the summary."""
+        return self.summary()
 
     def __repr__(self) -> str:
         """Show the curve, its parameters and the message."""
@@ -428,39 +474,29 @@ class CurveFit:
         """Write the fitted chain to a model file."""
         self.chain.save(path)
 
-    def _variance(self, x: Vector) -> Vector:
-        """Variance of the fitted curve at each x."""
-        natural = np.array(list(self.params.values()))
-        jacobian = np.asarray(self.chain.jacobian(x))
-        return self._variance_of(product(jacobian, slopes_at(self.curve, natural)))
+    @property
+    def _fit(self) -> _CurveFit:
+        return self.curve.number, LOSSES[self.loss].code, self._found, self._exact
 
-    def _variance_of(self, slopes: Vector) -> Vector:
-        """Return variances of numbers with these derivatives by the coordinates, shape (n, p)."""
-        if self._exact is None:
-            root = root_of(self._found, self.loss)
-            variance = np.sum(product(slopes, root) ** 2, axis=1)
-        else:
-            known = np.where(np.isfinite(self._exact), self._exact, 0.0)
-            variance = np.sum(product(slopes, known) * slopes, axis=1)
-        unknown = [kind == UNDETERMINED for kind in self._found.determined]
-        variance[np.any(slopes[:, unknown] != 0, axis=1)] = math.inf
-        return np.asarray(variance)
-
-    def _quantile(self, level: Number) -> float:
-        probability = 0.5 + _between("level", level, 1) / 2.0
-        if self._has_known_variance:
-            return t_quantile(probability, math.inf)
-        return t_quantile(probability, self.df) if self.df > 0 else math.nan
-
-
-def _log_ends(value: float, reach: float) -> tuple[float, float]:
-    """Return the ends of an interval that is symmetric in the logarithm."""
-    if math.isnan(reach):
-        return math.nan, math.nan
-    factor = reach / value if value > 0 else math.inf
-    if not factor < _LARGEST_LOG:
-        return 0.0, math.inf
-    return value * math.exp(-factor), value * math.exp(factor)
+    def _inputs(
+        self,
+        given: Vector,
+        readings: Vector | None,
+        level: Number,
+        interval: str,
+        *,
+        is_dose: bool,
+    ) -> list[Vector]:
+        if interval not in _core.INTERVALS:
+            raise ParameterError(f"interval: {interval!r}; expected 'log', 'wald' or 'fieller'")
+        return _core.curve_inputs(
+            self._fit,
+            _core.INTERVALS[interval],
+            _between("level", level, 1),
+            given,
+            readings,
+            is_dose,
+        )
 
 
 def _between(argument: str, value: Number, high: int) -> float:
@@ -492,10 +528,4 @@ def _readings(
         raise ParameterError(
             f"sample_weight: {float(bad[0])!r}; expected finite weights of 0 or more"
         )
-    return np.broadcast_to(as_float("replicates", replicates) * weight, shape)
-
-
-def _dose_at(natural: Mapping[str, complex], fraction: float) -> complex:
-    """(1 + (ec50 / x)^slope)^asymmetry = 1 / fraction, solved for x."""
-    odds = (1.0 / fraction) ** (1.0 / natural.get("asymmetry", 1.0)) - 1.0
-    return natural["ec50"] * cmath.exp(-cmath.log(odds) / natural["slope"])
+    return np.full(shape, as_float("replicates", replicates) * weight)

@@ -8,7 +8,7 @@ from typing import Any
 import mpmath as mp
 import pytest
 
-from cbackprop.curves.student import t_quantile
+from cbackprop._core import t_quantile
 
 DIGITS = 50
 CENTRAL = (0.5 + 2**-52, 0.5 + 1e-12, 0.501, 0.6, 0.74, 0.75, 0.76)

@@ -1,0 +1,90 @@
+# ---- intervals of fitted curves: part of _core.pyx -----------------------------------------------
+
+
+INTERVALS = {"log": CBP_INTERVAL_LOG, "wald": CBP_INTERVAL_WALD, "fieller": CBP_INTERVAL_FIELLER}
+
+
+def t_quantile(double probability, double df):
+    """The t with P(T <= t) = probability, by `cbp_t_quantile`."""
+    return cbp_t_quantile(probability, df)
+
+
+# A fit that intervals are made of, with what it points to, which is the caller's.
+cdef struct Inference:
+    cbp_curve_inference core
+    cbp_curve_result result
+
+
+cdef int take_inference(tuple fit, int interval, double level, Inference *to) except -1:
+    """Take a fit: curve, loss, what `fit_curve` has returned, another covariance or None."""
+    number, loss, found, covariance = fit
+    cdef size_t p = len(found.natural)
+    memset(to, 0, sizeof(Inference))
+    to.core.curve, to.core.loss = cbp_curve_at(number), loss
+    to.core.interval, to.core.level = interval, level
+    to.core.result = &to.result
+    if covariance is not None:
+        to.core.covariance = memory_of_const(covariance, p * p)
+    to.result.natural = memory_of(found.natural, p)
+    to.result.params = memory_of(found.params, len(found.params))
+    to.result.covariance = memory_of(found.covariance, p * p)
+    to.result.triangle = memory_of(found.triangle, (p + 1) * (p + 1))
+    to.result.determined = found.determined
+    to.result.variance, to.result.df = found.variance, found.df
+    to.result.fixed_at = found.fixed_at
+    return 0
+
+
+def curve_intervals(tuple fit, int interval, double level):
+    """The interval of each natural parameter: its low and its high ends, (p,) each."""
+    cdef Inference known
+    take_inference(fit, interval, level, &known)
+    cdef size_t p = len(fit[2].natural)
+    low, high = empty(p), empty(p)
+    check(cbp_curve_intervals(&known.core, memory_of(low, p), memory_of(high, p)))
+    return low, high
+
+
+def curve_band(tuple fit, double level, x, bint is_prediction):
+    """Values at an array x, and the low and high ends of a band; three arrays of its shape."""
+    cdef Inference known
+    cdef cbp_curve_band band
+    cdef size_t n = x.size
+    cdef const double *inputs = memory_of_const(x, n)
+    cdef int status
+    take_inference(fit, CBP_INTERVAL_LOG, level, &known)
+    memset(&band, 0, sizeof(cbp_curve_band))
+    value, low, high = np.empty_like(x), np.empty_like(x), np.empty_like(x)
+    band.value = memory_of(value, n)
+    if is_prediction:
+        band.prediction_low, band.prediction_high = memory_of(low, n), memory_of(high, n)
+    else:
+        band.low, band.high = memory_of(low, n), memory_of(high, n)
+    with nogil:
+        status = cbp_curve_predict(&known.core, inputs, n, 1.0, &band)
+    check(status)
+    return value, low, high
+
+
+def curve_inputs(tuple fit, int interval, double level, y, weight, bint is_dose):
+    """Inputs of outputs y, or if `is_dose` of fractions y of the effect; their errors and intervals.
+
+    weight is None or an array of y's shape. Returns four arrays of that shape.
+    """
+    cdef Inference known
+    cdef cbp_curve_inputs inputs
+    cdef size_t n = y.size
+    cdef const double *given = memory_of_const(y, n)
+    cdef const double *weights = memory_of_const(weight, n) if weight is not None else NULL
+    cdef int status
+    take_inference(fit, interval, level, &known)
+    answer = [np.empty_like(y) for _ in range(4)]
+    inputs.value, inputs.standard_error = memory_of(answer[0], n), memory_of(answer[1], n)
+    inputs.low, inputs.high = memory_of(answer[2], n), memory_of(answer[3], n)
+    with nogil:
+        if is_dose:
+            status = cbp_curve_effective_dose(&known.core, given, n, &inputs)
+        else:
+            status = cbp_curve_invert(&known.core, given, weights, n, &inputs)
+    check(status)
+    return answer

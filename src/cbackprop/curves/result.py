@@ -29,6 +29,7 @@ from ..fits.result import AT_BOUND, OUTCOMES, UNDETERMINED
 from ..reference import LOSSES as FORMULAS
 from .advice import advice_on, hardly_determined
 from .covariance import DIVERGES, Fitted, exact_covariance
+from .limits import limit_of
 
 if TYPE_CHECKING:
     from .._core import _CurveFit, _Loss, _Number
@@ -100,6 +101,10 @@ class CurveFit:
         "converged", "not_identified" (some parameters are arbitrary, or the loss has no minimum) or
         "max_iterations"; and in words, with the names of those parameters, and of those that are
         hardly determined (see `advice`).
+    limit : dict of str to float
+        Where the loss has no minimum because parameters diverge, the parameters of the curve that
+        is approached, such as the slope of a line; the message has its formula. Empty if there is
+        none, or it is none of the usual ones.
     n_iterations, n_evaluations : int
         Numbers of iterations and of passes over the points, of all starts that were tried.
     r2 : float
@@ -149,12 +154,17 @@ class CurveFit:
             self.covariance[k, k] = math.inf
         variances = self.covariance.diagonal().tolist()
         self.stderr = dict(zip(names, map(math.sqrt, variances), strict=True))
+        diverging = [names[k] for k, kind in enumerate(found.determined) if kind == DIVERGES]
+        formula, self.limit = limit_of(curve.name, diverging, self.params)
         self.status, self.message = OUTCOMES[found.outcome]
         self.converged = found.outcome == _CONVERGED
         if unknown:
             self.status = "not_identified"
             if not self.converged:
                 self.message = "no minimum: the loss keeps decreasing as a parameter diverges"
+                if self.limit:
+                    values = ", ".join(f"{key} = {value:.6g}" for key, value in self.limit.items())
+                    self.message += f", towards {formula} with {values}"
             lost = ", ".join(names[k] for k in unknown)
             self.message += f"; not identified by the data: {lost}"
         at_bound = [

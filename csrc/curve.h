@@ -31,13 +31,15 @@ typedef struct cbp_curve_term {
 
 /* Candidates for starts, from the range of the inputs: a slope w, a middle m, a power a. */
 enum cbp_curve_grid {
-    CBP_GRID_ONE,      /* one for all */
-    CBP_GRID_RATES,    /* w: rates that are visible within the range */
-    CBP_GRID_POWERS,   /* w: exponents */
-    CBP_GRID_MIDDLES,  /* m, of log x; w = 1 */
-    CBP_GRID_STEPS,    /* w and m of sigmoids */
-    CBP_GRID_LOPSIDED, /* the same, and a */
-    CBP_GRID_ENERGIES  /* w and m of a line in 1 / x, in units of its range */
+    CBP_GRID_ONE,        /* one for all */
+    CBP_GRID_RATES,      /* w: rates that are visible within the range */
+    CBP_GRID_POWERS,     /* w: exponents */
+    CBP_GRID_MIDDLES,    /* m, of log x; w = 1 */
+    CBP_GRID_STEPS,      /* w and m of sigmoids */
+    CBP_GRID_LOPSIDED,   /* the same, and a */
+    CBP_GRID_PEAKS,      /* w and m of peaks */
+    CBP_GRID_THRESHOLDS, /* m between neighbouring inputs, and w; not for fits in lanes */
+    CBP_GRID_ENERGIES    /* w and m of a line in 1 / x, in units of its range */
 };
 
 /* Curves between two limits, the parameters ends.low and ends.high, have low <= high. Either the
@@ -193,7 +195,8 @@ cbp_real cbp_curve_noise(const cbp_curve_search *s, cbp_real loss);
 /* The triangle at these coordinates, of those that are not frozen; where it is. */
 const cbp_real *cbp_curve_triangle_at(cbp_curve_search *s, const cbp_real *at);
 
-/* Lists of candidates for these inputs, one for each sign of the slope and each power; how many.
+/* Lists of candidates for these inputs, one for each sign of the slope and each power or part of the
+ * range; how many.
  * `params` has room for CBP_CURVE_STARTS times CBP_CURVE_CANDIDATES chains. */
 size_t cbp_curve_list_candidates(const cbp_curve_search *s, const cbp_examples *examples,
                                  cbp_real *params, cbp_candidates *lists);
@@ -216,6 +219,9 @@ int cbp_curve_finish(cbp_curve_search *s, cbp_real loss, cbp_real *work);
  * a limit is fixed here, too: the rest is the fit of the limit. From this node of all that is not
  * fixed, or if it is null from that of the examples. */
 int cbp_curve_conclude(cbp_curve_search *s, const cbp_real *known, cbp_curve_result *result);
+
+/* Takes a fit to a minimum at a kink next to it, if there is one. */
+void cbp_curve_settle_threshold(cbp_curve_search *s, cbp_curve_start *at, cbp_fit_info *info);
 
 /* Continues a fit that converges slowly in case the loss has no minimum. */
 void cbp_curve_follow_loss(cbp_curve_search *s, cbp_fit_info *info);

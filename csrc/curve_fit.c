@@ -284,7 +284,7 @@ static void report_mirror(cbp_curve_search *s)
 #define FURTHER_ITERATIONS 200
 #define UNLIKELY_ITERATIONS 30
 
-/* How many starts of a sign are refined: they differ by a power alone. */
+/* How many starts of a sign are refined: they differ by a power alone. Thresholds are all refined. */
 #define REFINED_OF_SIGN 2
 
 /* How many times the least loss is near it. */
@@ -333,6 +333,7 @@ static int refine_starts(cbp_curve_search *s, cbp_fit_info *info)
 {
     const cbp_real first_loss = s->starts_len > 0 ? s->starts[0].loss : 0;
     cbp_curve_start best = {{0}, (cbp_real)INFINITY, 0};
+    const int of_sign = s->curve->grid == CBP_GRID_THRESHOLDS ? CBP_CURVE_STARTS : REFINED_OF_SIGN;
     int status = CBP_ERROR_START_LOSS, has_converged = 0, seen[2] = {0, 0};
     for (size_t i = 0; i < s->starts_len && !s->is_stopped; i++) {
         cbp_curve_start *from = &s->starts[i];
@@ -340,7 +341,7 @@ static int refine_starts(cbp_curve_search *s, cbp_fit_info *info)
         const int is_unlikely = has_converged && cbp_curve_is_ordered(s, best.at) &&
                                 from->loss > UNLIKELY * best.loss &&
                                 from->loss > WORSE_START * first_loss;
-        if (seen[from->sign] >= (is_unlikely ? 1 : REFINED_OF_SIGN)) {
+        if (seen[from->sign] >= (is_unlikely ? 1 : of_sign)) {
             continue;
         }
         seen[from->sign]++;
@@ -352,6 +353,7 @@ static int refine_starts(cbp_curve_search *s, cbp_fit_info *info)
             status = best.loss < (cbp_real)INFINITY ? status : own;
             continue;
         }
+        cbp_curve_settle_threshold(s, from, &found);
         from->loss = found.loss;
         if (is_better(s, from, &best) || status != CBP_OK) {
             status = CBP_OK;
@@ -371,7 +373,8 @@ static int has_huge_input(const cbp_examples *examples)
     int is_huge = 0;
     for (size_t i = 0; i < examples->n; i++) {
         const cbp_real x = examples->x[i];
-        is_huge |= (!examples->weight || examples->weight[i] > 0) && !cbp_is_finite(x * x);
+        is_huge |= (!examples->weight || examples->weight[i] > 0) && !cbp_is_finite(x * x) &&
+                   x != -(cbp_real)INFINITY; /* the logarithm of a dose of 0 */
     }
     return is_huge;
 }

@@ -14,6 +14,16 @@
 #define GRID_WIDTHS 5
 #define GRID_MIDDLES 13
 
+/* Sigmoids with a power: lists of candidates of each sign. */
+#define LOPSIDED_LISTS 4
+
+/* Peaks: lists of candidates, each with its part of the range. */
+#define PEAK_LISTS 4
+
+/* Thresholds: lists of candidates, at most, and middles in each. */
+#define THRESHOLD_LISTS 64
+#define THRESHOLD_MIDDLES 5
+
 /* ---- candidates for starts ------------------------------------------------------------------- */
 
 /* Inputs of examples that count: the least, the range, and how far the next one is from the least;
@@ -97,10 +107,11 @@ static void set_line_of_logs(const cbp_curve *curve, const cbp_examples *example
     params[curve->slope_at + 1] = total > 0 ? mean_v - slope * mean_u : 0;
 }
 
-/* Slopes w of one sign and middles, for one power: params[count][2L]. */
+/* Slopes w of one sign and middles, for list `number` of that sign: params[count][2L]. */
 static size_t fill_candidates(const cbp_curve *curve, const curve_extent *e, cbp_real sign,
-                              cbp_real power, cbp_real *params)
+                              size_t number, cbp_real *params)
 {
+    static const cbp_real powers[LOPSIDED_LISTS] = {(cbp_real)0.3, 1, 3, 100};
     static const cbp_real widths[GRID_WIDTHS] = {(cbp_real)0.02, (cbp_real)0.06, (cbp_real)0.15,
                                                  (cbp_real)0.35, (cbp_real)0.8};
     static const cbp_real exponents[] = {(cbp_real)0.2, (cbp_real)0.5, 1, (cbp_real)1.5, 2, 3, 5};
@@ -126,10 +137,20 @@ static size_t fill_candidates(const cbp_curve *curve, const curve_extent *e, cbp
             set_candidate(curve, 1, e->low - 3 + part * (e->range + 6), 0, params + count * width);
         }
         return count;
+    case CBP_GRID_PEAKS:
+        for (; count < GRID_MIDDLES * GRID_WIDTHS; count++) {
+            const size_t middle = number * GRID_MIDDLES + count / GRID_WIDTHS;
+            const cbp_real place = ((cbp_real)middle + (cbp_real)0.5) / (PEAK_LISTS * GRID_MIDDLES),
+                           w = 1 / (widths[count % GRID_WIDTHS] * e->range);
+            set_candidate(curve, w, e->low + ((cbp_real)1.5 * place - (cbp_real)0.25) * e->range, 0,
+                          params + count * width);
+        }
+        return count;
     case CBP_GRID_STEPS:
     case CBP_GRID_LOPSIDED:
         for (; count < GRID_MIDDLES * GRID_WIDTHS; count++) {
-            const cbp_real place = (cbp_real)(count / GRID_WIDTHS) / 8 - (cbp_real)0.25,
+            const cbp_real power = powers[number],
+                           place = (cbp_real)(count / GRID_WIDTHS) / 8 - (cbp_real)0.25,
                            w = sign / (widths[count % GRID_WIDTHS] * e->range);
             /* a large power moves the point of half height far from m: m is shifted back by
              * log(2^(1/100) - 1) / w */
@@ -143,6 +164,46 @@ static size_t fill_candidates(const cbp_curve *curve, const curve_extent *e, cbp
         set_candidate(curve, 1, 0, 0, params);
         return 1;
     }
+}
+
+/* The inputs of a sample that count, in ascending order, each once; how many. */
+static size_t sort_inputs(const cbp_examples *sample, cbp_real *sorted)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < sample->n; i++) {
+        const cbp_real x = sample->x[i];
+        size_t place = len;
+        while (place > 0 && sorted[place - 1] > x) {
+            place--;
+        }
+        const int is_new = place == 0 || sorted[place - 1] < x;
+        if (is_new && (!sample->weight || sample->weight[i] > 0)) {
+            memmove(sorted + place + 1, sorted + place, (len - place) * sizeof *sorted);
+            sorted[place] = x;
+            len++;
+        }
+    }
+    return len;
+}
+
+/* Thresholds m in part `number` of `parts` of the intervals between inputs x[len]. Slopes w: from one
+ * that shows at the greatest input to one that has ended at the next. */
+static size_t fill_thresholds(const cbp_curve *curve, const cbp_real *x, size_t len, size_t number,
+                              size_t parts, cbp_real *params)
+{
+    const size_t width = 2 * cbp_curve_count_layers(curve), most = THRESHOLD_MIDDLES * GRID_WIDTHS;
+    for (size_t count = 0; count < most; count++) {
+        const cbp_real middle = (cbp_real)(count / GRID_WIDTHS) + (cbp_real)0.5,
+                       place = ((cbp_real)number + middle / THRESHOLD_MIDDLES) *
+                               (cbp_real)(len - 1) / (cbp_real)parts;
+        const size_t i = (size_t)place;
+        const cbp_real m = x[i] + (place - (cbp_real)i) * (x[i + 1] - x[i]),
+                       least = (cbp_real)0.5 / (x[len - 1] - m), ratio = 4 / (x[i + 1] - m) / least,
+                       part = (cbp_real)(count % GRID_WIDTHS) / (GRID_WIDTHS - 1),
+                       w = least * cbp_curve_value(CBP_EXP, part * cbp_curve_value(CBP_LOG, ratio));
+        set_candidate(curve, w, m, 0, params + count * width);
+    }
+    return most;
 }
 
 /* A candidate's natural parameters, with those that are fixed in their places, within the bounds; 0
@@ -181,9 +242,11 @@ static void fix_candidates(const cbp_curve_search *s, size_t count, cbp_real *pa
 }
 
 /* How many lists there are of each sign of the slope, and of all. */
-static size_t count_powers(const cbp_curve *curve)
+static size_t count_of_sign(const cbp_curve *curve)
 {
-    return curve->grid == CBP_GRID_LOPSIDED ? 4 : 1;
+    return curve->grid == CBP_GRID_LOPSIDED ? LOPSIDED_LISTS
+           : curve->grid == CBP_GRID_PEAKS  ? PEAK_LISTS
+                                            : 1;
 }
 
 static size_t count_lists(const cbp_curve_search *s)
@@ -191,23 +254,22 @@ static size_t count_lists(const cbp_curve_search *s)
     const int signs = s->curve->signs == CBP_MIRROR    ? 1 + s->is_bound
                       : s->curve->signs == CBP_ORDERED ? 2
                                                        : s->curve->signs;
-    return (size_t)signs * count_powers(s->curve);
+    return (size_t)signs * count_of_sign(s->curve);
 }
 
 /* List `number`, in params[count][2L]. */
 static cbp_candidates list_candidates(const cbp_curve_search *s, const cbp_examples *examples,
                                       const curve_extent *e, size_t number, cbp_real *params)
 {
-    static const cbp_real powers[] = {(cbp_real)0.3, 1, 3, 100};
     const cbp_curve *curve = s->curve;
-    const int is_grid = curve->grid == CBP_GRID_STEPS || curve->grid == CBP_GRID_LOPSIDED;
-    const size_t of_sign = count_powers(curve);
+    const int is_grid = curve->grid == CBP_GRID_STEPS || curve->grid == CBP_GRID_LOPSIDED ||
+                        curve->grid == CBP_GRID_PEAKS;
+    const size_t of_sign = count_of_sign(curve);
     size_t count = 1;
     if (curve->grid == CBP_GRID_ENERGIES) {
         set_line_of_logs(curve, examples, params);
     } else {
-        count =
-            fill_candidates(curve, e, number < of_sign ? 1 : -1, powers[number % of_sign], params);
+        count = fill_candidates(curve, e, number < of_sign ? 1 : -1, number % of_sign, params);
     }
     fix_candidates(s, count, params);
     return (cbp_candidates){params, count, is_grid ? GRID_WIDTHS : 1};
@@ -325,6 +387,22 @@ static void add_start(cbp_curve_search *s, const cbp_examples *sample,
     }
 }
 
+/* The loss may have a minimum in any interval between inputs: each has a list of its own, if they
+ * are not too many. */
+static void add_threshold_starts(cbp_curve_search *s, const cbp_examples *sample, cbp_real *params,
+                                 cbp_real *work)
+{
+    cbp_real x[CURVE_SAMPLE];
+    const size_t len = sort_inputs(sample, x),
+                 parts = len - 1 < THRESHOLD_LISTS ? len - 1 : THRESHOLD_LISTS;
+    for (size_t i = 0; len > 1 && i < parts; i++) {
+        const size_t count = fill_thresholds(s->curve, x, len, i, parts, params);
+        fix_candidates(s, count, params);
+        const cbp_candidates list = {params, count, 0};
+        add_start(s, sample, &list, 0, work);
+    }
+}
+
 static size_t sample_len(size_t n)
 {
     return n > CURVE_SAMPLE ? 3 * CURVE_SAMPLE : 0;
@@ -345,6 +423,12 @@ void cbp_curve_find_starts(cbp_curve_search *s, cbp_real *work)
     cbp_real *params = work, *rest = params + CBP_CURVE_CANDIDATES * CBP_CURVE_PLACES;
     const cbp_examples sample = sample_of(examples, rest);
     rest += sample_len(examples->n);
+    if (s->curve->grid == CBP_GRID_THRESHOLDS) {
+        add_threshold_starts(s, &sample, params, rest);
+    }
+    if (s->starts_len > 0) { /* not if there is but one input */
+        return;
+    }
     for (size_t i = 0; i < len; i++) {
         const cbp_candidates list = list_candidates(s, examples, &e, i, params);
         add_start(s, &sample, &list, 2 * i >= len, rest);

@@ -11,6 +11,11 @@
 /* Convergence at least so fast is taken to go on. */
 #define FAST ((cbp_real)0.5)
 
+/* So many steps in a row that bring no visible fall are the end where not much more than rounding is
+ * predicted, also where undamped steps overshoot. */
+#define MOST_UNSEEN 10
+#define NEAR_NOISE 16
+
 /* A fit in progress. What a pass finds is a node, which begins with the triangle. */
 typedef struct search {
     const cbp_fit *fit; /* its examples are for the pass alone */
@@ -215,6 +220,7 @@ typedef struct trust {
     cbp_real radius, damping;
     cbp_real relative_step; /* |J step| / |residuals| of the last step */
     int is_plain;           /* the last step was undamped, and was taken */
+    int unseen;             /* so many of the last steps brought no visible fall */
 } trust;
 
 /* Learns from a step of the given length, which brought `ratio` of what was predicted. */
@@ -234,7 +240,7 @@ static void begin_search(search *s, trust *c)
     memset(s->at.at_bound, 0, s->at.free * sizeof *s->at.at_bound);
     memcpy(s->at.step, s->at.point, s->at.free * sizeof *s->at.step);
     const cbp_real radius = 100 * cbp_fit_step_length(&s->at);
-    *c = (trust){radius > 0 ? radius : 100, 0, (cbp_real)INFINITY, 0};
+    *c = (trust){radius > 0 ? radius : 100, 0, (cbp_real)INFINITY, 0, 0};
 }
 
 /* Near a minimum an undamped step is a fixed part of the one before it, since one direction
@@ -346,7 +352,9 @@ static enum cbp_outcome attempt(search *s, int keep, size_t limit, cbp_real *rea
         }
         const int settled = p.rest <= fit->options->tolerance ||
                             (unseen && (!better || p.relative_step > c.relative_step));
-        if (!p.is_cut && (still || p.predicted <= rounding * rounding || (p.is_whole && settled))) {
+        c.unseen = p.predicted <= NEAR_NOISE * noise && fall <= noise ? c.unseen + 1 : 0;
+        if (!p.is_cut && (still || p.predicted <= rounding * rounding || (p.is_whole && settled) ||
+                          c.unseen == MOST_UNSEEN)) {
             return CBP_CONVERGED;
         }
         c.relative_step = p.relative_step;

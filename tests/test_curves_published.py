@@ -18,16 +18,13 @@ import pytest
 from curve_cases import exact
 from scipy.stats import norm
 
+import cbackprop as cbp
 from cbackprop import curves
 
 Floats = npt.NDArray[np.float64]
-RYEGRASS = next(
-    case
-    for case in json.loads((Path(__file__).parent / "vectors" / "fits.json").read_text())[
-        "published"
-    ]
-    if case["name"] == "LL.4"
-)
+FITS = json.loads((Path(__file__).parent / "vectors" / "fits.json").read_text())
+RYEGRASS = next(case for case in FITS["published"] if case["name"] == "LL.4")
+CERTIFIED = {case["name"]: case for case in FITS["certified"]}
 
 
 def printed(value: float, text: str) -> str:
@@ -43,6 +40,75 @@ def fit(name: str, x: Any, y: Any, **options: Any) -> curves.CurveFit:
     assert many.status.tolist() == [alone.status] * 2
     np.testing.assert_allclose(many.rss, alone.rss, rtol=1e-9, atol=1e-25 * np.sum(np.square(y)))
     return alone
+
+
+# ---- NIST ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("problem", "name", "convert"),
+    [
+        ("Misra1a", "saturation", lambda b: {"asymptote": b["b1"], "rate": b["b2"]}),
+        ("BoxBOD", "saturation", lambda b: {"asymptote": b["b1"], "rate": b["b2"]}),
+        ("Misra1d", "langmuir", lambda b: {"qmax": b["b1"], "k": b["b2"]}),
+        ("DanWood", "power", lambda b: {"scale": b["b1"], "exponent": b["b2"]}),
+        (
+            "Eckerle4",
+            "gaussian_peak",
+            lambda b: {"height": b["b1"] / b["b2"], "center": b["b3"], "width": b["b2"]},
+        ),
+        (
+            "Rat42",
+            "logistic3",
+            lambda b: {"asymptote": b["b1"], "midpoint": b["b2"] / b["b3"], "scale": 1 / b["b3"]},
+        ),
+        (
+            "Rat43",
+            "richards",
+            lambda b: {"asymptote": b["b1"], "offset": b["b2"], "rate": b["b3"], "shape": b["b4"]},
+        ),
+    ],
+)
+def test_certified_problems_without_starting_values(
+    problem: str, name: str, convert: Callable[[dict[str, float]], dict[str, float]]
+) -> None:
+    case = CERTIFIED[problem]
+    fitted = fit(name, case["x"], case["y"])
+    assert fitted.converged
+    assert fitted.rss == pytest.approx(case["certified_rss"], rel=1e-10)
+    assert fitted.params == pytest.approx(convert(case["certified"]), rel=1e-9)
+
+
+Formula = Callable[[Floats, tuple[float, ...]], Floats]
+
+
+@pytest.mark.parametrize(
+    ("problem", "starts", "formula"),
+    [
+        (
+            "Kirby2",
+            [(2, -0.1, 0.003, -0.001, 0.00001), (1.5, -0.15, 0.0025, -0.0015, 0.00002)],
+            lambda x, b: (b[0] + b[1] * x + b[2] * x**2) / (1 + b[3] * x + b[4] * x**2),
+        ),
+        (
+            "MGH09",
+            [(0.25, 0.39, 0.415, 0.39)],
+            lambda x, b: b[0] * (x**2 + b[1] * x) / (x**2 + b[2] * x + b[3]),
+        ),
+    ],
+)
+def test_ratios_of_quadratics_are_chains(
+    problem: str, starts: list[tuple[float, ...]], formula: Formula
+) -> None:
+    """The chains of Kirby2 and MGH09 compute NIST's formulas at their starts."""
+    case = CERTIFIED[problem]
+    x = np.array(case["x"], dtype=float)
+    for params, b in zip(case["starts"], starts, strict=True):
+        chain = cbp.Chain(params[::2], params[1::2], case["activations"], case["frozen"])
+        np.testing.assert_allclose(chain(x), formula(x, b), rtol=1e-8)
+    b = tuple(case["certified"].values())
+    rss = float(np.sum((formula(x, b) - case["y"]) ** 2))
+    assert rss == pytest.approx(case["certified_rss"], rel=1e-9)
 
 
 # ---- drc -----------------------------------------------------------------------------------------

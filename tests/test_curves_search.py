@@ -225,3 +225,44 @@ def test_the_best_exponential_is_a_line(slope: float, sign: float) -> None:
     assert fitted.rss == pytest.approx(np.sum((y - line) ** 2), rel=1e-8)
     assert fitted.params["start"] == pytest.approx(line[0], abs=1e-4)
     assert fitted.stderr["asymptote"] == fitted.stderr["rate"] == math.inf
+
+
+def least_of_thresholds(x: Floats, y: Floats) -> float:
+    """Return the least sum of squares over thresholds, every input included, and slopes."""
+    inputs = np.unique(x)
+    least = math.inf
+    for e in np.unique(np.linspace(inputs[:-1], inputs[1:], 21)):
+        for slope in np.geomspace(0.02, 50, 200):
+            decay = np.exp(-slope * np.maximum(x - e, 0))
+            matrix = np.stack([np.ones_like(x), decay], axis=1)
+            left = y - matrix @ np.linalg.lstsq(matrix, y, rcond=None)[0]
+            least = min(least, float(left @ left))
+    return least
+
+
+@pytest.mark.parametrize("seed", [9, 10, 13, 21, 26, 38, 47])
+def test_the_best_threshold_between_inputs_or_at_one(seed: int) -> None:
+    """Each interval between inputs may have a minimum of its own, and each input a kink."""
+    rng = np.random.default_rng([5, seed, 14])
+    x, true = draw("no_effect_dose", rng)
+    clean = exact("no_effect_dose", x, true)
+    y = clean + rng.normal(size=x.size) * 0.1 * np.ptp(clean)
+    fitted = both(curves.no_effect_dose, x, y)
+    assert fitted.converged
+    assert fitted.rss <= least_of_thresholds(x, y) * (1 + 1e-12)
+
+
+def test_a_minimum_at_a_kink() -> None:
+    x = np.array([0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+    # 3 is a little high: a threshold below would miss it by more, one above the inputs behind it
+    y = np.array([10.0, 10.0, 10.0, 10.3, 6.0, 3.7, 2.2])
+    fitted = both(curves.no_effect_dose, x, y, fixed={"lower": 0.0})
+    assert fitted.converged
+    optimize = pytest.importorskip("scipy.optimize")
+    known = optimize.least_squares(
+        lambda p: p[0] * np.exp(-p[1] * np.maximum(x - 3, 0)) - y, [10, 0.5], xtol=1e-15
+    )
+    assert fitted.params["e"] == 3.0
+    assert fitted.params["upper"] == pytest.approx(known.x[0], rel=1e-7)
+    assert fitted.params["slope"] == pytest.approx(known.x[1], rel=1e-7)
+    assert fitted.rss == pytest.approx(2 * known.cost, rel=1e-9)

@@ -20,8 +20,8 @@ LEFT_TO_RIGHT = """
     errors reference _core threads trace chain_array model_file c_core c_export plot
     fits fits.arguments fits.result fits.one fits.many fits.shards
     dask
-    curves.matrices curves.covariance curves.limits curves.advice curves.result curves.groups curves.many
-    curves.curve
+    curves.matrices curves.covariance curves.limits curves.advice curves.result
+    curves.groups curves.comparison curves.many curves.curve
     curves.plot curves
     cli.arguments cli.table cli.data cli.model cli.groups cli.fit cli.main cli
     cbackprop __main__
@@ -38,7 +38,9 @@ UPWARDS_FOR_TYPES = {
     ("_core", "curves.covariance"),
     ("_core", "curves.many"),
     ("curves.covariance", "curves.curve"),
+    ("curves.advice", "curves.result"),
     ("curves.groups", "curves.curve"),
+    ("curves.comparison", "curves.curve"),
     ("curves.result", "curves.curve"),
     ("curves.many", "curves.curve"),
 }

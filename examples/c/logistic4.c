@@ -6,17 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define P 4           /* bottom, top, ec50, slope */
-#define T_20 2.085963 /* Student's t of 97.5%, for the 24 examples less P */
-
-/* sd: of the parameter, or of its logarithm if it is positive. */
-static void print_parameter(const char *name, double n, double sd, int is_positive)
-{
-    const double error = is_positive ? n * sd : sd,
-                 low = is_positive ? n * exp(-T_20 * sd) : n - T_20 * sd,
-                 high = is_positive ? n * exp(T_20 * sd) : n + T_20 * sd;
-    printf("%-6s %8.5f +- %.5f, from %8.5f to %8.5f\n", name, n, error, low, high);
-}
+#define P 4 /* bottom, top, ec50, slope */
 
 int main(void)
 {
@@ -58,13 +48,19 @@ int main(void)
         fprintf(stderr, "not converged\n");
         return 1;
     }
+    const cbp_curve_inference inference = {
+        .curve = curve, .result = &result, .loss = facts.loss, .level = 0.95};
+    double low[P], high[P];
+    status = cbp_curve_intervals(&inference, low, high);
+    if (status != CBP_OK) {
+        fprintf(stderr, "%s\n", cbp_status_string(status));
+        return 1;
+    }
     for (size_t k = 0; k < facts.count; k++) {
-        if (determined[k] == CBP_DETERMINED) {
-            print_parameter(facts.parameters[k], natural[k], sqrt(covariance[k][k]),
-                            facts.positive[k]);
-        } else {
-            printf("%-6s %8.5f, not determined by the data\n", facts.parameters[k], natural[k]);
-        }
+        const double sd = sqrt(covariance[k][k]), /* of the logarithm if it is positive */
+            error = facts.positive[k] ? natural[k] * sd : sd;
+        printf("%-6s %8.5f +- %.5f, from %8.5f to %8.5f%s\n", facts.parameters[k], natural[k],
+               error, low[k], high[k], determined[k] == CBP_DETERMINED ? "" : ", not determined");
     }
     printf("R^2 %.5f, residual standard deviation %.5f\n", 1 - result.rss / result.total_squares,
            sqrt(result.variance));

@@ -35,11 +35,12 @@ if TYPE_CHECKING:
     from .._core import _CurveFit, _Loss, _Number
     from .curve import Curve
 
+    _Interval: TypeAlias = Literal["log", "wald", "fieller"]
+
 __all__ = ["CurveFit", "Inverse", "Prediction"]
 
 Vector: TypeAlias = NDArray[np.float64]
 _Value = TypeVar("_Value")
-_Interval: TypeAlias = Literal["log", "wald", "fieller"]
 _CONVERGED: Final = 1  # of enum cbp_outcome
 
 

@@ -227,7 +227,8 @@ void cbp_curve_settle_threshold(cbp_curve_search *s, cbp_curve_start *at, cbp_fi
 void cbp_curve_follow_loss(cbp_curve_search *s, cbp_fit_info *info);
 
 /* Whether a fit that converged has stopped on the way to a limit: a parameter that the data do not
- * determine can go on in one direction without a change of the loss, but not in the other. */
-int cbp_curve_finds_no_minimum(cbp_curve_search *s, cbp_real loss, const cbp_curve_result *result);
+ * determine can go on in one direction without a change of the loss, but not in the other. Then
+ * *loss becomes that of the point that is reported. */
+int cbp_curve_finds_no_minimum(cbp_curve_search *s, const cbp_curve_result *result, cbp_real *loss);
 
 #endif

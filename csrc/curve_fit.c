@@ -456,11 +456,11 @@ int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cb
         status = CBP_ERROR_DATA;
     }
     if (status == CBP_OK && info.outcome == CBP_EXHAUSTED && !has_few_inputs) {
-        if (cbp_curve_finish(s, info.loss, work)) {
+        cbp_curve_follow_loss(s, &info);
+        if (info.outcome == CBP_EXHAUSTED && s->fixed_at == s->count &&
+            cbp_curve_finish(s, info.loss, work)) {
             info.outcome = CBP_CONVERGED;
             info.loss = s->starts[0].loss;
-        } else {
-            cbp_curve_follow_loss(s, &info);
         }
     }
     if (status == CBP_OK) {
@@ -468,7 +468,7 @@ int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cb
         status = cbp_curve_conclude(s, NULL, result);
     }
     if (status == CBP_OK && info.outcome == CBP_CONVERGED && !has_few_inputs &&
-        cbp_curve_finds_no_minimum(s, info.loss, result)) {
+        cbp_curve_finds_no_minimum(s, result, &info.loss)) {
         info.outcome = CBP_EXHAUSTED;
         status = cbp_curve_conclude(s, NULL, result);
     }

@@ -139,7 +139,8 @@ static void mark_moving(cbp_curve_search *s, const cbp_curve_start *from, const 
 {
     const size_t width = cbp_count_free(s->frozen, CBP_COORDINATE_LAYERS) + 1;
     const cbp_real *triangle = cbp_curve_triangle_at(s, to->at),
-                   least = SEEN * cbp_root(cbp_curve_mean_square(s));
+                   least = SEEN * cbp_root(cbp_curve_mean_square(s)) +
+                           cbp_root(cbp_curve_noise(s, to->loss));
     for (size_t k = 0, column = 0; k < s->count; k++) {
         if (s->frozen[k]) {
             continue;
@@ -228,20 +229,37 @@ static int stays_flat(cbp_curve_search *s, const cbp_curve_start *from, limit_di
     return 1;
 }
 
-/* Whether the examples do not determine a parameter, or hardly. */
+/* Whether the standard error of a parameter that counts as determined is far above it. */
 static int is_hardly_known(const cbp_curve_search *s, const cbp_curve_result *result, size_t k)
 {
     const cbp_real error = cbp_root(result->covariance[k * s->count + k]);
-    return result->determined[k] == CBP_UNDETERMINED ||
-           (result->determined[k] == CBP_DETERMINED && !s->curve->positive[k] &&
-            error > HARDLY_KNOWN * cbp_magnitude(result->natural[k]));
+    return result->determined[k] == CBP_DETERMINED && !s->curve->positive[k] &&
+           error > HARDLY_KNOWN * cbp_magnitude(result->natural[k]);
 }
 
-int cbp_curve_finds_no_minimum(cbp_curve_search *s, cbp_real loss, const cbp_curve_result *result)
+/* Marks parameter k, and what moves with it, if it can go on in one direction without a change of
+ * the loss, but not in the other: outwards, if it counts as determined, and then it does. Whether
+ * it can. */
+static int runs_off(cbp_curve_search *s, const cbp_curve_start *here, size_t k, int is_determined)
+{
+    cbp_curve_start out = *here, in = *here;
+    const cbp_real most = here->loss + 1000 * noise_at(s, here);
+    const int goes_out = stays_flat(s, here, (limit_direction){k, 1}, most, &out),
+              goes_in = stays_flat(s, here, (limit_direction){k, 0}, most, &in);
+    if (goes_out == goes_in || (is_determined && !goes_out) || !may_step(s)) {
+        return 0;
+    }
+    mark_moving(s, here, goes_out ? &out : &in, k);
+    s->fixed_at = k;
+    s->starts[0] = is_determined && out.loss <= here->loss ? out : *here;
+    return 1;
+}
+
+int cbp_curve_finds_no_minimum(cbp_curve_search *s, const cbp_curve_result *result, cbp_real *loss)
 {
     int found = 0;
-    cbp_curve_start here = s->starts[0];
-    here.loss = loss;
+    s->starts[0].loss = *loss;
+    const cbp_curve_start here = s->starts[0];
     allow_steps(s);
     for (size_t k = 0; !found && k < s->count; k++) {
         const cbp_real natural = result->natural[k];
@@ -249,19 +267,14 @@ int cbp_curve_finds_no_minimum(cbp_curve_search *s, cbp_real loss, const cbp_cur
             s->diverges[k] = 1;
             s->fixed_at = k;
             found = 1;
-        } else if (is_hardly_known(s, result, k)) {
-            cbp_curve_start out = here, in = here;
-            const cbp_real most = loss + 1000 * noise_at(s, &here);
-            const int goes_out = stays_flat(s, &here, (limit_direction){k, 1}, most, &out),
-                      goes_in = stays_flat(s, &here, (limit_direction){k, 0}, most, &in);
-            const int is_unknown = result->determined[k] == CBP_UNDETERMINED;
-            if (goes_out != goes_in && (goes_out || is_unknown) && may_step(s)) {
-                mark_moving(s, &here, goes_out ? &out : &in, k);
-                s->fixed_at = k;
-                found = 1;
-            }
+        } else if (result->determined[k] == CBP_UNDETERMINED) {
+            found = runs_off(s, &here, k, 0);
         }
     }
+    for (size_t k = 0; !found && k < s->count; k++) {
+        found = is_hardly_known(s, result, k) && runs_off(s, &here, k, 1);
+    }
+    *loss = s->starts[0].loss;
     s->coordinates.params = s->starts[0].at;
     return found;
 }

@@ -71,5 +71,8 @@ _LIMITS: Final[dict[tuple[str, frozenset[str]], tuple[str, Callable[[_Given], Na
 def limit_of(name: str, diverging: list[str], natural: _Given) -> tuple[str, Named]:
     """Return the formula and the parameters of the limit; an empty text if it is not known."""
     formula, parameters = _LIMITS.get((name, frozenset(diverging)), ("", None))
-    found = {} if parameters is None else parameters(natural)
+    try:
+        found = {} if parameters is None else parameters(natural)
+    except (ArithmeticError, ValueError):  # one has underflowed to 0
+        return "", {}
     return (formula, found) if all(map(math.isfinite, found.values())) else ("", {})

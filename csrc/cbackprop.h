@@ -116,7 +116,8 @@ enum cbp_status {
     CBP_ERROR_DATA = -20, /* an example that is NaN or infinite */
     /* a node that does not follow those before it, or for which there is no room */
     CBP_ERROR_NODE = -21,
-    CBP_ERROR_CURVE = -22,  /* no curve: a null pointer, as for a name that is none */
+    /* no curve: a null pointer, as for a name that is none, or one not filled as it must be */
+    CBP_ERROR_CURVE = -22,
     CBP_ERROR_DOMAIN = -23, /* an input where the curve is not defined */
     CBP_ERROR_LIMIT = -24,  /* a curve without a finite limit where one is needed */
     CBP_STATUS_END = -25
@@ -589,17 +590,107 @@ CBP_API size_t cbp_fit_many_work_len(size_t layers, size_t free, size_t n);
 CBP_API int cbp_fit_many(const cbp_chain *chain, const cbp_example_sets *sets,
                          const cbp_fit_options *options, cbp_real *work, const cbp_fits *fits);
 
-/* ---- named curves ---------------------------------------------------------------------------- */
-/* Classical models of one variable. A curve has p natural parameters, such as an asymptote or a
- * rate, and is computed by a chain of L layers, whose 2L parameters follow from those. */
+/* ---- curves ---------------------------------------------------------------------------------- */
+/* Models of one variable: classical ones by their names, and a caller's own. A curve has p natural
+ * parameters, such as an asymptote or a rate, and is computed by a chain of L layers, whose 2L
+ * parameters follow from those. */
 
 #define CBP_CURVE_PARAMETERS 5 /* p at most */
 #define CBP_CURVE_LAYERS 4     /* L at most */
 
-/* A curve, a constant of the library. */
-typedef struct cbp_curve cbp_curve;
+/* How a parameter of the chain follows from the natural ones n. A fit moves coordinates t of them:
+ * t = log n of those that are positive by nature, t = n of the others. */
+enum cbp_curve_rule {
+    CBP_RULE_END = 0,    /* no parameter: the chain has fewer layers */
+    CBP_RULE_CONSTANT,   /* `value`; frozen in the chain */
+    CBP_RULE_SAME,       /* value n_i */
+    CBP_RULE_DIFFERENCE, /* n_i - n_j */
+    CBP_RULE_COORDINATE, /* value t_i */
+    CBP_RULE_PRODUCT,    /* value n_i t_j */
+    CBP_RULE_RECIPROCAL, /* value / n_i */
+    CBP_RULE_RATIO       /* value n_i / n_j */
+};
 
-/* What a curve is. The pointers are to constants of the library. */
+/* i and j are below p also where they are not read, and different where both are; value is finite,
+ * and but for constants not 0. */
+typedef struct cbp_curve_term {
+    unsigned char rule, i, j;
+    cbp_real value;
+} cbp_curve_term;
+
+/* Where fits start: at the best of candidates made from the range of the inputs, with a slope w, a
+ * middle m and a power a; or at one point. */
+enum cbp_curve_grid {
+    CBP_GRID_ONE,        /* one for all */
+    CBP_GRID_RATES,      /* w: rates that are visible within the range */
+    CBP_GRID_POWERS,     /* w: exponents */
+    CBP_GRID_MIDDLES,    /* m, of log x; w = 1 */
+    CBP_GRID_STEPS,      /* w and m of sigmoids */
+    CBP_GRID_LOPSIDED,   /* the same, and a */
+    CBP_GRID_PEAKS,      /* w and m of peaks */
+    CBP_GRID_THRESHOLDS, /* m between neighbouring inputs, and w; sets are fitted one by one */
+    CBP_GRID_ENERGIES,   /* w and m of a line in 1 / x, in units of its range */
+    CBP_GRID_START,      /* no candidates, `start` alone; slope_at, power_at, slope do not count */
+    CBP_GRID_END
+};
+
+/* Which signs of w there are candidates of. */
+enum cbp_curve_signs {
+    CBP_ONE_SIGN = 1,
+    CBP_BOTH_SIGNS,
+    /* The curve is the same with `ends.low` and `ends.high` exchanged and the sign of `ends.tilt`
+     * changed: so one sign is enough, unless something is fixed or has bounds. Reported are
+     * low <= high, if nothing forbids it. */
+    CBP_MIRROR,
+    /* With both exchanged it is another curve: both signs, and only fits with low <= high, if both
+     * and the tilt are fitted. The last layer is linear, its weight high - low or low - high. */
+    CBP_ORDERED
+};
+
+/* Natural parameters of CBP_MIRROR and CBP_ORDERED, none of them positive by nature: the limits
+ * between which the curve lies, and its slope. */
+typedef struct cbp_curve_ends {
+    unsigned char low, high, tilt;
+} cbp_curve_ends;
+
+/* What the inputs are. */
+enum cbp_curve_input {
+    CBP_X_ANY,
+    CBP_X_DOSE,    /* usually drawn over log x */
+    CBP_X_LOG_DOSE /* -infinity, the logarithm of a dose of 0, is one */
+};
+
+/* A curve: a constant of the library, or filled by the caller, who keeps it while it is used. */
+typedef struct cbp_curve {
+    const char *name, *formula; /* the formula may be null */
+    /* p names, then null; each is in a term */
+    const char *parameters[CBP_CURVE_PARAMETERS];
+    unsigned char positive[CBP_CURVE_PARAMETERS]; /* not 0 for those that must be positive */
+    unsigned char activations[CBP_CURVE_LAYERS];  /* each of enum cbp_activation */
+    cbp_real domain_low, domain_high;             /* of x: low < high */
+    unsigned char loss;                           /* that suits it, of enum cbp_loss_kind */
+    unsigned char x_is;                           /* of enum cbp_curve_input */
+    unsigned char grid;                           /* of enum cbp_curve_grid */
+    unsigned char of_log_x;                       /* 1 if w and m are of log x */
+    unsigned char signs;                          /* of enum cbp_curve_signs */
+    /* [2L] in the order of the chain's parameters; at least p of them are no constants. Unless
+     * the grid is CBP_GRID_START the natural parameters must follow from the chain's: one after
+     * another each is the only unknown of a term, and not n_i of a product or n_j of a ratio. */
+    cbp_curve_term terms[2 * CBP_CURVE_LAYERS];
+    /* A candidate sets the weight at slope_at to `slope` w and the bias behind it to -slope w m,
+     * and the weight at power_at, if that is not 0, to a; constants stay. A last linear layer is
+     * solved for. Places are those of `terms`, slope is 1 or -1. */
+    unsigned char slope_at, power_at;
+    signed char slope;
+    cbp_curve_ends ends; /* does not count for other signs */
+    /* Where the grid is CBP_GRID_START: natural parameters [p], or if start_step is p [m][p] of the
+     * sets of cbp_curve_fit_many or the groups of cbp_curve_fit_groups. They are moved to fixed
+     * values and into bounds. */
+    const cbp_real *start;
+    size_t start_step;
+} cbp_curve;
+
+/* What a curve is. The pointers are the curve's own. */
 typedef struct cbp_curve_facts {
     const char *name, *formula;
     size_t count;                  /* p */
@@ -622,7 +713,8 @@ CBP_API size_t cbp_curve_count(void);
 CBP_API const cbp_curve *cbp_curve_at(size_t number);
 CBP_API const cbp_curve *cbp_curve_named(const char *name);
 
-/* Facts of one curve. Fails with CBP_ERROR_CURVE if it is null, CBP_ERROR_NULL. */
+/* Facts of one curve. Fails, as all functions of curves, with CBP_ERROR_CURVE if it is null or not
+ * filled as struct cbp_curve has it; and with CBP_ERROR_NULL. */
 CBP_API int cbp_curve_describe(const cbp_curve *curve, cbp_curve_facts *facts);
 
 /* The chain of the natural parameters natural[p]: its params[2L], and unless it is null
@@ -662,23 +754,23 @@ typedef struct cbp_curve_result {
 /* How many numbers of work memory cbp_curve_fit needs for n examples. */
 CBP_API size_t cbp_curve_fit_work_len(size_t n);
 
-/* Fits a curve to examples. No start is given: candidates cover the range of the inputs, for each
- * sign of the slope and (of curves with an asymmetry) several powers, and the best of each kind is
- * refined as by cbp_fit_lm, in the coordinates. fixed[p] has the natural parameters that are known,
- * and NaN for those to be fitted; null: all are fitted. The loss is that of the options, whose
- * bounds, [p], are of natural parameters, and do not count for fixed ones. Of two sets of
- * parameters of the same "logistic4" the one with bottom <= top is found, if nothing forbids it:
- * bounds of bottom are of the lower plateau, of top of the upper one, unless the sign of the slope
- * is fixed or bounded, or no such fit is better than a constant. A loss that decreases as a
- * parameter runs off is followed to where it hardly changes. Each start has its own max_iterations,
- * the steps towards a limit four times as many. The progress function is told coordinates, [p], for
- * params; it is called for all starts in turn, and so does the history have the least loss after
- * the iterations of all. Fails as cbp_fit_lm, with CBP_ERROR_START for a fixed parameter that is
- * not finite, or not positive where it must be, with CBP_ERROR_BOUNDS also where a parameter
- * could only be infinite or the upper bound of a positive one is not above 0, with CBP_ERROR_DATA
- * also for an input so large that nothing can be computed with its square, with CBP_ERROR_NO_FREE
- * if all are fixed, with CBP_ERROR_CURVE, and with CBP_ERROR_DOMAIN for an input outside the
- * domain. */
+/* Fits a curve to examples. Unless the curve has its own start, candidates cover the range of the
+ * inputs, for each sign of the slope and (of curves with an asymmetry) several powers, and the best
+ * of each kind is refined as by cbp_fit_lm, in the coordinates. fixed[p] has the natural parameters
+ * that are known, and NaN for those to be fitted; null: all are fitted. The loss is that of the
+ * options, whose bounds, [p], are of natural parameters, and do not count for fixed ones. Of two
+ * sets of parameters of the same "logistic4" the one with bottom <= top is found, if nothing
+ * forbids it: bounds of bottom are of the lower plateau, of top of the upper one, unless the sign
+ * of the slope is fixed or bounded, or no such fit is better than a constant. A loss that decreases
+ * as a parameter runs off is followed to where it hardly changes. Each start has its own
+ * max_iterations, the steps towards a limit four times as many. The progress function is told
+ * coordinates, [p], for params; it is called for all starts in turn, and so does the history have
+ * the least loss after the iterations of all. Fails as cbp_fit_lm, with CBP_ERROR_START for a fixed
+ * parameter or a start that is not finite, or not positive where it must be, with CBP_ERROR_BOUNDS
+ * also where a parameter could only be infinite or the upper bound of a positive one is not above
+ * 0, with CBP_ERROR_DATA also for an input so large that nothing can be computed with its square,
+ * with CBP_ERROR_NO_FREE if all are fixed, with CBP_ERROR_CURVE, and with CBP_ERROR_DOMAIN for an
+ * input outside the domain. */
 CBP_API int cbp_curve_fit(const cbp_curve *curve, const cbp_examples *examples,
                           const cbp_real *fixed, const cbp_fit_options *options, cbp_real *work,
                           cbp_curve_result *result);
@@ -728,11 +820,12 @@ CBP_API size_t cbp_curve_fit_many_work_len(size_t n, size_t m);
 /* cbp_curve_fit of m sets, with the same fixed parameters and bounds; a y that is NaN is a missing
  * point. Each set has the result that it has alone, to within the tolerance of a fit. Sets with the
  * same inputs (x_step 0) are fitted side by side, as cbp_fit_many does, from the same candidates;
- * those that do not converge there, or whose parameters are not all determined, by cbp_curve_fit. A
- * set that cannot be fitted, for which cbp_curve_fit would fail, has that as its status, NaN for
- * numbers and CBP_UNDETERMINED for its parameters; an empty one has CBP_ERROR_FEW_EXAMPLES. If the
- * progress function stops the call, sets not finished have the status CBP_STOPPED. Fails, before it
- * has changed anything, for what is common to all sets: as cbp_curve_fit, but for examples. */
+ * those that do not converge there, or whose parameters are not all determined, by cbp_curve_fit,
+ * as are all sets of a curve with its own start. A set that cannot be fitted, for which
+ * cbp_curve_fit would fail, has that as its status, NaN for numbers and CBP_UNDETERMINED for its
+ * parameters; an empty one has CBP_ERROR_FEW_EXAMPLES. If the progress function stops the call,
+ * sets not finished have the status CBP_STOPPED. Fails, before it has changed anything, for what is
+ * common to all sets: as cbp_curve_fit, but for examples. */
 CBP_API int cbp_curve_fit_many(const cbp_curve *curve, const cbp_example_sets *sets,
                                const cbp_real *fixed, const cbp_fit_options *options,
                                cbp_real *work, const cbp_curve_fits *fits);

@@ -1,4 +1,4 @@
-/* Named curves: the list, and their chains. */
+/* Curves: the list of those with names, the check of any, and their chains. */
 #include "curves.h"
 
 #define CURVES (sizeof curve_table / sizeof *curve_table)
@@ -45,7 +45,7 @@ const cbp_curve *cbp_curve_named(const char *name)
 
 int cbp_curve_describe(const cbp_curve *c, cbp_curve_facts *facts)
 {
-    if (!c) {
+    if (cbp_curve_check(c) != CBP_OK) {
         return CBP_ERROR_CURVE;
     }
     if (!facts) {
@@ -159,7 +159,7 @@ int cbp_curve_is_natural(const cbp_curve *curve, size_t k, cbp_real natural)
 int cbp_curve_chain(const cbp_curve *c, const cbp_real *natural, cbp_real *params,
                     cbp_real *jacobian)
 {
-    if (!c) {
+    if (cbp_curve_check(c) != CBP_OK) {
         return CBP_ERROR_CURVE;
     }
     if (!natural || !params) {
@@ -252,4 +252,119 @@ int cbp_curve_point_of(const cbp_curve *curve, const cbp_real *params, cbp_curve
         }
     }
     return 0;
+}
+
+/* ---- the check of a curve -------------------------------------------------------------------- */
+
+/* Everything is 1. */
+static const cbp_curve_point all_ones = {{1, 1, 1, 1, 1}, {1, 1, 1, 1, 1}, {1, 1, 1, 1, 1}};
+
+static int is_term(const cbp_curve_term *term, size_t count)
+{
+    const size_t i = term->i, j = term->j;
+    if (i >= count || j >= count || !cbp_is_finite(term->value)) {
+        return 0;
+    }
+    switch (term->rule) {
+    case CBP_RULE_CONSTANT:
+        return 1;
+    case CBP_RULE_SAME:
+    case CBP_RULE_COORDINATE:
+    case CBP_RULE_RECIPROCAL:
+        return term->value != 0;
+    case CBP_RULE_DIFFERENCE:
+    case CBP_RULE_PRODUCT:
+    case CBP_RULE_RATIO:
+        return term->value != 0 && i != j;
+    default:
+        return 0;
+    }
+}
+
+/* Whether the terms are as struct cbp_curve has it, and each natural parameter is in one. */
+static int has_terms(const cbp_curve *c, size_t count, size_t layers)
+{
+    cbp_real params[CBP_CURVE_PLACES], slopes[CBP_CURVE_PLACES * CBP_CURVE_PARAMETERS];
+    size_t variable = 0, used = 0;
+    for (size_t k = 0; k < 2 * layers; k++) {
+        if (!is_term(&c->terms[k], count)) {
+            return 0;
+        }
+        variable += c->terms[k].rule != CBP_RULE_CONSTANT;
+    }
+    cbp_curve_chain_at(c, &all_ones, params, slopes);
+    for (size_t i = 0; i < count; i++) {
+        int is_used = 0;
+        for (size_t k = 0; k < 2 * layers; k++) {
+            is_used |= slopes[k * count + i] != 0;
+        }
+        used += (size_t)is_used;
+    }
+    return variable >= count && used == count;
+}
+
+/* Whether cbp_curve_point_of can find all natural parameters of a chain. */
+static int follows_from_chain(const cbp_curve *c, size_t count, size_t layers)
+{
+    unsigned char known[CBP_CURVE_PARAMETERS] = {0};
+    size_t left = count;
+    for (size_t turn = 0; turn < count; turn++) {
+        for (size_t k = 0; k < 2 * layers; k++) {
+            cbp_real natural;
+            const size_t found = solve_term(c, &c->terms[k], 1, &all_ones, known, &natural);
+            if (found != NO_PARAMETER) {
+                known[found] = 1;
+                left--;
+            }
+        }
+    }
+    return left == 0;
+}
+
+static int has_candidates(const cbp_curve *c, size_t count, size_t layers)
+{
+    const size_t slope_at = c->slope_at, power_at = c->power_at;
+    const int has_power = power_at > slope_at && power_at < 2 * layers && power_at % 2 == 0 &&
+                          c->terms[power_at].rule != CBP_RULE_CONSTANT;
+    return c->signs > 0 && (c->slope == 1 || c->slope == -1) && slope_at < 2 * layers &&
+           slope_at % 2 == 0 && (power_at == 0 || has_power) &&
+           follows_from_chain(c, count, layers);
+}
+
+static int has_ends(const cbp_curve *c, size_t count, size_t layers)
+{
+    const unsigned char low = c->ends.low, high = c->ends.high, tilt = c->ends.tilt;
+    if (low >= count || high >= count || tilt >= count || low == high || low == tilt ||
+        high == tilt || c->positive[low] || c->positive[high] || c->positive[tilt]) {
+        return 0;
+    }
+    const cbp_curve_term *last = &c->terms[2 * layers - 2];
+    const int is_difference =
+        last->rule == CBP_RULE_DIFFERENCE &&
+        ((last->i == high && last->j == low) || (last->i == low && last->j == high));
+    return c->signs == CBP_MIRROR || (is_difference && c->activations[layers - 1] == CBP_IDENTITY);
+}
+
+int cbp_curve_check(const cbp_curve *c)
+{
+    if (!c || !c->name) {
+        return CBP_ERROR_CURVE;
+    }
+    const size_t count = cbp_curve_count_parameters(c), layers = cbp_curve_count_layers(c);
+    int is_curve = count > 0 && layers > 0 && c->domain_low < c->domain_high &&
+                   c->loss < CBP_LOSS_END && c->grid < CBP_GRID_END && c->signs <= CBP_ORDERED &&
+                   c->x_is <= CBP_X_LOG_DOSE && has_terms(c, count, layers);
+    for (size_t k = 0; k < layers; k++) {
+        is_curve &= c->activations[k] < CBP_ACTIVATION_END;
+    }
+    if (is_curve && c->loss == CBP_LOG_LOSS) {
+        is_curve = c->activations[layers - 1] == CBP_SIGMOID;
+    }
+    if (is_curve && c->signs >= CBP_MIRROR) {
+        is_curve = has_ends(c, count, layers);
+    }
+    if (is_curve && c->grid != CBP_GRID_START) {
+        is_curve = has_candidates(c, count, layers);
+    }
+    return is_curve ? CBP_OK : CBP_ERROR_CURVE;
 }

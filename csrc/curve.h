@@ -1,79 +1,15 @@
-/* What the files of the named curves share: the table's rows, and a fit under way. */
+/* What the files of the curves share: their chains, and a fit under way. */
 #ifndef CBP_CURVE_H
 #define CBP_CURVE_H
 
 #include "fit.h"
 
-/* ---- a row of the table ---------------------------------------------------------------------- */
-
-/* A fit moves coordinates t of the natural parameters n: t = log n of those that are positive by
- * nature, t = n of the others. So a positive parameter stays positive, and bounds of natural
- * parameters are bounds of coordinates. */
+/* ---- curves ---------------------------------------------------------------------------------- */
 
 #define CBP_CURVE_PLACES (2 * CBP_CURVE_LAYERS) /* parameters of a chain, at most */
 
-/* How a parameter of the chain follows from the natural ones. */
-enum cbp_curve_rule {
-    CBP_RULE_END = 0,    /* no parameter: the chain has fewer layers */
-    CBP_RULE_CONSTANT,   /* `value`; frozen in the chain */
-    CBP_RULE_SAME,       /* value n_i */
-    CBP_RULE_DIFFERENCE, /* n_i - n_j */
-    CBP_RULE_COORDINATE, /* value t_i */
-    CBP_RULE_PRODUCT,    /* value n_i t_j */
-    CBP_RULE_RECIPROCAL, /* value / n_i */
-    CBP_RULE_RATIO       /* value n_i / n_j */
-};
-
-typedef struct cbp_curve_term {
-    unsigned char rule, i, j;
-    cbp_real value;
-} cbp_curve_term;
-
-/* Candidates for starts, from the range of the inputs: a slope w, a middle m, a power a. */
-enum cbp_curve_grid {
-    CBP_GRID_ONE,        /* one for all */
-    CBP_GRID_RATES,      /* w: rates that are visible within the range */
-    CBP_GRID_POWERS,     /* w: exponents */
-    CBP_GRID_MIDDLES,    /* m, of log x; w = 1 */
-    CBP_GRID_STEPS,      /* w and m of sigmoids */
-    CBP_GRID_LOPSIDED,   /* the same, and a */
-    CBP_GRID_PEAKS,      /* w and m of peaks */
-    CBP_GRID_THRESHOLDS, /* m between neighbouring inputs, and w; not for fits in lanes */
-    CBP_GRID_ENERGIES    /* w and m of a line in 1 / x, in units of its range */
-};
-
-/* Curves between two limits, the parameters ends.low and ends.high, have low <= high. Either the
- * curve is the same with both exchanged and the sign of the slope, ends.tilt, changed: then one
- * sign of w is enough, unless something is fixed or has bounds. Or with both exchanged it is another
- * curve, for which there is another row: then w has both signs. */
-#define CBP_MIRROR 3
-#define CBP_ORDERED 4
-
-/* What the inputs are. */
-enum cbp_curve_input {
-    CBP_X_ANY,
-    CBP_X_DOSE,    /* drawn over log x */
-    CBP_X_LOG_DOSE /* -infinity, the logarithm of a dose of 0, is one */
-};
-
-struct cbp_curve {
-    const char *name, *formula, *parameters[CBP_CURVE_PARAMETERS];
-    unsigned char positive[CBP_CURVE_PARAMETERS];
-    unsigned char activations[CBP_CURVE_LAYERS];
-    cbp_real domain_low, domain_high;
-    unsigned char loss, x_is;
-    /* of the candidates; of_log_x: w and m are of log x; signs: how many of w, or CBP_MIRROR */
-    unsigned char grid, of_log_x, signs;
-    cbp_curve_term terms[CBP_CURVE_PLACES];
-    /* A candidate sets the weight at slope_at to `slope` w and the bias behind it to -slope w m,
-     * and the weight at power_at, if that is not 0, to a. A last linear layer is solved for. */
-    unsigned char slope_at, power_at;
-    signed char slope;
-    /* natural parameters: the two limits, and the slope; of CBP_MIRROR and CBP_ORDERED */
-    struct {
-        unsigned char low, high, tilt;
-    } ends;
-};
+/* CBP_ERROR_CURVE unless a curve is filled as struct cbp_curve has it. */
+int cbp_curve_check(const cbp_curve *curve);
 
 /* How many natural parameters a curve has, and how many layers its chain. */
 size_t cbp_curve_count_parameters(const cbp_curve *curve);
@@ -118,6 +54,7 @@ int cbp_curve_point_of(const cbp_curve *curve, const cbp_real *params, cbp_curve
 typedef struct cbp_curve_start {
     cbp_real at[CBP_CURVE_WIDTH], loss; /* coordinates */
     int sign;                           /* of the slope w that it began with: 1 if negative */
+    size_t iterations;                  /* of its fit so far */
 } cbp_curve_start;
 
 typedef struct cbp_curve_search {
@@ -130,12 +67,13 @@ typedef struct cbp_curve_search {
     unsigned char frozen[CBP_CURVE_WIDTH];        /* natural parameters that are fixed */
     unsigned char constants[CBP_CURVE_PLACES];    /* of the chain */
     unsigned char chain_frozen[CBP_CURVE_PLACES]; /* of the chain, also by `frozen` */
-    int fits_in_lanes;                            /* each fit of it is one of the curve */
+    int fits_in_lanes; /* each fit of it is one of the curve, and most converge there */
     int has_order; /* it has bounds, by which only fits of CBP_ORDERED with low <= high are found */
     cbp_real chain_lower[CBP_CURVE_PLACES], chain_upper[CBP_CURVE_PLACES];
     cbp_real lower[CBP_CURVE_WIDTH], upper[CBP_CURVE_WIDTH]; /* of coordinates */
     cbp_curve_point fixed;                                   /* the values of fixed parameters */
-    size_t inputs; /* how many different ones there are, CBP_CURVE_PARAMETERS at most */
+    const cbp_real *start; /* natural parameters, where the curve has its own start */
+    size_t inputs;         /* how many different ones there are, CBP_CURVE_PARAMETERS at most */
     unsigned char diverges[CBP_CURVE_WIDTH]; /* parameters with which the loss has no minimum */
     int is_bound;                            /* something is fixed or has bounds */
     int keeps_order; /* of a mirror image: bounds of parameters 0 and 1 are of the lesser and the
@@ -201,8 +139,9 @@ const cbp_real *cbp_curve_triangle_at(cbp_curve_search *s, const cbp_real *at);
 size_t cbp_curve_list_candidates(const cbp_curve_search *s, const cbp_examples *examples,
                                  cbp_real *params, cbp_candidates *lists);
 
-/* Fills s->starts with the best of each list, in the order of their loss. */
-void cbp_curve_find_starts(cbp_curve_search *s, cbp_real *work);
+/* Fills s->starts with the best of each list, in the order of their loss, or with the curve's own
+ * start. Fails with CBP_ERROR_START if that is not finite, or not positive where it must be. */
+int cbp_curve_find_starts(cbp_curve_search *s, cbp_real *work);
 size_t cbp_curve_find_starts_work_len(size_t n);
 
 /* Fits from all starts side by side, if the chain allows it; whether one has converged. Then what is
@@ -214,6 +153,10 @@ size_t cbp_curve_fit_starts_work_len(size_t n);
 /* Continues a fit that converges slowly, from s->starts[0], where the second derivatives tell the
  * way; whether it has converged, with no greater loss than the one given. */
 int cbp_curve_finish(cbp_curve_search *s, cbp_real loss, cbp_real *work);
+
+/* Refines the starts that may lead to the least loss, coarsely at first if they are several; the
+ * best is left in s->starts[0]. */
+int cbp_curve_refine_starts(cbp_curve_search *s, cbp_fit_info *info);
 
 /* Parameters, their covariance and the chain where the fit has ended. What was fixed on the way to
  * a limit is fixed here, too: the rest is the fit of the limit. From this node of all that is not

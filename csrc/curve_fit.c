@@ -73,11 +73,15 @@ int cbp_curve_prepare(cbp_curve_search *s, const cbp_curve *curve, const cbp_rea
     static const unsigned char codes[CBP_COORDINATE_LAYERS] = {CBP_SIGMOID, CBP_SIGMOID,
                                                                CBP_SIGMOID};
     static const cbp_real any[CBP_CURVE_PLACES];
-    if (!curve) {
+    if (cbp_curve_check(curve) != CBP_OK) {
         return CBP_ERROR_CURVE;
+    }
+    if (curve->grid == CBP_GRID_START && !curve->start) {
+        return CBP_ERROR_NULL;
     }
     memset(s, 0, sizeof *s);
     s->curve = curve;
+    s->start = curve->start;
     s->count = cbp_curve_count_parameters(s->curve);
     s->layers = cbp_curve_count_layers(s->curve);
     for (size_t k = 0; k < CBP_CURVE_PLACES; k++) {
@@ -226,40 +230,6 @@ int cbp_curve_choose_mirror(const cbp_curve_search *s, cbp_real *at)
     return 1;
 }
 
-/* The averaged squared loss of the mean of the targets. */
-static cbp_real loss_of_mean(const cbp_curve_search *s)
-{
-    const cbp_examples *examples = &s->problem.examples;
-    cbp_real targets = 0, total = 0, squares = 0;
-    for (size_t i = 0; i < examples->n; i++) {
-        const cbp_real weight = examples->weight ? examples->weight[i] : 1;
-        targets += weight * examples->y[i];
-        total += weight;
-    }
-    for (size_t i = 0; i < examples->n; i++) {
-        const cbp_real apart = examples->y[i] - targets / total;
-        squares += (examples->weight ? examples->weight[i] : 1) * (apart * apart);
-    }
-    return squares / total;
-}
-
-/* Whether a fit is better than another. Of mirror images that bounds keep apart it is the one of
- * the least loss, or that with low <= high if the losses are equal; and also if bounds say so,
- * unless it is no better than a constant. Of CBP_ORDERED it is the one with low <= high. */
-static int is_better(const cbp_curve_search *s, const cbp_curve_start *own,
-                     const cbp_curve_start *other)
-{
-    const int is_ordered = cbp_curve_is_ordered(s, own->at);
-    if (is_ordered == cbp_curve_is_ordered(s, other->at) || !cbp_is_finite(other->loss)) {
-        return own->loss < other->loss;
-    }
-    const cbp_real ordered = is_ordered ? own->loss : other->loss,
-                   turned = is_ordered ? other->loss : own->loss;
-    const int is_kept = s->has_order || ordered <= turned + cbp_curve_noise(s, turned) ||
-                        (s->keeps_order && ordered < loss_of_mean(s));
-    return is_ordered == is_kept;
-}
-
 /* Chooses the image in which a fit is reported, and exchanges what is known of its parameters. */
 static void report_mirror(cbp_curve_search *s)
 {
@@ -272,23 +242,7 @@ static void report_mirror(cbp_curve_search *s)
     }
 }
 
-/* ---- starts and fits ------------------------------------------------------------------------- */
-
-/* A start is unlikely to lead to the least loss if its own is so many times the least one that was
- * found, and so many times that of the best start. */
-#define UNLIKELY 100
-#define WORSE_START 4
-
-/* Iterations after which a fit from a further start is given up unless it is near the least loss;
- * and one from an unlikely start, which is tried only if it is the first of its sign. */
-#define FURTHER_ITERATIONS 200
-#define UNLIKELY_ITERATIONS 30
-
-/* How many starts of a sign are refined: they differ by a power alone. Thresholds are all refined. */
-#define REFINED_OF_SIGN 2
-
-/* How many times the least loss is near it. */
-#define NEAR_LOSS 3
+/* ---- fits -------------------------------------------------------------------------------------- */
 
 int cbp_curve_move(cbp_curve_search *s, size_t iterations, cbp_real *at, cbp_fit_info *info)
 {
@@ -312,59 +266,6 @@ int cbp_curve_move(cbp_curve_search *s, size_t iterations, cbp_real *at, cbp_fit
     s->evaluations += info->evaluations;
     s->is_stopped |= info->outcome == CBP_STOPPED;
     return CBP_OK;
-}
-
-/* The fit from one start, in its place; given up after so many iterations unless it is near the
- * least loss. */
-static int refine_start(cbp_curve_search *s, cbp_curve_start *from, size_t iterations,
-                        cbp_real least, cbp_fit_info *found)
-{
-    const size_t most = s->options.max_iterations;
-    int status = cbp_curve_move(s, iterations, from->at, found);
-    if (status == CBP_OK && found->outcome == CBP_EXHAUSTED && most > iterations &&
-        found->loss < NEAR_LOSS * least) {
-        status = cbp_curve_move(s, most - iterations, from->at, found);
-    }
-    return status;
-}
-
-/* Refines the starts that may lead to the least loss; the best is left in s->starts[0]. */
-static int refine_starts(cbp_curve_search *s, cbp_fit_info *info)
-{
-    const cbp_real first_loss = s->starts_len > 0 ? s->starts[0].loss : 0;
-    cbp_curve_start best = {{0}, (cbp_real)INFINITY, 0};
-    const int of_sign = s->curve->grid == CBP_GRID_THRESHOLDS ? CBP_CURVE_STARTS : REFINED_OF_SIGN;
-    int status = CBP_ERROR_START_LOSS, has_converged = 0, seen[2] = {0, 0};
-    for (size_t i = 0; i < s->starts_len && !s->is_stopped; i++) {
-        cbp_curve_start *from = &s->starts[i];
-        cbp_fit_info found;
-        const int is_unlikely = has_converged && cbp_curve_is_ordered(s, best.at) &&
-                                from->loss > UNLIKELY * best.loss &&
-                                from->loss > WORSE_START * first_loss;
-        if (seen[from->sign] >= (is_unlikely ? 1 : of_sign)) {
-            continue;
-        }
-        seen[from->sign]++;
-        const size_t most = !has_converged ? s->options.max_iterations
-                            : is_unlikely  ? UNLIKELY_ITERATIONS
-                                           : FURTHER_ITERATIONS;
-        const int own = refine_start(s, from, most, best.loss, &found);
-        if (own != CBP_OK) {
-            status = best.loss < (cbp_real)INFINITY ? status : own;
-            continue;
-        }
-        cbp_curve_settle_threshold(s, from, &found);
-        from->loss = found.loss;
-        if (is_better(s, from, &best) || status != CBP_OK) {
-            status = CBP_OK;
-            best = *from;
-            *info = found;
-        }
-        has_converged |= found.outcome == CBP_CONVERGED;
-    }
-    s->starts[0] = best;
-    s->coordinates.params = s->starts[0].at;
-    return status;
 }
 
 /* Whether the square of an input that counts is not finite. */
@@ -440,17 +341,19 @@ int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cb
     if (status == CBP_OK) {
         status = cbp_curve_check_domain(s->curve, examples);
     }
+    if (status == CBP_OK) {
+        cbp_curve_begin(s, examples, work);
+        status = cbp_curve_find_starts(s, work);
+    }
     if (status != CBP_OK) {
         return status;
     }
-    cbp_curve_begin(s, examples, work);
-    cbp_curve_find_starts(s, work);
     if (s->starts_len > 1) {
         (void)cbp_curve_fit_starts(s, work);
     }
     const int has_few_inputs =
         s->inputs < cbp_count_free(s->frozen, CBP_COORDINATE_LAYERS); /* then nothing is certain */
-    status = refine_starts(s, &info);
+    status = cbp_curve_refine_starts(s, &info);
     if (status == CBP_ERROR_START_LOSS && has_huge_input(examples) &&
         cbp_is_finite(cbp_curve_mean_square(s))) {
         status = CBP_ERROR_DATA;

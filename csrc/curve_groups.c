@@ -184,6 +184,9 @@ static int fit_alone(group_fit *f, size_t group, cbp_real *at, cbp_curve_result 
                                  .covariance = scratch.covariance,
                                  .determined = scratch.determined,
                                  .triangle = scratch.triangle};
+    if (f->s.curve->grid == CBP_GRID_START) {
+        f->s.start = f->s.curve->start + group * f->s.curve->start_step;
+    }
     const int status = cbp_curve_fit_examples(&f->s, &f->groups->examples[group], f->work, result);
     if (status == CBP_OK) {
         memcpy(at, f->s.starts[0].at, CBP_CURVE_WIDTH * sizeof *at);

@@ -34,7 +34,8 @@ void cbp_curve_freeze_chain(cbp_curve_search *s)
     for (size_t l = 0; l < s->layers; l++) {
         is_smooth &= !cbp_activation_table[s->curve->activations[l]].has_kink;
     }
-    s->fits_in_lanes = is_smooth && left == cbp_count_free(s->frozen, CBP_COORDINATE_LAYERS);
+    s->fits_in_lanes = is_smooth && left == cbp_count_free(s->frozen, CBP_COORDINATE_LAYERS) &&
+                       s->curve->power_at == 0; /* of powers few fits converge there */
 }
 
 cbp_fit_options cbp_curve_lane_options(const cbp_curve_search *s)
@@ -150,7 +151,7 @@ int cbp_curve_fit_starts(cbp_curve_search *s, cbp_real *work)
                             .standard_error = fits.errors,
                             .determined = fits.determined};
     const size_t width = 2 * s->layers;
-    cbp_curve_start best = {{0}, (cbp_real)INFINITY, 0};
+    cbp_curve_start best = {{0}, (cbp_real)INFINITY, 0, 0};
     if (s->starts_len == 0 || !s->fits_in_lanes ||
         s->problem.examples.n > CBP_CURVE_LANE_EXAMPLES ||
         !fit_all_starts(s, work, &fits, &found)) {

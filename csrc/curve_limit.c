@@ -12,7 +12,7 @@
 #define LIMIT_STARTS 4
 
 /* In how many steps a loss that does not change is taken to stay so. */
-#define FLAT_STEPS 12
+#define FLAT_STEPS 20
 
 /* A parameter diverges if the last step has changed it by more than this part of itself. */
 #define DIVERGES ((cbp_real)1e-3)
@@ -119,7 +119,7 @@ static cbp_curve_start limit_step(cbp_curve_search *s, const cbp_curve_start *fr
 static cbp_curve_start best_limit_step(cbp_curve_search *s, const cbp_curve_start *from,
                                        limit_direction *to)
 {
-    cbp_curve_start best = {{0}, (cbp_real)INFINITY, 0};
+    cbp_curve_start best = {{0}, (cbp_real)INFINITY, 0, 0};
     for (size_t k = 0; k < s->count; k++) {
         for (int outwards = 0; outwards < 2 && !s->frozen[k] && may_step(s); outwards++) {
             const cbp_curve_start next = limit_step(s, from, (limit_direction){k, outwards});
@@ -169,7 +169,7 @@ void cbp_curve_follow_loss(cbp_curve_search *s, cbp_fit_info *info)
     allow_steps(s);
     for (int i = 0; i < LIMIT_STEPS; i++) {
         const cbp_real noise = noise_at(s, &found);
-        cbp_curve_start next = {{0}, (cbp_real)INFINITY, 0};
+        cbp_curve_start next = {{0}, (cbp_real)INFINITY, 0, 0};
         if (has_direction) {
             next = limit_step(s, &found, to);
         }

@@ -91,6 +91,9 @@ static void fit_set_alone(curve_many *f, size_t i)
     cbp_real total, covariance[CBP_CURVE_PARAMETERS * CBP_CURVE_PARAMETERS],
         triangle[(CBP_CURVE_PARAMETERS + 1) * (CBP_CURVE_PARAMETERS + 1)];
     const cbp_examples examples = present_in(f, i, &total);
+    if (f->s.curve->grid == CBP_GRID_START) {
+        f->s.start = f->s.curve->start + i * f->s.curve->start_step;
+    }
     cbp_curve_result result = {.natural = f->fits->natural + i * count,
                                .params = f->fits->params + i * 2 * f->s.layers,
                                .covariance = covariance,
@@ -430,8 +433,9 @@ static int has_all_arrays(const cbp_curve_fits *fits)
 static void plan_lists(curve_many *f)
 {
     const cbp_examples inputs = {f->sets.x, f->sets.x, NULL, f->sets.n};
-    const int is_possible =
-        f->s.fits_in_lanes && f->sets.n > 0 && f->sets.n <= MOST_EXAMPLES && f->sets.m > 0;
+    /* from a start without candidates steps in other parameters may lead to another minimum */
+    const int is_possible = f->s.fits_in_lanes && f->s.curve->grid != CBP_GRID_START &&
+                            f->sets.n > 0 && f->sets.n <= MOST_EXAMPLES && f->sets.m > 0;
     f->lists_len = 0; /* each set is fitted alone */
     /* the candidates of CBP_GRID_ENERGIES are made from each set's own targets */
     f->has_own_lists = is_possible && (f->sets.x_step > 0 || f->s.curve->grid == CBP_GRID_ENERGIES);

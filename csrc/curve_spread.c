@@ -85,7 +85,7 @@ static int check_inference(const cbp_curve_inference *fit)
     if (!fit || !cbp_curve_has_arrays(fit->result)) {
         return CBP_ERROR_NULL;
     }
-    if (!fit->curve) {
+    if (cbp_curve_check(fit->curve) != CBP_OK) {
         return CBP_ERROR_CURVE;
     }
     if (fit->loss < 0 || fit->loss >= CBP_LOSS_END) {

@@ -66,9 +66,12 @@ static void set_candidate(const cbp_curve *curve, cbp_real w, cbp_real m, cbp_re
         params[k] = curve->terms[k].rule == CBP_RULE_CONSTANT ? curve->terms[k].value
                                                               : (cbp_real)(k % 2 == 0);
     }
-    params[curve->slope_at] = curve->slope * w;
+    cbp_real *slope = params + curve->slope_at;
+    if (curve->terms[curve->slope_at].rule != CBP_RULE_CONSTANT) {
+        *slope = curve->slope * w;
+    }
     if (curve->terms[curve->slope_at + 1].rule != CBP_RULE_CONSTANT) {
-        params[curve->slope_at + 1] = -curve->slope * w * m;
+        slope[1] = -*slope * m;
     }
     if (curve->power_at > 0) {
         params[curve->power_at] = a;
@@ -178,9 +181,10 @@ static size_t sort_inputs(const cbp_examples *sample, cbp_real *sorted)
         }
         const int is_new = place == 0 || sorted[place - 1] < x;
         if (is_new && (!sample->weight || sample->weight[i] > 0)) {
-            memmove(sorted + place + 1, sorted + place, (len - place) * sizeof *sorted);
+            for (size_t k = len++; k > place; k--) {
+                sorted[k] = sorted[k - 1];
+            }
             sorted[place] = x;
-            len++;
         }
     }
     return len;
@@ -206,13 +210,9 @@ static size_t fill_thresholds(const cbp_curve *curve, const cbp_real *x, size_t 
     return most;
 }
 
-/* A candidate's natural parameters, with those that are fixed in their places, within the bounds; 0
- * if it has none. */
-static int settle_candidate(const cbp_curve_search *s, const cbp_real *params, cbp_curve_point *p)
+/* Sets what is fixed, and moves the rest into the bounds. */
+static void settle_start(const cbp_curve_search *s, cbp_curve_point *p)
 {
-    if (!cbp_curve_point_of(s->curve, params, p)) {
-        return 0;
-    }
     for (size_t k = 0; k < s->count; k++) {
         const cbp_real at = p->t[k] < s->lower[k]   ? s->lower[k]
                             : p->t[k] > s->upper[k] ? s->upper[k]
@@ -223,6 +223,16 @@ static int settle_candidate(const cbp_curve_search *s, const cbp_real *params, c
             cbp_curve_set_coordinate(s->curve, k, at, p);
         }
     }
+}
+
+/* A candidate's natural parameters, with those that are fixed in their places, within the bounds; 0
+ * if it has none. */
+static int settle_candidate(const cbp_curve_search *s, const cbp_real *params, cbp_curve_point *p)
+{
+    if (!cbp_curve_point_of(s->curve, params, p)) {
+        return 0;
+    }
+    settle_start(s, p);
     return 1;
 }
 
@@ -415,8 +425,27 @@ size_t cbp_curve_find_starts_work_len(size_t n)
                                       CBP_CURVE_CANDIDATES);
 }
 
-void cbp_curve_find_starts(cbp_curve_search *s, cbp_real *work)
+/* The curve's own start. */
+static int take_start(cbp_curve_search *s)
 {
+    cbp_curve_point p;
+    for (size_t k = 0; k < s->count; k++) {
+        const cbp_real natural = s->frozen[k] ? s->fixed.n[k] : s->start[k];
+        if (!cbp_curve_is_natural(s->curve, k, natural)) {
+            return CBP_ERROR_START;
+        }
+        cbp_curve_set_natural(s->curve, k, natural, &p);
+    }
+    settle_start(s, &p);
+    keep_start(s, &p, 0, 0);
+    return CBP_OK;
+}
+
+int cbp_curve_find_starts(cbp_curve_search *s, cbp_real *work)
+{
+    if (s->curve->grid == CBP_GRID_START) {
+        return take_start(s);
+    }
     const cbp_examples *examples = &s->problem.examples;
     const curve_extent e = extent_of(s->curve, examples);
     const size_t len = count_lists(s);
@@ -427,10 +456,11 @@ void cbp_curve_find_starts(cbp_curve_search *s, cbp_real *work)
         add_threshold_starts(s, &sample, params, rest);
     }
     if (s->starts_len > 0) { /* not if there is but one input */
-        return;
+        return CBP_OK;
     }
     for (size_t i = 0; i < len; i++) {
         const cbp_candidates list = list_candidates(s, examples, &e, i, params);
         add_start(s, &sample, &list, 2 * i >= len, rest);
     }
+    return CBP_OK;
 }

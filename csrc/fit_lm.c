@@ -11,10 +11,11 @@
 /* Convergence at least so fast is taken to go on. */
 #define FAST ((cbp_real)0.5)
 
-/* So many steps in a row that bring no visible fall are the end where not much more than rounding is
- * predicted, also where undamped steps overshoot. */
+/* Where undamped steps overshoot, so many steps in a row that bring no visible fall are the end, if
+ * not much more than rounding is predicted, and parameters change by less than this part. */
 #define MOST_UNSEEN 10
 #define NEAR_NOISE 16
+#define SHORT_STEP ((cbp_real)1e-3)
 
 /* A fit in progress. What a pass finds is a node, which begins with the triangle. */
 typedef struct search {
@@ -129,6 +130,16 @@ static int move(const search *s)
     return still;
 }
 
+/* Whether the step is a small part of each parameter. */
+static int is_short(const search *s)
+{
+    int is_small = 1;
+    for (size_t j = 0; j < s->at.free; j++) {
+        is_small &= cbp_magnitude(s->at.step[j]) <= SHORT_STEP * cbp_magnitude(s->at.point[j]);
+    }
+    return is_small;
+}
+
 static void swap(cbp_real **a, cbp_real **b)
 {
     cbp_real *kept = *a;
@@ -220,7 +231,7 @@ typedef struct trust {
     cbp_real radius, damping;
     cbp_real relative_step; /* |J step| / |residuals| of the last step */
     int is_plain;           /* the last step was undamped, and was taken */
-    int unseen;             /* so many of the last steps brought no visible fall */
+    int unseen;             /* so many steps had to be cut and brought no visible fall */
 } trust;
 
 /* Learns from a step of the given length, which brought `ratio` of what was predicted. */
@@ -325,7 +336,7 @@ static enum cbp_outcome attempt(search *s, int keep, size_t limit, cbp_real *rea
             return CBP_CONVERGED;
         }
         const plan p = make_plan(s, &c, loss);
-        const int still = move(s);
+        const int still = move(s), is_small = is_short(s);
         cbp_real trial_loss;
         if (evaluate(s, s->trial, s->trial_node, &trial_loss)) {
             return CBP_STOPPED;
@@ -352,7 +363,8 @@ static enum cbp_outcome attempt(search *s, int keep, size_t limit, cbp_real *rea
         }
         const int settled = p.rest <= fit->options->tolerance ||
                             (unseen && (!better || p.relative_step > c.relative_step));
-        c.unseen = p.predicted <= NEAR_NOISE * noise && fall <= noise ? c.unseen + 1 : 0;
+        const int is_near = is_small && p.predicted <= NEAR_NOISE * noise && fall <= noise;
+        c.unseen = !is_near ? 0 : c.unseen + !(p.is_whole && better);
         if (!p.is_cut && (still || p.predicted <= rounding * rounding || (p.is_whole && settled) ||
                           c.unseen == MOST_UNSEEN)) {
             return CBP_CONVERGED;

@@ -55,7 +55,7 @@ const char *cbp_status_string(int status)
     case CBP_ERROR_NODE:
         return "a node does not follow those before it, or there is no room for it";
     case CBP_ERROR_CURVE:
-        return "there is no such curve";
+        return "there is no such curve, or it is not filled as it must be";
     case CBP_ERROR_DOMAIN:
         return "an input is where the curve is not defined";
     case CBP_ERROR_LIMIT:

@@ -85,6 +85,14 @@ def test_the_single_file_is_that_of_the_sources(tmp_path: Path) -> None:
         assert text.count(f"==== {source.name} ====") == 1
 
 
+def test_no_more_is_asked_of_a_c_library_than_devices_have() -> None:
+    text = re.sub(r"/\*.*?\*/", "", Path(cbp.get_source()).read_text(encoding="utf-8"), flags=re.S)
+    asked = set(re.findall(r"\b((?:mem|str)n?(?:cpy|move|set|cmp|chr|cat|len|str))\(", text))
+    provided = (ROOT / "examples" / "freestanding" / "string.h").read_text(encoding="utf-8")
+    assert asked <= {"memcmp", "memcpy", "memset", "strcmp"}
+    assert all(re.search(rf"\b{name}\b", provided) for name in asked)
+
+
 @NEEDS_CC
 def test_cython_compiles_against_the_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -266,3 +266,61 @@ def test_a_minimum_at_a_kink() -> None:
     assert fitted.params["upper"] == pytest.approx(known.x[0], rel=1e-7)
     assert fitted.params["slope"] == pytest.approx(known.x[1], rel=1e-7)
     assert fitted.rss == pytest.approx(2 * known.cost, rel=1e-9)
+
+
+def test_of_two_minima_that_are_almost_equal_the_lesser_is_found() -> None:
+    # with an asymmetry near 1 both signs of the slope fit: the losses differ by 4e-6 of them
+    optimize = pytest.importorskip("scipy.optimize")
+    x = np.exp(np.linspace(-4, 4, 16))
+
+    def curve(p: Any) -> Floats:
+        rise: Floats = p[0] + (p[1] - p[0]) / (1 + (np.exp(p[2]) / x) ** p[3]) ** np.exp(p[4])
+        return rise
+
+    y = curve([0, 10, 0, 1.2, 0]) + np.random.default_rng(467).normal(size=16) * 0.3
+    minima = sorted(
+        2
+        * optimize.least_squares(
+            lambda p: curve(p) - y, start, method="lm", xtol=1e-15, ftol=1e-15, gtol=1e-15
+        ).cost
+        for start in ([0, 10, 0, 1.2, 0], [10, 0, 0, -1.2, 0])
+    )
+    assert minima[1] / minima[0] - 1 == pytest.approx(4.3976e-6, rel=1e-3)
+    assert both(curves.logistic5, x, y).rss == pytest.approx(minima[0], rel=1e-10)
+
+
+def test_one_input_has_no_threshold() -> None:
+    assert both(curves.no_effect_dose, [2.0] * 6, [1.0, 2, 3, 4, 5, 6]).status == "not_identified"
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [
+        (
+            [0.0, 1.429, 2.857, 4.286, 5.714, 7.143, 8.571, 10.0],
+            [8.687, 7.499, 15.652, -14.033, -31.282, 0.86, 14.559, 2.172],
+        ),
+        ([0.0, 2.414, 4.828, 7.586, 10.0], [3.78, -42.066, -1.093, 5.339, 6.109]),
+        # the residuals are so large that steps without damping overshoot: rounding ends the search
+        (
+            [0.0, 2.857143, 5.0, 7.142857, 10.0],
+            [-8.000078, 36.445786, 22.079994, -4.044072, -5.312373],
+        ),
+    ],
+)
+def test_the_best_peak_among_few_points(x: list[float], y: list[float]) -> None:
+    """A narrower peak on fewer of the points is a minimum, too, or has none."""
+    optimize = pytest.importorskip("scipy.optimize")
+    fitted = both(curves.gaussian_peak_baseline, x, y)
+    assert fitted.converged
+    formula = FORMULAS["gaussian_peak_baseline"]
+    losses = [
+        2
+        * optimize.least_squares(
+            lambda p: formula(np.array(x), *p) - y, [sign * 50, center, 1, 5], xtol=1e-15
+        ).cost
+        for sign in (-1, 1)
+        for center in np.linspace(1, 9, 9)
+    ]
+    assert fitted.rss <= min(losses) * (1 + 1e-9)
+    assert fitted.n_iterations < 200

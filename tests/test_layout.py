@@ -21,7 +21,8 @@ LEFT_TO_RIGHT = """
     fits fits.arguments fits.result fits.one fits.many fits.shards
     dask
     curves.matrices curves.covariance curves.limits curves.advice curves.result
-    curves.groups curves.comparison curves.many curves.curve
+    curves.groups curves.many
+    curves.curve curves.comparison curves.expressions curves.definition
     curves.plot curves
     cli.arguments cli.table cli.data cli.model cli.groups cli.fit cli.main cli
     cbackprop __main__
@@ -39,9 +40,8 @@ UPWARDS_FOR_TYPES = {
     ("_core", "curves.many"),
     ("curves.covariance", "curves.curve"),
     ("curves.advice", "curves.result"),
-    ("curves.groups", "curves.curve"),
-    ("curves.comparison", "curves.curve"),
     ("curves.result", "curves.curve"),
+    ("curves.groups", "curves.curve"),
     ("curves.many", "curves.curve"),
 }
 # In _core.pyx: what the methods of a chain call, which the package does not load before.

@@ -21,7 +21,7 @@ static void find_features(const cbp_lanes *g, size_t depth, const cbp_real *para
 
 /* How well a feature f meets the targets of each lane. */
 typedef struct cbp_match {
-    cbp_row total, sum; /* of weights; of weight y */
+    cbp_row total, sum, squares; /* of weights; of weight y; of weight y^2 */
     /* of f; sums of weight d y and weight d^2, d = f - mean, where the mean counts as 0 if the last
      * bias is given */
     cbp_row mean, along, size;
@@ -31,12 +31,14 @@ static void add_targets(const cbp_lanes *g, cbp_match *m)
 {
     spread(0, m->total);
     spread(0, m->sum);
+    spread(0, m->squares);
     for (size_t i = 0; i < g->n * CBP_LANES; i += CBP_LANES) {
         const cbp_real *CBP_RESTRICT weight = g->weight + i, *CBP_RESTRICT y = g->y + i;
         CBP_EACH_LANE
         {
             m->total[k] += weight[k];
             m->sum[k] = CBP_FMA(weight[k], y[k], m->sum[k]);
+            m->squares[k] = CBP_FMA(weight[k] * y[k], y[k], m->squares[k]);
         }
     }
 }
@@ -275,7 +277,12 @@ static void choose_starts(const cbp_lanes *g, const cbp_lane_candidates *c, cbp_
                                *CBP_RESTRICT b = w + CBP_LANES;
         CBP_EACH_LANE
         {
-            const cbp_real solved = m.size[k] > 0 ? m.along[k] / m.size[k] : 0;
+            /* of constant targets nothing but rounding, also of the mean, is along the feature */
+            const cbp_real sizes =
+                               cbp_sqrt(m.size[k] * m.squares[k]) + cbp_abs(m.mean[k] * m.sum[k]),
+                           rounding = 8 * CBP_EPSILON * sizes;
+            const cbp_real solved =
+                m.size[k] > 0 && cbp_abs(m.along[k]) > rounding ? m.along[k] / m.size[k] : 0;
             w[k] = c->solves_w ? cbp_clamp(solved, c->low_w, c->high_w) : w[k];
             b[k] = c->solves_b ? m.sum[k] / m.total[k] - w[k] * m.mean[k] : b[k];
         }

@@ -37,8 +37,8 @@ _Seed: TypeAlias = (
     | None
 )
 _Vector: TypeAlias = NDArray[np.float64]
-# number, code of the loss, what `fit_curve` has returned, another covariance
-_CurveFit: TypeAlias = tuple[int, int, Fitted, _Vector | None]
+# curve, code of the loss, what `fit_curve` has returned, another covariance
+_CurveFit: TypeAlias = tuple["CurveRow", int, Fitted, _Vector | None]
 _Out = TypeVar("_Out", bound=NDArray[np.float64])
 _C = TypeVar("_C", bound="Chain")
 
@@ -46,6 +46,9 @@ __version__: Final[str]
 ACTIVATIONS: Final[tuple[str, ...]]
 LOSSES: Final[dict[str, LossFacts]]
 CURVES: Final[dict[str, CurveFacts]]
+RULES: Final[dict[str, int]]
+GRIDS: Final[dict[str, int]]
+MIRROR: Final[int]
 __pyx_capi__: Final[dict[str, object]]
 
 class LossFacts(NamedTuple):
@@ -57,8 +60,11 @@ class LossFacts(NamedTuple):
     is_robust: bool
     needs_sigmoid: bool
 
+@final
+class CurveRow: ...
+
 class CurveFacts(NamedTuple):
-    number: int
+    row: CurveRow
     formula: str
     parameters: tuple[str, ...]
     positive: tuple[str, ...]
@@ -354,9 +360,21 @@ def fit_block(
     stop: bytearray,
     fits: Found,
 ) -> int: ...
-def curve_chain(curve: int, natural: _Vector) -> tuple[_Vector, _Vector]: ...
+def define_curve(
+    texts: tuple[str, str],
+    parameters: tuple[str, ...],
+    positive: tuple[str, ...],
+    activations: tuple[str, ...],
+    terms: Sequence[tuple[str, int, int, float]],
+    domain: tuple[float, float],
+    loss: str,
+    log_axis: bool,
+    start: tuple[str, bool, int, int, int, int, tuple[int, int, int]],
+) -> CurveFacts: ...
+def curve_chain(row: CurveRow, natural: _Vector) -> tuple[_Vector, _Vector]: ...
 def fit_curve(
-    curve: int,
+    row: CurveRow,
+    start: _Vector | None,
     x: _Vector,
     y: _Vector,
     weight: _Vector | None,
@@ -369,7 +387,8 @@ def fit_curve(
     tolerance: float,
 ) -> tuple[int, Any]: ...
 def fit_curve_groups(
-    curve: int,
+    row: CurveRow,
+    start: _Vector | None,
     x: _Vector,
     y: _Vector,
     weight: _Vector | None,
@@ -384,7 +403,8 @@ def fit_curve_groups(
     tolerance: float,
 ) -> tuple[int, Any]: ...
 def fit_curve_block(
-    curve: int,
+    row: CurveRow,
+    start: _Vector | None,
     x: _Vector,
     y: _Vector,
     weight: _Vector | None,

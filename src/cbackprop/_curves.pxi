@@ -1,19 +1,47 @@
-# ---- named curves: part of _core.pyx -------------------------------------------------------------
+# ---- curves: part of _core.pyx -------------------------------------------------------------------
 
 
 CurveFacts = namedtuple(
     "CurveFacts",
-    "number formula parameters positive domain loss is_log_x activations frozen is_log_dose",
+    "row formula parameters positive domain loss is_log_x activations frozen is_log_dose",
 )
 
+RULES = {
+    "constant": CBP_RULE_CONSTANT, "same": CBP_RULE_SAME, "difference": CBP_RULE_DIFFERENCE,
+    "coordinate": CBP_RULE_COORDINATE, "product": CBP_RULE_PRODUCT,
+    "reciprocal": CBP_RULE_RECIPROCAL, "ratio": CBP_RULE_RATIO,
+}
+GRIDS = {
+    "rates": CBP_GRID_RATES, "powers": CBP_GRID_POWERS, "middles": CBP_GRID_MIDDLES,
+    "steps": CBP_GRID_STEPS, "lopsided": CBP_GRID_LOPSIDED, "peaks": CBP_GRID_PEAKS,
+    "start": CBP_GRID_START,
+}
+MIRROR = CBP_MIRROR
 
-cdef object curve_facts(size_t number):
+
+@cython.final
+@cython.auto_pickle(False)
+cdef class CurveRow:
+    """A struct cbp_curve: one of the core's, or one that this object holds."""
+
+    cdef const cbp_curve *at
+    cdef cbp_curve own
+    cdef list texts  # what its names point to
+
+
+cdef CurveRow row_at(size_t number):
+    cdef CurveRow row = CurveRow()
+    row.at = cbp_curve_at(number)
+    return row
+
+
+cdef object curve_facts(CurveRow row):
     cdef cbp_curve_facts facts
     cdef size_t k
-    cbp_curve_describe(cbp_curve_at(number), &facts)
+    check(cbp_curve_describe(row.at, &facts))
     names = names_of(facts.layers)
     return facts.name.decode(), CurveFacts(
-        number,
+        row,
         facts.formula.decode(),
         tuple([facts.parameters[k].decode() for k in range(facts.count)]),
         tuple([facts.parameters[k].decode() for k in range(facts.count) if facts.positive[k]]),
@@ -26,37 +54,76 @@ cdef object curve_facts(size_t number):
     )
 
 
-CURVES = dict([curve_facts(number) for number in range(cbp_curve_count())])
+CURVES = dict([curve_facts(row_at(number)) for number in range(cbp_curve_count())])
 
 
-def curve_chain(size_t curve, natural):
+def define_curve(texts, parameters, positive, activations, terms, domain, loss, log_axis, start):
+    """The facts of a curve of a user's own; called by `curves.define`, which has checked everything
+    but whether candidates for starts can be made.
+
+    texts are its name and its formula; terms are (rule, i, j, value); start is (grid, of_log_x,
+    signs, slope_at, power_at, slope, ends), and ends are (low, high, tilt).
+    """
+    cdef CurveRow row = CurveRow()
+    cdef cbp_curve *own = &row.own
+    cdef size_t k
+    row.at = own
+    row.texts = [text.encode() for text in (*texts, *parameters)]
+    own.name, own.formula = row.texts[0], row.texts[1]
+    for k in range(len(parameters)):
+        own.parameters[k] = row.texts[2 + k]
+        own.positive[k] = parameters[k] in positive
+    for k in range(len(activations)):
+        own.activations[k] = activation_code(activations[k])
+    for k in range(len(terms)):
+        rule, own.terms[k].i, own.terms[k].j, own.terms[k].value = terms[k]
+        own.terms[k].rule = RULES[rule]
+    own.domain_low, own.domain_high = domain
+    own.loss, own.x_is = code_of_loss(loss, 1.0), CBP_X_DOSE if log_axis else CBP_X_ANY
+    grid, own.of_log_x, own.signs, own.slope_at, own.power_at, own.slope, ends = start
+    own.grid = GRIDS[grid]
+    own.ends.low, own.ends.high, own.ends.tilt = ends
+    return curve_facts(row)[1]
+
+
+def curve_chain(CurveRow row not None, natural):
     """The chain's parameters (2L,) of natural parameters (p,), and the Jacobian (2L, p)."""
     cdef cbp_curve_facts facts
-    check(cbp_curve_describe(cbp_curve_at(curve), &facts))
+    check(cbp_curve_describe(row.at, &facts))
     cdef const double *given = memory_of_const(natural, facts.count)
     params, jacobian = empty(2 * facts.layers), empty((2 * facts.layers, facts.count))
-    check(cbp_curve_chain(cbp_curve_at(curve), given, memory_of(params, 2 * facts.layers),
+    check(cbp_curve_chain(row.at, given, memory_of(params, 2 * facts.layers),
                           memory_of(jacobian, 2 * facts.layers * facts.count)))
     return params, jacobian
 
 
-def fit_curve(size_t curve, x, y, weight, fixed, lower, upper, int loss, double scale,
-              size_t max_iterations, double tolerance):
+cdef cbp_curve started(CurveRow row, start, size_t p) except *:
+    """The curve with a start (p,), or starts (m, p) of many fits, or without."""
+    cdef cbp_curve curve = row.at[0]
+    if start is not None:
+        curve.start = memory_of_const(start, start.size)
+        curve.start_step = p if start.ndim == 2 else 0
+    return curve
+
+
+def fit_curve(CurveRow row not None, start, x, y, weight, fixed, lower, upper, int loss,
+              double scale, size_t max_iterations, double tolerance):
     """Fit a curve; called by `Curve.fit`.
 
-    x, y and weight are float64 of shape (n,), or weight is None; fixed, lower and upper are None or
-    of shape (p,). Returns a status, and after success natural parameters (p,), the chain's (2L,),
-    the covariance (p, p) of the coordinates, bytes of enum cbp_determined, the triangle, the
-    variance, loss, degrees of freedom, outcome, iterations, evaluations, the index of what was fixed on
-    the way to a limit, or p, and the sums of cbp_curve_result.
+    x, y and weight are float64 of shape (n,), or weight is None; start, fixed, lower and upper are
+    None or of shape (p,). Returns a status, and after success natural parameters (p,), the chain's
+    (2L,), the covariance (p, p) of the coordinates, bytes of enum cbp_determined, the triangle, the
+    variance, loss, degrees of freedom, outcome, iterations, evaluations, the index of what was
+    fixed on the way to a limit, or p, and the sums of cbp_curve_result.
     """
     cdef cbp_curve_facts facts
     cdef cbp_examples examples
     cdef cbp_curve_result result
     cdef Watch w
     cdef int status
-    check(cbp_curve_describe(cbp_curve_at(curve), &facts))
+    check(cbp_curve_describe(row.at, &facts))
     cdef size_t p = facts.count
+    cdef cbp_curve curve = started(row, start, p)
     cdef cbp_fit_options options = options_with(lower, upper, p)
     cdef const double *known = memory_of_const(fixed, p) if fixed is not None else NULL
     examples.n = len(x)
@@ -70,7 +137,7 @@ def fit_curve(size_t curve, x, y, weight, fixed, lower, upper, int loss, double 
     arrays = arrays_for(&facts, &result)
     cdef double *work = new_numbers(cbp_curve_fit_work_len(examples.n))
     with nogil:
-        status = cbp_curve_fit(cbp_curve_at(curve), &examples, known, &options, work, &result)
+        status = cbp_curve_fit(&curve, &examples, known, &options, work, &result)
     PyMem_RawFree(work)
     raise_what_was_raised(&w)
     return status, told(arrays, &result) if status == CBP_OK else None
@@ -94,20 +161,22 @@ cdef tuple told(tuple arrays, const cbp_curve_result *result):
             result.examples, result.weight, result.log_weight, result.rss, result.total_squares)
 
 
-def fit_curve_groups(size_t curve, x, y, weight, sizes, bytes shared, fixed, lower, upper, int loss,
-                     double scale, size_t max_iterations, double tolerance):
+def fit_curve_groups(CurveRow row not None, start, x, y, weight, sizes, bytes shared, fixed, lower,
+                     upper, int loss, double scale, size_t max_iterations, double tolerance):
     """Fit a curve to groups that share parameters; called by `Curve.fit_groups`.
 
-    As `fit_curve`, but the examples of the groups, of these sizes, stand one after the other;
+    As `fit_curve`, but the examples of the groups, of these sizes, stand one after the other, and
+    start is None or has a row for each group, (count, p);
     `shared` has a flag for each natural parameter. Returns a status, and after success a list of
     what `fit_curve` returns, for each group.
     """
     cdef cbp_curve_facts facts
     cdef cbp_curve_groups groups
     cdef Watch w
-    cdef size_t g, count = len(sizes), start = 0, n = len(x)
+    cdef size_t g, count = len(sizes), at = 0, n = len(x)
     cdef int status
-    check(cbp_curve_describe(cbp_curve_at(curve), &facts))
+    check(cbp_curve_describe(row.at, &facts))
+    cdef cbp_curve curve = started(row, start, facts.count)
     cdef cbp_fit_options options = options_with(lower, upper, facts.count)
     cdef const double *known = memory_of_const(fixed, facts.count) if fixed is not None else NULL
     cdef const double *inputs = memory_of_const(x, n)
@@ -127,16 +196,15 @@ def fit_curve_groups(size_t curve, x, y, weight, sizes, bytes shared, fixed, low
         if examples == NULL or results == NULL:
             raise MemoryError()
         for g in range(count):
-            examples[g].x, examples[g].y = inputs + start, targets + start
-            examples[g].weight = after(weights, start)
+            examples[g].x, examples[g].y = inputs + at, targets + at
+            examples[g].weight = after(weights, at)
             examples[g].n = sizes[g]
-            start += examples[g].n
+            at += examples[g].n
             all_arrays.append(arrays_for(&facts, &results[g]))
         groups.examples, groups.count, groups.shared = examples, count, shared
         work = new_numbers(cbp_curve_fit_groups_work_len(&groups))
         with nogil:
-            status = cbp_curve_fit_groups(cbp_curve_at(curve), &groups, known, &options, work,
-                                          results)
+            status = cbp_curve_fit_groups(&curve, &groups, known, &options, work, results)
         raise_what_was_raised(&w)
         if status != CBP_OK:
             return status, None
@@ -147,21 +215,22 @@ def fit_curve_groups(size_t curve, x, y, weight, sizes, bytes shared, fixed, low
         PyMem_RawFree(results)
 
 
-def fit_curve_block(size_t curve, x, y, weight, fixed, lower, upper, int loss, double scale,
-                    size_t max_iterations, double tolerance, stop, found):
+def fit_curve_block(CurveRow row not None, start, x, y, weight, fixed, lower, upper, int loss,
+                    double scale, size_t max_iterations, double tolerance, stop, found):
     """Fit a curve to the sets of a block; called by `Curve.fit_many`.
 
-    y is (m, n), x and weight are (n,) or (m, n), weight may be None: float64, contiguous; fixed,
-    lower and upper as for `fit_curve`. `stop` is a bytearray; the fits end when its first byte is
-    not 0. `found` is a `curves.many.Found`.
+    y is (m, n), x and weight are (n,) or (m, n), weight may be None: float64, contiguous; start is
+    (p,), (m, p) or None; fixed, lower and upper as for `fit_curve`. `stop` is a bytearray; the fits
+    end when its first byte is not 0. `found` is a `curves.many.Found`.
     """
     cdef cbp_curve_facts facts
     cdef cbp_example_sets sets = sets_of(x, y, weight)
     cdef cbp_curve_fits fits
     cdef Watch w
     cdef int status
-    check(cbp_curve_describe(cbp_curve_at(curve), &facts))
+    check(cbp_curve_describe(row.at, &facts))
     cdef size_t p = facts.count, m = sets.m, width = 2 * facts.layers
+    cdef cbp_curve curve = started(row, start, p)
     cdef cbp_fit_options options = options_with(lower, upper, p)
     cdef const double *known = memory_of_const(fixed, p) if fixed is not None else NULL
     options.loss = loss_given(loss, scale)
@@ -181,7 +250,7 @@ def fit_curve_block(size_t curve, x, y, weight, fixed, lower, upper, int loss, d
     fits.variance, fits.df = memory_of(found.variance, m), memory_of(found.df, m)
     cdef double *work = new_numbers(cbp_curve_fit_many_work_len(sets.n, m))
     with nogil:
-        status = cbp_curve_fit_many(cbp_curve_at(curve), &sets, known, &options, work, &fits)
+        status = cbp_curve_fit_many(&curve, &sets, known, &options, work, &fits)
     PyMem_RawFree(work)
     raise_what_was_raised(&w)
     return status

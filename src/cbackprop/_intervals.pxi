@@ -17,10 +17,11 @@ cdef struct Inference:
 
 cdef int take_inference(tuple fit, int interval, double level, Inference *to) except -1:
     """Take a fit: curve, loss, what `fit_curve` has returned, another covariance or None."""
-    number, loss, found, covariance = fit
+    cdef CurveRow row
+    row, loss, found, covariance = fit
     cdef size_t p = len(found.natural)
     memset(to, 0, sizeof(Inference))
-    to.core.curve, to.core.loss = cbp_curve_at(number), loss
+    to.core.curve, to.core.loss = row.at, loss
     to.core.interval, to.core.level = interval, level
     to.core.result = &to.result
     if covariance is not None:

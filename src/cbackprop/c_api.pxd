@@ -196,8 +196,71 @@ cdef extern from "cbackprop.h" nogil:
         size_t count
         size_t row
 
+    enum cbp_curve_rule:
+        CBP_RULE_END
+        CBP_RULE_CONSTANT
+        CBP_RULE_SAME
+        CBP_RULE_DIFFERENCE
+        CBP_RULE_COORDINATE
+        CBP_RULE_PRODUCT
+        CBP_RULE_RECIPROCAL
+        CBP_RULE_RATIO
+
+    ctypedef struct cbp_curve_term:
+        unsigned char rule
+        unsigned char i
+        unsigned char j
+        cbp_real value
+
+    enum cbp_curve_grid:
+        CBP_GRID_ONE
+        CBP_GRID_RATES
+        CBP_GRID_POWERS
+        CBP_GRID_MIDDLES
+        CBP_GRID_STEPS
+        CBP_GRID_LOPSIDED
+        CBP_GRID_PEAKS
+        CBP_GRID_THRESHOLDS
+        CBP_GRID_ENERGIES
+        CBP_GRID_START
+        CBP_GRID_END
+
+    enum cbp_curve_signs:
+        CBP_ONE_SIGN
+        CBP_BOTH_SIGNS
+        CBP_MIRROR
+        CBP_ORDERED
+
+    ctypedef struct cbp_curve_ends:
+        unsigned char low
+        unsigned char high
+        unsigned char tilt
+
+    enum cbp_curve_input:
+        CBP_X_ANY
+        CBP_X_DOSE
+        CBP_X_LOG_DOSE
+
     ctypedef struct cbp_curve:
-        pass
+        const char *name
+        const char *formula
+        const char *parameters[5]
+        unsigned char positive[5]
+        unsigned char activations[4]
+        cbp_real domain_low
+        cbp_real domain_high
+        unsigned char loss
+        unsigned char x_is
+        unsigned char grid
+        unsigned char of_log_x
+        unsigned char signs
+        cbp_curve_term terms[2 * 4]
+        unsigned char slope_at
+        unsigned char power_at
+        signed char slope
+        cbp_curve_ends ends
+        const cbp_real *start
+        size_t start_step
 
     ctypedef struct cbp_curve_facts:
         const char *name

@@ -499,8 +499,8 @@ static inline int is_whole(cbp_real *work, size_t len)
     return whole;
 }
 
-static inline int fit_curve(const model *m, const cbp_examples *examples, const cbp_real *fixed,
-                            const cbp_fit_options *options, fitted *found)
+static inline int fit_row(const cbp_curve *curve, const cbp_examples *examples,
+                          const cbp_real *fixed, const cbp_fit_options *options, fitted *found)
 {
     memset(found, 0, sizeof *found);
     found->result = (cbp_curve_result){.natural = found->natural,
@@ -514,13 +514,18 @@ static inline int fit_curve(const model *m, const cbp_examples *examples, const 
     cbp_real *x = exactly(own.x, own.n), *y = exactly(own.y, own.n),
              *weight = exactly(own.weight, own.n);
     own = (cbp_examples){x, y, weight, own.n};
-    const int status =
-        cbp_curve_fit(cbp_curve_named(m->name), &own, fixed, options, work, &found->result);
+    const int status = cbp_curve_fit(curve, &own, fixed, options, work, &found->result);
     CHECK(is_whole(work, len));
     free(x);
     free(y);
     free(weight);
     return status;
+}
+
+static inline int fit_curve(const model *m, const cbp_examples *examples, const cbp_real *fixed,
+                            const cbp_fit_options *options, fitted *found)
+{
+    return fit_row(cbp_curve_named(m->name), examples, fixed, options, found);
 }
 
 /* What m fits find. */
@@ -538,11 +543,11 @@ static inline void *bytes(size_t len)
     return memory;
 }
 
-static inline found_many room_for(const model *of, size_t m)
+static inline found_many room_for(const cbp_curve *curve, size_t m)
 {
-    const size_t p = parameters_of(of);
     cbp_curve_facts facts = {0};
-    CHECK(cbp_curve_describe(cbp_curve_named(of->name), &facts) == CBP_OK);
+    CHECK(cbp_curve_describe(curve, &facts) == CBP_OK);
+    const size_t p = facts.count;
     return (found_many){p,
                         facts.layers,
                         {numbers(m * p), numbers(m * p), numbers(m * 2 * facts.layers),
@@ -564,16 +569,21 @@ static inline void release(found_many *found)
     free(found->fits.df);
 }
 
-static inline found_many fit_many(const model *of, const cbp_example_sets *sets,
+static inline found_many fit_rows(const cbp_curve *curve, const cbp_example_sets *sets,
                                   const cbp_real *fixed, const cbp_fit_options *options)
 {
     const size_t len = cbp_curve_fit_many_work_len(sets->n, sets->m);
-    found_many found = room_for(of, sets->m);
+    found_many found = room_for(curve, sets->m);
     cbp_real *work = guarded(len);
-    CHECK(cbp_curve_fit_many(cbp_curve_named(of->name), sets, fixed, options, work, &found.fits) ==
-          CBP_OK);
+    CHECK(cbp_curve_fit_many(curve, sets, fixed, options, work, &found.fits) == CBP_OK);
     CHECK(is_whole(work, len));
     return found;
+}
+
+static inline found_many fit_many(const model *of, const cbp_example_sets *sets,
+                                  const cbp_real *fixed, const cbp_fit_options *options)
+{
+    return fit_rows(cbp_curve_named(of->name), sets, fixed, options);
 }
 
 #endif

@@ -35,7 +35,7 @@ WARNINGS='-Wall -Wextra -Wconversion -Wshadow -Wmissing-prototypes -Werror'
 TESTS='test_status test_dispatch test_chain test_hessian test_elementary test_kernels test_fit
 test_fit_descent test_fit_descent_ends test_fit_lm test_fit_lm_losses test_fit_lm_ends test_covariance
 test_chains test_many test_many_ends test_starts test_fit_pass test_golden test_curve test_curve_ends test_curve_limits
-test_curve_intervals test_curve_groups'
+test_curve_intervals test_curve_groups test_curve_own'
 case $FLAGS in
 *-ffp-contract=off*) ;;
 *)

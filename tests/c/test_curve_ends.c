@@ -204,7 +204,7 @@ static refusal *new_refusal(void)
                                          .triangle = c->found.triangle,
                                          .loss = 7};
     c->found.natural[0] = 7;
-    c->many = room_for(m, 1);
+    c->many = room_for(cbp_curve_named(m->name), 1);
     c->many.fits.natural[0] = 7;
     return c;
 }

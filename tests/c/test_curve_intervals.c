@@ -31,6 +31,8 @@ static void test_quantiles(void)
     }
     CHECK(is_close((double)cbp_t_quantile(R(0.975), R(INFINITY)), 1.9599639845400545,
                    QUANTILE_DIGITS));
+    CHECK(is_close((double)cbp_t_quantile(R(1e-13), R(INFINITY)), -7.3487961028006775,
+                   QUANTILE_DIGITS));
     CHECK(cbp_t_quantile(R(0.5), 3) == 0);
     static const double refused[][2] = {{0, 1},   {1, 1},    {-1, 1},    {2, 1},
                                         {0.9, 0}, {0.9, -1}, {0.9, NAN}, {NAN, 1}};
@@ -297,6 +299,49 @@ static void test_lines(void)
     }
 }
 
+/* A response beyond the plateau: no dose gives it, but the data do not tell it from those of all
+ * doses below some. */
+static void test_a_plateau(void)
+{
+    const model *m = find_model("logistic4"); /* falls from its top, at dose 0 */
+    cbp_real value, error, low, high;
+    const cbp_curve_inputs inputs = {&value, &error, &low, &high};
+    fit f;
+    fit_noisy(m, 0.02, &f);
+    const double top = (double)f.found.natural[1],
+                 reach = quantile_of(m, &f.found) * sqrt((double)f.found.covariance[5]);
+    const cbp_real near = R(top + 0.5 * reach), beyond = R(top + 2 * reach);
+    CHECK(cbp_curve_invert(&f.inference, &near, NULL, 1, &inputs) == CBP_OK);
+    CHECK(isnan(value) && isnan(error) && isnan(low) && isnan(high));
+    f.inference.interval = CBP_INTERVAL_FIELLER;
+    CHECK(cbp_curve_invert(&f.inference, &near, NULL, 1, &inputs) == CBP_OK);
+    CHECK(isnan(value) && low == 0);
+    CHECK(is_close(part_at(m, &f.found, (double)near, 0, (double)high), 1, 50 * DIGITS));
+    const cbp_real within = R(top - 0.5 * reach);
+    CHECK(cbp_curve_invert(&f.inference, &within, NULL, 1, &inputs) == CBP_OK);
+    CHECK(low == 0 && value > 0 && high > value);
+    CHECK(cbp_curve_invert(&f.inference, &beyond, NULL, 1, &inputs) == CBP_OK);
+    CHECK(isnan(value) && isnan(low) && isnan(high));
+}
+
+/* A line whose slope may be 0: no input is ruled out. */
+static void test_no_slope(void)
+{
+    const model *m = find_model("linear");
+    const cbp_real x[] = {0, 1, 2, 3, 4, 5}, y[] = {1, -1, 1, R(-0.9), 1, -1}, given = 0;
+    cbp_real low, high;
+    const cbp_curve_inputs inputs = {.low = &low, .high = &high};
+    const cbp_fit_options options = options_for(m);
+    fit f;
+    CHECK(fit_curve(m, &(cbp_examples){x, y, NULL, 6}, NULL, &options, &f.found) == CBP_OK);
+    f.inference = (cbp_curve_inference){.curve = cbp_curve_named("linear"),
+                                        .result = &f.found.result,
+                                        .interval = CBP_INTERVAL_FIELLER,
+                                        .level = R(0.9)};
+    CHECK(cbp_curve_invert(&f.inference, &given, NULL, 1, &inputs) == CBP_OK);
+    CHECK(isinf(low) && low < 0 && isinf(high) && high > 0);
+}
+
 /* ---- effective doses ------------------------------------------------------------------------- */
 
 /* Where a fraction of the change from the first limit to the last is reached, by halving. */
@@ -486,6 +531,8 @@ int main(void)
     test_parameters();
     test_inverses();
     test_lines();
+    test_a_plateau();
+    test_no_slope();
     test_effective_doses();
     test_another_covariance();
     test_undetermined();

@@ -7,6 +7,7 @@ from typing import Final
 from .. import _core
 from .comparison import Comparison, Selection, compare, lack_of_fit, no_effect, select
 from .curve import Curve, named
+from .definition import define
 from .groups import GroupFits
 from .many import CurveFits
 from .result import CurveFit, Inverse, Prediction
@@ -25,6 +26,7 @@ __all__ = [
     "asymptotic",
     "asymptotic_regression",
     "compare",
+    "define",
     "exponential",
     "exponential_growth",
     "freundlich",

@@ -50,7 +50,7 @@ class Fitted(NamedTuple):
 
 def slopes_at(curve: Curve, natural: Vector) -> Vector:
     """Return the derivatives (2L, p) of the chain's parameters by the coordinates."""
-    _, slopes = _core.curve_chain(curve.number, natural)
+    _, slopes = _core.curve_chain(curve.row, natural)
     positive = [name in curve.positive for name in curve.parameters]
     return np.asarray(slopes * np.where(positive, natural, 1.0))
 

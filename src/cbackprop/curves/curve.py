@@ -53,11 +53,13 @@ class Curve:
     """
 
     def __init__(self, name: str) -> None:
-        facts = _core.CURVES[name]
+        self._take(name, _core.CURVES[name])
+
+    def _take(self, name: str, facts: _core.CurveFacts) -> None:
         self.name, self.formula, self.parameters = name, facts.formula, facts.parameters
         self.activations, self.frozen, self.loss = facts.activations, facts.frozen, facts.loss
         self.log_axis, self.domain, self.positive = facts.is_log_x, facts.domain, facts.positive
-        self.number, self.log_dose = facts.number, facts.is_log_dose
+        self.row, self.log_dose = facts.row, facts.is_log_dose
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the curve by its name."""
@@ -91,7 +93,7 @@ class Curve:
 
     def chain_of(self, natural: Vector) -> Chain:
         """Make the chain of an array of natural parameters."""
-        params, _ = _core.curve_chain(self.number, natural)
+        params, _ = _core.curve_chain(self.row, natural)
         return Chain(params[::2], params[1::2], self.activations, self.frozen)
 
     @overload
@@ -169,7 +171,8 @@ class Curve:
                 points = "1 point is" if len(data[0]) == 1 else f"{len(data[0])} points are"
                 raise ShapeError(f"x: {points} fewer than {free} parameters to fit")
             status, found = _core.fit_curve(
-                self.number,
+                self.row,
+                self.start_of(*data[:2]),
                 *data,
                 known,
                 lower,
@@ -315,8 +318,11 @@ class Curve:
             groups.check_sizes(own, len(shared))
             inputs, targets = data[0][groups.order], data[1][groups.order]
             weights = None if data[2] is None else data[2][groups.order]
+            parts = groups.split(inputs, targets, weights)
+            starts = [self.start_of(*part[:2]) for part in parts]
             status, found = _core.fit_curve_groups(
-                self.number,
+                self.row,
+                None if starts[0] is None else np.array(starts),
                 inputs,
                 targets,
                 weights,
@@ -335,7 +341,7 @@ class Curve:
             return GroupFits(
                 self,
                 [Fitted(*one) for one in found],
-                groups.split(inputs, targets, weights),
+                parts,
                 groups.labels,
                 shared,
                 tuple(fixed or ()),
@@ -386,6 +392,16 @@ class Curve:
             lower if bounds else None,
             upper if bounds else None,
         )
+
+    # ---- starts ----
+
+    def start_of(self, x: Vector, y: Vector) -> Vector | None:
+        """Return natural parameters (p,) from which a fit starts; None if the core finds them."""
+        return None
+
+    def starts_of(self, x: Vector, y: Vector, least: int) -> Vector | None:
+        """Return those of rows of y with so many points: (m, p), or (p,) if it is one for all."""
+        return None
 
     # ---- arguments ----
 

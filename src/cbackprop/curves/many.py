@@ -158,6 +158,8 @@ def fit_sets(
         curve.frozen,
     )
     job = Job.of(net, x, y, sample_weight, loss, loss_scale, None, *options)
+    fixed = 0 if limits[0] is None else int((~np.isnan(limits[0])).sum())
+    starts = curve.starts_of(job.x, job.y, max(1, len(curve.parameters) - fixed))
     found = Found.room_for(curve, len(job.y))
     rss, residual_sd = np.empty_like(found.loss), np.empty_like(found.loss)
     is_converged = np.empty(found.codes.shape, dtype=np.bool_)
@@ -167,7 +169,8 @@ def fit_sets(
         curve.check_domain(x[~np.isnan(x)])
         rows = found.rows(block)
         status = _core.fit_curve_block(
-            curve.number,
+            curve.row,
+            starts[block] if starts is not None and starts.ndim == 2 else starts,
             x,
             y,
             weights,

@@ -133,7 +133,10 @@ def _draw_curve(fitted: CurveFit, ax: Any, place: _Axis) -> None:
 
 
 def _mark_middle(fitted: CurveFit, ax: Any) -> None:
-    dose, _ = fitted.effective_dose(50.0)
+    try:
+        dose, _ = fitted.effective_dose(50.0)
+    except ParameterError:  # a curve of a user's own, which may have no limits
+        return
     value = float(np.asarray(fitted(dose)))
     ax.plot([dose], [value], "D", color=_MARK, markersize=7, zorder=4, label=f"ED50 = {dose:.4g}")
     ax.axvline(dose, color=_MARK, linewidth=0.9, linestyle="--")

@@ -487,7 +487,7 @@ class CurveFit:
 
     @property
     def _fit(self) -> _CurveFit:
-        return self.curve.number, LOSSES[self.loss].code, self._found, self._exact
+        return self.curve.row, LOSSES[self.loss].code, self._found, self._exact
 
     def _inputs(
         self,

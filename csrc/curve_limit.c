@@ -271,7 +271,8 @@ int cbp_curve_finds_no_minimum(cbp_curve_search *s, const cbp_curve_result *resu
             found = runs_off(s, &here, k, 0);
         }
     }
-    for (size_t k = 0; !found && k < s->count; k++) {
+    /* a loss of 0 is a minimum */
+    for (size_t k = 0; *loss > 0 && !found && k < s->count; k++) {
         found = is_hardly_known(s, result, k) && runs_off(s, &here, k, 1);
     }
     *loss = s->starts[0].loss;

@@ -144,10 +144,15 @@ size_t cbp_curve_list_candidates(const cbp_curve_search *s, const cbp_examples *
 int cbp_curve_find_starts(cbp_curve_search *s, cbp_real *work);
 size_t cbp_curve_find_starts_work_len(size_t n);
 
-/* Fits from several starts side by side, if the chain allows it: what is left of s->starts is the
- * best fit that has converged, and the starts of those that have not and may yet be better. */
-void cbp_curve_fit_starts(cbp_curve_search *s, cbp_real *work);
+/* Fits from all starts side by side, if the chain allows it; whether one has converged. Then what is
+ * left of s->starts is the best of these, and the starts of those that have not and may yet be
+ * better. */
+int cbp_curve_fit_starts(cbp_curve_search *s, cbp_real *work);
 size_t cbp_curve_fit_starts_work_len(size_t n);
+
+/* Continues a fit that converges slowly, from s->starts[0], where the second derivatives tell the
+ * way; whether it has converged, with no greater loss than the one given. */
+int cbp_curve_finish(cbp_curve_search *s, cbp_real loss, cbp_real *work);
 
 /* Refines the starts that may lead to the least loss, coarsely at first if they are several; the
  * best is left in s->starts[0]. */
@@ -165,7 +170,8 @@ void cbp_curve_settle_threshold(cbp_curve_search *s, cbp_curve_start *at, cbp_fi
 void cbp_curve_follow_loss(cbp_curve_search *s, cbp_fit_info *info);
 
 /* Whether a fit that converged has stopped on the way to a limit: a parameter that the data do not
- * determine can go on in one direction without a change of the loss, but not in the other. */
-int cbp_curve_finds_no_minimum(cbp_curve_search *s, cbp_real loss, const cbp_curve_result *result);
+ * determine can go on in one direction without a change of the loss, but not in the other. Then
+ * *loss becomes that of the point that is reported. */
+int cbp_curve_finds_no_minimum(cbp_curve_search *s, const cbp_curve_result *result, cbp_real *loss);
 
 #endif

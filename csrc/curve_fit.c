@@ -348,7 +348,9 @@ int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cb
     if (status != CBP_OK) {
         return status;
     }
-    cbp_curve_fit_starts(s, work);
+    if (s->starts_len > 1) {
+        (void)cbp_curve_fit_starts(s, work);
+    }
     const int has_few_inputs =
         s->inputs < cbp_count_free(s->frozen, CBP_COORDINATE_LAYERS); /* then nothing is certain */
     status = cbp_curve_refine_starts(s, &info);
@@ -358,13 +360,18 @@ int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cb
     }
     if (status == CBP_OK && info.outcome == CBP_EXHAUSTED && !has_few_inputs) {
         cbp_curve_follow_loss(s, &info);
+        if (info.outcome == CBP_EXHAUSTED && s->fixed_at == s->count &&
+            cbp_curve_finish(s, info.loss, work)) {
+            info.outcome = CBP_CONVERGED;
+            info.loss = s->starts[0].loss;
+        }
     }
     if (status == CBP_OK) {
         report_mirror(s);
         status = cbp_curve_conclude(s, NULL, result);
     }
     if (status == CBP_OK && info.outcome == CBP_CONVERGED && !has_few_inputs &&
-        cbp_curve_finds_no_minimum(s, info.loss, result)) {
+        cbp_curve_finds_no_minimum(s, result, &info.loss)) {
         info.outcome = CBP_EXHAUSTED;
         status = cbp_curve_conclude(s, NULL, result);
     }

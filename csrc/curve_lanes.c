@@ -116,11 +116,12 @@ static int fit_all_starts(cbp_curve_search *s, cbp_real *work, start_fits *fits,
 {
     const cbp_examples *examples = &s->problem.examples;
     const size_t n = examples->n, m = s->starts_len, width = 2 * s->layers;
-    const cbp_fit_options options = cbp_curve_lane_options(s);
+    cbp_fit_options options = cbp_curve_lane_options(s);
     const cbp_chain chain = {fits->params, s->curve->activations, s->chain_frozen, s->layers};
     cbp_real *y = work, loss = (cbp_real)INFINITY;
     const cbp_example_sets sets = {examples->x, y, examples->weight, n, m, 0, 0};
     const cbp_least least = {&loss, 0};
+    options.progress = NULL; /* it hears of the iterations of cbp_fit_over */
     for (size_t i = 0; i < m; i++) {
         cbp_curve_point p;
         for (size_t k = 0; k < s->count; k++) {
@@ -137,7 +138,7 @@ static int fit_all_starts(cbp_curve_search *s, cbp_real *work, start_fits *fits,
                                  found) == CBP_OK;
 }
 
-void cbp_curve_fit_starts(cbp_curve_search *s, cbp_real *work)
+int cbp_curve_fit_starts(cbp_curve_search *s, cbp_real *work)
 {
     start_fits fits;
     const cbp_fits found = {.params = fits.params,
@@ -151,9 +152,10 @@ void cbp_curve_fit_starts(cbp_curve_search *s, cbp_real *work)
                             .determined = fits.determined};
     const size_t width = 2 * s->layers;
     cbp_curve_start best = {{0}, (cbp_real)INFINITY, 0, 0};
-    if (s->starts_len < 2 || !s->fits_in_lanes || s->problem.examples.n > CBP_CURVE_LANE_EXAMPLES ||
+    if (s->starts_len == 0 || !s->fits_in_lanes ||
+        s->problem.examples.n > CBP_CURVE_LANE_EXAMPLES ||
         !fit_all_starts(s, work, &fits, &found)) {
-        return;
+        return 0;
     }
     for (size_t i = 0; i < s->starts_len; i++) {
         cbp_curve_point own, p;
@@ -165,7 +167,7 @@ void cbp_curve_fit_starts(cbp_curve_search *s, cbp_real *work)
         }
     }
     if (!(best.loss < (cbp_real)INFINITY)) {
-        return;
+        return 0;
     }
     size_t kept = 0;
     cbp_curve_start starts[CBP_CURVE_STARTS];
@@ -178,4 +180,17 @@ void cbp_curve_fit_starts(cbp_curve_search *s, cbp_real *work)
         }
     }
     s->starts_len = kept;
+    return 1;
+}
+
+int cbp_curve_finish(cbp_curve_search *s, cbp_real loss, cbp_real *work)
+{
+    const cbp_curve_start from = s->starts[0];
+    s->starts_len = 1;
+    if (s->options.max_iterations > CBP_CURVE_LANE_ITERATIONS && !s->is_stopped &&
+        cbp_curve_fit_starts(s, work) && s->starts[0].loss <= loss + cbp_curve_noise(s, loss)) {
+        return 1;
+    }
+    s->starts[0] = from;
+    return 0;
 }

@@ -20,6 +20,10 @@
 /* A change of the outputs, relative to the targets, that is more than rounding. */
 #define SEEN ((cbp_real)(sizeof(cbp_real) == sizeof(float) ? 1e-4 : 1e-8))
 
+/* A parameter whose standard error is so many times itself may be on the way to a limit, although it
+ * counts as determined. */
+#define HARDLY_KNOWN ((cbp_real)1e4)
+
 /* A direction of steps: which parameter, and whether it is multiplied or divided. */
 typedef struct limit_direction {
     size_t k;
@@ -30,6 +34,49 @@ typedef struct limit_direction {
 static int may_step(const cbp_curve_search *s)
 {
     return !s->is_stopped && s->iterations < s->last_iteration;
+}
+
+/* By how much the losses of fits on the way to a limit may differ if they are equal: outputs are
+ * differences to the last bias, which may be large. */
+static cbp_real noise_at(const cbp_curve_search *s, const cbp_curve_start *found)
+{
+    cbp_real params[CBP_CURVE_PLACES];
+    cbp_curve_point p;
+    for (size_t k = 0; k < s->count; k++) {
+        cbp_curve_set_coordinate(s->curve, k, s->frozen[k] ? s->fixed.t[k] : found->at[k], &p);
+    }
+    cbp_curve_chain_at(s->curve, &p, params, NULL);
+    const int is_sum = s->curve->activations[s->layers - 1] == CBP_IDENTITY;
+    const cbp_real bias = is_sum ? params[2 * s->layers - 1] : 0,
+                   rounding = CBP_EPSILON * cbp_magnitude(bias);
+    return cbp_curve_noise(s, found->loss) + (2 * cbp_root(found->loss) + rounding) * rounding;
+}
+
+/* Whether the residuals are orthogonal to the derivatives by all coordinates that are not at a
+ * bound, as far as rounding tells. */
+static int is_stationary(cbp_curve_search *s, const cbp_real *at)
+{
+    const size_t free = cbp_count_free(s->frozen, CBP_COORDINATE_LAYERS), width = free + 1;
+    const cbp_real *triangle = cbp_curve_triangle_at(s, at);
+    int is_level = 1;
+    cbp_real residuals = 0;
+    for (size_t i = 0; i <= free; i++) {
+        residuals += triangle[i * width + free] * triangle[i * width + free];
+    }
+    for (size_t k = 0, column = 0; k < s->count; k++) {
+        if (s->frozen[k]) {
+            continue;
+        }
+        cbp_real slope = 0, square = 0;
+        for (size_t i = 0; i <= column; i++) {
+            slope += triangle[i * width + column] * triangle[i * width + free];
+            square += triangle[i * width + column] * triangle[i * width + column];
+        }
+        is_level &= at[k] <= s->lower[k] || at[k] >= s->upper[k] ||
+                    slope * slope < CBP_EPSILON * square * residuals; /* which may underflow */
+        column++;
+    }
+    return is_level;
 }
 
 static void allow_steps(cbp_curve_search *s)
@@ -92,7 +139,8 @@ static void mark_moving(cbp_curve_search *s, const cbp_curve_start *from, const 
 {
     const size_t width = cbp_count_free(s->frozen, CBP_COORDINATE_LAYERS) + 1;
     const cbp_real *triangle = cbp_curve_triangle_at(s, to->at),
-                   least = SEEN * cbp_root(cbp_curve_mean_square(s));
+                   least = SEEN * cbp_root(cbp_curve_mean_square(s)) +
+                           cbp_root(cbp_curve_noise(s, to->loss));
     for (size_t k = 0, column = 0; k < s->count; k++) {
         if (s->frozen[k]) {
             continue;
@@ -120,7 +168,7 @@ void cbp_curve_follow_loss(cbp_curve_search *s, cbp_fit_info *info)
     found.loss = info->loss;
     allow_steps(s);
     for (int i = 0; i < LIMIT_STEPS; i++) {
-        const cbp_real noise = cbp_curve_noise(s, found.loss);
+        const cbp_real noise = noise_at(s, &found);
         cbp_curve_start next = {{0}, (cbp_real)INFINITY, 0, 0};
         if (has_direction) {
             next = limit_step(s, &found, to);
@@ -152,7 +200,9 @@ void cbp_curve_follow_loss(cbp_curve_search *s, cbp_fit_info *info)
     if (!diverges && !s->is_stopped) {
         cbp_fit_info last;
         if (cbp_curve_move(s, s->options.max_iterations, s->starts[0].at, &last) == CBP_OK) {
-            info->outcome = last.outcome;
+            info->outcome = last.outcome == CBP_EXHAUSTED && is_stationary(s, s->starts[0].at)
+                                ? CBP_CONVERGED
+                                : last.outcome;
             info->loss = last.loss;
         }
     }
@@ -179,11 +229,37 @@ static int stays_flat(cbp_curve_search *s, const cbp_curve_start *from, limit_di
     return 1;
 }
 
-int cbp_curve_finds_no_minimum(cbp_curve_search *s, cbp_real loss, const cbp_curve_result *result)
+/* Whether the standard error of a parameter that counts as determined is far above it. */
+static int is_hardly_known(const cbp_curve_search *s, const cbp_curve_result *result, size_t k)
+{
+    const cbp_real error = cbp_root(result->covariance[k * s->count + k]);
+    return result->determined[k] == CBP_DETERMINED && !s->curve->positive[k] &&
+           error > HARDLY_KNOWN * cbp_magnitude(result->natural[k]);
+}
+
+/* Marks parameter k, and what moves with it, if it can go on in one direction without a change of
+ * the loss, but not in the other: outwards, if it counts as determined, and then it does. Whether
+ * it can. */
+static int runs_off(cbp_curve_search *s, const cbp_curve_start *here, size_t k, int is_determined)
+{
+    cbp_curve_start out = *here, in = *here;
+    const cbp_real most = here->loss + 1000 * noise_at(s, here);
+    const int goes_out = stays_flat(s, here, (limit_direction){k, 1}, most, &out),
+              goes_in = stays_flat(s, here, (limit_direction){k, 0}, most, &in);
+    if (goes_out == goes_in || (is_determined && !goes_out) || !may_step(s)) {
+        return 0;
+    }
+    mark_moving(s, here, goes_out ? &out : &in, k);
+    s->fixed_at = k;
+    s->starts[0] = is_determined && out.loss <= here->loss ? out : *here;
+    return 1;
+}
+
+int cbp_curve_finds_no_minimum(cbp_curve_search *s, const cbp_curve_result *result, cbp_real *loss)
 {
     int found = 0;
-    cbp_curve_start here = s->starts[0];
-    here.loss = loss;
+    s->starts[0].loss = *loss;
+    const cbp_curve_start here = s->starts[0];
     allow_steps(s);
     for (size_t k = 0; !found && k < s->count; k++) {
         const cbp_real natural = result->natural[k];
@@ -192,17 +268,14 @@ int cbp_curve_finds_no_minimum(cbp_curve_search *s, cbp_real loss, const cbp_cur
             s->fixed_at = k;
             found = 1;
         } else if (result->determined[k] == CBP_UNDETERMINED) {
-            cbp_curve_start out = here, in = here;
-            const cbp_real most = loss + 1000 * cbp_curve_noise(s, loss);
-            const int goes_out = stays_flat(s, &here, (limit_direction){k, 1}, most, &out),
-                      goes_in = stays_flat(s, &here, (limit_direction){k, 0}, most, &in);
-            if (goes_out != goes_in && may_step(s)) {
-                mark_moving(s, &here, goes_out ? &out : &in, k);
-                s->fixed_at = k;
-                found = 1;
-            }
+            found = runs_off(s, &here, k, 0);
         }
     }
+    /* a loss of 0 is a minimum */
+    for (size_t k = 0; *loss > 0 && !found && k < s->count; k++) {
+        found = is_hardly_known(s, result, k) && runs_off(s, &here, k, 1);
+    }
+    *loss = s->starts[0].loss;
     s->coordinates.params = s->starts[0].at;
     return found;
 }

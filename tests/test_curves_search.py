@@ -185,6 +185,48 @@ def test_units_do_not_matter(name: str, factor: float) -> None:
     assert of_x.status == of_y.status == fitted.status == "converged"
 
 
+def test_a_minimum_that_least_squares_steps_approach_slowly() -> None:
+    # an outlier makes residuals large: second derivatives matter
+    x = np.array(
+        [0.018, 0.039, 0.08, 0.164, 0.344, 0.706, 1.458, 3.051, 6.218, 12.984, 27.014, 54.598]
+    )
+    y = [5.4, 18.8, 24.2, 49.1, 69.5, 102.9, 130.8, 140.6, -1500.3, 170.2, 162.2, 171.0]
+    fitted = both(curves.michaelis_menten, x, y)
+    assert fitted.converged
+
+    def loss(log_km: float) -> float:  # of the best vmax
+        share = x / (np.exp(log_km) + x)
+        return float(np.sum((y - share * (y @ share) / (share @ share)) ** 2))
+
+    low, high = -3.0, 3.0
+    for _ in range(60):
+        left, right = low + 0.382 * (high - low), low + 0.618 * (high - low)
+        low, high = (low, right) if loss(left) < loss(right) else (left, high)
+    assert fitted.rss == pytest.approx(loss(low), rel=1e-12)
+    assert fitted.params["km"] == pytest.approx(np.exp(low), rel=1e-5)
+
+
+def test_a_minimum_that_rounding_hides() -> None:
+    fitted = both(curves.power, [0.5, 5.25, 10], [28.8056433, 0.0222758, -0.32716337])
+    assert fitted.converged
+    # all but the first outputs are near 0, so that only they are left
+    assert fitted.rss == pytest.approx(0.0222758**2 + 0.32716337**2, rel=1e-3)
+
+
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+@pytest.mark.parametrize("slope", [-1.0, 1.0])
+def test_the_best_exponential_is_a_line(slope: float, sign: float) -> None:
+    x = np.arange(8.0)
+    cubic = np.array([-7.0, 5, 7, 3, -3, -7, -5, 7])  # orthogonal to parabolas
+    y = 3 + slope * x + 0.05 * sign * cubic
+    fitted = both(curves.asymptotic, x, y)
+    line = np.polyval(np.polyfit(x, y, 1), x)
+    assert (fitted.status, fitted.converged) == ("not_identified", False)
+    assert fitted.rss == pytest.approx(np.sum((y - line) ** 2), rel=1e-8)
+    assert fitted.params["start"] == pytest.approx(line[0], abs=1e-4)
+    assert fitted.stderr["asymptote"] == fitted.stderr["rate"] == math.inf
+
+
 def least_of_thresholds(x: Floats, y: Floats) -> float:
     """Return the least sum of squares over thresholds, every input included, and slopes."""
     inputs = np.unique(x)

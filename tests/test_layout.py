@@ -20,7 +20,8 @@ LEFT_TO_RIGHT = """
     errors reference _core threads trace chain_array model_file c_core c_export plot
     fits fits.arguments fits.result fits.one fits.many fits.shards
     dask
-    curves.matrices curves.covariance curves.result curves.groups curves.many
+    curves.matrices curves.covariance curves.limits curves.advice curves.result
+    curves.groups curves.many
     curves.curve curves.comparison curves.expressions curves.definition
     curves.plot curves
     cli.arguments cli.table cli.data cli.model cli.groups cli.fit cli.main cli
@@ -38,6 +39,7 @@ UPWARDS_FOR_TYPES = {
     ("_core", "curves.covariance"),
     ("_core", "curves.many"),
     ("curves.covariance", "curves.curve"),
+    ("curves.advice", "curves.result"),
     ("curves.result", "curves.curve"),
     ("curves.groups", "curves.curve"),
     ("curves.many", "curves.curve"),

@@ -193,6 +193,8 @@ def _fit_batch(
     is_usual = (np.isfinite(errors) & (errors > 0))[free].all(axis=0) | ~(fits.residual_sd > 0)
     status, message = OUTCOMES[CONVERGED]
     is_usual &= fits.codes == CONVERGED
+    if given.curve is not None:  # of what is hardly determined a single fit says more
+        is_usual &= (2 * errors <= np.abs(values))[free].all(axis=0) & (fits.df > 0)
     rows = zip(
         batch[is_usual].tolist(),
         values.T[is_usual].tolist(),

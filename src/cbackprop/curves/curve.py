@@ -147,7 +147,8 @@ class Curve:
         fixed : mapping of str to float, optional
             Natural parameters that are known, such as ``{"bottom": 0}``.
         bounds : mapping of str to (low, high), optional
-            Bounds of natural parameters; None is no bound.
+            Bounds of natural parameters; None is no bound. A bound of `bottom` or `top` is one of
+            the lesser or the greater plateau, unless only ``bottom > top`` can meet the bounds.
         loss : str, optional
             As for `cbackprop.fit`; by default the `loss` of the curve.
 

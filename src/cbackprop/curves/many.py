@@ -69,6 +69,24 @@ class CurveFits:
         """How each fit ended, shape (m,), as in `FitManyResult`."""
         return status_names(self.codes)
 
+    @property
+    def message(self) -> NDArray[np.str_]:
+        """How each fit ended, shape (m,), with what its data do not determine.
+
+        Hardly determined is a positive parameter whose standard error is above it; `fit` says more.
+        """
+        messages = np.char.replace(self.status, "_", " ").astype(object)
+        unknown = {name: np.isposinf(error) for name, error in self.stderr.items()}
+        hardly = {
+            name: (self.stderr[name] > self.params[name]) & ~unknown[name]
+            for name in self.curve.positive
+        }
+        for words, where in ((": ", unknown), ("; hardly determined: ", hardly)):
+            for i in np.flatnonzero(np.any(list(where.values()), axis=0)) if where else ():
+                messages[i] += words + ", ".join(name for name in where if where[name][i])
+        messages[self.df == 0] += "; no degrees of freedom left"
+        return messages.astype(np.str_)
+
     def __len__(self) -> int:
         """How many fits there are."""
         return len(self.rss)

@@ -28,7 +28,9 @@ from ..errors import InputTypeError, ParameterError, ShapeError
 from ..fits.arguments import Count, Number, as_float
 from ..fits.result import AT_BOUND, OUTCOMES, UNDETERMINED
 from ..reference import LOSSES as FORMULAS
+from .advice import advice_on, hardly_determined
 from .covariance import DIVERGES, Fitted, exact_covariance
+from .limits import limit_of
 
 if TYPE_CHECKING:
     from .._core import _CurveFit, _Loss, _Number
@@ -97,7 +99,12 @@ class CurveFit:
         Whether a minimum has been reached.
     status, message : str
         "converged", "not_identified" (some parameters are arbitrary, or the loss has no minimum) or
-        "max_iterations"; and in words, with the names of those parameters.
+        "max_iterations"; and in words, with the names of those parameters, and of those that are
+        hardly determined (see `advice`).
+    limit : dict of str to float
+        Where the loss has no minimum because parameters diverge, the parameters of the curve that
+        is approached, such as the slope of a line; the message has its formula. Empty if there is
+        none, or it is none of the usual ones.
     n_iterations, n_evaluations : int
         Numbers of iterations and of passes over the points, of all starts that were tried.
     r2 : float
@@ -145,12 +152,17 @@ class CurveFit:
             scale = natural[k] if name in curve.positive else 1.0  # d natural / d coordinate
             variances[k] = math.inf if k in unknown else variances[k] * scale * scale
         self.stderr = dict(zip(names, map(math.sqrt, variances), strict=True))
+        diverging = [names[k] for k, kind in enumerate(found.determined) if kind == DIVERGES]
+        formula, self.limit = limit_of(curve.name, diverging, self.params)
         self.status, self.message = OUTCOMES[found.outcome]
         self.converged = found.outcome == _CONVERGED
         if unknown:
             self.status = "not_identified"
             if not self.converged:
                 self.message = "no minimum: the loss keeps decreasing as a parameter diverges"
+                if self.limit:
+                    values = ", ".join(f"{key} = {value:.6g}" for key, value in self.limit.items())
+                    self.message += f", towards {formula} with {values}"
             lost = ", ".join(names[k] for k in unknown)
             self.message += f"; not identified by the data: {lost}"
         at_bound = [
@@ -159,6 +171,12 @@ class CurveFit:
         if at_bound:
             self.message += f"; at a bound: {', '.join(at_bound)}"
         self._summarise()
+        doubtful = hardly_determined(self)
+        if doubtful:
+            self.message += f"; hardly determined by the data: {', '.join(doubtful)}"
+        if self.df == 0:
+            self.message += "; no degrees of freedom left: no standard errors"
+        self._doubtful = [*(names[k] for k in unknown), *doubtful]
 
     @cached_property
     def covariance(self) -> Vector:
@@ -193,6 +211,16 @@ class CurveFit:
             self.log_likelihood = 0.5 * (
                 found.log_weight - n * (math.log(2.0 * math.pi) + log_ratio + 1.0)
             )
+
+    @property
+    def advice(self) -> dict[str, str]:
+        """Why the data do not determine a parameter, or hardly, and what helps; by its name.
+
+        A parameter is hardly determined if its standard error is above it (of a positive one), or
+        above half of it and would change the curve by more than the range of y (of others).
+        """
+        with np.errstate(all="ignore"):
+            return advice_on(self, self._doubtful)
 
     @property
     def aic(self) -> float:
@@ -405,20 +433,20 @@ class CurveFit:
         return Inverse(*map(float, self._inputs(fraction, None, level, interval, is_dose=True)))
 
     def summary(self, *, interval: Literal["log", "wald"] = "log") -> str:
-        """Return a table of the parameters, with measures of the fit and its message, as text.
+        """Return a table of the parameters, with measures of the fit, its message and advice.
 
         Parameters
         ----------
         interval : {"log", "wald"}
             As for `confidence_interval`.
         """
-        width = max(len(name) for name in self.params)
+        width, advice = max(len(name) for name in self.params), self.advice
         lines = [f"{self.curve.name}: {self.curve.formula}"]
         lines.append(f"{'':{width}}  {'estimate':>14}  {'std. error':>12}  {'95% interval':>29}")
         for name, (low, high) in self.confidence_interval(interval=interval).items():
             lines.append(
                 f"{name:{width}}  {self.params[name]:>14.8g}  {self.stderr[name]:>12.5g}"
-                f"  {low:>14.7g} {high:>14.7g}"
+                f"  {low:>14.7g} {high:>14.7g}{'  ?' if name in advice else ''}"
             )
         if math.isfinite(self.residual_sd):
             lines.append(
@@ -426,6 +454,7 @@ class CurveFit:
                 f"r2 {self.r2:.6g}, AIC {self.aic:.6g}"
             )
         lines.append(self.message)
+        lines += [f"? {name}: {text}" for name, text in advice.items()]
         return "\n".join(lines)
 
     def __str__(self) -> str:

@@ -8,9 +8,10 @@ from .. import _core
 from .comparison import Comparison, Selection, compare, lack_of_fit, no_effect, select
 from .curve import Curve, named
 from .definition import define
+from .estimates import Inverse, Prediction
 from .groups import GroupFits
 from .many import CurveFits
-from .result import CurveFit, Inverse, Prediction
+from .result import CurveFit
 
 __all__ = [
     "CURVES",

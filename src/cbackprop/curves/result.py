@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
 from typing import (
     TYPE_CHECKING,
     Any,
     Final,
-    Generic,
     Literal,
-    NamedTuple,
     TypeAlias,
-    TypeVar,
     overload,
 )
 
@@ -30,6 +25,7 @@ from ..fits.result import AT_BOUND, OUTCOMES, UNDETERMINED
 from ..reference import LOSSES as FORMULAS
 from .advice import advice_on, hardly_determined
 from .covariance import DIVERGES, Fitted, exact_covariance
+from .estimates import Inverse, Prediction
 from .limits import limit_of
 
 if TYPE_CHECKING:
@@ -38,43 +34,10 @@ if TYPE_CHECKING:
 
     _Interval: TypeAlias = Literal["log", "wald", "fieller"]
 
-__all__ = ["CurveFit", "Inverse", "Prediction"]
+__all__ = ["CurveFit"]
 
 Vector: TypeAlias = NDArray[np.float64]
-_Value = TypeVar("_Value")
 _CONVERGED: Final = 1  # of enum cbp_outcome
-
-
-class Prediction(NamedTuple):
-    """Values of the curve, with the lower and upper ends of a band."""
-
-    value: Vector
-    low: Vector
-    high: Vector
-
-
-@dataclass(frozen=True, slots=True)
-class Inverse(Generic[_Value]):
-    """Inputs that give certain outputs; unpacked it gives value and stderr.
-
-    Attributes
-    ----------
-    value : float or ndarray
-        The inputs.
-    stderr : float or ndarray
-        Their standard errors, by the delta method.
-    low, high : float or ndarray
-        The ends of their intervals.
-    """
-
-    value: _Value
-    stderr: _Value
-    low: _Value
-    high: _Value
-
-    def __iter__(self) -> Iterator[_Value]:
-        """Give value and stderr."""
-        return iter((self.value, self.stderr))
 
 
 class CurveFit:

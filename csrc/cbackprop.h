@@ -564,7 +564,8 @@ CBP_API size_t cbp_choose_starts_work_len(size_t layers, size_t n, size_t count)
  * identity layer are put where they make it least; within the bounds. Where candidates stand in
  * rows, what lies between the best and its neighbours, at the minimum of parabolas through what
  * they leave, is taken instead unless it is far worse. Where no candidate has a finite sum it is
- * the first. The chain's own parameters are not read, and may be null; of the options, the bounds
+ * the first; where none is better than a weight of 0, as for equal targets, the middle one with
+ * that weight. The chain's own parameters are not read, and may be null; of the options, the bounds
  * are read. Fails with CBP_ERROR_NULL, CBP_ERROR_LAYERS, CBP_ERROR_ACTIVATION, and with
  * CBP_ERROR_OPTION without candidates, with a row that is not full, or for options of an unknown
  * size. */

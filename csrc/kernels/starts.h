@@ -287,7 +287,7 @@ static void choose_starts(const cbp_lanes *g, const cbp_lane_candidates *c, cbp_
             b[k] = c->solves_b ? m.sum[k] / m.total[k] - w[k] * m.mean[k] : b[k];
         }
         for (size_t k = 0; k < CBP_LANES; k++) {
-            if (c->solves_w && w[k] == 0) { /* all are as good */
+            if (c->solves_w && w[k] == 0 && m.total[k] > 0) { /* all are as good */
                 const cbp_real last = b[k];
                 take_candidate(g, c, c->count / 2, k);
                 w[k] = 0;

@@ -854,8 +854,8 @@ enum cbp_interval_kind {
 
 /* The fit that intervals are made of. Quantiles are of Student's t with the degrees of freedom of
  * the result, for losses whose variance is known of the normal distribution. Where there are no
- * degrees of freedom all standard errors and intervals are NaN. What depends on a parameter that the
- * data do not determine has an infinite standard error and an interval without end. */
+ * degrees of freedom all standard errors and intervals are NaN. What depends on a parameter that
+ * the data do not determine has an infinite standard error and an interval without end. */
 typedef struct cbp_curve_inference {
     const cbp_curve *curve;
     const cbp_curve_result *result; /* of cbp_curve_fit */
@@ -868,8 +868,8 @@ typedef struct cbp_curve_inference {
 } cbp_curve_inference;
 
 /* The interval of each natural parameter, low[p] and high[p]. Fails with CBP_ERROR_CURVE,
- * CBP_ERROR_NULL, CBP_ERROR_LOSS, and with CBP_ERROR_OPTION for a level or a kind of interval out of
- * its range. */
+ * CBP_ERROR_NULL, CBP_ERROR_LOSS, and with CBP_ERROR_OPTION for a level or a kind of interval out
+ * of its range. */
 CBP_API int cbp_curve_intervals(const cbp_curve_inference *fit, cbp_real *low, cbp_real *high);
 
 /* The curve at n inputs, its standard errors, and the ends of two bands: for the curve, and for a
@@ -878,20 +878,20 @@ typedef struct cbp_curve_band {
     cbp_real *value, *standard_error, *low, *high, *prediction_low, *prediction_high;
 } cbp_curve_band;
 
-/* Fills a band at x[n], for new observations of this weight: NaN for losses whose variance is known,
- * which say nothing of it. The kind of interval does not matter. Fails as cbp_curve_intervals, and
- * with CBP_ERROR_WEIGHT for a weight that is negative or not finite. */
+/* Fills a band at x[n], for new observations of this weight: NaN for losses whose variance is
+ * known, which say nothing of it. The kind of interval does not matter. Fails as
+ * cbp_curve_intervals, and with CBP_ERROR_WEIGHT for a weight that is negative or not finite. */
 CBP_API int cbp_curve_predict(const cbp_curve_inference *fit, const cbp_real *x, size_t n,
                               cbp_real weight, const cbp_curve_band *band);
 
-/* Inputs that were looked for, their standard errors, and the ends of their intervals. Each array is
- * [n], or null if it is not wanted. */
+/* Inputs that were looked for, their standard errors, and the ends of their intervals. Each array
+ * is [n], or null if it is not wanted. */
 typedef struct cbp_curve_inputs {
     cbp_real *value, *standard_error, *low, *high;
 } cbp_curve_inputs;
 
-/* The inputs at which the curve gives y[n]; NaN where it never does. weight[n] has the summed weight
- * of the new observations of which each y is the mean, whose scatter is then part of the
+/* The inputs at which the curve gives y[n]; NaN where it never does. weight[n] has the summed
+ * weight of the new observations of which each y is the mean, whose scatter is then part of the
  * uncertainty; null: they are exact. An interval by CBP_INTERVAL_FIELLER may exist where the
  * estimate does not: from where the band contains y to the end of the domain; it is NaN if the band
  * nowhere does. Fails as cbp_curve_predict, and with CBP_ERROR_NOT_INVERTIBLE for a curve that is
@@ -901,8 +901,8 @@ CBP_API int cbp_curve_invert(const cbp_curve_inference *fit, const cbp_real *y,
 
 /* The inputs by which these fractions[n] of the effect, each between 0 and 1, are reached. The
  * effect is the change of the curve from the low end of its domain, or from 0 if it has no finite
- * limit there, to the high end; the uncertainty of both is that of the standard error, too. Fails as
- * cbp_curve_invert, with CBP_ERROR_OPTION for a fraction, and with CBP_ERROR_LIMIT for a curve
+ * limit there, to the high end; the uncertainty of both is that of the standard error, too. Fails
+ * as cbp_curve_invert, with CBP_ERROR_OPTION for a fraction, and with CBP_ERROR_LIMIT for a curve
  * without those limits. */
 CBP_API int cbp_curve_effective_dose(const cbp_curve_inference *fit, const cbp_real *fractions,
                                      size_t n, const cbp_curve_inputs *inputs);

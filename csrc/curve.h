@@ -133,9 +133,8 @@ cbp_real cbp_curve_noise(const cbp_curve_search *s, cbp_real loss);
 /* The triangle at these coordinates, of those that are not frozen; where it is. */
 const cbp_real *cbp_curve_triangle_at(cbp_curve_search *s, const cbp_real *at);
 
-/* Lists of candidates for these inputs, one for each sign of the slope and each power or part of the
- * range; how many.
- * `params` has room for CBP_CURVE_STARTS times CBP_CURVE_CANDIDATES chains. */
+/* Lists of candidates for these inputs, one for each sign of the slope and each power or part of
+ * the range; how many. `params` has room for CBP_CURVE_STARTS times CBP_CURVE_CANDIDATES chains. */
 size_t cbp_curve_list_candidates(const cbp_curve_search *s, const cbp_examples *examples,
                                  cbp_real *params, cbp_candidates *lists);
 
@@ -144,8 +143,8 @@ size_t cbp_curve_list_candidates(const cbp_curve_search *s, const cbp_examples *
 int cbp_curve_find_starts(cbp_curve_search *s, cbp_real *work);
 size_t cbp_curve_find_starts_work_len(size_t n);
 
-/* Fits from all starts side by side, if the chain allows it; whether one has converged. Then what is
- * left of s->starts is the best of these, and the starts of those that have not and may yet be
+/* Fits from all starts side by side, if the chain allows it; whether one has converged. Then what
+ * is left of s->starts is the best of these, and the starts of those that have not and may yet be
  * better. */
 int cbp_curve_fit_starts(cbp_curve_search *s, cbp_real *work);
 size_t cbp_curve_fit_starts_work_len(size_t n);

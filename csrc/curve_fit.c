@@ -242,7 +242,7 @@ static void report_mirror(cbp_curve_search *s)
     }
 }
 
-/* ---- fits -------------------------------------------------------------------------------------- */
+/* ---- fits ------------------------------------------------------------------------------------ */
 
 int cbp_curve_move(cbp_curve_search *s, size_t iterations, cbp_real *at, cbp_fit_info *info)
 {

@@ -20,8 +20,8 @@
 /* A change of the outputs, relative to the targets, that is more than rounding. */
 #define SEEN ((cbp_real)(sizeof(cbp_real) == sizeof(float) ? 1e-4 : 1e-8))
 
-/* A parameter whose standard error is so many times itself may be on the way to a limit, although it
- * counts as determined. */
+/* A parameter whose standard error is so many times itself may be on the way to a limit, although
+ * it counts as determined. */
 #define HARDLY_KNOWN ((cbp_real)1e4)
 
 /* A direction of steps: which parameter, and whether it is multiplied or divided. */

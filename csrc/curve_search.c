@@ -22,7 +22,8 @@
 #define TIE ((cbp_real)1e-5)
 #define SAME_PLACE ((cbp_real)0.02)
 
-/* How many starts of a sign are refined: they differ by a power alone. Thresholds are all refined. */
+/* How many starts of a sign are refined: they differ by a power alone. Thresholds are all
+ * refined. */
 #define REFINED_OF_SIGN 2
 
 /* How many times the least loss is near it. */

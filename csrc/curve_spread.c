@@ -1,4 +1,5 @@
-/* The uncertainty of a fitted curve: from the triangle of the fit, or a covariance that is given. */
+/* The uncertainty of a fitted curve: from the triangle of the fit, or a covariance that is
+ * given. */
 #include "curve_spread.h"
 #include "fit_step.h"
 

@@ -190,8 +190,8 @@ static size_t sort_inputs(const cbp_examples *sample, cbp_real *sorted)
     return len;
 }
 
-/* Thresholds m in part `number` of `parts` of the intervals between inputs x[len]. Slopes w: from one
- * that shows at the greatest input to one that has ended at the next. */
+/* Thresholds m in part `number` of `parts` of the intervals between inputs x[len]. Slopes w: from
+ * one that shows at the greatest input to one that has ended at the next. */
 static size_t fill_thresholds(const cbp_curve *curve, const cbp_real *x, size_t len, size_t number,
                               size_t parts, cbp_real *params)
 {

@@ -1,5 +1,5 @@
-/* Curves with a threshold: where it passes an input the loss has a kink, and may have a minimum that
- * no derivative tells of.
+/* Curves with a threshold: where it passes an input the loss has a kink, and may have a minimum
+ * that no derivative tells of.
  */
 #include "curve.h"
 

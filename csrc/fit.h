@@ -30,7 +30,8 @@ int cbp_fit_check_over(const cbp_fit *fit);
 /* Whether the start is finite and within its bounds, which are none or fit each other. */
 int cbp_fit_check_start(const cbp_fit *fit);
 
-/* Whether all examples are finite, but for an x of -infinity where it is the logarithm of a dose. */
+/* Whether all examples are finite, but for an x of -infinity where it is the logarithm of a
+ * dose. */
 int cbp_fit_check_data(const cbp_fit *fit);
 
 CBP_INLINE int cbp_is_free(const unsigned char *frozen, size_t k)

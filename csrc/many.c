@@ -323,7 +323,8 @@ static int load_lane(many *s, cbp_lanes *g, size_t lane, size_t chain)
     return 1;
 }
 
-/* What lane k of `g` carries is not finished there: by cbp_fit_lm, or it is given up where it is. */
+/* What lane k of `g` carries is not finished there: by cbp_fit_lm, or it is given up where it
+ * is. */
 static void leave_lane(many *s, const cbp_lanes *g, size_t lane, const load *carried)
 {
     const size_t chain = carried->chain, first = 2 * s->skipped;

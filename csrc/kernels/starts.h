@@ -277,7 +277,8 @@ static void choose_starts(const cbp_lanes *g, const cbp_lane_candidates *c, cbp_
                                *CBP_RESTRICT b = w + CBP_LANES;
         CBP_EACH_LANE
         {
-            /* nothing but rounding, also of the mean, is along the feature if the targets are constant */
+            /* nothing but rounding, also of the mean, is along the feature if the targets are
+             * constant */
             const cbp_real sizes =
                                cbp_sqrt(m.size[k] * m.squares[k]) + cbp_abs(m.mean[k] * m.sum[k]),
                            rounding = 8 * CBP_EPSILON * sizes;

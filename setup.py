@@ -38,6 +38,7 @@ MSVC_FLAGS = ["/O2", "/std:c11", "/fp:precise"]
 # On Linux, what makes a mistake in C harder to exploit and costs no time (docs/trust.md).
 HARDENED_FLAGS = ["-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=3"]
 HARDENED_LINK = ["-Wl,-z,relro,-z,now"]
+STRIPPED_LINK = ["-Wl,-s"]  # of wheels: without the names of static functions
 
 
 def compile_each(compile_all, sources, **options):
@@ -76,9 +77,10 @@ class BuildExt(build_ext):
         if not msvc:  # several files at once: the kernels and the wrapper take most of the time
             self.compiler.compile = partial(compile_each, self.compiler.compile)
         linux = sys.platform == "linux"
+        link = [] if self.editable_mode or self.inplace else STRIPPED_LINK
         for extension in self.extensions:
             extension.extra_compile_args = flags + (HARDENED_FLAGS if linux else [])
-            extension.extra_link_args = HARDENED_LINK if linux else []
+            extension.extra_link_args = HARDENED_LINK + link if linux else []
             extension.libraries = [] if msvc else ["m"]
         super().build_extensions()
 

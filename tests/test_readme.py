@@ -24,8 +24,8 @@ def test_the_programs_run_in_their_order() -> None:
     assert f"{first.group(1)}\n" in printed.getvalue()
     assert "212.68374" in printed.getvalue()
     assert len(names["unknown"].value) == 2
-    assert "14.8 and 11.8" in README
-    assert [round(names[name].aic, 1) for name in ("simpler", "fitted")] == [14.8, 11.8]
+    assert "24.8 and 31.8" in README
+    assert [round(names[name].aicc, 1) for name in ("simpler", "fitted")] == [24.8, 31.8]
 
 
 def test_each_command_is_one_line() -> None:

@@ -1,6 +1,6 @@
 /* 4PL fits of ten points, in C: this library's Levenberg-Marquardt, one by one and many at a time, against GSL's, cminpack's
  * and Ceres' TinySolver, those that HAVE_... says are there; all from the same start on the same curves, covariances
- * included, to about ten digits. Prints the names; then, in each round, nanoseconds a fit of each; then each one's largest
+ * included, to about ten digits; and its fit of a named curve, which finds its own start. Prints the names; then, in each round, nanoseconds a fit of each; then each one's largest
  * excess over the least sum of squares that any finds, relative to it. Compiled and run by fits.py.
  *
  *   bottom + (top - bottom) / (1 + (ec50 / x)^slope)  =  w3 sigma(w2 log(x) + b2) + b3
@@ -70,6 +70,26 @@ static void one_by_one(double *squares)
         cbp_fit_lm(&chain, &examples, &options, work, params, &info);
         cbp_fit_covariance(&fitted, &examples, &options, NULL, work, &out);
         squares[c] = info.loss * POINTS;
+    }
+}
+
+static void curves(double *squares)
+{
+    static double work[65536];
+    const cbp_curve *curve = cbp_curve_named("logistic4");
+    if (cbp_curve_fit_work_len(POINTS) > sizeof work / sizeof *work) {
+        abort();
+    }
+    for (int c = 0; c < CURVES; c++) {
+        double natural[4], params[6], covariance[16], triangle[25];
+        unsigned char determined[4];
+        const cbp_examples examples = {dose, response[c], NULL, POINTS};
+        cbp_curve_result result = {.natural = natural, .params = params, .covariance = covariance,
+                                   .determined = determined, .triangle = triangle};
+        cbp_fit_options options;
+        cbp_fit_defaults(&options);
+        cbp_curve_fit(curve, &examples, NULL, &options, work, &result);
+        squares[c] = result.loss * POINTS;
     }
 }
 
@@ -217,6 +237,7 @@ static const struct contestant {
     int repeats; /* in a round */
 } contestants[] = {
     {"one by one", one_by_one, 1},
+    {"curves", curves, 1},
     {"many", many, 10},
     {"many, AVX2", many_avx2, 10},
 #ifdef HAVE_GSL

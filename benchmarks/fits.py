@@ -5,8 +5,9 @@
     bottom + (top - bottom) / (1 + (ec50 / x)^slope)  =  w3 sigma(w2 log(x) + b2) + b3
 
 All start at the same parameters, converge to about ten digits and give the covariance. The peers
-are given the analytic Jacobian and the logarithms of the doses. In C they are GSL, cminpack and
-Ceres' TinySolver (Debian: libgsl-dev, libcminpack-dev, libceres-dev). What is missing is named and
+are given the analytic Jacobian and the logarithms of the doses. A named curve finds its start; its
+peer in Python, SciPy, is given one and the formula. In C the peers are GSL, cminpack and Ceres'
+TinySolver (Debian: libgsl-dev, libcminpack-dev, libceres-dev). What is missing is named and
 skipped.
 """
 
@@ -25,7 +26,7 @@ import numpy.typing as npt
 import timing
 
 import cbackprop as cbp
-from cbackprop import _core
+from cbackprop import _core, curves
 
 Floats = npt.NDArray[np.float64]
 START = (1.2, -0.5, 2.2, -0.1)  # w2, b2, w3, b3
@@ -70,12 +71,43 @@ def lmfit_rival(log_x: Floats, start: tuple[float, ...]) -> Callable[[Floats], A
 # ---- from Python, and in C -----------------------------------------------------------------------
 
 
+def data() -> tuple[Floats, Floats]:
+    """Make ten doses and noisy responses."""
+    dose = 0.01 * np.power(3.0, np.arange(10.0), dtype=np.float64)
+    noise = np.random.default_rng(0).uniform(-0.05, 0.05, 10)
+    return dose, np.asarray(curve(np.log(dose), 1.2, -0.6, 1.9, 0.1) + noise, dtype=np.float64)
+
+
+def of_a_named_curve(rounds: int) -> list[timing.Pair]:
+    """Time curves.logistic4.fit against SciPy, which is given a start and the formula."""
+    dose, response = data()
+    try:
+        from scipy.optimize import curve_fit
+    except ImportError:
+        return []
+
+    def formula(x: Floats, bottom: float, top: float, ec50: float, slope: float) -> Floats:
+        return bottom + (top - bottom) / (1.0 + (ec50 / x) ** slope)
+
+    def ours() -> Floats:
+        return np.array(list(curves.logistic4.fit(dose, response).params.values()))
+
+    def theirs() -> Floats:
+        return np.asarray(curve_fit(formula, dose, response, (0.0, 2.0, 1.0, 1.0))[0])
+
+    if not np.allclose(ours(), theirs(), rtol=1e-4):
+        raise SystemExit(f"SciPy finds {theirs()}, expected {ours()}")
+    calls = {timing.OURS: ours, "SciPy curve_fit": theirs}
+    taken = timing.interleave(
+        {name: timing.loop(call) for name, call in calls.items()}, rounds=rounds
+    )
+    return timing.pairs("single fits", "curves.logistic4.fit, from no start", taken)
+
+
 def from_python(rounds: int) -> list[timing.Pair]:
     """Time cbackprop.fit against the peers."""
-    dose = 0.01 * 3.0 ** np.arange(10)
+    dose, response = data()
     log_dose = np.log(dose)
-    noise = np.random.default_rng(0).uniform(-0.05, 0.05, 10)
-    response = curve(log_dose, 1.2, -0.6, 1.9, 0.1) + noise
     w, b, scale, shift = START
     net = cbp.Chain(
         [1.0, w, scale], [0.0, b, shift], ["log", "sigmoid", "identity"], frozen=("w1", "b1")
@@ -105,7 +137,7 @@ def from_python(rounds: int) -> list[timing.Pair]:
 
 
 def in_c(rounds: int) -> list[timing.Pair]:
-    """Time cbp_fit_lm with cbp_fit_covariance, and cbp_fit_many, against the peers."""
+    """Time cbp_fit_lm with cbp_fit_covariance, cbp_curve_fit and cbp_fit_many against the peers."""
     compiler, linker = building.compiler_of("CC", "cc"), building.compiler_of("CXX", "c++")
     if not compiler:
         print("fits in C: no C compiler, skipped")
@@ -138,6 +170,7 @@ def in_c(rounds: int) -> list[timing.Pair]:
     }
     ours = {
         "one by one": ("single fits", "cbp_fit_lm and covariance in C, 4PL"),
+        "curves": ("single fits", "cbp_curve_fit in C, logistic4, from no start"),
         "many": ("many fits", "cbp_fit_many in C, 4PL"),
         "many, AVX2": ("many fits", "cbp_fit_many in C, 4PL, AVX2"),
     }
@@ -157,7 +190,7 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     timing.pin()
     timing.print_machine(["numpy", "scipy", "lmfit"])
-    timing.print_pairs(from_python(rounds) + in_c(rounds))
+    timing.print_pairs(of_a_named_curve(rounds) + from_python(rounds) + in_c(rounds))
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def measure(rounds: int, m: int) -> list[timing.Pair]:
     for layers in arrays.LAYERS:
         for n in arrays.EXAMPLES:
             pairs += arrays.measure(layers, n, rounds)
-    pairs += fits.from_python(rounds) + fits.in_c(rounds)
+    pairs += fits.of_a_named_curve(rounds) + fits.from_python(rounds) + fits.in_c(rounds)
     for model in many.models():
         pairs += many.measure(model, m, rounds)
     sections = ["single calls", "arrays", "single fits", "many fits"]

@@ -78,11 +78,6 @@ cbp_real cbp_curve_value(unsigned char activation, cbp_real z)
     return cbp_kernels_now()->forward_one(&chain, z);
 }
 
-static cbp_real natural_of(const cbp_curve *curve, size_t k, cbp_real coordinate)
-{
-    return curve->positive[k] ? cbp_curve_value(CBP_EXP, coordinate) : coordinate;
-}
-
 void cbp_curve_set_natural(const cbp_curve *curve, size_t k, cbp_real natural, cbp_curve_point *p)
 {
     const int is_positive = curve->positive[k];
@@ -95,7 +90,7 @@ void cbp_curve_set_coordinate(const cbp_curve *curve, size_t k, cbp_real coordin
                               cbp_curve_point *p)
 {
     p->t[k] = coordinate;
-    p->n[k] = natural_of(curve, k, coordinate);
+    p->n[k] = curve->positive[k] ? cbp_curve_value(CBP_EXP, coordinate) : coordinate;
     p->dn[k] = curve->positive[k] ? p->n[k] : 1;
 }
 
@@ -191,64 +186,95 @@ int cbp_curve_chain(const cbp_curve *c, const cbp_real *natural, cbp_real *param
 
 /* The natural parameter that a term determines, with those that are known: its number, or
  * NO_PARAMETER. */
-static size_t solve_term(const cbp_curve *curve, const cbp_curve_term *term, cbp_real param,
-                         const cbp_curve_point *p, const unsigned char *known, cbp_real *natural)
+static size_t unknown_of(const cbp_curve_term *term, const unsigned char *known)
 {
     const size_t i = term->i, j = term->j;
     switch (term->rule) {
     case CBP_RULE_SAME:
-        *natural = param / term->value;
-        return known[i] ? NO_PARAMETER : i;
     case CBP_RULE_COORDINATE:
-        *natural = natural_of(curve, i, param / term->value);
-        return known[i] ? NO_PARAMETER : i;
     case CBP_RULE_RECIPROCAL:
-        *natural = term->value / param;
         return known[i] ? NO_PARAMETER : i;
     case CBP_RULE_DIFFERENCE:
-        if (known[i] == known[j]) {
-            return NO_PARAMETER;
-        }
-        *natural = known[j] ? param + p->n[j] : p->n[i] - param;
-        return known[j] ? i : j;
+        return known[i] == known[j] ? NO_PARAMETER : known[j] ? i : j;
     case CBP_RULE_PRODUCT:
-        if (!known[i] || known[j]) {
-            return NO_PARAMETER;
-        }
-        *natural = natural_of(curve, j, param / (term->value * p->n[i]));
-        return j;
+        return known[i] && !known[j] ? j : NO_PARAMETER;
     case CBP_RULE_RATIO:
-        if (known[i] || !known[j]) {
-            return NO_PARAMETER;
-        }
-        *natural = param / term->value * p->n[j];
-        return i;
+        return known[j] && !known[i] ? i : NO_PARAMETER;
     default:
         return NO_PARAMETER;
     }
 }
 
+/* Sets parameter k of a point, which this term determines; 0 if it is not one of the curve. */
+static int solve_term(const cbp_curve *curve, const cbp_curve_term *term, cbp_real param, size_t k,
+                      cbp_curve_point *p)
+{
+    cbp_real natural;
+    switch (term->rule) {
+    case CBP_RULE_COORDINATE:
+        cbp_curve_set_coordinate(curve, k, param / term->value, p);
+        return cbp_curve_is_natural(curve, k, p->n[k]);
+    case CBP_RULE_PRODUCT:
+        cbp_curve_set_coordinate(curve, k, param / (term->value * p->n[term->i]), p);
+        return cbp_curve_is_natural(curve, k, p->n[k]);
+    case CBP_RULE_SAME:
+        natural = param / term->value;
+        break;
+    case CBP_RULE_RECIPROCAL:
+        natural = term->value / param;
+        break;
+    case CBP_RULE_DIFFERENCE:
+        natural = k == term->i ? param + p->n[term->j] : p->n[term->i] - param;
+        break;
+    default: /* CBP_RULE_RATIO */
+        natural = param / term->value * p->n[term->j];
+    }
+    const int is_natural = cbp_curve_is_natural(curve, k, natural);
+    if (is_natural) {
+        cbp_curve_set_natural(curve, k, natural, p);
+    }
+    return is_natural;
+}
+
+/* slopes[k][]: the derivatives of coordinate k, which the term of this place determines, by the
+ * chain's parameters, from those of the other that is in the term. */
+static void differentiate_solution(const cbp_curve *curve, size_t place, size_t k,
+                                   const cbp_curve_point *p, cbp_real *slopes)
+{
+    const cbp_curve_term *term = &curve->terms[place];
+    const size_t other = k == term->i ? term->j : term->i;
+    cbp_real by_i, by_j, *own = slopes + k * CBP_CURVE_PLACES;
+    (void)evaluate_term(term, p, &by_i, &by_j);
+    const cbp_real factor = 1 / (k == term->i ? by_i : by_j), rest = k == term->i ? by_j : by_i;
+    memset(own, 0, CBP_CURVE_PLACES * sizeof *own);
+    own[place] = factor;
+    for (size_t a = 0; rest != 0 && a < CBP_CURVE_PLACES; a++) {
+        own[a] -= factor * rest * slopes[other * CBP_CURVE_PLACES + a];
+    }
+}
+
 /* Terms are solved one by one, until none determines another parameter. */
-int cbp_curve_point_of(const cbp_curve *curve, const cbp_real *params, cbp_curve_point *p)
+int cbp_curve_point_of(const cbp_curve *curve, const cbp_real *params, cbp_curve_point *p,
+                       cbp_real *slopes)
 {
     unsigned char known[CBP_CURVE_PARAMETERS] = {0};
     for (size_t left = cbp_curve_count_parameters(curve), before = 0; left != before;) {
         before = left;
         for (size_t k = 0; k < CBP_CURVE_PLACES && curve->terms[k].rule != CBP_RULE_END; k++) {
-            cbp_real natural = 0;
-            const size_t found = solve_term(curve, &curve->terms[k], params[k], p, known, &natural);
+            const size_t found = unknown_of(&curve->terms[k], known);
             if (found == NO_PARAMETER) {
                 continue;
             }
-            if (!cbp_curve_is_natural(curve, found, natural)) {
+            if (!solve_term(curve, &curve->terms[k], params[k], found, p)) {
                 return 0;
             }
-            cbp_curve_set_natural(curve, found, natural, p);
+            if (slopes) {
+                differentiate_solution(curve, k, found, p, slopes);
+            }
             known[found] = 1;
-            left--;
-        }
-        if (left == 0) {
-            return 1;
+            if (--left == 0) {
+                return 1;
+            }
         }
     }
     return 0;
@@ -310,8 +336,7 @@ static int follows_from_chain(const cbp_curve *c, size_t count, size_t layers)
     size_t left = count;
     for (size_t turn = 0; turn < count; turn++) {
         for (size_t k = 0; k < 2 * layers; k++) {
-            cbp_real natural;
-            const size_t found = solve_term(c, &c->terms[k], 1, &all_ones, known, &natural);
+            const size_t found = unknown_of(&c->terms[k], known);
             if (found != NO_PARAMETER) {
                 known[found] = 1;
                 left--;

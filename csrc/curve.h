@@ -37,8 +37,10 @@ void cbp_curve_set_coordinate(const cbp_curve *curve, size_t k, cbp_real coordin
 void cbp_curve_chain_at(const cbp_curve *curve, const cbp_curve_point *p, cbp_real *params,
                         cbp_real *slopes);
 
-/* The point at which the curve has this chain; 0 if there is none. */
-int cbp_curve_point_of(const cbp_curve *curve, const cbp_real *params, cbp_curve_point *p);
+/* The point at which the curve has this chain; 0 if there is none. Unless it is null
+ * slopes[p][CBP_CURVE_PLACES], of the coordinates by the chain's parameters. */
+int cbp_curve_point_of(const cbp_curve *curve, const cbp_real *params, cbp_curve_point *p,
+                       cbp_real *slopes);
 
 /* ---- a fit under way ------------------------------------------------------------------------- */
 

@@ -63,10 +63,10 @@ int cbp_curve_is_settled(const cbp_fits *found, size_t i, size_t width)
 }
 
 int cbp_curve_settle_point(const cbp_curve_search *s, const cbp_real *params, cbp_curve_point *own,
-                           cbp_curve_point *p)
+                           cbp_curve_point *p, cbp_real *slopes)
 {
     cbp_real at[CBP_CURVE_WIDTH] = {0};
-    if (!cbp_curve_point_of(s->curve, params, own)) {
+    if (!cbp_curve_point_of(s->curve, params, own, slopes)) {
         return 0;
     }
     *p = *own;
@@ -160,7 +160,7 @@ int cbp_curve_fit_starts(cbp_curve_search *s, cbp_real *work)
     for (size_t i = 0; i < s->starts_len; i++) {
         cbp_curve_point own, p;
         if (cbp_curve_is_settled(&found, i, width) && fits.loss[i] < best.loss &&
-            cbp_curve_settle_point(s, fits.params + i * width, &own, &p)) {
+            cbp_curve_settle_point(s, fits.params + i * width, &own, &p, NULL)) {
             memcpy(best.at, p.t, s->count * sizeof *p.t);
             best.loss = fits.loss[i];
             best.sign = s->starts[i].sign;

@@ -26,8 +26,9 @@ cbp_fit_options cbp_curve_lane_options(const cbp_curve_search *s);
 int cbp_curve_is_settled(const cbp_fits *found, size_t i, size_t width);
 
 /* The point that a chain found in a lane stands for, as it is reported, and the one before
- * parameters were exchanged; 0 if there is none, or it breaks a bound. */
+ * parameters were exchanged; 0 if there is none, or it breaks a bound. Unless it is null
+ * slopes[p][CBP_CURVE_PLACES], of the latter's coordinates by the chain's parameters. */
 int cbp_curve_settle_point(const cbp_curve_search *s, const cbp_real *params, cbp_curve_point *own,
-                           cbp_curve_point *p);
+                           cbp_curve_point *p, cbp_real *slopes);
 
 #endif

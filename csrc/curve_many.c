@@ -120,78 +120,24 @@ static void fit_set_alone(curve_many *f, size_t i)
 
 /* ---- from the chain to the curve ------------------------------------------------------------- */
 
-/* inverse[size][size] of a matrix, by elimination with pivots; 0 if it has none. */
-static int invert_matrix(cbp_real *matrix, size_t size, cbp_real *inverse)
+/* The variance of a coordinate with these derivatives by all parameters of the chain, from the
+ * packed covariance of those that are not frozen; NaN if rounding has cancelled it. */
+static cbp_real variance_of(const cbp_curve_search *s, const cbp_real *slopes,
+                            const cbp_real *packed)
 {
-    memset(inverse, 0, size * size * sizeof *inverse);
-    for (size_t k = 0; k < size; k++) {
-        inverse[k * size + k] = 1;
-    }
-    for (size_t k = 0; k < size; k++) {
-        size_t pivot = k;
-        for (size_t i = k + 1; i < size; i++) {
-            const int is_larger =
-                cbp_magnitude(matrix[i * size + k]) > cbp_magnitude(matrix[pivot * size + k]);
-            pivot = is_larger ? i : pivot;
-        }
-        if (!(cbp_magnitude(matrix[pivot * size + k]) > 0)) {
-            return 0;
-        }
-        for (size_t j = 0; j < size; j++) {
-            const cbp_real kept = matrix[k * size + j], own = inverse[k * size + j];
-            matrix[k * size + j] = matrix[pivot * size + j];
-            matrix[pivot * size + j] = kept;
-            inverse[k * size + j] = inverse[pivot * size + j];
-            inverse[pivot * size + j] = own;
-        }
-        const cbp_real factor = 1 / matrix[k * size + k];
-        for (size_t j = 0; j < size; j++) {
-            matrix[k * size + j] *= factor;
-            inverse[k * size + j] *= factor;
-        }
-        for (size_t i = 0; i < size; i++) {
-            const cbp_real part = matrix[i * size + k];
-            for (size_t j = 0; i != k && j < size; j++) {
-                matrix[i * size + j] -= part * matrix[k * size + j];
-                inverse[i * size + j] -= part * inverse[k * size + j];
-            }
-        }
-    }
-    return 1;
-}
-
-/* inverse[free][free]: the derivatives of the free coordinates by the free parameters of the chain;
- * 0 if there are none. */
-static int invert_chain(const curve_many *f, const cbp_curve_point *p, size_t free,
-                        cbp_real *inverse)
-{
-    const cbp_curve_search *s = &f->s;
-    cbp_real params[CBP_CURVE_PLACES], slopes[CBP_CURVE_PLACES * CBP_CURVE_PARAMETERS],
-        square[CBP_CURVE_PARAMETERS * CBP_CURVE_PARAMETERS];
-    cbp_curve_chain_at(s->curve, p, params, slopes);
+    cbp_real variance = 0, terms = 0, used[CBP_CURVE_PLACES];
+    size_t rows[CBP_CURVE_PLACES], count = 0; /* of derivatives that are not 0 */
     for (size_t place = 0, row = 0; place < 2 * s->layers; place++) {
-        if (s->chain_frozen[place]) {
-            continue;
+        if (!s->chain_frozen[place]) {
+            used[count] = slopes[place];
+            rows[count] = row++;
+            count += slopes[place] != 0;
         }
-        for (size_t k = 0, column = 0; k < s->count; k++) {
-            if (!s->frozen[k]) {
-                square[row * free + column++] = slopes[place * s->count + k];
-            }
-        }
-        row++;
     }
-    return invert_matrix(square, free, inverse);
-}
-
-/* The variance of a coordinate with these derivatives by the chain's parameters, from their packed
- * covariance; NaN if rounding has cancelled it. */
-static cbp_real variance_of(const cbp_real *slopes, const cbp_real *packed, size_t free)
-{
-    cbp_real variance = 0, terms = 0;
-    for (size_t a = 0; a < free; a++) {
+    for (size_t a = 0; a < count; a++) {
+        const cbp_real *with = packed + rows[a] * (rows[a] + 1) / 2;
         for (size_t b = 0; b <= a; b++) {
-            const cbp_real term =
-                slopes[a] * slopes[b] * packed[a * (a + 1) / 2 + b] * (a == b ? 1 : 2);
+            const cbp_real term = used[a] * used[b] * with[rows[b]] * (a == b ? 1 : 2);
             variance += term;
             terms += cbp_magnitude(term);
         }
@@ -204,24 +150,24 @@ static cbp_real variance_of(const cbp_real *slopes, const cbp_real *packed, size
 static int take_chain(const curve_many *f, size_t i, const cbp_real *params, const cbp_real *packed)
 {
     const cbp_curve_search *s = &f->s;
-    const size_t count = s->count, free = cbp_count_free(s->frozen, CBP_COORDINATE_LAYERS);
-    cbp_real inverse[CBP_CURVE_PARAMETERS * CBP_CURVE_PARAMETERS];
+    const size_t count = s->count;
+    cbp_real slopes[CBP_CURVE_PARAMETERS * CBP_CURVE_PLACES];
     cbp_real *standard_error = f->fits->standard_error + i * count;
     unsigned char *determined = f->fits->determined + i * count;
     cbp_curve_point own, p;
-    if (!cbp_curve_settle_point(s, params, &own, &p) || !invert_chain(f, &own, free, inverse)) {
+    if (!cbp_curve_settle_point(s, params, &own, &p, slopes)) {
         return 0;
     }
     const size_t low = s->curve->ends.low, high = s->curve->ends.high;
     const int is_exchanged =
         s->curve->signs == CBP_MIRROR && !s->frozen[low] && p.n[low] != own.n[low];
-    for (size_t k = 0, row = 0; k < count; k++) {
+    for (size_t k = 0; k < count; k++) {
         if (s->frozen[k]) {
             standard_error[k] = 0;
             determined[k] = CBP_FROZEN;
             continue;
         }
-        const cbp_real variance = variance_of(inverse + row++ * free, packed, free),
+        const cbp_real variance = variance_of(s, slopes + k * CBP_CURVE_PLACES, packed),
                        most = s->curve->positive[k] ? CLEAR_LOG : CLEAR * cbp_magnitude(own.n[k]);
         if (variance != variance || (own.n[k] != 0 && cbp_root(variance) > most)) {
             return 0;

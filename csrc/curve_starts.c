@@ -229,7 +229,7 @@ static void settle_start(const cbp_curve_search *s, cbp_curve_point *p)
  * if it has none. */
 static int settle_candidate(const cbp_curve_search *s, const cbp_real *params, cbp_curve_point *p)
 {
-    if (!cbp_curve_point_of(s->curve, params, p)) {
+    if (!cbp_curve_point_of(s->curve, params, p, NULL)) {
         return 0;
     }
     settle_start(s, p);

@@ -60,10 +60,9 @@ class CurveFit:
         Degrees of freedom: the number of points less the number of fitted parameters.
     converged : bool
         Whether a minimum has been reached.
-    status, message : str
+    status : str
         "converged", "not_identified" (some parameters are arbitrary, or the loss has no minimum) or
-        "max_iterations"; and in words, with the names of those parameters, and of those that are
-        hardly determined (see `advice`).
+        "max_iterations".
     limit : dict of str to float
         Where the loss has no minimum because parameters diverge, the parameters of the curve that
         is approached, such as the slope of a line; the message has its formula. Empty if there is
@@ -116,30 +115,46 @@ class CurveFit:
             variances[k] = math.inf if k in unknown else variances[k] * scale * scale
         self.stderr = dict(zip(names, map(math.sqrt, variances), strict=True))
         diverging = [names[k] for k, kind in enumerate(found.determined) if kind == DIVERGES]
-        formula, self.limit = limit_of(curve.name, diverging, self.params)
-        self.status, self.message = OUTCOMES[found.outcome]
+        self._limit_formula, self.limit = limit_of(curve.name, diverging, self.params)
+        self.status, _ = OUTCOMES[found.outcome]
         self.converged = found.outcome == _CONVERGED
+        self._unknown = [names[k] for k in unknown]
         if unknown:
             self.status = "not_identified"
-            if not self.converged:
-                self.message = "no minimum: the loss keeps decreasing as a parameter diverges"
-                if self.limit:
-                    values = ", ".join(f"{key} = {value:.6g}" for key, value in self.limit.items())
-                    self.message += f", towards {formula} with {values}"
-            lost = ", ".join(names[k] for k in unknown)
-            self.message += f"; not identified by the data: {lost}"
-        at_bound = [
-            name for name, kind in zip(names, found.determined, strict=True) if kind == AT_BOUND
-        ]
-        if at_bound:
-            self.message += f"; at a bound: {', '.join(at_bound)}"
         self._summarise()
-        doubtful = hardly_determined(self)
-        if doubtful:
-            self.message += f"; hardly determined by the data: {', '.join(doubtful)}"
+
+    @cached_property
+    def message(self) -> str:
+        """The status in words, with the parameters that are arbitrary or hardly determined.
+
+        See `advice` for what helps.
+        """
+        _, text = OUTCOMES[self._found.outcome]
+        if self._unknown and not self.converged:
+            text = "no minimum: the loss keeps decreasing as a parameter diverges"
+            if self.limit:
+                values = ", ".join(f"{key} = {value:.6g}" for key, value in self.limit.items())
+                text += f", towards {self._limit_formula} with {values}"
+        at_bound = [
+            name
+            for name, kind in zip(self.params, self._found.determined, strict=True)
+            if kind == AT_BOUND
+        ]
+        for why, named in (
+            ("not identified by the data", self._unknown),
+            ("at a bound", at_bound),
+            ("hardly determined by the data", self._doubtful),
+        ):
+            if named:
+                text += f"; {why}: {', '.join(named)}"
         if self.df == 0:
-            self.message += "; no degrees of freedom left: no standard errors"
-        self._doubtful = [*(names[k] for k in unknown), *doubtful]
+            text += "; no degrees of freedom left: no standard errors"
+        return text
+
+    @cached_property
+    def _doubtful(self) -> list[str]:
+        with np.errstate(all="ignore"):
+            return hardly_determined(self)
 
     @cached_property
     def covariance(self) -> Vector:
@@ -183,7 +198,7 @@ class CurveFit:
         above half of it and would change the curve by more than the range of y (of others).
         """
         with np.errstate(all="ignore"):
-            return advice_on(self, self._doubtful)
+            return advice_on(self, [*self._unknown, *self._doubtful])
 
     @property
     def aic(self) -> float:

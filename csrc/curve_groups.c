@@ -119,14 +119,23 @@ static void eliminate_own(const group_fit *f, const cbp_real *all, cbp_real *nod
            8 * sizeof *node);
 }
 
+/* Adds what a group leaves at these coordinates to the node of all groups. */
+static void add_rest(group_fit *f, const cbp_real *at, cbp_real *node)
+{
+    cbp_real own_node[NODE_LEN];
+    const size_t sums = cbp_fit_sums_at(f->shared_count);
+    eliminate_own(f, cbp_curve_triangle_at(&f->s, at), own_node);
+    cbp_kernels_now()->merge_triangles(f->shared_count + 1, own_node, f->columns, node);
+    (void)cbp_sums_merge(own_node + sums, own_node + sums + 4, 4, node + sums, node + sums + 4);
+}
+
 /* Fits a group's own parameters at these shared ones, from `from`, and adds what it leaves to the
  * node. 1 if the fit is to stop. */
 static int add_group(group_fit *f, size_t group, const cbp_real *shared, const cbp_real *from,
                      cbp_real *node)
 {
     cbp_curve_search *s = &f->s;
-    cbp_real *at = f->trial + group * CBP_CURVE_WIDTH, own_node[NODE_LEN];
-    const size_t sums = cbp_fit_sums_at(f->shared_count);
+    cbp_real *at = f->trial + group * CBP_CURVE_WIDTH;
     cbp_fit_info info;
     cbp_curve_begin(s, &f->groups->examples[group], f->work);
     memcpy(at, from, CBP_CURVE_WIDTH * sizeof *at);
@@ -139,9 +148,7 @@ static int add_group(group_fit *f, size_t group, const cbp_real *shared, const c
     if (status == CBP_OK && f->own_count > 0 && info.outcome == CBP_STOPPED) {
         return 1;
     }
-    eliminate_own(f, cbp_curve_triangle_at(s, at), own_node);
-    cbp_kernels_now()->merge_triangles(f->shared_count + 1, own_node, f->columns, node);
-    (void)cbp_sums_merge(own_node + sums, own_node + sums + 4, 4, node + sums, node + sums + 4);
+    add_rest(f, at, node);
     return 0;
 }
 
@@ -175,7 +182,16 @@ typedef struct group_scratch {
     unsigned char determined[CBP_CURVE_PARAMETERS];
 } group_scratch;
 
-/* Fits a group alone, with what is frozen: coordinates to at[CBP_CURVE_WIDTH]. */
+/* Fits a group with what is frozen, from its own start if the curve has one. */
+static int fit_group(group_fit *f, size_t group, cbp_curve_result *result)
+{
+    if (f->s.curve->grid == CBP_GRID_START) {
+        f->s.start = f->s.curve->start + group * f->s.curve->start_step;
+    }
+    return cbp_curve_fit_examples(&f->s, &f->groups->examples[group], f->work, result);
+}
+
+/* The same for its coordinates, to at[CBP_CURVE_WIDTH]. */
 static int fit_alone(group_fit *f, size_t group, cbp_real *at, cbp_curve_result *result)
 {
     group_scratch scratch;
@@ -184,10 +200,7 @@ static int fit_alone(group_fit *f, size_t group, cbp_real *at, cbp_curve_result 
                                  .covariance = scratch.covariance,
                                  .determined = scratch.determined,
                                  .triangle = scratch.triangle};
-    if (f->s.curve->grid == CBP_GRID_START) {
-        f->s.start = f->s.curve->start + group * f->s.curve->start_step;
-    }
-    const int status = cbp_curve_fit_examples(&f->s, &f->groups->examples[group], f->work, result);
+    const int status = fit_group(f, group, result);
     if (status == CBP_OK) {
         memcpy(at, f->s.starts[0].at, CBP_CURVE_WIDTH * sizeof *at);
     }
@@ -394,18 +407,14 @@ static int conclude_groups(group_fit *f, const cbp_real *shared_node, const cbp_
 /* Fits the groups one by one, where they have only the variance in common. */
 static int fit_apart(group_fit *f, cbp_curve_result *results)
 {
-    cbp_real node[NODE_LEN] = {0}, own_node[NODE_LEN];
-    const size_t sums = cbp_fit_sums_at(0);
+    cbp_real node[NODE_LEN] = {0};
     for (size_t g = 0; g < f->groups->count; g++) {
-        const int status =
-            cbp_curve_fit_examples(&f->s, &f->groups->examples[g], f->work, &results[g]);
+        const int status = fit_group(f, g, &results[g]);
         if (status != CBP_OK || results[g].outcome == CBP_STOPPED) {
             return status != CBP_OK ? status : CBP_STOPPED;
         }
         memcpy(f->best + g * CBP_CURVE_WIDTH, f->s.starts[0].at, sizeof f->s.starts[0].at);
-        eliminate_own(f, cbp_curve_triangle_at(&f->s, f->s.starts[0].at), own_node);
-        cbp_kernels_now()->merge_triangles(1, own_node, f->columns, node);
-        (void)cbp_sums_merge(own_node + sums, own_node + sums + 4, 4, node + sums, node + sums + 4);
+        add_rest(f, f->s.starts[0].at, node);
     }
     for (size_t g = 0; g < f->groups->count; g++) {
         const int is_limit = results[g].outcome != CBP_CONVERGED;

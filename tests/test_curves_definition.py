@@ -597,3 +597,25 @@ def test_a_function_that_returns_no_start_is_told(found: Any, error: Any, words:
         curve.fit(x, light(x, **TRUE))
     with pytest.raises(error, match=words):
         curve.fit_many(x, [light(x, **TRUE)])
+
+
+def test_groups_that_share_nothing_have_a_start_each() -> None:
+    """Two tides whose frequencies are far apart: one start for both would miss the other."""
+
+    def start(x: Floats, y: Floats) -> dict[str, float]:
+        waves = np.abs(np.fft.rfft(y - y.mean()))
+        frequency = 2 * np.pi * (1 + int(np.argmax(waves[1:]))) / len(x)
+        return {"height": float(np.ptp(y)) / 2, "frequency": frequency, "phase": 0.0}
+
+    tide = curves.define(
+        "tide",
+        parameters=("height", "frequency", "phase"),
+        activations=("sin", "identity"),
+        params={"w1": "frequency", "b1": "phase", "w2": "height", "b2": 0},
+        start=start,
+    )
+    x = np.arange(48.0)
+    y = np.concatenate([2 * np.sin(0.5 * x + 0.3), 3 * np.sin(1.31 * x + 0.2)])
+    fits = tide.fit_groups(np.tile(x, 2), y, ["spring"] * 48 + ["neap"] * 48)
+    np.testing.assert_allclose(fits.params["frequency"], [0.5, 1.31], rtol=1e-9)
+    np.testing.assert_allclose(fits.params["height"], [2.0, 3.0], rtol=1e-9)

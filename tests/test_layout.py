@@ -20,7 +20,8 @@ LEFT_TO_RIGHT = """
     errors reference _core threads trace chain_array model_file c_core c_export plot
     fits fits.arguments fits.result fits.one fits.many fits.shards
     dask
-    curves.matrices curves.covariance curves.limits curves.advice curves.estimates curves.result
+    curves.matrices curves.covariance curves.limits curves.advice curves.estimates
+    curves.criteria curves.result
     curves.groups curves.many
     curves.curve curves.comparison curves.expressions curves.definition
     curves.plot curves

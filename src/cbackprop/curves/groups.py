@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from .._core import LOSSES
 from ..errors import ParameterError, ShapeError
 from .covariance import Fitted
+from .criteria import Criteria, normal_log_likelihood
 from .matrices import inverse_triangle, product, semidefinite_root
 from .result import CurveFit
 
@@ -24,7 +25,7 @@ __all__ = ["GroupFits", "groups_of"]
 Vector: TypeAlias = NDArray[np.float64]
 
 
-class GroupFits:
+class GroupFits(Criteria):
     """Fits of one curve to several groups, with shared parameters.
 
     ``fits[label]`` is the `CurveFit` of a group, with everything that it can compute: its standard
@@ -104,12 +105,8 @@ class GroupFits:
         if LOSSES[loss].dispersion > 0:
             self.log_likelihood = math.fsum(fit.log_likelihood for fit in fits)
         else:
-            ratio = self.rss / self._counted
-            log_ratio = math.log(ratio) if ratio > 0 else -math.inf
-            self.log_likelihood = 0.5 * (
-                math.fsum(one.log_weight for one in found)
-                - self._counted * (math.log(2.0 * math.pi) + log_ratio + 1.0)
-            )
+            log_weight = math.fsum(one.log_weight for one in found)
+            self.log_likelihood = normal_log_likelihood(self.rss, self._counted, log_weight)
 
     def _each(self, name: str, values: list[dict[str, float]]) -> float | Vector:
         if name in self._common:
@@ -129,33 +126,6 @@ class GroupFits:
     def __len__(self) -> int:
         """How many groups there are."""
         return len(self.labels)
-
-    @property
-    def aic(self) -> float:
-        """Akaike's information criterion; an estimated variance counts as a parameter."""
-        return self._criterion(2.0)
-
-    @property
-    def bic(self) -> float:
-        """Bayesian information criterion, with the same number of parameters as `aic`."""
-        return self._criterion(math.log(self._counted))
-
-    @property
-    def aicc(self) -> float:
-        """`aic` corrected for few points (Hurvich and Tsai 1989), infinite where there are too few.
-
-        With K estimated parameters, the variance among them, it is aic + 2 K (K + 1) / (n - K - 1).
-        """
-        estimated = self._estimated
-        left = self._counted - estimated - 1
-        return self.aic + 2.0 * estimated * (estimated + 1) / left if left > 0 else math.inf
-
-    @property
-    def _estimated(self) -> int:
-        return self.n_parameters + (LOSSES[self.loss].dispersion == 0)
-
-    def _criterion(self, penalty: float) -> float:
-        return penalty * self._estimated - 2.0 * self.log_likelihood
 
     @property
     def names(self) -> tuple[str | tuple[str, Hashable], ...]:

@@ -25,6 +25,7 @@ from ..fits.result import AT_BOUND, OUTCOMES, UNDETERMINED
 from ..reference import LOSSES as FORMULAS
 from .advice import advice_on, hardly_determined
 from .covariance import DIVERGES, Fitted, exact_covariance
+from .criteria import Criteria, normal_log_likelihood
 from .estimates import Inverse, Prediction
 from .limits import limit_of
 
@@ -40,7 +41,7 @@ Vector: TypeAlias = NDArray[np.float64]
 _CONVERGED: Final = 1  # of enum cbp_outcome
 
 
-class CurveFit:
+class CurveFit(Criteria):
     """A fitted curve.
 
     Attributes
@@ -184,11 +185,7 @@ class CurveFit:
             self.log_likelihood = best - self.mean_loss * found.weight / (2.0 * dispersion)
         else:
             self.residual_sd = math.sqrt(found.variance)
-            ratio = self.rss / n
-            log_ratio = math.log(ratio) if ratio > 0 else -math.inf
-            self.log_likelihood = 0.5 * (
-                found.log_weight - n * (math.log(2.0 * math.pi) + log_ratio + 1.0)
-            )
+            self.log_likelihood = normal_log_likelihood(self.rss, n, found.log_weight)
 
     @property
     def advice(self) -> dict[str, str]:
@@ -199,37 +196,6 @@ class CurveFit:
         """
         with np.errstate(all="ignore"):
             return advice_on(self, [*self._unknown, *self._doubtful])
-
-    @property
-    def aic(self) -> float:
-        """Akaike's information criterion; an estimated variance counts as a parameter."""
-        return self._criterion(2.0)
-
-    @property
-    def bic(self) -> float:
-        """Bayesian information criterion, with the same number of parameters as `aic`."""
-        return self._criterion(math.log(self._counted))
-
-    @property
-    def _has_known_variance(self) -> bool:
-        return LOSSES[self.loss].dispersion > 0
-
-    @property
-    def aicc(self) -> float:
-        """`aic` corrected for few points (Hurvich and Tsai 1989), infinite where there are too few.
-
-        With K estimated parameters, the variance among them, it is aic + 2 K (K + 1) / (n - K - 1).
-        """
-        estimated = self._estimated
-        left = self._counted - estimated - 1
-        return self.aic + 2.0 * estimated * (estimated + 1) / left if left > 0 else math.inf
-
-    @property
-    def _estimated(self) -> int:
-        return self.n_parameters + (not self._has_known_variance)
-
-    def _criterion(self, penalty: float) -> float:
-        return penalty * self._estimated - 2.0 * self.log_likelihood
 
     @overload
     def __call__(self, x: _Number) -> float: ...

@@ -1,0 +1,52 @@
+"""Information criteria of fits, from their likelihood."""
+
+from __future__ import annotations
+
+import math
+
+from .._core import LOSSES
+
+__all__ = ["Criteria", "normal_log_likelihood"]
+
+
+def normal_log_likelihood(rss: float, n: int, log_weight: float) -> float:
+    """Return that of n normal errors with the estimated variance; weights by their logarithms."""
+    ratio = rss / n
+    log_ratio = math.log(ratio) if ratio > 0 else -math.inf
+    return 0.5 * (log_weight - n * (math.log(2.0 * math.pi) + log_ratio + 1.0))
+
+
+class Criteria:
+    """What fits of one curve and of groups have in common."""
+
+    loss: str
+    n_parameters: int
+    log_likelihood: float
+    _counted: int  # points of weight above 0
+
+    @property
+    def aic(self) -> float:
+        """Akaike's information criterion; an estimated variance counts as a parameter."""
+        return self._criterion(2.0)
+
+    @property
+    def bic(self) -> float:
+        """Bayesian information criterion, with the same number of parameters as `aic`."""
+        return self._criterion(math.log(self._counted))
+
+    @property
+    def aicc(self) -> float:
+        """`aic` corrected for few points (Hurvich and Tsai 1989), infinite where there are too few.
+
+        With K estimated parameters, the variance among them, it is aic + 2 K (K + 1) / (n - K - 1).
+        """
+        estimated = self._estimated
+        left = self._counted - estimated - 1
+        return self.aic + 2.0 * estimated * (estimated + 1) / left if left > 0 else math.inf
+
+    @property
+    def _estimated(self) -> int:
+        return self.n_parameters + (LOSSES[self.loss].dispersion == 0)
+
+    def _criterion(self, penalty: float) -> float:
+        return penalty * self._estimated - 2.0 * self.log_likelihood

@@ -294,10 +294,10 @@ class Curve:
         group : array_like
             A label for each point, such as a text or an integer.
         share : iterable of str, or mapping, optional
-            Names of the shared natural parameters. A mapping of names says how they are shared:
-            True, by all groups; a label for each point, by the groups with the same label; a mapping
-            of groups to factors, such as ``{"ec50": {"a": 1, "b": 10}}``, up to these: the parameter
-            of a group is one value times its factor. Without any each group has the fit that it has
+            Names of the shared natural parameters, or a mapping of names that says how they are
+            shared: True, by all groups; a label for each point, by groups with the same label; a
+            mapping of groups to factors, ``{"ec50": {"a": 1, "b": 10}}``, up to these: a group's
+            parameter is one value times its factor. Without any each group has the fit that it has
             alone, but the variance is that of all.
         sample_weight, fixed, loss, loss_scale, max_iterations, tolerance, nan_policy
             As for `fit`; what is fixed is so in all groups.
@@ -331,20 +331,21 @@ class Curve:
             _check_covariance(covariance)
             own = len(self.parameters) - len(fixed or {}) - len(sharing.labels)
             groups.check_sizes(own, len(sharing.values))
-            x, y, weights = (None if part is None else part[groups.order] for part in data)
-            parts = list(zip(*map(groups.split, (x, y, weights)), strict=True))
+            inputs, targets = data[0][groups.order], data[1][groups.order]
+            weights = None if data[2] is None else data[2][groups.order]
+            parts = groups.split(inputs, targets, weights)
             starts = [self.start_of(*part[:2]) for part in parts]
             status, found = _core.fit_curve_groups(
                 self.row,
                 None if starts[0] is None else np.array(starts),
-                x,
-                y,
+                inputs,
+                targets,
                 weights,
                 groups.sizes,
                 bytes(name in sharing.labels for name in self.parameters),
                 len(sharing.values),
-                sharing.value,
-                sharing.factor,
+                sharing.numbers,
+                sharing.factors,
                 known,
                 lower,
                 upper,
@@ -353,8 +354,8 @@ class Curve:
                 *_options(max_iterations, tolerance),
             )
             if found is None:
-                self.check_domain(x)
-                _core.check_status(status, y, weights, code)
+                self.check_domain(inputs)
+                _core.check_status(status, targets, weights, code)
             return GroupFits(
                 self,
                 FoundGroups(*found),

@@ -42,25 +42,26 @@ class Groups:
         if total < needed or total == 0:
             raise ShapeError(f"x: {total} points, fewer than {needed} parameters of all groups")
 
-    def split(self, values: Vector | None) -> list[Vector] | list[None]:
+    def split(
+        self, x: Vector, y: Vector, weights: Vector | None
+    ) -> list[tuple[Vector, Vector, Vector | None]]:
         """Divide ordered data."""
-        if values is None:
-            return [None] * len(self.sizes)
         ends = np.cumsum(self.sizes).tolist()
-        return [values[end - size : end] for size, end in zip(self.sizes, ends, strict=True)]
+        slices = [slice(end - size, end) for size, end in zip(self.sizes, ends, strict=True)]
+        return [(x[own], y[own], None if weights is None else weights[own]) for own in slices]
 
 
 @dataclass(frozen=True)
 class Sharing:
     """Shared parameters, in the curve's order, with their values.
 
-    `labels` has the labels of values by name, None for a parameter with one value; `value` and
-    `factor`, (groups, parameters) or None, are those of the core.
+    `labels` has the labels of values by name, None for a parameter with one value; `numbers` of
+    values and `factors` are those of the core, (groups, parameters).
     """
 
     labels: dict[str, tuple[Hashable, ...] | None]
-    value: NDArray[np.uintp] | None
-    factor: Vector | None
+    numbers: NDArray[np.uintp]
+    factors: Vector
 
     @property
     def values(self) -> list[tuple[str, Hashable]]:
@@ -103,8 +104,7 @@ def sharing_of(curve: Curve, share: Share, fixed: Iterable[str], groups: Groups)
                 )
         else:
             labels[name], value[:, k] = _values(argument, how, groups)
-    has_values = any(among is not None for among in labels.values())
-    return Sharing(labels, value if has_values else None, factor if (factor != 1).any() else None)
+    return Sharing(labels, value, factor)
 
 
 def _labels(argument: str, given: ArrayLike, kept: NDArray[np.bool_]) -> NDArray[np.object_]:

@@ -330,9 +330,9 @@ class Curve:
             code = code_of_loss(loss, loss_scale)  # raises if one is invalid
             _check_covariance(covariance)
             own = len(self.parameters) - len(fixed or {}) - len(sharing.labels)
-            groups.check_sizes(own, len(sharing.values))
             inputs, targets = data[0][groups.order], data[1][groups.order]
             weights = None if data[2] is None else data[2][groups.order]
+            groups.check_sizes(own, len(sharing.values), weights)
             parts = groups.split(inputs, targets, weights)
             starts = [self.start_of(*part[:2]) for part in parts]
             status, found = _core.fit_curve_groups(
@@ -354,8 +354,8 @@ class Curve:
                 *_options(max_iterations, tolerance),
             )
             if found is None:
-                self.check_domain(inputs)
-                _core.check_status(status, targets, weights, code)
+                self.check_domain(data[0])
+                _core.check_status(status, *data[1:], code)
             return GroupFits(
                 self,
                 FoundGroups(*found),

@@ -312,9 +312,9 @@ class GroupFits(Criteria):
             )
         own_scales = np.where(positive[own], natural[:, own], 1.0)
         blocks = across * own_scales[:, :, None]
-        all_own = blocks.reshape(-1, values)
+        all_own = blocks.reshape(len(self) * len(own), values)
         among = self._found.among
-        whole = np.empty((self.n_parameters, self.n_parameters))
+        whole = np.empty((values + len(all_own), values + len(all_own)))
         whole[:values, :values] = among * np.outer(scales, scales)
         between = product(all_own, among)
         whole[values:, :values] = between * scales

@@ -25,6 +25,7 @@ LEFT_TO_RIGHT = """
     curves.groups curves.many
     curves.curve curves.comparison curves.expressions curves.definition
     curves.plot curves
+    sklearn
     cli.arguments cli.table cli.data cli.model cli.groups cli.fit cli.main cli
     cbackprop __main__
 """

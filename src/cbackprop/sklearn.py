@@ -28,10 +28,10 @@ try:
         column_or_1d,
         validate_data,
     )
-except ModuleNotFoundError as error:
+except ModuleNotFoundError:
     raise ModuleNotFoundError(
         "cbackprop.sklearn needs scikit-learn: pip install 'cbackprop[sklearn]'", name="sklearn"
-    ) from error
+    ) from None
 
 if TYPE_CHECKING:
     from ._core import _Loss, _Number, _Seed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from functools import partial
 from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, overload
 
@@ -304,6 +305,15 @@ class Curve:
             float(loss_scale),
             (max_iterations, tolerance),
             threads,
+            partial(
+                self.fit,
+                fixed=None if fixed is None else dict(fixed),
+                bounds=None if bounds is None else dict(bounds),
+                loss=loss,
+                loss_scale=loss_scale,
+                max_iterations=max_iterations,
+                tolerance=tolerance,
+            ),
         )
 
     def fit_groups(

@@ -128,7 +128,8 @@ class CurveFits:
         there = ~np.isnan(y)
 
         def row(array: Vector) -> Vector:
-            return (array if array.ndim == 1 else array[i])[there]
+            own: Vector = array if array.ndim == 1 else array[i]
+            return own[there]
 
         weights = None if self._weights is None else row(self._weights)
         return self._fit(row(self._x), y[there], sample_weight=weights)

@@ -128,8 +128,8 @@ class CurveFits:
         there = ~np.isnan(y)
 
         def row(array: Vector) -> Vector:
-            own: Vector = array if array.ndim == 1 else array[i]
-            return own[there]
+            own: Vector = (array if array.ndim == 1 else array[i])[there]
+            return own
 
         weights = None if self._weights is None else row(self._weights)
         return self._fit(row(self._x), y[there], sample_weight=weights)

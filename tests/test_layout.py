@@ -22,7 +22,7 @@ LEFT_TO_RIGHT = """
     dask
     curves.matrices curves.covariance curves.limits curves.advice curves.estimates
     curves.criteria curves.result
-    curves.groups curves.many
+    curves.sharing curves.groups curves.many
     curves.curve curves.comparison curves.expressions curves.definition
     curves.plot curves
     sklearn
@@ -43,6 +43,7 @@ UPWARDS_FOR_TYPES = {
     ("curves.covariance", "curves.curve"),
     ("curves.advice", "curves.result"),
     ("curves.result", "curves.curve"),
+    ("curves.sharing", "curves.curve"),
     ("curves.groups", "curves.curve"),
     ("curves.many", "curves.curve"),
 }

@@ -11,14 +11,18 @@ from .definition import define
 from .estimates import Inverse, Prediction
 from .groups import GroupFits
 from .many import CurveFits
+from .potency import Assay, potency
+from .ratios import Estimate, difference, ratio
 from .result import CurveFit
 
 __all__ = [
     "CURVES",
+    "Assay",
     "Comparison",
     "Curve",
     "CurveFit",
     "CurveFits",
+    "Estimate",
     "GroupFits",
     "Inverse",
     "Prediction",
@@ -28,6 +32,7 @@ __all__ = [
     "asymptotic_regression",
     "compare",
     "define",
+    "difference",
     "exponential",
     "exponential_growth",
     "freundlich",
@@ -51,7 +56,9 @@ __all__ = [
     "no_effect",
     "no_effect_dose",
     "platt",
+    "potency",
     "power",
+    "ratio",
     "richards",
     "saturation",
     "select",

@@ -24,7 +24,7 @@ LEFT_TO_RIGHT = """
     curves.criteria curves.result
     curves.groups curves.many
     curves.curve curves.distributions curves.comparison curves.expressions curves.definition
-    curves.ratios curves.potency
+    curves.ratios curves.potency curves.suitability curves.combination
     curves.plot curves
     cli.arguments cli.table cli.data cli.model cli.groups cli.fit cli.main cli
     cbackprop __main__

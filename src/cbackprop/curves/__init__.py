@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Final
 
 from .. import _core
+from .combination import Combination, combine
 from .comparison import Comparison, Selection, compare, lack_of_fit, no_effect, select
 from .curve import Curve, named
 from .definition import define
@@ -14,11 +15,14 @@ from .many import CurveFits
 from .potency import Assay, potency
 from .ratios import Estimate, difference, ratio
 from .result import CurveFit
+from .suitability import Criterion, Suitability, equivalence, suitability
 
 __all__ = [
     "CURVES",
     "Assay",
+    "Combination",
     "Comparison",
+    "Criterion",
     "Curve",
     "CurveFit",
     "CurveFits",
@@ -27,12 +31,15 @@ __all__ = [
     "Inverse",
     "Prediction",
     "Selection",
+    "Suitability",
     "arrhenius",
     "asymptotic",
     "asymptotic_regression",
+    "combine",
     "compare",
     "define",
     "difference",
+    "equivalence",
     "exponential",
     "exponential_growth",
     "freundlich",
@@ -62,6 +69,7 @@ __all__ = [
     "richards",
     "saturation",
     "select",
+    "suitability",
     "weibull",
     "weibull_type1",
     "weibull_type2",

@@ -26,6 +26,7 @@ LEFT_TO_RIGHT = """
     curves.curve curves.distributions curves.comparison curves.expressions curves.definition
     curves.ratios curves.potency curves.suitability curves.combination
     curves.plot curves
+    sklearn
     cli.arguments cli.table cli.data cli.model cli.groups cli.fit cli.main cli
     cbackprop __main__
 """

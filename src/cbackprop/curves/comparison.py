@@ -352,8 +352,11 @@ def select(
     if criterion not in ("aicc", "aic", "bic"):
         raise ParameterError(f"criterion: {criterion!r}; expected 'aicc', 'aic' or 'bic'")
     chosen = list(curves)
-    names = [getattr(curve, "name", None) for curve in chosen]
-    if not chosen or len(set(names)) < len(names) or None in names:
+    for i, curve in enumerate(chosen):
+        if not hasattr(curve, "fit"):
+            raise ParameterError(f"curves[{i}]: {curve!r}; expected a curve, as curves.logistic4")
+    names = [curve.name for curve in chosen]
+    if not chosen or len(set(names)) < len(names):
         raise ParameterError(f"curves: {names!r}; expected different curves, at least one")
     if len({curve.loss for curve in chosen}) > 1:
         raise ParameterError(

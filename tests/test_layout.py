@@ -33,7 +33,7 @@ LEFT_TO_RIGHT = """
 ORDER = LEFT_TO_RIGHT.split()
 
 # In functions: what most programs do not need.
-LATE = {("curves.result", "curves.plot")}
+LATE = {("curves.result", "curves.plot"), ("curves.potency", "curves.plot")}
 # For types alone: what a method returns or keeps, but does not make.
 UPWARDS_FOR_TYPES = {
     ("_core", "trace"),

@@ -98,6 +98,27 @@ class Assay:
         ]
         return "\n".join(lines)
 
+    def plot(self, ax: Any = None) -> Any:
+        """Draw data and common curves, and dashed the curves that were fitted apart.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; by default on a new figure.
+
+        Returns
+        -------
+        matplotlib Axes
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        """
+        from .plot import draw_assay  # noqa: PLC0415 matplotlib is optional
+
+        return draw_assay(self, ax)
+
 
 class _Model(NamedTuple):
     """A curve, the parameter in which preparations differ, and what a factor of the dose is."""

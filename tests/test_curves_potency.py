@@ -295,6 +295,33 @@ def test_profile_of_binomial_responses() -> None:
     np.testing.assert_allclose(np.log([one.low, one.high]), ends, atol=1e-5)
 
 
+def test_four_logit_lines_as_in_drc() -> None:
+    """The manual's selenium, LL.2 with a common b (Jeske et al. 2009), without controls.
+
+    Ratios of e in 50 digits; the manual prints 253.442530, 331.625839, 114.793108 and 84.970604,
+    and the likelihood ratio 48.654 of the model with four b.
+    """
+    dose = [100, 200, 300, 400, 500] * 2 + [5, 25, 50, 100, 200, 400, 800] + [5, 25, 50, 100]
+    total = [146, 116, 159, 150, 140, 153, 142, 139, 154, 155]
+    total += [106, 63, 145, 127, 140, 172, 188, 152, 150, 153, 125]
+    dead = [40, 31, 85, 102, 112, 30, 59, 82, 62, 85]
+    dead += [0, 11, 22, 31, 105, 166, 188, 7, 11, 45, 74]
+    assay = curves.potency(
+        dose,
+        np.array(dead) / total,
+        [1] * 5 + [2] * 5 + [3] * 7 + [4] * 4,
+        reference=1,
+        curve="parallel_line",
+        loss="log",
+        sample_weight=total,
+    )
+    for label, ec50 in ((2, 331.62633904128), (3, 114.79258113871), (4, 84.970899846752)):
+        assert assay[label].value == pytest.approx(253.44224478606 / ec50, rel=1e-7)
+    test = curves.compare(assay.apart, assay.fits)
+    assert test.likelihood_ratio == pytest.approx(48.654377362084, rel=1e-8)
+    assert test.p == pytest.approx(1.5452655551628e-10, rel=1e-6)
+
+
 def test_a_profile_with_one_end() -> None:
     """Any small potency of what has no effect is as good; the interval by the logarithm is not."""
     dose, y, group = sigmoids()

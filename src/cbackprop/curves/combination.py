@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import InputTypeError, ParameterError
 from ..fits.arguments import Number
 from .distributions import distributions
-from .ratios import Estimate, quantile_of
+from .ratios import Estimate, exp, log, quantile_of
 from .result import _between
 
 __all__ = ["Combination", "combine"]
@@ -134,10 +134,10 @@ def combine(
     logs, variances, degrees = (list(column) for column in zip(*given, strict=True))
     common = _mean(logs, [1.0 / variance for variance in variances])
     chi_squared = math.fsum(
-        (log - common) ** 2 / variance for log, variance in zip(logs, variances, strict=True)
+        (one - common) ** 2 / variance for one, variance in zip(logs, variances, strict=True)
     )
     middle = math.fsum(logs) / n
-    scatter = math.fsum((log - middle) ** 2 for log in logs) / (n - 1)
+    scatter = math.fsum((one - middle) ** 2 for one in logs) / (n - 1)
     between = max(scatter - math.fsum(variances) / n, 0.0)
     extra = between if method == "semi-weighted" else 0.0
     weights = [1.0 if method == "unweighted" else 1.0 / (one + extra) for one in variances]
@@ -147,10 +147,10 @@ def combine(
     mean, reach = _mean(logs, weights), quantile_of(confidence, df) * error
     return Combination(
         method,
-        math.exp(mean),
+        exp(mean),
         error,
-        math.exp(mean - reach),
-        math.exp(mean + reach),
+        exp(mean - reach),
+        exp(mean + reach),
         confidence,
         df,
         chi_squared,
@@ -183,5 +183,5 @@ def _log_of(i: int, given: _Given, level: float) -> tuple[float, float, float]:
         )
     if not df > 0:
         raise ParameterError(f"potencies[{i}]: {df:g} degrees of freedom; expected more than 0")
-    error = (math.log(high) - math.log(low)) / (2.0 * quantile_of(level, df))
-    return math.log(value), error * error, df
+    error = (log(high) - log(low)) / (2.0 * quantile_of(level, df))
+    return log(value), error * error, df

@@ -21,6 +21,8 @@ from .ratios import (
     Quantity,
     Quotient,
     df_of,
+    exp,
+    log,
     quantile_of,
     quantity_of,
     quotient_of,
@@ -220,7 +222,7 @@ def potency(
     if model.name == "parallel_line":
         _check_positive(doses)
         with np.errstate(all="ignore"):
-            doses = np.log(doses)
+            doses = log(doses)
     options: dict[str, Any] = {"fixed": fixed, "loss": loss, "nan_policy": nan_policy}
     share = [name for name in model.curve.parameters if name not in (model.own, *(fixed or {}))]
     fits, apart = (
@@ -264,12 +266,12 @@ def _model_of(curve: Curve | str, loss: str | None) -> _Model:
     if len(own) != 1 or (curve.domain[0] != 0 and not curve.log_dose):
         raise ParameterError(f"curve: {curve.name} has no parameter that is a dose, such as ec50")
     if curve.log_dose:
-        return _Model(curve.name, curve, own[0], lambda x, log: x + log / _LN10)
+        return _Model(curve.name, curve, own[0], lambda x, shift: x + shift / _LN10)
     return _Model(curve.name, curve, own[0], _times)
 
 
-def _times(x: Vector, log: float) -> Vector:
-    return x * math.exp(log)
+def _times(x: Vector, shift: float) -> Vector:
+    return x * exp(shift)
 
 
 def _check_positive(doses: Vector) -> None:
@@ -331,12 +333,12 @@ def _profiled(
             f"interval: 'profile', but the loss {fits.loss!r} has no likelihood; expected 'squared'"
         )
     t = quantile_of(found.level, found.df)
-    middle = math.log(min(max(found.value, 1e-20), 1e20))  # of one not identified it may be 0
+    middle = log(min(max(found.value, 1e-20), 1e20))  # of one not identified it may be 0
     variance = math.nan if has_known_variance else factor * fits.rss / fits.df
 
-    def distance(log: float) -> float:
-        """Return how far a potency is from the estimate, in standard errors."""
-        moved = _fit_moved(model, fits, labels, log)
+    def distance(shift: float) -> float:
+        """Return how far the potency exp(shift) is from the estimate, in standard errors."""
+        moved = _fit_moved(model, fits, labels, shift)
         if has_known_variance:
             more = 2.0 * (fits.log_likelihood - moved.log_likelihood)
         else:
@@ -347,16 +349,16 @@ def _profiled(
         return replace(found, low=found.value, high=found.value)
     step = (min(t * found.stderr / found.value, 1.0) if found.value > 0 else 1.0) or 1.0
     low, high = (_end(distance, t, middle, side * step) for side in (-1.0, 1.0))
-    return replace(found, low=math.exp(low), high=math.exp(high) if high < 700 else math.inf)
+    return replace(found, low=exp(low), high=exp(high))
 
 
 def _fit_moved(
-    model: _Model, fits: GroupFits, labels: tuple[Hashable, Hashable], log: float
+    model: _Model, fits: GroupFits, labels: tuple[Hashable, Hashable], shift: float
 ) -> GroupFits:
     """Fit a test preparation of this potency as points of the reference at other doses."""
     test, reference = labels
     parts = [(label, fits[label]) for label in fits]
-    x = [model.move(part.x, log) if label == test else part.x for label, part in parts]
+    x = [model.move(part.x, shift) if label == test else part.x for label, part in parts]
     places = [fits.labels.index(reference if label == test else label) for label, _ in parts]
     options: dict[str, Any] = {
         "share": fits.shared,

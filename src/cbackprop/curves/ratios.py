@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
-from .._core import LOSSES
+from .._core import LOSSES, Chain
 from ..errors import InputTypeError, ParameterError
 from ..fits.arguments import Number
 from .distributions import distributions
@@ -28,6 +28,8 @@ __all__ = [
     "Quotient",
     "df_of",
     "difference",
+    "exp",
+    "log",
     "quantile_of",
     "quantity_of",
     "quotient_of",
@@ -35,6 +37,9 @@ __all__ = [
 ]
 
 Vector: TypeAlias = NDArray[np.float64]
+# The same bits on all platforms, and infinity where it is right.
+exp: Final = Chain([1.0], [0.0], ["exp"]).forward
+log: Final = Chain([1.0], [0.0], ["log"]).forward
 _What: TypeAlias = str | Number
 _STEP: Final = 1e-5  # of a parameter, for derivatives of an effective dose
 
@@ -133,17 +138,18 @@ class Quotient(NamedTuple):
             error = math.sqrt(max(variance, 0.0)) / abs(self.bottom)
         ends = self.fieller(t) if math.isfinite(error) else (-math.inf, math.inf)
         if is_logarithm:
-            value, ends = _exp(value), (_exp(ends[0]), _exp(ends[1]))
-            error *= value
-        if interval == "wald":
-            ends = value - t * error, value + t * error
-        elif interval == "log":
+            value, ends = exp(value), (exp(ends[0]), exp(ends[1]))
+            error = error * value if 0 < value < math.inf else math.inf
+        if interval == "log":
             if value <= 0 and math.isfinite(error):
                 raise ParameterError(
                     f"interval: 'log', but {name} is {value:.6g}; expected 'wald' or 'fieller'"
                 )
-            factor = _exp(t * error / value) if value > 0 else math.inf
-            ends = value / factor, (value * factor if math.isfinite(factor) else math.inf)
+            factor = exp(t * error / value) if math.isfinite(error) else math.inf
+            ends = (value / factor, value * factor) if factor < math.inf else (0.0, math.inf)
+        elif interval == "wald":
+            reach = t * error
+            ends = (value - reach, value + reach) if reach < math.inf else (-math.inf, math.inf)
         return Estimate(name, value, error, *ends, level, df, 1.0)
 
 
@@ -335,7 +341,3 @@ def _spread(fits: GroupFits, rows: Vector) -> Vector:
     used = np.flatnonzero(rows.any(axis=0))  # an infinite variance of another one is no matter
     rows = rows[:, used]
     return product(product(rows, fits.covariance[np.ix_(used, used)]), rows.T)
-
-
-def _exp(number: float) -> float:
-    return math.exp(number) if number < 709.0 else math.inf

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import partial
+from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, overload
 
 import numpy as np
@@ -106,12 +108,47 @@ class Curve:
         return chain
 
     @overload
-    def __call__(self, x: _Number, **natural: Number) -> float: ...
+    def __call__(self, x: _Number, *values: Number, **natural: Number) -> float: ...
     @overload
-    def __call__(self, x: ArrayLike, **natural: Number) -> Vector: ...
-    def __call__(self, x: ArrayLike, **natural: Number) -> float | Vector:
-        """Compute the curve with given natural parameters."""
-        return self.chain(**natural).forward(x)
+    def __call__(self, x: ArrayLike, *values: Number, **natural: Number) -> Vector: ...
+    def __call__(self, x: ArrayLike, *values: Number, **natural: Number) -> float | Vector:
+        """Compute the curve with given natural parameters, by name or in their order.
+
+        In their order a curve is a function for `scipy.optimize.curve_fit` and `lmfit.Model`: where
+        there is no curve of these parameters, such as a negative `ec50`, it is NaN, from which a
+        search steps back. By name this is an error.
+
+        Raises
+        ------
+        ParameterError
+            As for `chain`, if all parameters are named.
+        TypeError
+            If there are values in order, and a parameter is missing, unknown or given twice.
+        InputTypeError
+            If a parameter is not a number.
+        """
+        if not values:
+            return self.chain(**natural).forward(x)
+        given = self.__signature__.bind(x, *values, **natural).arguments
+        try:
+            chain = self.chain(**{name: given[name] for name in self.parameters})
+        except InputTypeError:
+            raise
+        except ParameterError:
+            chain = self._template.copy()
+            chain.params[:] = math.nan
+        return chain.forward(x)
+
+    @property
+    def __signature__(self) -> Signature:
+        """The signature of a call: x, and the natural parameters by name."""
+        names = ("x", *self.parameters)
+        return Signature([Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in names])
+
+    @property
+    def __name__(self) -> str:
+        """The curve's name, as a function has it."""
+        return self.name
 
     def fit(
         self,
@@ -263,6 +300,15 @@ class Curve:
             float(loss_scale),
             (max_iterations, tolerance),
             threads,
+            partial(
+                self.fit,
+                fixed=None if fixed is None else dict(fixed),
+                bounds=None if bounds is None else dict(bounds),
+                loss=loss,
+                loss_scale=loss_scale,
+                max_iterations=max_iterations,
+                tolerance=tolerance,
+            ),
         )
 
     def fit_groups(

@@ -65,6 +65,12 @@ class Curve:
         self.row, self.log_dose = facts.row, facts.is_log_dose
         ones = np.ones(len(self.activations))
         self._template = Chain(ones, ones, self.activations, self.frozen)
+        # what a function of x and the natural parameters has
+        names = ("x", *self.parameters)
+        self.__name__ = name
+        self.__signature__ = Signature(
+            [Parameter(each, Parameter.POSITIONAL_OR_KEYWORD) for each in names]
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the curve by its name."""
@@ -138,17 +144,6 @@ class Curve:
             chain = self._template.copy()
             chain.params[:] = math.nan
         return chain.forward(x)
-
-    @property
-    def __signature__(self) -> Signature:
-        """The signature of a call: x, and the natural parameters by name."""
-        names = ("x", *self.parameters)
-        return Signature([Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in names])
-
-    @property
-    def __name__(self) -> str:
-        """The curve's name, as a function has it."""
-        return self.name
 
     def fit(
         self,

@@ -94,7 +94,7 @@ class CurveFit(Criteria):
         loss_scale: float,
         *,
         fixed: tuple[str, ...],
-        exact: Vector | None = None,
+        exact: Vector | None,
     ) -> None:
         self.x, self.y, self.weights = data
         names = curve.parameters

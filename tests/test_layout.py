@@ -22,9 +22,9 @@ LEFT_TO_RIGHT = """
     dask
     curves.matrices curves.covariance curves.limits curves.advice curves.estimates
     curves.criteria curves.result
-    curves.groups curves.many
-    curves.curve curves.distributions curves.comparison curves.expressions curves.definition
-    curves.ratios curves.potency curves.suitability curves.combination
+    curves.sharing curves.groups curves.many curves.curve curves.distributions curves.comparison
+    curves.expressions curves.definition curves.ratios curves.potency curves.suitability
+    curves.combination
     curves.plot curves
     sklearn
     cli.arguments cli.table cli.data cli.model cli.groups cli.fit cli.main cli
@@ -44,6 +44,7 @@ UPWARDS_FOR_TYPES = {
     ("curves.covariance", "curves.curve"),
     ("curves.advice", "curves.result"),
     ("curves.result", "curves.curve"),
+    ("curves.sharing", "curves.curve"),
     ("curves.groups", "curves.curve"),
     ("curves.many", "curves.curve"),
 }

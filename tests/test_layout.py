@@ -21,7 +21,7 @@ LEFT_TO_RIGHT = """
     fits fits.arguments fits.result fits.one fits.many fits.shards
     dask
     curves.matrices curves.covariance curves.limits curves.advice curves.estimates
-    curves.criteria curves.result
+    curves.criteria curves.result curves.robust
     curves.groups curves.many
     curves.curve curves.comparison curves.expressions curves.definition
     curves.plot curves

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, overload
 
 import numpy as np
@@ -17,6 +18,7 @@ from .covariance import Fitted
 from .groups import GroupFits, groups_of
 from .many import CurveFits, fit_sets
 from .result import CurveFit
+from .robust import fit_by_mad
 
 if TYPE_CHECKING:
     from .._core import _Loss, _Number
@@ -121,7 +123,7 @@ class Curve:
         fixed: Mapping[str, Number] | None = None,
         bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
         loss: _Loss | None = None,
-        loss_scale: _Number = 1.0,
+        loss_scale: _Number | Literal["mad"] = 1.0,
         max_iterations: Count | None = None,
         tolerance: Number | None = None,
         covariance: Literal["gauss-newton", "hessian"] = "gauss-newton",
@@ -139,7 +141,7 @@ class Curve:
         ----------
         x, y : array_like
             Data of the same shape, at least as many points as parameters to fit.
-        sample_weight, loss_scale, tolerance, covariance, nan_policy
+        sample_weight, tolerance, covariance, nan_policy
             As for `cbackprop.fit`.
         max_iterations : int, default 2000
             Iterations from each start that is tried; the steps towards a limit take at most four
@@ -151,6 +153,12 @@ class Curve:
             the lesser or the greater plateau, unless only ``bottom > top`` can meet the bounds.
         loss : str, optional
             As for `cbackprop.fit`; by default the `loss` of the curve.
+        loss_scale : float or "mad", default 1.0
+            Scale of a robust loss. "mad" finds it from the data: 1.345 ("huber"), 2.385 ("cauchy";
+            both of Holland and Welsch 1977) or 1.287 ("soft_l1") times 1.4826 times the median of
+            the absolute residuals. These make the fit 95 % as efficient as least squares if errors
+            are normal. The curve is fitted by least squares, then at the scale of the last fit
+            until the scale changes by less than 1e-8, or 100 times. It is the fit's `loss_scale`.
 
         Returns
         -------
@@ -159,8 +167,8 @@ class Curve:
         Raises
         ------
         ParameterError
-            If a name is unknown, an x lies outside the curve's domain, or what is fixed and bounded
-            cannot be combined.
+            If a name is unknown, an x lies outside the curve's domain, what is fixed and bounded
+            cannot be combined, or "mad" finds residuals that are rounding errors.
         ShapeError
             If shapes differ or there are too few points.
         """
@@ -168,6 +176,22 @@ class Curve:
             data, _ = _data(x, y, sample_weight, nan_policy, has_log_doses=self.log_dose)
             known, lower, upper = self._limits(fixed, bounds)
             loss = self.loss if loss is None else loss
+            if isinstance(loss_scale, str):
+                again = partial(
+                    self.fit,
+                    x,
+                    y,
+                    sample_weight=sample_weight,
+                    fixed=fixed,
+                    bounds=bounds,
+                    max_iterations=max_iterations,
+                    tolerance=tolerance,
+                    covariance=covariance,
+                    nan_policy=nan_policy,
+                )
+                return fit_by_mad(
+                    lambda kind, scale: again(loss=kind, loss_scale=scale), loss, loss_scale
+                )
             code = code_of_loss(loss, loss_scale)  # raises if one is invalid
             if covariance not in ("gauss-newton", "hessian"):
                 raise ParameterError(
@@ -204,6 +228,7 @@ class Curve:
                 loss,
                 float(loss_scale),
                 fixed=tuple(fixed or ()),
+                bounds=bounds,
                 exact=covariance == "hessian",
             )
 

@@ -11,6 +11,7 @@ from .definition import define
 from .estimates import Inverse, Prediction
 from .groups import GroupFits
 from .many import CurveFits
+from .outliers import Outliers, outliers
 from .result import CurveFit
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "CurveFits",
     "GroupFits",
     "Inverse",
+    "Outliers",
     "Prediction",
     "Selection",
     "arrhenius",
@@ -50,6 +52,7 @@ __all__ = [
     "michaelis_menten",
     "no_effect",
     "no_effect_dose",
+    "outliers",
     "platt",
     "power",
     "richards",

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._core import LOSSES
 from ..errors import InputTypeError, ParameterError
+from .distributions import distributions
 from .groups import GroupFits
 from .result import CurveFit
 
@@ -83,13 +83,13 @@ class Comparison:
         """
         if math.isnan(self.f):
             return self.likelihood_ratio_p
-        return float(_distributions().fdtrc(self.df[0] - self.df[1], self.df[1], self.f))
+        return float(distributions().fdtrc(self.df[0] - self.df[1], self.df[1], self.f))
 
     @property
     def likelihood_ratio_p(self) -> float:
         """The same of `likelihood_ratio`, which has a chi-squared distribution; needs SciPy."""
         return float(
-            _distributions().chdtrc(self.df[0] - self.df[1], max(self.likelihood_ratio, 0.0))
+            distributions().chdtrc(self.df[0] - self.df[1], max(self.likelihood_ratio, 0.0))
         )
 
     def __str__(self) -> str:
@@ -452,12 +452,3 @@ def _label(fit: _Fit) -> str:
 
 def _log(number: float) -> float:
     return math.log(number) if number > 0 else -math.inf
-
-
-def _distributions() -> Any:
-    try:
-        return importlib.import_module("scipy.special")
-    except ImportError as error:
-        raise ImportError(
-            "p-values of F and chi-squared statistics need SciPy: pip install 'cbackprop[stats]'"
-        ) from error

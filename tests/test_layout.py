@@ -25,7 +25,7 @@ LEFT_TO_RIGHT = """
     curves.groups curves.many
     curves.curve curves.distributions curves.comparison curves.outliers
     curves.expressions curves.definition
-    curves.plot curves
+    curves.plot curves.influence curves.residual_plots curves
     cli.arguments cli.table cli.data cli.model cli.groups cli.fit cli.main cli
     cbackprop __main__
 """

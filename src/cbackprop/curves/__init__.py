@@ -10,8 +10,10 @@ from .curve import Curve, named
 from .definition import define
 from .estimates import Inverse, Prediction
 from .groups import GroupFits
+from .influence import Influence, influence
 from .many import CurveFits
 from .outliers import Outliers, outliers
+from .residual_plots import plot_influence, plot_qq, plot_residuals
 from .result import CurveFit
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "CurveFit",
     "CurveFits",
     "GroupFits",
+    "Influence",
     "Inverse",
     "Outliers",
     "Prediction",
@@ -39,6 +42,7 @@ __all__ = [
     "gompertz4",
     "hill",
     "hill_log10",
+    "influence",
     "lack_of_fit",
     "langmuir",
     "linear",
@@ -54,6 +58,9 @@ __all__ = [
     "no_effect_dose",
     "outliers",
     "platt",
+    "plot_influence",
+    "plot_qq",
+    "plot_residuals",
     "power",
     "richards",
     "saturation",

@@ -38,6 +38,8 @@ class Outliers:
     t : ndarray
         Residual of each point from `fit`, divided by the standard deviation that the other
         residuals let expect; NaN for points of weight 0.
+    df : int
+        Degrees of freedom of t: the number of points of weight above 0 less that of parameters.
     q : float
         The false discovery rate that was asked for.
     fit : CurveFit
@@ -46,13 +48,14 @@ class Outliers:
 
     flags: NDArray[np.bool_]
     t: Vector = field(repr=False)
+    df: int
     q: float
     fit: CurveFit
 
     @property
     def p(self) -> Vector:
         """How probable so large a `t` of either sign is, by Student's t; needs SciPy."""
-        return np.asarray(2.0 * distributions().stdtr(self.fit.df, -np.abs(self.t)))
+        return np.asarray(2.0 * distributions().stdtr(self.df, -np.abs(self.t)))
 
     def __str__(self) -> str:
         """Return a table of the outliers."""
@@ -160,7 +163,7 @@ def outliers(fit: CurveFit, q: Number = 0.01) -> Outliers:
     robust = fit_with_scale(fit_at, "cauchy", lambda found: scale_of(residuals_of(found)))
     weighted = residuals_of(robust) * np.sqrt(weights)
     t = np.where(kept, weighted / scale_of(weighted), np.nan)
-    return Outliers(kept & (np.abs(t) >= _least(np.sort(np.abs(t[kept])), df, q)), t, q, robust)
+    return Outliers(kept & (np.abs(t) >= _least(np.sort(np.abs(t[kept])), df, q)), t, df, q, robust)
 
 
 def _least(ordered: Vector, df: int, q: float) -> float:

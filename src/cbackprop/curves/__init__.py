@@ -5,6 +5,15 @@ from types import MappingProxyType
 from typing import Final
 
 from .. import _core
+from .assay import (
+    AssayRange,
+    DilutionLinearity,
+    Recovery,
+    assay_range,
+    dilution_linearity,
+    precision_profile,
+    recovery,
+)
 from .comparison import Comparison, Selection, compare, lack_of_fit, no_effect, select
 from .curve import Curve, named
 from .definition import define
@@ -18,21 +27,26 @@ from .result import CurveFit
 
 __all__ = [
     "CURVES",
+    "AssayRange",
     "Comparison",
     "Curve",
     "CurveFit",
     "CurveFits",
+    "DilutionLinearity",
     "GroupFits",
     "Influence",
     "Inverse",
     "Outliers",
     "Prediction",
+    "Recovery",
     "Selection",
     "arrhenius",
+    "assay_range",
     "asymptotic",
     "asymptotic_regression",
     "compare",
     "define",
+    "dilution_linearity",
     "exponential",
     "exponential_growth",
     "freundlich",
@@ -62,6 +76,8 @@ __all__ = [
     "plot_qq",
     "plot_residuals",
     "power",
+    "precision_profile",
+    "recovery",
     "richards",
     "saturation",
     "select",

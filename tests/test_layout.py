@@ -23,7 +23,7 @@ LEFT_TO_RIGHT = """
     curves.matrices curves.covariance curves.limits curves.advice curves.estimates
     curves.criteria curves.result curves.robust
     curves.groups curves.many
-    curves.curve curves.distributions curves.comparison curves.outliers curves.assay
+    curves.curve curves.distributions curves.comparison curves.outliers curves.assay curves.plates
     curves.expressions curves.definition
     curves.plot curves.influence curves.residual_plots curves
     cli.arguments cli.table cli.data cli.model cli.groups cli.fit cli.main cli

@@ -22,6 +22,7 @@ from .groups import GroupFits
 from .influence import Influence, influence
 from .many import CurveFits
 from .outliers import Outliers, outliers
+from .plates import percent_of_controls, z_factor
 from .residual_plots import plot_influence, plot_qq, plot_residuals
 from .result import CurveFit
 
@@ -71,6 +72,7 @@ __all__ = [
     "no_effect",
     "no_effect_dose",
     "outliers",
+    "percent_of_controls",
     "platt",
     "plot_influence",
     "plot_qq",
@@ -84,6 +86,7 @@ __all__ = [
     "weibull",
     "weibull_type1",
     "weibull_type2",
+    "z_factor",
 ]
 
 CURVES: Final[Mapping[str, Curve]] = MappingProxyType({name: named(name) for name in _core.CURVES})

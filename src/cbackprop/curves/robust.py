@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .._core import _Loss
     from .result import CurveFit
 
-__all__ = ["SCALES", "fit_by_mad", "fit_with_scale"]
+__all__ = ["PER_MAD", "SCALES", "fit_by_mad", "fit_with_scale"]
 
 Vector: TypeAlias = NDArray[np.float64]
 
@@ -23,7 +23,7 @@ Vector: TypeAlias = NDArray[np.float64]
 # (1977); that of "soft_l1", by the same integral, is a test's.
 SCALES: Final = {"huber": 1.345, "soft_l1": 1.287, "cauchy": 2.385}
 
-_NORMAL: Final = 1.482602218505602  # 1 / the upper quartile of the normal distribution
+PER_MAD: Final = 1.482602218505602  # the standard deviation of normal errors over their MAD
 _MOST: Final = 100  # fits
 _SAME: Final = 1e-8  # of the scale, from one fit to the next
 _ROUNDING: Final = 1e-12  # of the largest y
@@ -42,7 +42,7 @@ def fit_by_mad(fit_at: Callable[[_Loss, float], CurveFit], loss: _Loss, given: s
     if loss not in SCALES:
         raise ParameterError(f"loss_scale: 'mad' with the loss {loss!r}; expected {tuple(SCALES)}")
     return fit_with_scale(
-        fit_at, loss, lambda fit: SCALES[loss] * _NORMAL * _median_of_residuals(fit)
+        fit_at, loss, lambda fit: SCALES[loss] * PER_MAD * _median_of_residuals(fit)
     )
 
 

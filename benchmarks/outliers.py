@@ -7,7 +7,7 @@ The true curve is a 4PL that rises from 10 to 110 with slope 1.5 about 11.3; dos
 probability of 0, 1, 5 or 10 % a gross error: it is off by 8 or by 15 more standard deviations, up
 or down. Columns, in percent:
 
-- any: plates without a gross error of which a point is flagged;
+- any: plates without a gross error of which a point is flagged, where 100 or more are there;
 - FDR: the mean, over all plates, of the part of the flagged points that are no gross errors;
 - power: the gross errors that are flagged.
 
@@ -47,7 +47,7 @@ def rates_of(
         found += int((flags & is_gross).sum())
         false += (flags & ~is_gross).sum() / max(flags.sum(), 1)
     return (
-        100 * flagged_clean / clean if clean else np.nan,
+        100 * flagged_clean / clean if clean >= 100 else np.nan,
         100 * false / draws,
         100 * found / gross if gross else np.nan,
     )
@@ -67,7 +67,7 @@ def main() -> None:
             rates = rates_of(readings, part, distance, given.q, given.draws, rng)
             print(
                 f"{readings:>4} x 8  {100 * part:>3.0f} %  {distance:>4} sd"
-                + "".join(f"  {rate:>5.1f}" for rate in rates),
+                + "".join("      -" if np.isnan(rate) else f"  {rate:>5.1f}" for rate in rates),
                 flush=True,
             )
 

@@ -182,9 +182,11 @@ def test_refused() -> None:
         )
     with pytest.raises(ParameterError, match="its loss is 'poisson'"):
         curves.no_effect(curves.hill.fit(X, Y, loss="poisson"))
-    for chosen in ([], [curves.hill, curves.hill], ["hill"]):
+    for chosen in ([], [curves.hill, curves.hill]):
         with pytest.raises(ParameterError, match="expected different curves"):
-            curves.select(X, Y, chosen)  # type: ignore[arg-type]
+            curves.select(X, Y, chosen)
+    with pytest.raises(ParameterError, match=r"curves\[1\]: 'hill'; expected a curve"):
+        curves.select(X, Y, [curves.hill, "hill"])  # type: ignore[list-item]
     with pytest.raises(ParameterError, match="criterion: 'r2'"):
         curves.select(X, Y, [curves.hill], criterion="r2")  # type: ignore[arg-type]
     with pytest.raises(ParameterError, match="their losses are"):

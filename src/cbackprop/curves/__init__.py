@@ -14,6 +14,7 @@ from .assay import (
     precision_profile,
     recovery,
 )
+from .combination import Combination, combine
 from .comparison import Comparison, Selection, compare, lack_of_fit, no_effect, select
 from .curve import Curve, named
 from .definition import define
@@ -23,17 +24,24 @@ from .influence import Influence, influence
 from .many import CurveFits
 from .outliers import Outliers, outliers
 from .plates import percent_of_controls, z_factor
+from .potency import Assay, potency
+from .ratios import Estimate, difference, ratio
 from .residual_plots import plot_influence, plot_qq, plot_residuals
 from .result import CurveFit
+from .suitability import Criterion, Suitability, equivalence, suitability
 
 __all__ = [
     "CURVES",
+    "Assay",
     "AssayRange",
+    "Combination",
     "Comparison",
+    "Criterion",
     "Curve",
     "CurveFit",
     "CurveFits",
     "DilutionLinearity",
+    "Estimate",
     "GroupFits",
     "Influence",
     "Inverse",
@@ -41,13 +49,17 @@ __all__ = [
     "Prediction",
     "Recovery",
     "Selection",
+    "Suitability",
     "arrhenius",
     "assay_range",
     "asymptotic",
     "asymptotic_regression",
+    "combine",
     "compare",
     "define",
+    "difference",
     "dilution_linearity",
+    "equivalence",
     "exponential",
     "exponential_growth",
     "freundlich",
@@ -77,12 +89,15 @@ __all__ = [
     "plot_influence",
     "plot_qq",
     "plot_residuals",
+    "potency",
     "power",
     "precision_profile",
+    "ratio",
     "recovery",
     "richards",
     "saturation",
     "select",
+    "suitability",
     "weibull",
     "weibull_type1",
     "weibull_type2",

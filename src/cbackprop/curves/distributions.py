@@ -1,4 +1,4 @@
-"""Distributions of test statistics, which are SciPy's."""
+"""Distributions of statistics, which are SciPy's."""
 
 from __future__ import annotations
 
@@ -9,14 +9,10 @@ __all__ = ["distributions"]
 
 
 def distributions() -> Any:
-    """Import `scipy.special`.
-
-    Raises
-    ------
-    ImportError
-        If SciPy is not installed.
-    """
+    """Import scipy.special, or raise ImportError with the command that installs it."""
     try:
         return importlib.import_module("scipy.special")
     except ImportError as error:
-        raise ImportError("p-values need SciPy: pip install 'cbackprop[stats]'") from error
+        raise ImportError(
+            "p-values of t, F and chi-squared statistics need SciPy: pip install 'cbackprop[stats]'"
+        ) from error

@@ -16,13 +16,16 @@ from cbackprop import curves, plot, reference
 MODULES = (cbp, curves, plot, reference)
 DEFAULTS: dict[str, Any] = {
     "activations": "sigmoid",
+    "alpha": 0.05,
     "ax": None,
     "batch_size": None,
+    "blanks": None,
     "bounds": None,
     "callback": None,
     "covariance": "gauss-newton",
     "criterion": "aicc",
     "domain": None,
+    "error": "residual",
     "fixed": None,
     "formula": None,
     "frozen": (),
@@ -33,6 +36,7 @@ DEFAULTS: dict[str, Any] = {
     "log_axis": False,
     "loss": "squared",
     "loss_scale": 1.0,
+    "max_cv": 20.0,
     "max_iterations": None,
     "method": "lm",
     "momentum": None,
@@ -41,10 +45,12 @@ DEFAULTS: dict[str, Any] = {
     "out": None,
     "path": None,
     "positive": (),
+    "q": 0.01,
     "replicates": None,
     "residuals": False,
     "restarts": 0,
     "rng": None,
+    "robust": False,
     "sample_weight": None,
     "scale": 1.0,
     "share": (),
@@ -52,12 +58,18 @@ DEFAULTS: dict[str, Any] = {
     "start": None,
     "threads": None,
     "tolerance": None,
+    "weight": None,
 }
 ELSEWHERE: dict[tuple[str, str], Any] = {
     ("Curve.fit", "loss"): None,  # the curve's own
     ("Curve.fit_groups", "loss"): None,
     ("Curve.fit_many", "loss"): None,
     ("CurveFit.predict", "interval"): None,
+    ("assay_range", "replicates"): 1,  # for `inverse` None is a mean that is known
+    ("precision_profile", "replicates"): 1,
+    ("combine", "method"): "weighted",
+    ("equivalence", "interval"): "fieller",
+    ("potency", "loss"): None,
     ("fit_many", "covariance"): False,  # whether to keep the matrices
 }
 

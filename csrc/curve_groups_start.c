@@ -209,7 +209,7 @@ static cbp_real value_in_group(const cbp_group_fit *f, size_t group, size_t k)
 
 /* The coordinate, or of a shared parameter the value, in the middle of fitted groups that have this
  * value, or of all: NaN if there are none. */
-static cbp_real middle_of(const cbp_group_fit *f, size_t sample, size_t k, size_t place)
+static cbp_real middle_of_groups(const cbp_group_fit *f, size_t sample, size_t k, size_t place)
 {
     cbp_real numbers[GROUPS_SAMPLED];
     size_t count = 0;
@@ -227,9 +227,9 @@ static cbp_real middle_of(const cbp_group_fit *f, size_t sample, size_t k, size_
 static void take_middles(cbp_group_fit *f, size_t sample)
 {
     for (size_t k = 0; k < f->s.count; k++) {
-        f->middle[k] = middle_of(f, sample, k, ANY_PLACE);
+        f->middle[k] = middle_of_groups(f, sample, k, ANY_PLACE);
         for (size_t i = 0; i < f->counts[k]; i++) {
-            const cbp_real middle = middle_of(f, sample, k, f->first[k] + i);
+            const cbp_real middle = middle_of_groups(f, sample, k, f->first[k] + i);
             f->start[f->first[k] + i] = middle == middle ? middle : f->middle[k];
         }
     }

@@ -363,6 +363,23 @@ def test_flat_lines_have_no_end() -> None:
         assert (one.low, one.high) == (0, math.inf)
 
 
+def test_lines_in_opposite_directions() -> None:
+    """A slope ratio below 0 is an estimate, but no potency of a profile."""
+    dose = np.tile([1.0, 2.0, 3.0, 4.0], 2)
+    y = 5 + np.r_[dose[:4], -dose[:4]] + np.tile([0.1, -0.1], 4)
+    options: Any = {"reference": 0, "curve": "slope_ratio"}
+    group = [0] * 4 + [1] * 4
+    one = curves.potency(dose, y, group, interval="wald", **options)[1]
+    assert one.value < 0
+    for kind in ("log", "profile"):
+        with pytest.raises(ParameterError, match=rf"'{kind}', but potency\[1\] is -"):
+            curves.potency(dose, y, group, interval=kind, **options)
+    y = np.r_[np.log(dose[:4]), -np.log(dose[:4])]
+    options["curve"] = "parallel_line"
+    assay = curves.potency(dose, y, group, interval="profile", **options)
+    assert (assay[1].low, assay[1].high) == (0, math.inf)
+
+
 def test_labels_and_tables() -> None:
     assay = hepatitis_b()
     with pytest.raises(KeyError, match="'S' is no test preparation"):

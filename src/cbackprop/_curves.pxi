@@ -168,8 +168,8 @@ def fit_curve_groups(CurveRow row not None, start, x, y, weight, sizes, bytes sh
 
     As `fit_curve`, but the examples of the groups, of these sizes, stand one after the other, and
     start is None or has a row for each group, (count, p); `shared` has a flag for each natural
-    parameter, with so many values in all; `value` and `factor` are those of cbp_curve_groups, (count,
-    p), or None. Returns a status, and after success the covariance of the values, and what
+    parameter, with so many values in all; `value` and `factor`, (count, p), are those of
+    cbp_curve_groups. Returns a status, and after success the covariance of the values, and what
     `fit_curve` returns, as arrays with a row for each group, the numbers in one, with a status.
     """
     cdef cbp_curve_facts facts
@@ -216,11 +216,8 @@ def fit_curve_groups(CurveRow row not None, start, x, y, weight, sizes, bytes sh
             r.covariance, r.determined = of_covariance + g * p * p, kinds + g * p
             r.triangle = of_all + g * of_triangle
         groups.examples, groups.count, groups.shared = examples, count, shared
-        groups.value, groups.factor = NULL, NULL
-        if value is not None:
-            groups.value = <const size_t *> items_of(value, count * p, b"LQI", sizeof(size_t), 0)
-        if factor is not None:
-            groups.factor = memory_of_const(factor, count * p)
+        groups.value = <const size_t *> items_of(value, count * p, b"LQI", sizeof(size_t), 0)
+        groups.factor = memory_of_const(factor, count * p)
         groups.covariance = memory_of(among, values * values)
         work = new_numbers(cbp_curve_fit_groups_work_len(&curve, &groups))
         with nogil:

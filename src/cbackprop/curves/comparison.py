@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
@@ -456,26 +456,37 @@ def _why_other_curve(full: _Fit, reduced: _Fit) -> str:
 
 
 def _why_other_groups(full: _Fit, reduced: _Fit) -> str:
-    """Say which parameter of its own a group of the reduced fit has, and one of full has not."""
+    """Say which parameter the reduced fit has not in common for groups that have it so in full."""
+    factors = isinstance(full, GroupFits) and full.factors
     if not isinstance(reduced, GroupFits):
-        return ""
-    known = (*reduced.shared, *reduced.fixed)
-    own = [name for name in reduced.curve.parameters if name not in known]
-    if not own:
+        return "full has groups with factors" if factors else ""
+    if not factors and not any(map(reduced.differs, reduced.curve.parameters)):
         return ""
     if not isinstance(full, GroupFits) or set(full.labels) != set(reduced.labels):
         return "its groups are not those of full"
     for label in full.labels:
         if not all(map(np.array_equal, _points(full[label]), _points(reduced[label]))):
             return f"group {label!r} has other points in full"
-    common = [name for name in own if name in full.shared or name in full.fixed]
-    return f"full has {common[0]!r} in common for all groups" if common else ""
+    names = [name for name in full.curve.parameters if name in reduced.curve.parameters]
+    apart = [name for name in names if not _is_common(full, reduced, name)]
+    return f"groups that have {apart[0]!r} in common in full have not" if apart else ""
+
+
+def _is_common(full: GroupFits, reduced: GroupFits, name: str) -> bool:
+    """Whether groups that have a parameter in common in full have it so in the reduced fit."""
+    found: dict[Hashable, tuple[Hashable, float]] = {}
+    for label in full.labels:
+        value, factor = full.value_of(name, label)
+        other, own = reduced.value_of(name, label)
+        if found.setdefault(value, (other, own / factor)) != (other, own / factor):
+            return False
+    return True
 
 
 def _label(fit: _Fit) -> str:
     text = fit.curve.name
     if isinstance(fit, GroupFits):
-        text += f", {len(fit)} groups" + (f" share {', '.join(fit.shared)}" if fit.shared else "")
+        text += f", {len(fit)} groups{fit.shares}"
     if fit.fixed:
         text += f", fixed {', '.join(fit.fixed)}"
     return text

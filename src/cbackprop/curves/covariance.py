@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 __all__ = [
     "DIVERGES",
     "Fitted",
+    "Places",
     "exact_covariance",
     "exact_group_covariances",
     "slopes_at",
 ]
 
 Vector: TypeAlias = NDArray[np.float64]
-# of each group: its shared parameters, the places of their values, derivatives by these
-Places: TypeAlias = list[tuple[list[int], list[int], Vector]]
+Places: TypeAlias = NDArray[np.intp]
 DETERMINED, DIVERGES = 0, 4  # of enum cbp_determined
 _DIFFERENCE: Final = 1e-5  # a step of coordinates
 
@@ -118,44 +118,46 @@ def exact_group_covariances(
     data: list[tuple[Vector, Vector, Vector | None]],
     loss: _Loss,
     loss_scale: float,
-    places: Places,
+    values: list[tuple[Places, Places, Vector]],
     among: Vector,
 ) -> tuple[Vector, list[Vector]]:
     """Compute the covariances of shared values and of each group, as `exact_covariance`.
 
     The Hessian of all parameters is eliminated group by group: H_ss - H_so H_oo^-1 H_os is what a
-    group says of the shared values.
+    group says of the shared values; `values` has its shared parameters, the places of their values
+    among all, and the derivatives of the former by these.
     """
     total = np.zeros_like(among)
     parts = []
-    for one, points, (shared, value, slope) in zip(found, data, places, strict=True):
+    for one, points, (shared, places, slope) in zip(found, data, values, strict=True):
         moving = _moving(one)
+        kept = moving[shared]
+        own, common, at = np.setdiff1d(np.flatnonzero(moving), shared), shared[kept], places[kept]
         half = half_hessian(curve, one, points, loss, loss_scale)
-        own = np.setdiff1d(np.flatnonzero(moving), shared)
-        inverse = inverse_definite(half[np.ix_(own, own)])
-        if inverse is None:
-            inverse = np.full((len(own), len(own)), math.nan)
-        across = product(inverse, half[np.ix_(own, shared)])
-        rest = half[np.ix_(shared, shared)] - product(half[np.ix_(shared, own)], across)
-        total[np.ix_(value, value)] += np.outer(slope, slope) * rest
-        parts.append((own, inverse, across))
-    moving = np.isfinite(among.diagonal()) & (among.diagonal() > 0)
+        inverse = _inverse_or_nan(half[np.ix_(own, own)])
+        across = product(inverse, half[np.ix_(own, common)])
+        rest = half[np.ix_(common, common)] - product(half[np.ix_(common, own)], across)
+        slopes = np.outer(slope[kept], slope[kept])
+        total[np.ix_(at, at)] += slopes * rest
+        parts.append((own, common, at, slopes, inverse, across))
+    known = np.isfinite(among.diagonal()) & (among.diagonal() > 0)
     factor = _dispersion(found[0], loss)
-    inverse = inverse_definite(total[np.ix_(moving, moving)])
-    exact = among.copy()
-    exact[np.ix_(moving, moving)] = math.nan if inverse is None else factor * inverse
-    matrices = []
-    for one, (own, inverse, across), (shared, value, slope) in zip(
-        found, parts, places, strict=True
-    ):
-        known = one.covariance.copy()
-        common = np.outer(slope, slope) * exact[np.ix_(value, value)]
-        known[np.ix_(shared, shared)] = common
-        known[np.ix_(own, shared)] = -product(across, common)
-        known[np.ix_(shared, own)] = known[np.ix_(own, shared)].T
-        known[np.ix_(own, own)] = factor * inverse + product(product(across, common), across.T)
-        matrices.append(known)
+    exact, matrices = among.copy(), []
+    exact[np.ix_(known, known)] = factor * _inverse_or_nan(total[np.ix_(known, known)])
+    for one, (own, common, at, slopes, inverse, across) in zip(found, parts, strict=True):
+        matrix = one.covariance.copy()
+        block = slopes * exact[np.ix_(at, at)]
+        matrix[np.ix_(common, common)] = block
+        matrix[np.ix_(own, common)] = -product(across, block)
+        matrix[np.ix_(common, own)] = matrix[np.ix_(own, common)].T
+        matrix[np.ix_(own, own)] = factor * inverse + product(product(across, block), across.T)
+        matrices.append(matrix)
     return exact, matrices
+
+
+def _inverse_or_nan(matrix: Vector) -> Vector:
+    inverse = inverse_definite(matrix)
+    return np.full_like(matrix, math.nan) if inverse is None else inverse
 
 
 def _moving(found: Fitted) -> NDArray[np.bool_]:

@@ -67,6 +67,12 @@ class Curve:
         self.row, self.log_dose = facts.row, facts.is_log_dose
         ones = np.ones(len(self.activations))
         self._template = Chain(ones, ones, self.activations, self.frozen)
+        # what a function of x and the natural parameters has
+        names = ("x", *self.parameters)
+        self.__name__ = name
+        self.__signature__ = Signature(
+            [Parameter(each, Parameter.POSITIONAL_OR_KEYWORD) for each in names]
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the curve by its name."""
@@ -140,17 +146,6 @@ class Curve:
             chain = self._template.copy()
             chain.params[:] = math.nan
         return chain.forward(x)
-
-    @property
-    def __signature__(self) -> Signature:
-        """The signature of a call: x, and the natural parameters by name."""
-        names = ("x", *self.parameters)
-        return Signature([Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in names])
-
-    @property
-    def __name__(self) -> str:
-        """The curve's name, as a function has it."""
-        return self.name
 
     def fit(
         self,
@@ -371,10 +366,10 @@ class Curve:
         group : array_like
             A label for each point, such as a text or an integer.
         share : iterable of str, or mapping, optional
-            Names of the shared natural parameters. A mapping of names says how they are shared:
-            True, by all groups; a label for each point, by the groups with the same label; a mapping
-            of groups to factors, such as ``{"ec50": {"a": 1, "b": 10}}``, up to these: the parameter
-            of a group is one value times its factor. Without any each group has the fit that it has
+            Names of the shared natural parameters, or a mapping of names that says how they are
+            shared: True, by all groups; a label for each point, by groups with the same label; a
+            mapping of groups to factors, ``{"ec50": {"a": 1, "b": 10}}``, up to these: a group's
+            parameter is one value times its factor. Without any each group has the fit that it has
             alone, but the variance is that of all.
         sample_weight, fixed, loss, loss_scale, max_iterations, tolerance, nan_policy
             As for `fit`; what is fixed is so in all groups.
@@ -407,21 +402,22 @@ class Curve:
             code = code_of_loss(loss, loss_scale)  # raises if one is invalid
             check_covariance(covariance)
             own = len(self.parameters) - len(fixed or {}) - len(sharing.labels)
-            groups.check_sizes(own, len(sharing.values))
-            x, y, weights = (None if part is None else part[groups.order] for part in data)
-            parts = list(zip(*map(groups.split, (x, y, weights)), strict=True))
+            inputs, targets = data[0][groups.order], data[1][groups.order]
+            weights = None if data[2] is None else data[2][groups.order]
+            groups.check_sizes(own, len(sharing.values), weights)
+            parts = groups.split(inputs, targets, weights)
             starts = [self.start_of(*part[:2]) for part in parts]
             status, found = _core.fit_curve_groups(
                 self.row,
                 None if starts[0] is None else np.array(starts),
-                x,
-                y,
+                inputs,
+                targets,
                 weights,
                 groups.sizes,
                 bytes(name in sharing.labels for name in self.parameters),
                 len(sharing.values),
-                sharing.value,
-                sharing.factor,
+                sharing.numbers,
+                sharing.factors,
                 known,
                 lower,
                 upper,
@@ -430,8 +426,8 @@ class Curve:
                 *options_of(max_iterations, tolerance),
             )
             if found is None:
-                self.check_domain(x)
-                _core.check_status(status, y, weights, code)
+                self.check_domain(data[0])
+                _core.check_status(status, *data[1:], code)
             return GroupFits(
                 self,
                 FoundGroups(*found),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterator
-from functools import cached_property
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -106,51 +105,56 @@ class GroupFits(Criteria):
         *,
         exact: bool,
     ) -> None:
-        self.curve, self.labels, self.loss, self.fixed = curve, groups.labels, loss, fixed
+        self.loss: _Loss = loss
+        self.curve, self.labels, self.fixed = curve, groups.labels, fixed
         self.shared, self._sharing, self._data = tuple(sharing.labels), sharing, data
         self._scale, self._groups = loss_scale, {label: g for g, label in enumerate(self.labels)}
         self._fits: dict[Hashable, CurveFit] = {}
-        names, count = curve.parameters, len(self.labels)
+        names = curve.parameters
         self._place = {name: k for k, name in enumerate(names)}
+        self._own = [name for name in names if name not in self.shared and name not in fixed]
         self.shared_by = {
-            name: {label: among[int(at)] for label, at in zip(self.labels, column, strict=True)}
-            for name, among in sharing.labels.items()
-            if among is not None and sharing.value is not None
-            for column in (sharing.value[:, self._place[name]].tolist(),)
-        }
-        self.factors = (
-            {}
-            if sharing.factor is None
-            else {
-                name: column
-                for name, column in zip(names, sharing.factor.T, strict=True)
-                if (column != 1).any()
+            name: {
+                label: among[at]
+                for label, at in zip(self.labels, sharing.numbers[:, k].tolist(), strict=True)
             }
-        )
-        several = {*self.shared_by, *self.factors}
-        self._common = {*self.shared, *fixed} - several
-        self._exact: Vector | None = None
+            for name, k in self._place.items()
+            if (among := sharing.labels.get(name))
+        }
+        self.factors = {
+            name: column
+            for name, column in zip(names, np.transpose(sharing.factors), strict=True)
+            if (column != 1).any()
+        }
+        self._common = {*self.shared, *fixed} - {*self.shared_by, *self.factors}
+        self._found, self._exact = found, None
         if exact:
-            among, matrices = exact_group_covariances(
-                curve,
-                [found.one(g) for g in range(count)],
-                data,
-                loss,
-                loss_scale,
-                [self._values_of(g, found.natural[g]) for g in range(count)],
-                found.among,
-            )
-            found = found._replace(among=among)
-            self._exact = np.array(matrices)
-        self._found = found
-        known = found.covariance if self._exact is None else self._exact
-        scales = np.where([name in curve.positive for name in names], found.natural, 1.0)
+            of_values, self._exact = self._exact_covariances()
+            self._found = found._replace(among=of_values)
+        self._take_parameters()
+        self._take_numbers()
+
+    def _exact_covariances(self) -> tuple[Vector, Vector]:
+        """Return those of the values and of the groups."""
+        numbers = range(len(self))
+        among, matrices = exact_group_covariances(
+            self.curve,
+            [self._found.one(g) for g in numbers],
+            self._data,
+            self.loss,
+            self._scale,
+            [self._values_of(g) for g in numbers],
+            self._found.among,
+        )
+        return among, np.array(matrices)
+
+    def _take_parameters(self) -> None:
+        found, count = self._found, len(self)
+        positive = [name in self.curve.positive for name in self.curve.parameters]
+        variances = self._covariances.diagonal(axis1=1, axis2=2)
+        stderr = np.sqrt(variances) * np.where(positive, found.natural, 1.0)
         kinds = np.frombuffer(found.determined, dtype=np.uint8).reshape(count, -1)
-        unknown = kinds >= UNDETERMINED
-        stderr = np.sqrt(known.diagonal(axis1=1, axis2=2)) * scales
-        stderr[unknown] = math.inf
-        numbers = [Fitted._fields.index(name) - 5 for name in ("outcome", "n_iterations", "rss")]
-        outcomes, iterations, rss = ([one[at] for one in found.numbers] for at in numbers)
+        stderr[kinds >= UNDETERMINED] = math.inf
         self.failures = {
             label: status_text(int(one[-1]))
             for label, one in zip(self.labels, found.numbers, strict=True)
@@ -158,27 +162,43 @@ class GroupFits(Criteria):
         }
         stderr[[self._groups[label] for label in self.failures]] = math.nan
         self.params, self.stderr = self._by_name(found.natural), self._by_name(stderr)
+        unknown = np.isposinf(stderr).any(axis=1)
+        self._unknown = [self.labels[g] for g in np.flatnonzero(unknown).tolist()]
+
+    def _take_numbers(self) -> None:
+        numbers, fitted = self._found.numbers, len(self) - len(self.failures)
+        outcomes, iterations, counted, log_weights, rss = (
+            [one[Fitted._fields.index(name) - 5] for one in numbers]
+            for name in ("outcome", "n_iterations", "n_examples", "log_weight", "rss")
+        )
         self.rss = math.fsum(value for value in rss if not math.isnan(value))
-        first = found.one(0)
-        self.df = int(first.df)
-        self.residual_sd = math.nan
-        if LOSSES[loss].dispersion == 0:
-            self.residual_sd = math.sqrt(first.variance)
+        self.df, dispersion = int(self._found.one(0).df), LOSSES[self.loss].dispersion
+        self.residual_sd = math.nan if dispersion > 0 else math.sqrt(self._found.one(0).variance)
         self.converged = all(outcome == _CONVERGED for outcome in outcomes) and not self.failures
         self.n_iterations = int(iterations[0] if self.shared else sum(iterations))
-        self._own = [name for name in names if name not in self.shared and name not in fixed]
-        self.n_parameters = len(sharing.values) + len(self._own) * (count - len(self.failures))
+        self.n_parameters = len(self._sharing.values) + len(self._own) * fitted
         worst = next((outcome for outcome in outcomes if outcome != _CONVERGED), outcomes[0])
         self.status, self.message = OUTCOMES[int(worst)]
-        places = [label for label, row in zip(self.labels, unknown, strict=True) if row.any()]
         if self.failures:
             self.status = "failed"
             reasons = (f"{label} ({reason})" for label, reason in self.failures.items())
             self.message = f"not fitted: {', '.join(reasons)}"
-        elif places:
+        elif self._unknown:
             self.status = "not_identified"
-            self.message = f"not all parameters are identified in: {', '.join(map(str, places))}"
-        self._counted = int(sum(one[7] for one in found.numbers))
+            places = ", ".join(map(str, self._unknown))
+            self.message = f"not all parameters are identified in: {places}"
+        self._counted = int(sum(counted))
+        if dispersion > 0:
+            fits = [self[label] for label in self.labels if label not in self.failures]
+            self.log_likelihood = math.fsum(fit.log_likelihood for fit in fits)
+        else:
+            log_weight = math.fsum(log_weights)
+            self.log_likelihood = normal_log_likelihood(self.rss, self._counted, log_weight)
+
+    @property
+    def _covariances(self) -> Vector:
+        """Those of the groups, by the coordinates."""
+        return self._found.covariance if self._exact is None else self._exact
 
     def _by_name(self, table: Vector) -> dict[str, float | Vector]:
         return {
@@ -186,27 +206,19 @@ class GroupFits(Criteria):
             for name, column in zip(self.curve.parameters, table.T, strict=True)
         }
 
-    def _values_of(self, g: int, natural: Vector) -> tuple[list[int], list[int], Vector]:
+    def _values_of(self, g: int) -> tuple[Places, Places, Vector]:
         """Return the shared parameters of a group, and by them the places of their values.
 
         The third is the derivatives of the coordinates by those of the values.
         """
-        sharing = self._sharing
-        shared, places, first = [self._place[name] for name in self.shared], [], 0
-        for k, among in zip(shared, sharing.labels.values(), strict=True):
-            places.append(first + (0 if sharing.value is None else int(sharing.value[g, k])))
+        sharing, places, first = self._sharing, [], 0
+        shared = np.array([self._place[name] for name in self.shared], dtype=np.intp)
+        for k, among in zip(shared.tolist(), sharing.labels.values(), strict=True):
+            places.append(first + int(sharing.numbers[g, k]))
             first += 1 if among is None else len(among)
-        slopes = np.ones(len(shared)) if sharing.factor is None else sharing.factor[g, shared]
         positive = [name in self.curve.positive for name in self.shared]
-        return shared, places, np.where(positive, 1.0, slopes)
-
-    @cached_property
-    def log_likelihood(self) -> float:
-        """As in `CurveFit`, of all groups."""
-        if LOSSES[self.loss].dispersion > 0:
-            return math.fsum(self[label].log_likelihood for label in self.labels)
-        log_weight = math.fsum(one[9] for one in self._found.numbers)
-        return normal_log_likelihood(self.rss, self._counted, log_weight)
+        slopes = np.where(positive, 1.0, sharing.factors[g, shared])
+        return shared, np.array(places, dtype=np.intp), slopes
 
     def __getitem__(self, label: Hashable) -> CurveFit:
         """Return the fit of one group."""
@@ -253,8 +265,24 @@ class GroupFits(Criteria):
         """Return the row of `covariance` that a group's parameter has."""
         g = self._groups[label]
         if name in self.shared:
-            return self._values_of(g, self._found.natural[g])[1][self.shared.index(name)]
+            return int(self._values_of(g)[1][self.shared.index(name)])
         return len(self._sharing.values) + g * len(self._own) + self._own.index(name)
+
+    def value_of(self, name: str, label: Hashable) -> tuple[Hashable, float]:
+        """Return which value a group has of a parameter, and the factor that it has.
+
+        Groups with the same value, of any kind, have it in common.
+        """
+        factor = 1.0
+        if name in self.factors:
+            factor = float(self.factors[name][self._groups[label]])
+        if name in self.shared_by:
+            return self.shared_by[name][label], factor
+        return (None if name in self.shared or name in self.fixed else label), factor
+
+    def differs(self, name: str) -> bool:
+        """Whether a parameter is not the same in all groups."""
+        return name in self.params and not isinstance(self.params[name], float)
 
     @property
     def covariance(self) -> Vector:
@@ -265,27 +293,28 @@ class GroupFits(Criteria):
         ones depend on them as C_os C_ss^-1 says.
         """
         natural, values = self._found.natural, len(self._sharing.values)
-        own = [self._place[name] for name in self._own]
+        own = np.array([self._place[name] for name in self._own], dtype=np.intp)
         positive = np.array([name in self.curve.positive for name in self.curve.parameters])
-        known = self._found.covariance if self._exact is None else self._exact
+        known = self._covariances
         scales = np.ones(values)
         across = np.zeros((len(self), len(own), values))
         for g, matrix in enumerate(known):
-            shared, places, slopes = self._values_of(g, natural[g])
-            factor = 1.0 if self._sharing.factor is None else self._sharing.factor[g, shared]
-            scales[places] = np.where(positive[shared], natural[g, shared] / factor, 1.0)
-            moves = [i for i, k in enumerate(shared) if matrix[k, k] > 0]
-            kept = [shared[i] for i in moves]
+            shared, places, slopes = self._values_of(g)
+            one = natural[g, shared] / self._sharing.factors[g, shared]
+            scales[places] = np.where(positive[shared], one, 1.0)
+            moves = matrix.diagonal()[shared] > 0
+            kept = shared[moves]
             inverse = inverse_definite(matrix[np.ix_(kept, kept)])
             if inverse is None:
                 inverse = np.full((len(kept), len(kept)), math.nan)
-            slope = product(matrix[np.ix_(own, kept)], inverse) * slopes[moves]
-            across[g][:, [places[i] for i in moves]] = slope
+            across[g][:, places[moves]] = (
+                product(matrix[np.ix_(own, kept)], inverse) * slopes[moves]
+            )
         own_scales = np.where(positive[own], natural[:, own], 1.0)
         blocks = across * own_scales[:, :, None]
-        all_own = blocks.reshape(-1, values)
+        all_own = blocks.reshape(len(self) * len(own), values)
         among = self._found.among
-        whole = np.empty((self.n_parameters, self.n_parameters))
+        whole = np.empty((values + len(all_own), values + len(all_own)))
         whole[:values, :values] = among * np.outer(scales, scales)
         between = product(all_own, among)
         whole[values:, :values] = between * scales
@@ -329,11 +358,10 @@ class GroupFits(Criteria):
             errors = self.stderr[name]
             if isinstance(values, float):
                 rows.append((name, values, errors))
-            else:
-                rows += [
-                    (f"{name}[{label}]", *pair)
-                    for label, *pair in zip(self.labels, values, np.atleast_1d(errors), strict=True)
-                ]
+                continue
+            labels = [self.shared_by.get(name, {}).get(label, label) for label in self.labels]
+            each = dict(zip(labels, zip(values, np.atleast_1d(errors), strict=True), strict=True))
+            rows += [(f"{name}[{label}]", *pair) for label, pair in each.items()]
         width = max(len(name) for name, *_ in rows)
         lines.append(f"{'':{width}}  {'estimate':>14}  {'std. error':>12}")
         lines += [f"{name:{width}}  {value:>14.8g}  {error:>12.5g}" for name, value, error in rows]

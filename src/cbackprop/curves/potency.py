@@ -244,7 +244,7 @@ def potency(
     for label in fits.labels:
         if label != reference:
             quotient, is_log = _quotient(model, fits, label, reference, factor)
-            kind = "log" if interval == "profile" else interval
+            kind = "wald" if interval == "profile" else interval
             one = quotient.estimate(f"potency[{label}]", kind, confidence, df, is_logarithm=is_log)
             if interval == "profile":
                 one = _profiled(model, fits, (label, reference), one, factor)
@@ -332,6 +332,11 @@ def _profiled(
         raise ParameterError(
             f"interval: 'profile', but the loss {fits.loss!r} has no likelihood; expected 'squared'"
         )
+    if found.value < 0:
+        raise ParameterError(
+            f"interval: 'profile', but {found.name} is {found.value:.6g}; "
+            "expected 'wald' or 'fieller'"
+        )
     t = quantile_of(found.level, found.df)
     middle = log(min(max(found.value, 1e-20), 1e20))  # of one not identified it may be 0
     variance = math.nan if has_known_variance else factor * fits.rss / fits.df
@@ -347,7 +352,8 @@ def _profiled(
 
     if variance == 0:
         return replace(found, low=found.value, high=found.value)
-    step = (min(t * found.stderr / found.value, 1.0) if found.value > 0 else 1.0) or 1.0
+    relative = found.stderr / found.value if math.isfinite(found.stderr) else 1.0
+    step = min(t * relative, 1.0) or 1.0
     low, high = (_end(distance, t, middle, side * step) for side in (-1.0, 1.0))
     return replace(found, low=exp(low), high=exp(high))
 

@@ -99,7 +99,7 @@ class CurveFit(Criteria):
         loss_scale: float,
         *,
         fixed: tuple[str, ...],
-        exact: Vector | None = None,
+        exact: Vector | None,
         bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
     ) -> None:
         self.x, self.y, self.weights = data

@@ -30,37 +30,44 @@ class Groups:
     order: NDArray[np.intp]  # of the points that are kept
     kept: NDArray[np.bool_]
 
-    def check_sizes(self, own: int, values: int) -> None:
+    def check_sizes(self, own: int, values: int, weights: Vector | None) -> None:
         """Raise ShapeError if a group, or all together, have fewer points than parameters."""
-        if min(self.sizes, default=own) < own:
-            at = next(g for g, size in enumerate(self.sizes) if size < own)
-            points = "1 point" if self.sizes[at] == 1 else f"{self.sizes[at]} points"
+        sizes, counting = self.sizes, ""
+        if weights is not None and sizes:
+            starts = np.cumsum(sizes) - np.array(sizes)
+            counts = np.add.reduceat((weights != 0).astype(np.intp), starts)
+            sizes, counting = counts.tolist(), " that count"
+        for label, size in zip(self.labels, sizes, strict=True):
+            if size < max(own, 1):
+                points = ("1 point" if size == 1 else f"{size} points") + counting
+                needed = f"{own} parameters of its own" if own > 0 else "1"
+                raise ShapeError(f"group {label!r}: {points}, fewer than {needed}")
+        total, needed_by_all = sum(sizes), values + own * len(self.labels)
+        if total < needed_by_all or total == 0:
             raise ShapeError(
-                f"group {self.labels[at]!r}: {points}, fewer than {own} parameters of its own"
+                f"x: {total} points{counting}, fewer than {needed_by_all} parameters of all groups"
             )
-        total, needed = len(self.order), values + own * len(self.labels)
-        if total < needed or total == 0:
-            raise ShapeError(f"x: {total} points, fewer than {needed} parameters of all groups")
 
-    def split(self, values: Vector | None) -> list[Vector] | list[None]:
+    def split(
+        self, x: Vector, y: Vector, weights: Vector | None
+    ) -> list[tuple[Vector, Vector, Vector | None]]:
         """Divide ordered data."""
-        if values is None:
-            return [None] * len(self.sizes)
         ends = np.cumsum(self.sizes).tolist()
-        return [values[end - size : end] for size, end in zip(self.sizes, ends, strict=True)]
+        slices = [slice(end - size, end) for size, end in zip(self.sizes, ends, strict=True)]
+        return [(x[own], y[own], None if weights is None else weights[own]) for own in slices]
 
 
 @dataclass(frozen=True)
 class Sharing:
     """Shared parameters, in the curve's order, with their values.
 
-    `labels` has the labels of values by name, None for a parameter with one value; `value` and
-    `factor`, (groups, parameters) or None, are those of the core.
+    `labels` has the labels of values by name, None for a parameter with one value; `numbers` of
+    values and `factors` are those of the core, (groups, parameters).
     """
 
     labels: dict[str, tuple[Hashable, ...] | None]
-    value: NDArray[np.uintp] | None
-    factor: Vector | None
+    numbers: NDArray[np.uintp]
+    factors: Vector
 
     @property
     def values(self) -> list[tuple[str, Hashable]]:
@@ -103,8 +110,7 @@ def sharing_of(curve: Curve, share: Share, fixed: Iterable[str], groups: Groups)
                 )
         else:
             labels[name], value[:, k] = _values(argument, how, groups)
-    has_values = any(among is not None for among in labels.values())
-    return Sharing(labels, value if has_values else None, factor if (factor != 1).any() else None)
+    return Sharing(labels, value, factor)
 
 
 def _labels(argument: str, given: ArrayLike, kept: NDArray[np.bool_]) -> NDArray[np.object_]:

@@ -101,6 +101,18 @@ def test_points_of_weight_0_are_none() -> None:
     np.testing.assert_allclose(found.t[kept], without.t, rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.filterwarnings("error")
+def test_an_infinite_value_of_the_curve_at_a_point_of_weight_0() -> None:
+    x = np.array([0.0, 0.3, 1, 2, 5, 10, 30, 100])
+    y = np.array([1.0, 3.2, 2.1, 1.6, 1.2, 0.95, 5.0, 0.5])
+    weights = np.array([0.0, 1, 1, 1, 1, 1, 1, 1])
+    fit = curves.power.fit(x, y, sample_weight=weights)
+    found = curves.outliers(fit)
+    assert np.isinf(found.fit(0.0))
+    assert np.isnan(found.t[0])
+    assert found.flags.nonzero()[0].tolist() == [6]
+
+
 def test_no_outliers_and_the_table() -> None:
     clean = np.delete(np.arange(24), [4, 17, 22])
     found = curves.outliers(curves.logistic4.fit(DOSES[clean], EFFECTS[clean]))

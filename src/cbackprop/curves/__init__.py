@@ -5,29 +5,41 @@ from types import MappingProxyType
 from typing import Final
 
 from .. import _core
+from .combination import Combination, combine
 from .comparison import Comparison, Selection, compare, lack_of_fit, no_effect, select
 from .curve import Curve, named
 from .definition import define
 from .estimates import Inverse, Prediction
 from .groups import GroupFits
 from .many import CurveFits
+from .potency import Assay, potency
+from .ratios import Estimate, difference, ratio
 from .result import CurveFit
+from .suitability import Criterion, Suitability, equivalence, suitability
 
 __all__ = [
     "CURVES",
+    "Assay",
+    "Combination",
     "Comparison",
+    "Criterion",
     "Curve",
     "CurveFit",
     "CurveFits",
+    "Estimate",
     "GroupFits",
     "Inverse",
     "Prediction",
     "Selection",
+    "Suitability",
     "arrhenius",
     "asymptotic",
     "asymptotic_regression",
+    "combine",
     "compare",
     "define",
+    "difference",
+    "equivalence",
     "exponential",
     "exponential_growth",
     "freundlich",
@@ -51,10 +63,13 @@ __all__ = [
     "no_effect",
     "no_effect_dose",
     "platt",
+    "potency",
     "power",
+    "ratio",
     "richards",
     "saturation",
     "select",
+    "suitability",
     "weibull",
     "weibull_type1",
     "weibull_type2",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, SupportsIndex, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,6 +26,7 @@ from ..fits.many import (
 if TYPE_CHECKING:
     from .._core import _Loss
     from .curve import Curve
+    from .result import CurveFit
 
 __all__ = ["CurveFits", "fit_sets"]
 
@@ -34,6 +37,11 @@ _BLOCK: Final = 1 << 12  # a call of the core fits so many curves or more
 @dataclass(eq=False, repr=False, slots=True)
 class CurveFits:
     """Fits of one curve to m data sets. For those that could not be fitted the results are NaN.
+
+    ``fits[i]`` is the `CurveFit` of data set i, which `fit` finds for it alone: with intervals,
+    bands, the covariance and a plot. It is made when it is asked for, from the arrays that
+    `fit_many` was given, which are not copied: do not change them before. A loop over the fits
+    makes each of them. For a data set that cannot be fitted, this is the error that `fit` raises.
 
     Attributes
     ----------
@@ -49,6 +57,17 @@ class CurveFits:
     converged : ndarray of bool, shape (m,)
         Whether a minimum has been reached.
     n_iterations : ndarray of int, shape (m,)
+
+    Examples
+    --------
+    >>> from cbackprop import curves
+    >>> x = [1.0, 2.0, 4.0, 8.0]
+    >>> fits = curves.michaelis_menten.fit_many(x, [[2.0, 3.1, 4.0, 4.7], [1.0, 1.4, 2.1, 2.4]])
+    >>> fits.params["vmax"].round(3).tolist()
+    [5.789, 3.102]
+    >>> low, high = fits[1].confidence_interval()["km"]
+    >>> round(low, 2), round(high, 2)
+    (1.02, 4.68)
     """
 
     curve: Curve
@@ -61,6 +80,10 @@ class CurveFits:
     codes: NDArray[np.int32]
     converged: NDArray[np.bool_]
     n_iterations: NDArray[np.uintp]
+    _x: Vector
+    _y: Vector
+    _weights: Vector | None
+    _fit: Callable[..., CurveFit]
 
     @property
     def status(self) -> NDArray[np.str_]:
@@ -88,6 +111,26 @@ class CurveFits:
     def __len__(self) -> int:
         """How many fits there are."""
         return len(self.rss)
+
+    def __getitem__(self, i: SupportsIndex) -> CurveFit:
+        """Return the fit of data set i.
+
+        Raises
+        ------
+        IndexError
+            If there is no such data set.
+        ShapeError, ParameterError
+            If it cannot be fitted.
+        """
+        y = self._y[operator.index(i)]
+        there = ~np.isnan(y)
+
+        def row(array: Vector) -> Vector:
+            own: Vector = (array if array.ndim == 1 else array[i])[there]
+            return own
+
+        weights = None if self._weights is None else row(self._weights)
+        return self._fit(row(self._x), y[there], sample_weight=weights)
 
     def __repr__(self) -> str:
         """Show the curve and the number of fits with each status."""
@@ -156,8 +199,12 @@ def fit_sets(
     loss_scale: float,
     options: tuple[Count | None, Number | None],
     threads: Count | None,
+    fit: Callable[..., CurveFit],
 ) -> CurveFits:
-    """Fit m data sets; the arguments are those of `Curve.fit_many`; limits are checked."""
+    """Fit m data sets; the arguments are those of `Curve.fit_many`; limits are checked.
+
+    With `fit` one of them can be fitted alone.
+    """
     net = _core.Chain(
         np.ones(len(curve.activations)),
         np.ones(len(curve.activations)),
@@ -206,4 +253,8 @@ def fit_sets(
         found.codes,
         found.converged,
         found.iterations,
+        job.x,
+        job.y,
+        job.weights,
+        fit,
     )

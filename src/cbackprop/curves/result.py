@@ -24,7 +24,7 @@ from ..fits.arguments import Count, Number, as_float
 from ..fits.result import AT_BOUND, OUTCOMES, UNDETERMINED
 from ..reference import LOSSES as FORMULAS
 from .advice import advice_on, hardly_determined
-from .covariance import DIVERGES, Fitted, exact_covariance
+from .covariance import DIVERGES, Fitted
 from .criteria import Criteria, normal_log_likelihood
 from .estimates import Inverse, Prediction
 from .limits import limit_of
@@ -94,7 +94,7 @@ class CurveFit(Criteria):
         loss_scale: float,
         *,
         fixed: tuple[str, ...],
-        exact: bool,
+        exact: Vector | None = None,
     ) -> None:
         self.x, self.y, self.weights = data
         names = curve.parameters
@@ -105,9 +105,7 @@ class CurveFit(Criteria):
         self.fixed, self.n_parameters = fixed, len(names) - len(fixed)
         natural = found.natural.tolist()
         self.params = dict(zip(names, natural, strict=True))
-        self._exact = None
-        if exact:
-            self._exact = exact_covariance(curve, self.chain, found, data, loss, loss_scale)
+        self._exact = exact
         known = found.covariance if self._exact is None else self._exact
         unknown = [k for k, kind in enumerate(found.determined) if kind in (UNDETERMINED, DIVERGES)]
         variances = known.diagonal().tolist()

@@ -18,6 +18,7 @@ DEFAULTS: dict[str, Any] = {
     "activations": "sigmoid",
     "ax": None,
     "batch_size": None,
+    "blanks": None,
     "bounds": None,
     "callback": None,
     "covariance": "gauss-newton",
@@ -33,6 +34,7 @@ DEFAULTS: dict[str, Any] = {
     "log_axis": False,
     "loss": "squared",
     "loss_scale": 1.0,
+    "max_cv": 20.0,
     "max_iterations": None,
     "method": "lm",
     "momentum": None,
@@ -41,10 +43,12 @@ DEFAULTS: dict[str, Any] = {
     "out": None,
     "path": None,
     "positive": (),
+    "q": 0.01,
     "replicates": None,
     "residuals": False,
     "restarts": 0,
     "rng": None,
+    "robust": False,
     "sample_weight": None,
     "scale": 1.0,
     "share": (),
@@ -52,13 +56,16 @@ DEFAULTS: dict[str, Any] = {
     "start": None,
     "threads": None,
     "tolerance": None,
+    "weight": None,
 }
 ELSEWHERE: dict[tuple[str, str], Any] = {
     ("Curve.fit", "loss"): None,  # the curve's own
     ("Curve.fit_groups", "loss"): None,
     ("Curve.fit_many", "loss"): None,
     ("CurveFit.predict", "interval"): None,
+    ("assay_range", "replicates"): 1,
     ("fit_many", "covariance"): False,  # whether to keep the matrices
+    ("precision_profile", "replicates"): 1,
 }
 
 

@@ -380,6 +380,27 @@ def test_lines_in_opposite_directions() -> None:
     assert (assay[1].low, assay[1].high) == (0, math.inf)
 
 
+def test_exact_and_constant_responses() -> None:
+    """No scatter: the interval is a point; no effect: there is no potency."""
+    dose = np.tile(np.repeat([1.0, 2.0, 4.0, 8.0], 2), 2)
+    group = ["S"] * 8 + ["T"] * 8
+    options: Any = {"reference": "S", "curve": "parallel_line"}
+    y = np.log(dose) + np.repeat([0.0, 0.5], 8)
+    for kind in ("log", "wald", "fieller", "profile"):
+        one = curves.potency(dose, y, group, interval=kind, **options)["T"]
+        assert one.value == pytest.approx(math.exp(0.5))
+        assert one.low == pytest.approx(one.value)
+        assert one.high == pytest.approx(one.value)
+        with pytest.raises(ParameterError, match="the denominator is 0"):
+            curves.potency(dose, np.ones(16), group, interval=kind, **options)
+        options["curve"] = curves.logistic4
+        one = curves.potency(dose, np.ones(16), group, interval=kind, **options)["T"]
+        assert one.stderr == math.inf
+        assert one.low <= 0
+        assert one.high == math.inf
+        options["curve"] = "parallel_line"
+
+
 def test_labels_and_tables() -> None:
     assay = hepatitis_b()
     with pytest.raises(KeyError, match="'S' is no test preparation"):

@@ -16,6 +16,7 @@ from cbackprop import curves, plot, reference
 MODULES = (cbp, curves, plot, reference)
 DEFAULTS: dict[str, Any] = {
     "activations": "sigmoid",
+    "alpha": 0.05,
     "ax": None,
     "batch_size": None,
     "blanks": None,
@@ -24,6 +25,7 @@ DEFAULTS: dict[str, Any] = {
     "covariance": "gauss-newton",
     "criterion": "aicc",
     "domain": None,
+    "error": "residual",
     "fixed": None,
     "formula": None,
     "frozen": (),
@@ -63,9 +65,12 @@ ELSEWHERE: dict[tuple[str, str], Any] = {
     ("Curve.fit_groups", "loss"): None,
     ("Curve.fit_many", "loss"): None,
     ("CurveFit.predict", "interval"): None,
-    ("assay_range", "replicates"): 1,
-    ("fit_many", "covariance"): False,  # whether to keep the matrices
+    ("assay_range", "replicates"): 1,  # for `inverse` None is a mean that is known
     ("precision_profile", "replicates"): 1,
+    ("combine", "method"): "weighted",
+    ("equivalence", "interval"): "fieller",
+    ("potency", "loss"): None,
+    ("fit_many", "covariance"): False,  # whether to keep the matrices
 }
 
 

@@ -119,7 +119,7 @@ int cbp_curve_prepare(cbp_curve_search *s, const cbp_curve *curve, const cbp_rea
 static void transform_node(const cbp_curve_search *s, const cbp_real *slopes,
                            const unsigned char *frozen, cbp_real *node)
 {
-    const size_t inner = cbp_count_free(s->constants, s->layers), rows = inner + 1,
+    const size_t inner = cbp_count_free(s->chain_frozen, s->layers), rows = inner + 1,
                  free = cbp_count_free(frozen, CBP_COORDINATE_LAYERS), width = free + 1;
     cbp_real stack[(CBP_CURVE_PLACES + 1) * (CBP_CURVE_PARAMETERS + 1)];
     for (size_t i = 0; i < rows; i++) {
@@ -130,7 +130,7 @@ static void transform_node(const cbp_curve_search *s, const cbp_real *slopes,
             }
             cbp_real sum = 0;
             for (size_t place = 0, column = 0; place < 2 * s->layers; place++) {
-                if (!s->constants[place]) {
+                if (!s->chain_frozen[place]) {
                     sum += row[column] * slopes[place * s->count + k];
                     column++;
                 }
@@ -166,7 +166,7 @@ static int curve_pass(void *user, const cbp_chain *coordinates, cbp_real *node)
         }
     }
     cbp_curve_chain_at(s->curve, &p, params, slopes);
-    const cbp_chain chain = {params, s->curve->activations, s->constants, s->layers};
+    const cbp_chain chain = {params, s->curve->activations, s->chain_frozen, s->layers};
     if (cbp_fit_pass_memory(&s->memory, &chain, s->node)) {
         return 1;
     }

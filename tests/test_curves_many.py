@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import _thread
+import pickle
+import signal
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +106,34 @@ def test_a_bound_that_only_a_fit_by_itself_can_keep() -> None:
     assert (fits.params["top"] <= 3.9).all()
     alone = [curves.logistic4.fit(DOSES, row, bounds=bounds).rss for row in y]
     np.testing.assert_allclose(fits.rss, alone, rtol=1e-9)
+
+
+def test_each_fit_is_there_whole() -> None:
+    y = noisy("hill", 4, 3)
+    x = DOSES * np.array([[1.0], [2.0], [0.5]])
+    weights = np.linspace(1, 3, y.size).reshape(y.shape)
+    y[1, 2] = np.nan
+    options: dict[str, Any] = {"bounds": {"top": (0, 3.9)}, "loss": "huber", "loss_scale": 0.1}
+    fits = curves.hill.fit_many(x, y, sample_weight=weights, **options)
+    again = pickle.loads(pickle.dumps(fits))
+    for i, each in enumerate(again):
+        there = np.isfinite(y[i])
+        own = {"sample_weight": weights[i][there]} | options
+        alone = curves.hill.fit(x[i][there], y[i][there], **own)
+        assert each.params == fits[i - 3].params == alone.params
+        np.testing.assert_array_equal(each.covariance, alone.covariance)
+        assert each.df == fits.df[i]
+    one_x = curves.hill.fit_many(DOSES, y[:1], sample_weight=weights[0], fixed={"slope": 1})
+    assert one_x[0].params == (
+        curves.hill.fit(DOSES, y[0], sample_weight=weights[0], fixed={"slope": 1}).params
+    )
+    with pytest.raises(IndexError, match="out of bounds"):
+        fits[3]
+    with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
+        fits[0:2]  # type: ignore[index]
+    few = curves.hill.fit_many(DOSES, np.where(np.arange(12) < 2, 1.0, np.nan)[None])
+    with pytest.raises(cbp.ShapeError, match="2 points are fewer than 3 parameters"):
+        few[0]
 
 
 def test_labels() -> None:
@@ -228,3 +262,42 @@ def test_failed_fits_compute_nothing() -> None:
     assert np.isnan(fits(DOSES)[1]).all()
     assert np.isnan(fits.inverse([1.0, 2.0])[1]).all()
     assert np.isfinite(fits(DOSES)[0]).all()
+
+
+# ---- Ctrl-C --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def _ctrl_c() -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt, whatever this process was started with."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.native
+@pytest.mark.thread_unsafe(reason="Ctrl-C is the process's")
+@pytest.mark.usefixtures("_ctrl_c")
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize(("n", "own_x"), [(12, False), (12, True), (4000, False), (4000, True)])
+def test_ctrl_c_ends_many_fits_of_a_curve(n: int, own_x: bool, threads: int) -> None:
+    x = np.geomspace(0.02, 60.0, n)
+    y = np.tile(0.5 + 3.5 / (1.0 + (x / 1.5) ** 1.3), (400_000 // n, 1))
+    inputs, sent = np.tile(x, (len(y), 1)) if own_x else x, []
+
+    def interrupt() -> None:
+        sent.append(time.process_time())
+        _thread.interrupt_main()
+
+    def fit_on() -> None:
+        for _ in range(1000):  # a fast machine may be done before the signal comes
+            curves.logistic4.fit_many(inputs, y, threads=threads)
+
+    timer = threading.Timer(0.15, interrupt)
+    timer.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            fit_on()
+    finally:
+        timer.cancel()
+    assert time.process_time() - sent[0] < 0.2  # of all threads, whatever else this machine does

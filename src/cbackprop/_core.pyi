@@ -122,28 +122,34 @@ class Chain:
     # ---- one value for each example: a float for a number, else an array ----
 
     @overload
-    def __call__(self, x: _Number) -> float: ...
+    def __call__(self, x: _Number, *, threads: _Integer | None = None) -> float: ...
     @overload
-    def __call__(self, x: ArrayLike) -> _Vector: ...
+    def __call__(self, x: ArrayLike, *, threads: _Integer | None = None) -> _Vector: ...
     @overload
-    def forward(self, x: _Number) -> float: ...
+    def forward(self, x: _Number, *, threads: _Integer | None = None) -> float: ...
     @overload
-    def forward(self, x: ArrayLike) -> _Vector: ...
+    def forward(self, x: ArrayLike, *, threads: _Integer | None = None) -> _Vector: ...
     @overload
-    def slope(self, x: _Number) -> float: ...
+    def slope(self, x: _Number, *, threads: _Integer | None = None) -> float: ...
     @overload
-    def slope(self, x: ArrayLike) -> _Vector: ...
+    def slope(self, x: ArrayLike, *, threads: _Integer | None = None) -> _Vector: ...
     @overload
-    def inverse(self, y: _Number) -> float: ...
+    def inverse(self, y: _Number, *, threads: _Integer | None = None) -> float: ...
     @overload
-    def inverse(self, y: ArrayLike) -> _Vector: ...
+    def inverse(self, y: ArrayLike, *, threads: _Integer | None = None) -> _Vector: ...
 
     # ---- one row for each example ----
 
     def gradients(
-        self, x: ArrayLike, y: ArrayLike, *, loss: _Loss = "squared", loss_scale: _Number = 1.0
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        *,
+        loss: _Loss = "squared",
+        loss_scale: _Number = 1.0,
+        threads: _Integer | None = None,
     ) -> _Vector: ...
-    def jacobian(self, x: ArrayLike) -> _Vector: ...
+    def jacobian(self, x: ArrayLike, *, threads: _Integer | None = None) -> _Vector: ...
 
     # ---- averages over the examples ----
 
@@ -155,6 +161,7 @@ class Chain:
         loss: _Loss = "squared",
         loss_scale: _Number = 1.0,
         sample_weight: ArrayLike | None = None,
+        threads: _Integer | None = None,
     ) -> float: ...
     @overload
     def gradient(
@@ -166,6 +173,7 @@ class Chain:
         loss_scale: _Number = 1.0,
         sample_weight: ArrayLike | None = None,
         out: None = None,
+        threads: _Integer | None = None,
     ) -> _Vector: ...
     @overload
     def gradient(
@@ -177,6 +185,7 @@ class Chain:
         loss_scale: _Number = 1.0,
         sample_weight: ArrayLike | None = None,
         out: _Out,
+        threads: _Integer | None = None,
     ) -> _Out: ...
     @overload
     def loss_and_gradient(
@@ -188,6 +197,7 @@ class Chain:
         loss_scale: _Number = 1.0,
         sample_weight: ArrayLike | None = None,
         out: None = None,
+        threads: _Integer | None = None,
     ) -> tuple[float, _Vector]: ...
     @overload
     def loss_and_gradient(
@@ -199,6 +209,7 @@ class Chain:
         loss_scale: _Number = 1.0,
         sample_weight: ArrayLike | None = None,
         out: _Out,
+        threads: _Integer | None = None,
     ) -> tuple[float, _Out]: ...
     def hessian(
         self,
@@ -322,9 +333,15 @@ def hessian_sums(
 ) -> _Vector: ...
 def merge_sums(shards: Sequence[_Vector]) -> _Vector: ...
 def mean_of_sums(sums: _Vector) -> _Vector: ...
-def forward_many(params: _Vector, kind: Chain, x: ArrayLike) -> _Vector: ...
-def slope_many(params: _Vector, kind: Chain, x: ArrayLike) -> _Vector: ...
-def inverse_many(params: _Vector, kind: Chain, y: ArrayLike) -> _Vector: ...
+def forward_many(
+    params: _Vector, kind: Chain, x: ArrayLike, threads: _Integer | None = None
+) -> _Vector: ...
+def slope_many(
+    params: _Vector, kind: Chain, x: ArrayLike, threads: _Integer | None = None
+) -> _Vector: ...
+def inverse_many(
+    params: _Vector, kind: Chain, y: ArrayLike, threads: _Integer | None = None
+) -> _Vector: ...
 def gradient_many(
     params: _Vector,
     kind: Chain,
@@ -334,6 +351,7 @@ def gradient_many(
     loss: int,
     scale: float,
     gradient: _Vector | None,
+    threads: _Integer | None = None,
 ) -> _Vector: ...
 def choose_starts(
     kind: Chain,
@@ -394,6 +412,9 @@ def fit_curve_groups(
     weight: _Vector | None,
     sizes: Sequence[int],
     shared: bytes,
+    values: int,
+    value: NDArray[np.uintp],
+    factor: _Vector,
     fixed: _Vector | None,
     lower: _Vector | None,
     upper: _Vector | None,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, SupportsIndex, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,28 +16,32 @@ from ..chain_array import ChainArray, chains_on
 from ..errors import from_status
 from ..fits.arguments import Count, Number
 from ..fits.many import (
-    CONVERGED,
-    NOT_IDENTIFIED,
     Job,
+    blocks_of,
     count_statuses,
     run_blocks,
     status_names,
 )
-from ..fits.result import UNDETERMINED
 
 if TYPE_CHECKING:
     from .._core import _Loss
     from .curve import Curve
+    from .result import CurveFit
 
 __all__ = ["CurveFits", "fit_sets"]
 
 Vector: TypeAlias = NDArray[np.float64]
-_BLOCK: Final = 1 << 12  # curves at a time
+_BLOCK: Final = 1 << 12  # a call of the core fits so many curves or more
 
 
 @dataclass(eq=False, repr=False, slots=True)
 class CurveFits:
     """Fits of one curve to m data sets. For those that could not be fitted the results are NaN.
+
+    ``fits[i]`` is the `CurveFit` of data set i, which `fit` finds for it alone: with intervals,
+    bands, the covariance and a plot. It is made when it is asked for, from the arrays that
+    `fit_many` was given, which are not copied: do not change them before. A loop over the fits
+    makes each of them. For a data set that cannot be fitted, this is the error that `fit` raises.
 
     Attributes
     ----------
@@ -51,6 +57,17 @@ class CurveFits:
     converged : ndarray of bool, shape (m,)
         Whether a minimum has been reached.
     n_iterations : ndarray of int, shape (m,)
+
+    Examples
+    --------
+    >>> from cbackprop import curves
+    >>> x = [1.0, 2.0, 4.0, 8.0]
+    >>> fits = curves.michaelis_menten.fit_many(x, [[2.0, 3.1, 4.0, 4.7], [1.0, 1.4, 2.1, 2.4]])
+    >>> fits.params["vmax"].round(3).tolist()
+    [5.789, 3.102]
+    >>> low, high = fits[1].confidence_interval()["km"]
+    >>> round(low, 2), round(high, 2)
+    (1.02, 4.68)
     """
 
     curve: Curve
@@ -63,6 +80,10 @@ class CurveFits:
     codes: NDArray[np.int32]
     converged: NDArray[np.bool_]
     n_iterations: NDArray[np.uintp]
+    _x: Vector
+    _y: Vector
+    _weights: Vector | None
+    _fit: Callable[..., CurveFit]
 
     @property
     def status(self) -> NDArray[np.str_]:
@@ -91,6 +112,26 @@ class CurveFits:
         """How many fits there are."""
         return len(self.rss)
 
+    def __getitem__(self, i: SupportsIndex) -> CurveFit:
+        """Return the fit of data set i.
+
+        Raises
+        ------
+        IndexError
+            If there is no such data set.
+        ShapeError, ParameterError
+            If it cannot be fitted.
+        """
+        y = self._y[operator.index(i)]
+        there = ~np.isnan(y)
+
+        def row(array: Vector) -> Vector:
+            own: Vector = (array if array.ndim == 1 else array[i])[there]
+            return own
+
+        weights = None if self._weights is None else row(self._weights)
+        return self._fit(row(self._x), y[there], sample_weight=weights)
+
     def __repr__(self) -> str:
         """Show the curve and the number of fits with each status."""
         return f"<CurveFits of {len(self)} {self.curve.name}: {count_statuses(self.codes)}>"
@@ -107,7 +148,7 @@ class CurveFits:
 
 
 class Found(NamedTuple):
-    """Arrays for the results of the core: those of struct cbp_curve_fits."""
+    """Arrays for the results of the core: those of struct cbp_curve_fits, and more."""
 
     natural: Vector
     stderr: Vector
@@ -119,6 +160,9 @@ class Found(NamedTuple):
     weight: Vector
     variance: Vector
     df: Vector
+    rss: Vector
+    residual_sd: Vector
+    converged: NDArray[np.bool_]
 
     @classmethod
     def room_for(cls, curve: Curve, m: int) -> Found:
@@ -131,7 +175,13 @@ class Found(NamedTuple):
             np.empty(m, dtype=np.int32),
             np.empty((m, p), dtype=np.uint8),
             np.empty(m, dtype=np.uintp),
-            *(np.empty(m) for _ in range(4)),
+            np.empty(m),
+            np.empty(m),
+            np.empty(m),
+            np.empty(m),
+            np.empty(m),
+            np.empty(m),
+            np.empty(m, dtype=np.bool_),
         )
 
     def rows(self, block: slice) -> Found:
@@ -149,8 +199,12 @@ def fit_sets(
     loss_scale: float,
     options: tuple[Count | None, Number | None],
     threads: Count | None,
+    fit: Callable[..., CurveFit],
 ) -> CurveFits:
-    """Fit m data sets; the arguments are those of `Curve.fit_many`; limits are checked."""
+    """Fit m data sets; the arguments are those of `Curve.fit_many`; limits are checked.
+
+    With `fit` one of them can be fitted alone.
+    """
     net = _core.Chain(
         np.ones(len(curve.activations)),
         np.ones(len(curve.activations)),
@@ -161,12 +215,13 @@ def fit_sets(
     fixed = 0 if limits[0] is None else int((~np.isnan(limits[0])).sum())
     starts = curve.starts_of(job.x, job.y, max(1, len(curve.parameters) - fixed))
     found = Found.room_for(curve, len(job.y))
-    rss, residual_sd = np.empty_like(found.loss), np.empty_like(found.loss)
-    is_converged = np.empty(found.codes.shape, dtype=np.bool_)
+    if job.x.ndim == 1:
+        curve.check_domain(job.x[~np.isnan(job.x)])
 
     def fit_block(block: slice) -> None:
         x, y, weights = job.rows(block)
-        curve.check_domain(x[~np.isnan(x)])
+        for part in blocks_of(len(x) if x.ndim == 2 else 0, _BLOCK):
+            curve.check_domain(x[part][~np.isnan(x[part])])
         rows = found.rows(block)
         status = _core.fit_curve_block(
             curve.row,
@@ -184,12 +239,7 @@ def fit_sets(
         )
         if status:
             raise from_status(status, _core.status_text(status))
-        np.equal(rows.codes, CONVERGED, out=is_converged[block])
-        if (rows.determined >= UNDETERMINED).any():
-            unknown = (rows.determined >= UNDETERMINED).any(axis=1) & (rows.codes > 0)
-            rows.codes[unknown] = NOT_IDENTIFIED
-        rss[block] = job.squares(block, rows.params, rows.loss, rows.weight)
-        residual_sd[block] = job.deviations(rows.variance)
+        job.add_squares(block, rows.params, rows.loss, rows.rss)
 
     run_blocks(fit_block, len(job.y), threads, job.stop, _BLOCK)
     return CurveFits(
@@ -197,10 +247,14 @@ def fit_sets(
         chains_on(found.params, net),
         dict(zip(curve.parameters, found.natural.T, strict=True)),
         dict(zip(curve.parameters, found.stderr.T, strict=True)),
-        rss,
-        residual_sd,
+        found.rss,
+        found.residual_sd,
         found.df,
         found.codes,
-        is_converged,
+        found.converged,
         found.iterations,
+        job.x,
+        job.y,
+        job.weights,
+        fit,
     )

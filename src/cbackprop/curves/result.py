@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import cached_property
 from os import PathLike
 from typing import (
@@ -24,7 +25,7 @@ from ..fits.arguments import Count, Number, as_float
 from ..fits.result import AT_BOUND, OUTCOMES, UNDETERMINED
 from ..reference import LOSSES as FORMULAS
 from .advice import advice_on, hardly_determined
-from .covariance import DIVERGES, Fitted, exact_covariance
+from .covariance import DIVERGES, Fitted
 from .criteria import Criteria, normal_log_likelihood
 from .estimates import Inverse, Prediction
 from .limits import limit_of
@@ -74,8 +75,12 @@ class CurveFit(Criteria):
         1 - rss / sum(weight (y - mean)^2).
     fixed : tuple of str
         Names of the parameters that were given.
+    bounds : dict of str to (low, high)
+        Bounds that were given.
     loss : str
         Name of the loss that was minimised.
+    loss_scale : float
+        Its scale, if it is a robust one.
     mean_loss : float
         Its average.
     n_parameters : int
@@ -94,20 +99,20 @@ class CurveFit(Criteria):
         loss_scale: float,
         *,
         fixed: tuple[str, ...],
-        exact: bool,
+        exact: Vector | None,
+        bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
     ) -> None:
         self.x, self.y, self.weights = data
         names = curve.parameters
         self.curve, self.loss, self._found = curve, loss, found
+        self.loss_scale, self.bounds = loss_scale, dict(bounds or {})
         self.n_iterations, self.n_evaluations = found.n_iterations, found.n_evaluations
         self.chain = curve.chain_with(found.params)
         self.mean_loss, self.df = found.loss, int(found.df)
         self.fixed, self.n_parameters = fixed, len(names) - len(fixed)
         natural = found.natural.tolist()
         self.params = dict(zip(names, natural, strict=True))
-        self._exact = None
-        if exact:
-            self._exact = exact_covariance(curve, self.chain, found, data, loss, loss_scale)
+        self._exact = exact
         known = found.covariance if self._exact is None else self._exact
         unknown = [k for k, kind in enumerate(found.determined) if kind in (UNDETERMINED, DIVERGES)]
         variances = known.diagonal().tolist()

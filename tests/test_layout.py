@@ -23,7 +23,7 @@ LEFT_TO_RIGHT = """
     curves.matrices curves.covariance curves.limits curves.advice curves.estimates
     curves.criteria curves.result
     curves.groups curves.many
-    curves.curve curves.comparison curves.expressions curves.definition
+    curves.profile curves.curve curves.comparison curves.expressions curves.definition
     curves.plot curves
     sklearn
     cli.arguments cli.table cli.data cli.model cli.groups cli.fit cli.main cli

@@ -11,6 +11,7 @@ from .definition import define
 from .estimates import Inverse, Prediction
 from .groups import GroupFits
 from .many import CurveFits
+from .profile import Profile, profile
 from .result import CurveFit
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "GroupFits",
     "Inverse",
     "Prediction",
+    "Profile",
     "Selection",
     "arrhenius",
     "asymptotic",
@@ -52,6 +54,7 @@ __all__ = [
     "no_effect_dose",
     "platt",
     "power",
+    "profile",
     "richards",
     "saturation",
     "select",

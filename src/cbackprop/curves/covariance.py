@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .._core import _Loss
     from .curve import Curve
 
-__all__ = ["DIVERGES", "Fitted", "exact_covariance", "slopes_at"]
+__all__ = ["DETERMINED", "DIVERGES", "Fitted", "exact_covariance", "slopes_at"]
 
 Vector: TypeAlias = NDArray[np.float64]
 DETERMINED, DIVERGES = 0, 4  # of enum cbp_determined

@@ -52,6 +52,9 @@ class Curve:
         Whether x is the logarithm of a dose: then an x of minus infinity, a dose of 0, is allowed.
     positive : tuple of str
         Natural parameters that are above 0.
+    ends : tuple of str
+        Of sigmoids with two plateaus, the names of the lower and the upper one, and of the slope,
+        whose sign tells which one is at low x.
     """
 
     def __init__(self, name: str) -> None:
@@ -61,7 +64,7 @@ class Curve:
         self.name, self.formula, self.parameters = name, facts.formula, facts.parameters
         self.activations, self.frozen, self.loss = facts.activations, facts.frozen, facts.loss
         self.log_axis, self.domain, self.positive = facts.is_log_x, facts.domain, facts.positive
-        self.row, self.log_dose = facts.row, facts.is_log_dose
+        self.row, self.log_dose, self.ends = facts.row, facts.is_log_dose, facts.ends
         ones = np.ones(len(self.activations))
         self._template = Chain(ones, ones, self.activations, self.frozen)
 
@@ -241,6 +244,7 @@ class Curve:
                 loss,
                 float(loss_scale),
                 fixed=tuple(fixed or ()),
+                bounds=bounds or {},
                 exact=covariance == "hessian",
             )
 
@@ -399,6 +403,7 @@ class Curve:
                 groups.labels,
                 shared,
                 tuple(fixed or ()),
+                bounds or {},
                 loss,
                 float(loss_scale),
             )

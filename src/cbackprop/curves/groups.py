@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
@@ -70,13 +70,16 @@ class GroupFits(Criteria):
         labels: tuple[Hashable, ...],
         shared: tuple[str, ...],
         fixed: tuple[str, ...],
+        bounds: Mapping[str, tuple[float | None, float | None]],
         loss: _Loss,
         loss_scale: float,
     ) -> None:
         self.curve, self.labels, self.loss = curve, labels, loss
         self.shared, self.fixed = shared, fixed
         self._fits = {
-            label: CurveFit(curve, one, points, loss, loss_scale, fixed=fixed, exact=False)
+            label: CurveFit(
+                curve, one, points, loss, loss_scale, fixed=fixed, bounds=bounds, exact=False
+            )
             for label, one, points in zip(labels, found, data, strict=True)
         }
         fits = list(self._fits.values())

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["inverse_triangle", "product", "semidefinite_root"]
+__all__ = ["inverse_triangle", "product", "semidefinite_root", "solve"]
 
 Matrix: TypeAlias = NDArray[np.float64]
 
@@ -56,3 +56,17 @@ def semidefinite_root(matrix: Matrix) -> Matrix:
             elif root[j, j] > 0:
                 root[i, j] = left / root[j, j]
     return root
+
+
+def solve(matrix: Matrix, right: Matrix) -> Matrix:
+    """Solve a system for one right side, by elimination with pivots; not finite if singular."""
+    rows, size = np.column_stack((matrix, right)), len(right)
+    for k in range(size):
+        pivot = k + int(np.argmax(np.abs(rows[k:, k])))
+        rows[[k, pivot]] = rows[[pivot, k]]
+        rows[k] /= rows[k, k]
+        for i in range(size):
+            if i != k:
+                rows[i] -= rows[i, k] * rows[k]
+    solution: Matrix = rows[:, size]
+    return solution

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import cached_property
 from os import PathLike
 from typing import (
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
     _Interval: TypeAlias = Literal["log", "wald", "fieller"]
 
-__all__ = ["CurveFit"]
+__all__ = ["CurveFit", "between"]
 
 Vector: TypeAlias = NDArray[np.float64]
 _CONVERGED: Final = 1  # of enum cbp_outcome
@@ -74,6 +75,8 @@ class CurveFit(Criteria):
         1 - rss / sum(weight (y - mean)^2).
     fixed : tuple of str
         Names of the parameters that were given.
+    bounds : dict of str to (low, high)
+        As they were given.
     loss : str
         Name of the loss that was minimised.
     mean_loss : float
@@ -94,6 +97,7 @@ class CurveFit(Criteria):
         loss_scale: float,
         *,
         fixed: tuple[str, ...],
+        bounds: Mapping[str, tuple[float | None, float | None]],
         exact: bool,
     ) -> None:
         self.x, self.y, self.weights = data
@@ -103,6 +107,7 @@ class CurveFit(Criteria):
         self.chain = curve.chain_with(found.params)
         self.mean_loss, self.df = found.loss, int(found.df)
         self.fixed, self.n_parameters = fixed, len(names) - len(fixed)
+        self.bounds = dict(bounds)
         natural = found.natural.tolist()
         self.params = dict(zip(names, natural, strict=True))
         self._exact = None
@@ -229,7 +234,7 @@ class CurveFit(Criteria):
         if interval not in ("log", "wald"):
             raise ParameterError(f"interval: {interval!r}; expected 'log' or 'wald'")
         ends = _core.curve_intervals(
-            self._fit, _core.INTERVALS[interval], _between("level", level, 1)
+            self._fit, _core.INTERVALS[interval], between("level", level, 1)
         )
         low, high = (end.tolist() for end in ends)
         return dict(zip(self.params, zip(low, high, strict=True), strict=True))
@@ -290,7 +295,7 @@ class CurveFit(Criteria):
                     f"interval: {interval!r}; expected None, 'confidence' or 'prediction'"
                 )
             band = _core.curve_band(
-                self._fit, _between("level", level, 1), real_array(x, "x"), interval == "prediction"
+                self._fit, between("level", level, 1), real_array(x, "x"), interval == "prediction"
             )
             return Prediction(*(array[()] for array in band))
 
@@ -373,7 +378,7 @@ class CurveFit(Criteria):
             If the curve is not one-to-one, or has no such limits; or the percentage or the level is
             out of its range, or `interval` unknown.
         """
-        fraction = np.array(_between("percent", percent, 100) / 100.0)
+        fraction = np.array(between("percent", percent, 100) / 100.0)
         return Inverse(*map(float, self._inputs(fraction, None, level, interval, is_dose=True)))
 
     def summary(self, *, interval: Literal["log", "wald"] = "log") -> str:
@@ -457,14 +462,15 @@ class CurveFit(Criteria):
         return _core.curve_inputs(
             self._fit,
             _core.INTERVALS[interval],
-            _between("level", level, 1),
+            between("level", level, 1),
             given,
             readings,
             is_dose,
         )
 
 
-def _between(argument: str, value: Number, high: int) -> float:
+def between(argument: str, value: Number, high: int) -> float:
+    """Check a number that must be between 0 and `high`."""
     if not isinstance(value, int | float | np.integer | np.floating) or isinstance(value, bool):
         raise InputTypeError(f"{argument}: {value!r}; expected a number between 0 and {high}")
     if not 0 < value < high:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from curve_cases import columns
 
 from cbackprop import InputTypeError, ParameterError, curves
 from cbackprop.curves.comparison import SPECIAL_CASES
@@ -17,12 +17,6 @@ HERE = Path(__file__).parent
 EXAMPLES = HERE.parent / "examples" / "data"
 X = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0]
 Y = [0.11, 0.26, 0.79, 2.14, 4.91, 7.66, 9.02, 9.66]
-
-
-def columns(path: Path, *names: str) -> list[list[Any]]:
-    lines = path.read_text(encoding="utf-8").splitlines()
-    rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
-    return [[row[key] if key == "herbicide" else float(row[key]) for row in rows] for key in names]
 
 
 def test_shared_plateaus_as_in_drc() -> None:

@@ -26,7 +26,7 @@ DEFAULTS: dict[str, Any] = {
     "fixed": None,
     "formula": None,
     "frozen": (),
-    "interval": None,
+    "interval": "log",
     "learning_rate": None,
     "level": 0.95,
     "levels": 30,
@@ -57,10 +57,7 @@ ELSEWHERE: dict[tuple[str, str], Any] = {
     ("Curve.fit", "loss"): None,  # the curve's own
     ("Curve.fit_groups", "loss"): None,
     ("Curve.fit_many", "loss"): None,
-    ("CurveFit.confidence_interval", "interval"): "log",
-    ("CurveFit.effective_dose", "interval"): "log",
-    ("CurveFit.inverse", "interval"): "log",
-    ("CurveFit.summary", "interval"): "log",
+    ("CurveFit.predict", "interval"): None,
     ("fit_many", "covariance"): False,  # whether to keep the matrices
 }
 

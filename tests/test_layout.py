@@ -20,11 +20,13 @@ LEFT_TO_RIGHT = """
     errors reference _core threads trace chain_array model_file c_core c_export plot
     fits fits.arguments fits.result fits.one fits.many fits.shards
     dask
-    curves.matrices curves.covariance curves.limits curves.advice curves.estimates
-    curves.criteria curves.result
-    curves.groups curves.many
-    curves.profile curves.curve curves.comparison curves.expressions curves.definition
-    curves.plot curves
+    curves.arguments curves.matrices curves.covariance curves.limits curves.advice curves.estimates
+    curves.criteria curves.result curves.robust
+    curves.sharing curves.groups curves.many curves.curve curves.distributions curves.comparison
+    curves.profile curves.outliers curves.assay curves.plates
+    curves.expressions curves.definition curves.ratios curves.potency curves.suitability
+    curves.combination
+    curves.plot curves.influence curves.residual_plots curves
     sklearn
     cli.arguments cli.table cli.data cli.model cli.groups cli.fit cli.main cli
     cbackprop __main__
@@ -32,7 +34,7 @@ LEFT_TO_RIGHT = """
 ORDER = LEFT_TO_RIGHT.split()
 
 # In functions: what most programs do not need.
-LATE = {("curves.result", "curves.plot")}
+LATE = {("curves.result", "curves.plot"), ("curves.potency", "curves.plot")}
 # For types alone: what a method returns or keeps, but does not make.
 UPWARDS_FOR_TYPES = {
     ("_core", "trace"),
@@ -43,6 +45,7 @@ UPWARDS_FOR_TYPES = {
     ("curves.covariance", "curves.curve"),
     ("curves.advice", "curves.result"),
     ("curves.result", "curves.curve"),
+    ("curves.sharing", "curves.curve"),
     ("curves.groups", "curves.curve"),
     ("curves.many", "curves.curve"),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, overload
@@ -14,11 +14,14 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _core
 from .._core import Chain, code_of_loss, no_such_name
 from ..errors import InputTypeError, ParameterError, ShapeError
-from ..fits.arguments import Count, Number, as_float, count_of, ends_of, examples_of, number_of
-from .covariance import Fitted
-from .groups import GroupFits, groups_of
+from ..fits.arguments import Count, Number, as_float, ends_of
+from .arguments import check_covariance, options_of, points_of
+from .covariance import Fitted, exact_covariance
+from .groups import FoundGroups, GroupFits
 from .many import CurveFits, fit_sets
 from .result import CurveFit
+from .robust import fit_by_mad
+from .sharing import Share, groups_of, sharing_of
 
 if TYPE_CHECKING:
     from .._core import _Loss, _Number
@@ -67,6 +70,12 @@ class Curve:
         self.row, self.log_dose, self.ends = facts.row, facts.is_log_dose, facts.ends
         ones = np.ones(len(self.activations))
         self._template = Chain(ones, ones, self.activations, self.frozen)
+        # what a function of x and the natural parameters has
+        names = ("x", *self.parameters)
+        self.__name__ = name
+        self.__signature__ = Signature(
+            [Parameter(each, Parameter.POSITIONAL_OR_KEYWORD) for each in names]
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the curve by its name."""
@@ -141,17 +150,6 @@ class Curve:
             chain.params[:] = math.nan
         return chain.forward(x)
 
-    @property
-    def __signature__(self) -> Signature:
-        """The signature of a call: x, and the natural parameters by name."""
-        names = ("x", *self.parameters)
-        return Signature([Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in names])
-
-    @property
-    def __name__(self) -> str:
-        """The curve's name, as a function has it."""
-        return self.name
-
     def fit(
         self,
         x: ArrayLike,
@@ -161,7 +159,7 @@ class Curve:
         fixed: Mapping[str, Number] | None = None,
         bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
         loss: _Loss | None = None,
-        loss_scale: _Number = 1.0,
+        loss_scale: _Number | Literal["mad"] = 1.0,
         max_iterations: Count | None = None,
         tolerance: Number | None = None,
         covariance: Literal["gauss-newton", "hessian"] = "gauss-newton",
@@ -179,7 +177,7 @@ class Curve:
         ----------
         x, y : array_like
             Data of the same shape, at least as many points as parameters to fit.
-        sample_weight, loss_scale, tolerance, covariance, nan_policy
+        sample_weight, tolerance, covariance, nan_policy
             As for `cbackprop.fit`.
         max_iterations : int, default 2000
             Iterations from each start that is tried; the steps towards a limit take at most four
@@ -191,6 +189,12 @@ class Curve:
             the lesser or the greater plateau, unless only ``bottom > top`` can meet the bounds.
         loss : str, optional
             As for `cbackprop.fit`; by default the `loss` of the curve.
+        loss_scale : float or "mad", default 1.0
+            Scale of a robust loss. "mad" finds it from the data: 1.345 ("huber"), 2.385 ("cauchy";
+            both of Holland and Welsch 1977) or 1.287 ("soft_l1") times 1.4826 times the median of
+            the absolute residuals. These make the fit 95 % as efficient as least squares if errors
+            are normal. The curve is fitted by least squares, then at the scale of the last fit
+            until the scale changes by less than 1e-8, or 100 times. It is the fit's `loss_scale`.
 
         Returns
         -------
@@ -199,21 +203,34 @@ class Curve:
         Raises
         ------
         ParameterError
-            If a name is unknown, an x lies outside the curve's domain, or what is fixed and bounded
-            cannot be combined.
+            If a name is unknown, an x lies outside the curve's domain, what is fixed and bounded
+            cannot be combined, or "mad" finds residuals that are rounding errors.
         ShapeError
             If shapes differ or there are too few points.
         """
         with np.errstate(all="ignore"):
-            data, _ = _data(x, y, sample_weight, nan_policy, has_log_doses=self.log_dose)
+            data, _ = points_of(x, y, sample_weight, nan_policy, has_log_doses=self.log_dose)
             known, lower, upper = self._limits(fixed, bounds)
             loss = self.loss if loss is None else loss
-            code = code_of_loss(loss, loss_scale)  # raises if one is invalid
-            if covariance not in ("gauss-newton", "hessian"):
-                raise ParameterError(
-                    f"covariance: {covariance!r}; expected 'gauss-newton' or 'hessian'"
+            if isinstance(loss_scale, str):
+                again = partial(
+                    self.fit,
+                    x,
+                    y,
+                    sample_weight=sample_weight,
+                    fixed=fixed,
+                    bounds=bounds,
+                    max_iterations=max_iterations,
+                    tolerance=tolerance,
+                    covariance=covariance,
+                    nan_policy=nan_policy,
                 )
-            options = _options(max_iterations, tolerance)
+                return fit_by_mad(
+                    lambda kind, scale: again(loss=kind, loss_scale=scale), loss, loss_scale
+                )
+            code = code_of_loss(loss, loss_scale)  # raises if one is invalid
+            check_covariance(covariance)
+            options = options_of(max_iterations, tolerance)
             free = len(self.parameters) - len(fixed or {})
             if len(data[0]) < max(free, 1):
                 points = "1 point is" if len(data[0]) == 1 else f"{len(data[0])} points are"
@@ -237,15 +254,18 @@ class Curve:
                         f"x[{i}]: {float(data[0][i])!r} is too large: its square is not finite"
                     )
                 _core.check_status(status, data[1], data[2], code)
+            one, exact = Fitted(*found), None
+            if covariance == "hessian":
+                exact = exact_covariance(self, one, data, loss, float(loss_scale))
             return CurveFit(
                 self,
-                Fitted(*found),
+                one,
                 data,
                 loss,
                 float(loss_scale),
                 fixed=tuple(fixed or ()),
-                bounds=bounds or {},
-                exact=covariance == "hessian",
+                exact=exact,
+                bounds=bounds,
             )
 
     def fit_many(
@@ -326,7 +346,7 @@ class Curve:
         y: ArrayLike,
         group: ArrayLike,
         *,
-        share: Iterable[str] = (),
+        share: Share = (),
         sample_weight: ArrayLike | None = None,
         fixed: Mapping[str, Number] | None = None,
         bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
@@ -334,12 +354,13 @@ class Curve:
         loss_scale: _Number = 1.0,
         max_iterations: Count | None = None,
         tolerance: Number | None = None,
+        covariance: Literal["gauss-newton", "hessian"] = "gauss-newton",
         nan_policy: Literal["raise", "omit"] = "raise",
     ) -> GroupFits:
         """Fit the curve to several groups of points that have parameters in common.
 
-        All points are fitted together: a shared parameter has one value, the others one for each
-        group. The time is proportional to the number of groups.
+        All points are fitted together: a shared parameter has one value, or one for the groups with
+        one label, the others one for each group. The time is proportional to the number of groups.
 
         Parameters
         ----------
@@ -347,11 +368,18 @@ class Curve:
             Data of the same shape.
         group : array_like
             A label for each point, such as a text or an integer.
-        share : iterable of str, optional
-            Names of the shared natural parameters. Without any each group has the fit that it has
+        share : iterable of str, or mapping, optional
+            Names of the shared natural parameters, or a mapping of names that says how they are
+            shared: True, by all groups; a label for each point, by groups with the same label; a
+            mapping of groups to factors, ``{"ec50": {"a": 1, "b": 10}}``, up to these: a group's
+            parameter is one value times its factor. Without any each group has the fit that it has
             alone, but the variance is that of all.
-        sample_weight, fixed, bounds, loss, loss_scale, max_iterations, tolerance, nan_policy
-            As for `fit`; what is fixed or has bounds is so in all groups.
+        sample_weight, fixed, loss, loss_scale, max_iterations, tolerance, nan_policy
+            As for `fit`; what is fixed is so in all groups.
+        bounds : mapping of str to (low, high), optional
+            As for `fit`, for all groups; of the value where groups have factors.
+        covariance : {"gauss-newton", "hessian"}
+            As for `fit`, of all parameters. R's `nls` has the first, its package drc the second.
 
         Returns
         -------
@@ -360,22 +388,26 @@ class Curve:
         Raises
         ------
         ParameterError
-            As for `fit`, and if a parameter is both shared and fixed.
+            As for `fit`, and if a parameter is both shared and fixed, points of one group have
+            different labels, or factors are not those of all groups.
         ShapeError
             If shapes differ, or there are too few points, in all or in a group for the parameters
             of its own.
+        InputTypeError
+            If `share` is something else, or a factor is no number.
         """
         with np.errstate(all="ignore"):
-            data, kept = _data(x, y, sample_weight, nan_policy, has_log_doses=self.log_dose)
+            data, kept = points_of(x, y, sample_weight, nan_policy, has_log_doses=self.log_dose)
             groups = groups_of(group, kept)
             known, lower, upper = self._limits(fixed, bounds)
-            shared = self._shared(share, fixed or {})
+            sharing = sharing_of(self, share, fixed or {}, groups)
             loss = self.loss if loss is None else loss
             code = code_of_loss(loss, loss_scale)  # raises if one is invalid
-            own = len(self.parameters) - len(fixed or {}) - len(shared)
-            groups.check_sizes(own, len(shared))
+            check_covariance(covariance)
+            own = len(self.parameters) - len(fixed or {}) - len(sharing.labels)
             inputs, targets = data[0][groups.order], data[1][groups.order]
             weights = None if data[2] is None else data[2][groups.order]
+            groups.check_sizes(own, len(sharing.values), weights)
             parts = groups.split(inputs, targets, weights)
             starts = [self.start_of(*part[:2]) for part in parts]
             status, found = _core.fit_curve_groups(
@@ -385,39 +417,32 @@ class Curve:
                 targets,
                 weights,
                 groups.sizes,
-                bytes(name in shared for name in self.parameters),
+                bytes(name in sharing.labels for name in self.parameters),
+                len(sharing.values),
+                sharing.numbers,
+                sharing.factors,
                 known,
                 lower,
                 upper,
                 code,
                 float(loss_scale),
-                *_options(max_iterations, tolerance),
+                *options_of(max_iterations, tolerance),
             )
             if found is None:
-                self.check_domain(inputs)
-                _core.check_status(status, targets, weights, code)
+                self.check_domain(data[0])
+                _core.check_status(status, *data[1:], code)
             return GroupFits(
                 self,
-                [Fitted(*one) for one in found],
+                FoundGroups(*found),
                 parts,
-                groups.labels,
-                shared,
+                groups,
+                sharing,
                 tuple(fixed or ()),
-                bounds or {},
                 loss,
                 float(loss_scale),
+                bounds=bounds,
+                exact=covariance == "hessian",
             )
-
-    def _shared(self, share: Iterable[str], fixed: Mapping[str, object]) -> tuple[str, ...]:
-        """Check the names of shared parameters, and put them in the curve's order."""
-        if isinstance(share, str) or not isinstance(share, Iterable):
-            raise InputTypeError(f"share: expected names of parameters, got {share!r}")
-        names = dict.fromkeys(share, None)
-        self.check_names("share", names)
-        for name in names:
-            if name in fixed:
-                raise ParameterError(f"share: {name!r} is also in fixed; expected one of both")
-        return tuple(name for name in self.parameters if name in names)
 
     def _limits(
         self,
@@ -502,40 +527,3 @@ def named(name: str) -> Curve:
     if name not in _NAMED:
         _NAMED[name] = Curve(name)
     return _NAMED[name]
-
-
-def _options(max_iterations: Count | None, tolerance: Number | None) -> tuple[int, float]:
-    return (
-        count_of("max_iterations", max_iterations, 2000),
-        number_of("tolerance", 1e-10 if tolerance is None else tolerance, 0.0, math.inf),
-    )
-
-
-def _data(
-    x: ArrayLike,
-    y: ArrayLike,
-    sample_weight: ArrayLike | None,
-    nan_policy: str,
-    *,
-    has_log_doses: bool,
-) -> tuple[tuple[Vector, Vector, Vector | None], NDArray[np.bool_]]:
-    """Make flat arrays, without the points to be left out, and say which are kept."""
-    inputs, targets, weights, finite = examples_of(x, y, sample_weight)
-    if has_log_doses:
-        is_zero_dose = np.isneginf(inputs)
-        *_, finite = examples_of(np.where(is_zero_dose, 0.0, inputs), targets, weights)
-    inputs, targets, finite = inputs.reshape(-1), targets.reshape(-1), finite.reshape(-1)
-    weights = None if weights is None else weights.reshape(-1)
-    if nan_policy not in ("raise", "omit"):
-        raise ParameterError(f"nan_policy: {nan_policy!r}; expected 'raise' or 'omit'")
-    if finite.all():
-        return (inputs, targets, weights), finite
-    if nan_policy == "raise":
-        i = int(np.flatnonzero(~finite)[0])
-        weight = "" if weights is None else f", weight = {float(weights[i])!r}"
-        raise ParameterError(
-            f"point {i} is not finite: x = {float(inputs[i])!r}, y = {float(targets[i])!r}{weight} "
-            "(nan_policy='omit' leaves such points out)"
-        )
-    kept = None if weights is None else weights[finite]
-    return (inputs[finite], targets[finite], kept), finite

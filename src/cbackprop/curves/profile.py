@@ -18,7 +18,7 @@ from .covariance import DETERMINED, DIVERGES, slopes_at
 from .estimates import Inverse
 from .groups import GroupFits
 from .matrices import product, solve
-from .result import CurveFit, between
+from .result import CurveFit, _between
 
 __all__ = ["Profile", "profile"]
 
@@ -150,7 +150,7 @@ def profile(
     """
     if not isinstance(fit, CurveFit | GroupFits):
         raise InputTypeError(f"fit: expected a CurveFit or GroupFits, got {fit!r}")
-    level = between("level", level, 1)
+    level = _between("level", level, 1)
     given = [value is not None for value in (name, effective_dose, inverse)]
     if sum(given) != 1:
         raise ParameterError(
@@ -311,6 +311,8 @@ class _Parameter(_Number):
             raise ParameterError(f"name: {name!r} is fixed; expected a parameter that was fitted")
         if isinstance(fit, GroupFits) and name not in fit.shared:
             raise ParameterError(f"name: {name!r} is not shared; expected one of {fit.shared!r}")
+        if isinstance(fit, GroupFits) and (fit.shared_by or fit.factors):
+            raise ParameterError("fit: groups have factors, or values in part; expected one value")
         self.fit, self.name = fit, name
         one = fit if isinstance(fit, CurveFit) else fit[fit.labels[0]]
         self.one, self.value, self.df = one, one.params[name], _df(one)

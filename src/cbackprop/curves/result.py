@@ -25,7 +25,7 @@ from ..fits.arguments import Count, Number, as_float
 from ..fits.result import AT_BOUND, OUTCOMES, UNDETERMINED
 from ..reference import LOSSES as FORMULAS
 from .advice import advice_on, hardly_determined
-from .covariance import DIVERGES, Fitted, exact_covariance
+from .covariance import DIVERGES, Fitted
 from .criteria import Criteria, normal_log_likelihood
 from .estimates import Inverse, Prediction
 from .limits import limit_of
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     _Interval: TypeAlias = Literal["log", "wald", "fieller"]
 
-__all__ = ["CurveFit", "between"]
+__all__ = ["CurveFit"]
 
 Vector: TypeAlias = NDArray[np.float64]
 _CONVERGED: Final = 1  # of enum cbp_outcome
@@ -76,9 +76,11 @@ class CurveFit(Criteria):
     fixed : tuple of str
         Names of the parameters that were given.
     bounds : dict of str to (low, high)
-        As they were given.
+        Bounds that were given.
     loss : str
         Name of the loss that was minimised.
+    loss_scale : float
+        Its scale, if it is a robust one.
     mean_loss : float
         Its average.
     n_parameters : int
@@ -97,22 +99,20 @@ class CurveFit(Criteria):
         loss_scale: float,
         *,
         fixed: tuple[str, ...],
-        bounds: Mapping[str, tuple[float | None, float | None]],
-        exact: bool,
+        exact: Vector | None,
+        bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
     ) -> None:
         self.x, self.y, self.weights = data
         names = curve.parameters
         self.curve, self.loss, self._found = curve, loss, found
+        self.loss_scale, self.bounds = loss_scale, dict(bounds or {})
         self.n_iterations, self.n_evaluations = found.n_iterations, found.n_evaluations
         self.chain = curve.chain_with(found.params)
         self.mean_loss, self.df = found.loss, int(found.df)
         self.fixed, self.n_parameters = fixed, len(names) - len(fixed)
-        self.bounds = dict(bounds)
         natural = found.natural.tolist()
         self.params = dict(zip(names, natural, strict=True))
-        self._exact = None
-        if exact:
-            self._exact = exact_covariance(curve, self.chain, found, data, loss, loss_scale)
+        self._exact = exact
         known = found.covariance if self._exact is None else self._exact
         unknown = [k for k, kind in enumerate(found.determined) if kind in (UNDETERMINED, DIVERGES)]
         variances = known.diagonal().tolist()
@@ -234,7 +234,7 @@ class CurveFit(Criteria):
         if interval not in ("log", "wald"):
             raise ParameterError(f"interval: {interval!r}; expected 'log' or 'wald'")
         ends = _core.curve_intervals(
-            self._fit, _core.INTERVALS[interval], between("level", level, 1)
+            self._fit, _core.INTERVALS[interval], _between("level", level, 1)
         )
         low, high = (end.tolist() for end in ends)
         return dict(zip(self.params, zip(low, high, strict=True), strict=True))
@@ -295,7 +295,7 @@ class CurveFit(Criteria):
                     f"interval: {interval!r}; expected None, 'confidence' or 'prediction'"
                 )
             band = _core.curve_band(
-                self._fit, between("level", level, 1), real_array(x, "x"), interval == "prediction"
+                self._fit, _between("level", level, 1), real_array(x, "x"), interval == "prediction"
             )
             return Prediction(*(array[()] for array in band))
 
@@ -378,7 +378,7 @@ class CurveFit(Criteria):
             If the curve is not one-to-one, or has no such limits; or the percentage or the level is
             out of its range, or `interval` unknown.
         """
-        fraction = np.array(between("percent", percent, 100) / 100.0)
+        fraction = np.array(_between("percent", percent, 100) / 100.0)
         return Inverse(*map(float, self._inputs(fraction, None, level, interval, is_dose=True)))
 
     def summary(self, *, interval: Literal["log", "wald"] = "log") -> str:
@@ -462,15 +462,14 @@ class CurveFit(Criteria):
         return _core.curve_inputs(
             self._fit,
             _core.INTERVALS[interval],
-            between("level", level, 1),
+            _between("level", level, 1),
             given,
             readings,
             is_dose,
         )
 
 
-def between(argument: str, value: Number, high: int) -> float:
-    """Check a number that must be between 0 and `high`."""
+def _between(argument: str, value: Number, high: int) -> float:
     if not isinstance(value, int | float | np.integer | np.floating) or isinstance(value, bool):
         raise InputTypeError(f"{argument}: {value!r}; expected a number between 0 and {high}")
     if not 0 < value < high:

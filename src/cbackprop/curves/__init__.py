@@ -14,6 +14,7 @@ from .assay import (
     precision_profile,
     recovery,
 )
+from .bootstrap import Bootstrap, Jackknife, bootstrap, jackknife
 from .combination import Combination, combine
 from .comparison import Comparison, Selection, compare, lack_of_fit, no_effect, select
 from .curve import Curve, named
@@ -35,6 +36,7 @@ __all__ = [
     "CURVES",
     "Assay",
     "AssayRange",
+    "Bootstrap",
     "Combination",
     "Comparison",
     "Criterion",
@@ -46,6 +48,7 @@ __all__ = [
     "GroupFits",
     "Influence",
     "Inverse",
+    "Jackknife",
     "Outliers",
     "Prediction",
     "Profile",
@@ -56,6 +59,7 @@ __all__ = [
     "assay_range",
     "asymptotic",
     "asymptotic_regression",
+    "bootstrap",
     "combine",
     "compare",
     "define",
@@ -72,6 +76,7 @@ __all__ = [
     "hill",
     "hill_log10",
     "influence",
+    "jackknife",
     "lack_of_fit",
     "langmuir",
     "linear",

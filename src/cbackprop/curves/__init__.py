@@ -14,6 +14,7 @@ from .assay import (
     precision_profile,
     recovery,
 )
+from .bootstrap import Bootstrap, Jackknife, bootstrap, jackknife
 from .combination import Combination, combine
 from .comparison import Comparison, Selection, compare, lack_of_fit, no_effect, select
 from .curve import Curve, named
@@ -25,6 +26,7 @@ from .many import CurveFits
 from .outliers import Outliers, outliers
 from .plates import percent_of_controls, z_factor
 from .potency import Assay, potency
+from .profile import Profile, profile
 from .ratios import Estimate, difference, ratio
 from .residual_plots import plot_influence, plot_qq, plot_residuals
 from .result import CurveFit
@@ -34,6 +36,7 @@ __all__ = [
     "CURVES",
     "Assay",
     "AssayRange",
+    "Bootstrap",
     "Combination",
     "Comparison",
     "Criterion",
@@ -45,8 +48,10 @@ __all__ = [
     "GroupFits",
     "Influence",
     "Inverse",
+    "Jackknife",
     "Outliers",
     "Prediction",
+    "Profile",
     "Recovery",
     "Selection",
     "Suitability",
@@ -54,6 +59,7 @@ __all__ = [
     "assay_range",
     "asymptotic",
     "asymptotic_regression",
+    "bootstrap",
     "combine",
     "compare",
     "define",
@@ -70,6 +76,7 @@ __all__ = [
     "hill",
     "hill_log10",
     "influence",
+    "jackknife",
     "lack_of_fit",
     "langmuir",
     "linear",
@@ -92,6 +99,7 @@ __all__ = [
     "potency",
     "power",
     "precision_profile",
+    "profile",
     "ratio",
     "recovery",
     "richards",

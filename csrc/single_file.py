@@ -4,8 +4,9 @@
 has the activations alone: ``cbackprop export`` begins every header with it.
 
 The sources stand in ``cbackprop.c`` one after the other, without their comments, which are a
-quarter of its size in a wheel; and no two of them have a private name in common. But the loops are compiled once for each target, where the file includes itself: there each
-name gets the target's added, by a macro that ends with that target.
+quarter of its size in a wheel; and no two of them have a private name in common. But the loops are
+compiled once for each target, where the file includes itself: there each name gets the target's
+added, by a macro that ends with that target.
 """
 
 from __future__ import annotations

@@ -25,11 +25,14 @@ DEFAULTS: dict[str, Any] = {
     "covariance": "gauss-newton",
     "criterion": "aicc",
     "domain": None,
+    "effective_dose": None,
     "error": "residual",
     "fixed": None,
     "formula": None,
     "frozen": (),
     "interval": "log",
+    "inverse": None,
+    "kind": "residual",
     "learning_rate": None,
     "level": 0.95,
     "levels": 30,
@@ -40,6 +43,7 @@ DEFAULTS: dict[str, Any] = {
     "max_iterations": None,
     "method": "lm",
     "momentum": None,
+    "n": 2000,
     "name": "model",
     "nan_policy": "raise",
     "out": None,
@@ -67,9 +71,11 @@ ELSEWHERE: dict[tuple[str, str], Any] = {
     ("CurveFit.predict", "interval"): None,
     ("assay_range", "replicates"): 1,  # for `inverse` None is a mean that is known
     ("precision_profile", "replicates"): 1,
+    ("Bootstrap.interval", "method"): "bca",
     ("combine", "method"): "weighted",
     ("equivalence", "interval"): "fieller",
     ("potency", "loss"): None,
+    ("profile", "name"): None,
     ("fit_many", "covariance"): False,  # whether to keep the matrices
 }
 

@@ -303,7 +303,7 @@ def jackknife(fit: CurveFit, quantity: Quantity, level: Number = 0.95) -> Jackkn
 def _check(fit: CurveFit) -> None:
     if not isinstance(fit, CurveFit):
         raise InputTypeError(f"fit: expected a CurveFit, got {fit!r}")
-    if not fit.converged:
+    if fit.status == "max_iterations":
         raise ParameterError(f"fit: it has not converged ({fit.message})")
     if fit.df < 1:
         raise ParameterError("fit: no degree of freedom is left")

@@ -296,3 +296,14 @@ def test_fits_that_measure_nothing() -> None:
         curves.recovery(blank)
     with pytest.raises(ParameterError, match="at least two doses"):
         curves.assay_range(blank)
+
+
+@pytest.mark.filterwarnings("error")
+def test_readings_at_a_plateau_and_a_mean_of_0() -> None:
+    flat = curves.hill.fit([0.3, 100, 0.1, 100, 2], [2000, 2000, 2000, 0, 1000])
+    found = curves.recovery(flat)
+    assert not np.isinf(found.calculated).any()
+    assert "beyond the curve" in str(found)
+    assert not np.isinf(curves.dilution_linearity(flat, [1000, 2000, 0], [1, 2, 4]).dose).any()
+    zeros = curves.michaelis_menten.fit([5, 10, 5, 10, 20, 40], [0, 0, 0, 3, 2, 3])
+    assert str(curves.recovery(zeros)).splitlines()[1].split()[2:] == ["0", "0.00", "nan"]

@@ -89,6 +89,19 @@ def test_what_is_fixed_and_bounded_stays_so() -> None:
     )
 
 
+def test_many_fits_and_groups() -> None:
+    y = np.stack([EFFECTS, EFFECTS[::-1]])
+    fits = curves.logistic4.fit_many(DOSES, y, bounds={"top": (None, 100)})
+    alone = curves.logistic4.fit(DOSES, EFFECTS, bounds={"top": (None, 100)})
+    assert fits[0].bounds == alone.bounds
+    assert curves.outliers(fits[0]).t.tolist() == curves.outliers(alone).t.tolist()
+    groups = curves.logistic4.fit_groups(
+        [*DOSES, *DOSES], [*EFFECTS, *(EFFECTS + 1)], ["a"] * 24 + ["b"] * 24, share=["slope"]
+    )
+    expected = curves.outliers(curves.logistic4.fit(DOSES, EFFECTS))
+    assert curves.outliers(groups["a"]).t.tolist() == expected.t.tolist()
+
+
 def test_points_of_weight_0_are_none() -> None:
     weights = np.ones(24)
     weights[[4, 9]] = 0.0
@@ -99,6 +112,18 @@ def test_points_of_weight_0_are_none() -> None:
     assert not found.flags[~kept].any()
     assert found.flags[kept].tolist() == without.flags.tolist()
     np.testing.assert_allclose(found.t[kept], without.t, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_infinite_value_of_the_curve_at_a_point_of_weight_0() -> None:
+    x = np.array([0.0, 0.3, 1, 2, 5, 10, 30, 100])
+    y = np.array([1.0, 3.2, 2.1, 1.6, 1.2, 0.95, 5.0, 0.5])
+    weights = np.array([0.0, 1, 1, 1, 1, 1, 1, 1])
+    fit = curves.power.fit(x, y, sample_weight=weights)
+    found = curves.outliers(fit)
+    assert np.isinf(found.fit(0.0))
+    assert np.isnan(found.t[0])
+    assert found.flags.nonzero()[0].tolist() == [6]
 
 
 def test_no_outliers_and_the_table() -> None:

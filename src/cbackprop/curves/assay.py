@@ -216,7 +216,7 @@ def _detection(
     threshold = limit(np.array([zero]), 1.0)[0]
     if not math.isfinite(threshold):
         return math.nan, math.nan
-    critical = float(_doses(fit, fit.inverse(np.array([sign * threshold])).value)[0])
+    critical = float(_measured(fit, np.array([sign * threshold]))[0])
 
     def is_below(dose: float) -> bool:
         return bool(limit(_inputs(fit, np.array([dose])), -1.0)[0] < threshold)
@@ -236,7 +236,7 @@ def _dose_of_blanks(fit: CurveFit, blanks: ArrayLike | None) -> float:
             f"blanks: {readings.tolist()!r}; expected at least two finite readings"
         )
     edge = readings.mean() + _direction(fit) * 3.0 * readings.std(ddof=1)
-    return float(_doses(fit, fit.inverse(np.array([edge])).value)[0])
+    return float(_measured(fit, np.array([edge]))[0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,8 +246,8 @@ class Recovery:
     Attributes
     ----------
     nominal, calculated : ndarray
-        Doses of the standards, and those of their readings; NaN where the curve never gives a
-        reading.
+        Doses of the standards, and those of their readings; NaN where the curve gives a
+        reading at no finite dose.
     percent : ndarray
         100 calculated / nominal.
     """
@@ -263,7 +263,8 @@ class Recovery:
             found = self.calculated[self.nominal == dose]
             inside = found[~np.isnan(found)]
             mean = float(inside.mean()) if inside.size else math.nan
-            cv = 100.0 * float(inside.std(ddof=1)) / mean if inside.size > 1 else math.nan
+            spread = float(inside.std(ddof=1)) if inside.size > 1 else math.nan
+            cv = 100.0 * spread / abs(mean) if mean else math.nan
             outside = len(found) - len(inside)
             lines.append(
                 f"{dose:>12.6g}  {len(found):>8}  {mean:>12.6g}  {100.0 * mean / dose:>10.2f}"
@@ -307,7 +308,7 @@ def recovery(fit: CurveFit) -> Recovery:
     shown = doses > 0
     if not shown.any():
         raise ParameterError("fit: no standard has a dose above 0")
-    calculated = _doses(fit, fit.inverse(fit.y[shown]).value)
+    calculated = _measured(fit, fit.y[shown])
     return Recovery(doses[shown], calculated, 100.0 * calculated / doses[shown])
 
 
@@ -415,7 +416,7 @@ def dilution_linearity(
         raise ParameterError(f"y[{i}]: {float(readings[i])!r}; expected a finite number")
     if len(np.unique(factors)) < 2:
         raise ParameterError(f"dilution: {factors.tolist()!r}; expected different ones")
-    read = _doses(fit, fit.inverse(readings).value)
+    read = _measured(fit, readings)
     read = np.where(read > 0, read, np.nan)
     dose = read * factors
     found = np.flatnonzero(~np.isnan(dose))
@@ -450,7 +451,14 @@ def _positive(argument: str, values: ArrayLike) -> Vector:
 
 
 def _doses(fit: CurveFit, x: Vector) -> Vector:
-    return np.asarray(10.0**x if fit.curve.log_dose else x)
+    with np.errstate(all="ignore"):
+        return np.asarray(10.0**x if fit.curve.log_dose else x)
+
+
+def _measured(fit: CurveFit, y: Vector) -> Vector:
+    """Return the doses of readings; NaN where the curve gives them at no finite dose."""
+    doses = _doses(fit, np.asarray(fit.inverse(y).value))
+    return np.where(np.isfinite(doses), doses, np.nan)
 
 
 def _inputs(fit: CurveFit, doses: Vector) -> Vector:
@@ -490,7 +498,8 @@ def _profile(fit: CurveFit, replicates: Count, weight: Weight | None) -> Callabl
             value, replicates=replicates, sample_weight=_weights_at(weight, value)
         ).stderr
         per_dose = math.log(10.0) if fit.curve.log_dose else 1.0 / doses
-        return np.asarray(100.0 * error * per_dose)
+        with np.errstate(all="ignore"):
+            return np.asarray(100.0 * error * per_dose)
 
     return cv
 

@@ -83,8 +83,8 @@ def outliers(fit: CurveFit, q: Number = 0.01) -> Outliers:
     Parameters
     ----------
     fit : CurveFit
-        A fit of the points, by least squares or a robust loss. What is fixed and bounded is so in
-        the robust fit, too.
+        A fit of the points, by least squares or a robust loss, such as ``fits[i]`` of many. What is
+        fixed and bounded is so in the robust fit, too. One of groups is fitted alone.
     q : float, default 0.01
         The part of the flagged points that may on average be no outliers.
 
@@ -161,7 +161,8 @@ def outliers(fit: CurveFit, q: Number = 0.01) -> Outliers:
         return again(loss=loss, loss_scale=scale)
 
     robust = fit_with_scale(fit_at, "cauchy", lambda found: scale_of(residuals_of(found)))
-    weighted = residuals_of(robust) * np.sqrt(weights)
+    with np.errstate(invalid="ignore"):  # a curve may be infinite where the weight is 0
+        weighted = residuals_of(robust) * np.sqrt(weights)
     t = np.where(kept, weighted / scale_of(weighted), np.nan)
     return Outliers(kept & (np.abs(t) >= _least(np.sort(np.abs(t[kept])), df, q)), t, df, q, robust)
 

@@ -237,6 +237,46 @@ def test_parallel_logistic_curves() -> None:
     assert profile.high == pytest.approx(brentq(excess, value, 2 * value, xtol=1e-12), rel=1e-7)
 
 
+def test_errors_by_the_hessian() -> None:
+    """The delta method with second differences of the residual sum of squares."""
+    dose, y, group = sigmoids()
+    is_test = group == "T"
+
+    def rss_of(p: Any) -> float:
+        ec50 = np.where(is_test, p[3], p[2])
+        values = p[0] + (p[1] - p[0]) / (1 + (ec50 / dose) ** p[4])
+        return float(((values - y) ** 2).sum())
+
+    assay = curves.potency(
+        dose, y, group, reference="R", curve=curves.logistic4, covariance="hessian"
+    )
+    names = ("bottom", "top", "ec50", "slope")
+    bottom, top, ec50, slope = (assay.fits.params[name] for name in names)
+    point = np.array([bottom, top, *np.asarray(ec50), slope])
+    steps = 1e-4 * np.eye(5) * point
+    half = np.array(
+        [
+            [
+                (
+                    rss_of(point + a + b)
+                    - rss_of(point + a - b)
+                    - rss_of(point - a + b)
+                    + rss_of(point - a - b)
+                )
+                / (8 * a.sum() * b.sum())
+                for b in steps
+            ]
+            for a in steps
+        ]
+    )
+    known = np.linalg.inv(half) * rss_of(point) / 43
+    slopes = np.array([0, 0, 1 / point[3], -point[2] / point[3] ** 2, 0])
+    expected = math.sqrt(slopes @ known @ slopes)
+    assert assay["T"].stderr == pytest.approx(expected, rel=1e-5)
+    plain = curves.potency(dose, y, group, reference="R", curve=curves.logistic4)
+    assert abs(plain["T"].stderr / expected - 1) > 4e-4
+
+
 def test_one_curve_with_log10_doses_and_another_name() -> None:
     dose, y, group = sigmoids()
     options: dict[str, Any] = {"reference": "R"}
@@ -361,6 +401,44 @@ def test_flat_lines_have_no_end() -> None:
             interval=kind,
         )["T"]
         assert (one.low, one.high) == (0, math.inf)
+
+
+def test_lines_in_opposite_directions() -> None:
+    """A slope ratio below 0 is an estimate, but no potency of a profile."""
+    dose = np.tile([1.0, 2.0, 3.0, 4.0], 2)
+    y = 5 + np.r_[dose[:4], -dose[:4]] + np.tile([0.1, -0.1], 4)
+    options: Any = {"reference": 0, "curve": "slope_ratio"}
+    group = [0] * 4 + [1] * 4
+    one = curves.potency(dose, y, group, interval="wald", **options)[1]
+    assert one.value < 0
+    for kind in ("log", "profile"):
+        with pytest.raises(ParameterError, match=rf"'{kind}', but potency\[1\] is -"):
+            curves.potency(dose, y, group, interval=kind, **options)
+    y = np.r_[np.log(dose[:4]), -np.log(dose[:4])]
+    options["curve"] = "parallel_line"
+    assay = curves.potency(dose, y, group, interval="profile", **options)
+    assert (assay[1].low, assay[1].high) == (0, math.inf)
+
+
+def test_exact_and_constant_responses() -> None:
+    """No scatter: the interval is a point; no effect: there is no potency."""
+    dose = np.tile(np.repeat([1.0, 2.0, 4.0, 8.0], 2), 2)
+    group = ["S"] * 8 + ["T"] * 8
+    options: Any = {"reference": "S", "curve": "parallel_line"}
+    y = np.log(dose) + np.repeat([0.0, 0.5], 8)
+    for kind in ("log", "wald", "fieller", "profile"):
+        one = curves.potency(dose, y, group, interval=kind, **options)["T"]
+        assert one.value == pytest.approx(math.exp(0.5))
+        assert one.low == pytest.approx(one.value)
+        assert one.high == pytest.approx(one.value)
+        with pytest.raises(ParameterError, match="the denominator is 0"):
+            curves.potency(dose, np.ones(16), group, interval=kind, **options)
+        options["curve"] = curves.logistic4
+        one = curves.potency(dose, np.ones(16), group, interval=kind, **options)["T"]
+        assert one.stderr == math.inf
+        assert one.low <= 0
+        assert one.high == math.inf
+        options["curve"] = "parallel_line"
 
 
 def test_labels_and_tables() -> None:

@@ -5,40 +5,66 @@ from types import MappingProxyType
 from typing import Final
 
 from .. import _core
+from .assay import (
+    AssayRange,
+    DilutionLinearity,
+    Recovery,
+    assay_range,
+    dilution_linearity,
+    precision_profile,
+    recovery,
+)
+from .bootstrap import Bootstrap, Jackknife, bootstrap, jackknife
 from .combination import Combination, combine
 from .comparison import Comparison, Selection, compare, lack_of_fit, no_effect, select
 from .curve import Curve, named
 from .definition import define
 from .estimates import Inverse, Prediction
 from .groups import GroupFits
+from .influence import Influence, influence
 from .many import CurveFits
+from .outliers import Outliers, outliers
+from .plates import percent_of_controls, z_factor
 from .potency import Assay, potency
+from .profile import Profile, profile
 from .ratios import Estimate, difference, ratio
+from .residual_plots import plot_influence, plot_qq, plot_residuals
 from .result import CurveFit
 from .suitability import Criterion, Suitability, equivalence, suitability
 
 __all__ = [
     "CURVES",
     "Assay",
+    "AssayRange",
+    "Bootstrap",
     "Combination",
     "Comparison",
     "Criterion",
     "Curve",
     "CurveFit",
     "CurveFits",
+    "DilutionLinearity",
     "Estimate",
     "GroupFits",
+    "Influence",
     "Inverse",
+    "Jackknife",
+    "Outliers",
     "Prediction",
+    "Profile",
+    "Recovery",
     "Selection",
     "Suitability",
     "arrhenius",
+    "assay_range",
     "asymptotic",
     "asymptotic_regression",
+    "bootstrap",
     "combine",
     "compare",
     "define",
     "difference",
+    "dilution_linearity",
     "equivalence",
     "exponential",
     "exponential_growth",
@@ -49,6 +75,8 @@ __all__ = [
     "gompertz4",
     "hill",
     "hill_log10",
+    "influence",
+    "jackknife",
     "lack_of_fit",
     "langmuir",
     "linear",
@@ -62,10 +90,18 @@ __all__ = [
     "michaelis_menten",
     "no_effect",
     "no_effect_dose",
+    "outliers",
+    "percent_of_controls",
     "platt",
+    "plot_influence",
+    "plot_qq",
+    "plot_residuals",
     "potency",
     "power",
+    "precision_profile",
+    "profile",
     "ratio",
+    "recovery",
     "richards",
     "saturation",
     "select",
@@ -73,6 +109,7 @@ __all__ = [
     "weibull",
     "weibull_type1",
     "weibull_type2",
+    "z_factor",
 ]
 
 CURVES: Final[Mapping[str, Curve]] = MappingProxyType({name: named(name) for name in _core.CURVES})

@@ -14,11 +14,13 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _core
 from .._core import Chain, code_of_loss, no_such_name
 from ..errors import InputTypeError, ParameterError, ShapeError
-from ..fits.arguments import Count, Number, as_float, count_of, ends_of, examples_of, number_of
+from ..fits.arguments import Count, Number, as_float, ends_of
+from .arguments import check_covariance, options_of, points_of
 from .covariance import Fitted, exact_covariance
 from .groups import FoundGroups, GroupFits
 from .many import CurveFits, fit_sets
 from .result import CurveFit
+from .robust import fit_by_mad
 from .sharing import Share, groups_of, sharing_of
 
 if TYPE_CHECKING:
@@ -53,6 +55,9 @@ class Curve:
         Whether x is the logarithm of a dose: then an x of minus infinity, a dose of 0, is allowed.
     positive : tuple of str
         Natural parameters that are above 0.
+    ends : tuple of str
+        Of sigmoids with two plateaus, the names of the lower and the upper one, and of the slope,
+        whose sign tells which one is at low x.
     """
 
     def __init__(self, name: str) -> None:
@@ -62,9 +67,15 @@ class Curve:
         self.name, self.formula, self.parameters = name, facts.formula, facts.parameters
         self.activations, self.frozen, self.loss = facts.activations, facts.frozen, facts.loss
         self.log_axis, self.domain, self.positive = facts.is_log_x, facts.domain, facts.positive
-        self.row, self.log_dose = facts.row, facts.is_log_dose
+        self.row, self.log_dose, self.ends = facts.row, facts.is_log_dose, facts.ends
         ones = np.ones(len(self.activations))
         self._template = Chain(ones, ones, self.activations, self.frozen)
+        # what a function of x and the natural parameters has
+        names = ("x", *self.parameters)
+        self.__name__ = name
+        self.__signature__ = Signature(
+            [Parameter(each, Parameter.POSITIONAL_OR_KEYWORD) for each in names]
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the curve by its name."""
@@ -139,17 +150,6 @@ class Curve:
             chain.params[:] = math.nan
         return chain.forward(x)
 
-    @property
-    def __signature__(self) -> Signature:
-        """The signature of a call: x, and the natural parameters by name."""
-        names = ("x", *self.parameters)
-        return Signature([Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in names])
-
-    @property
-    def __name__(self) -> str:
-        """The curve's name, as a function has it."""
-        return self.name
-
     def fit(
         self,
         x: ArrayLike,
@@ -159,7 +159,7 @@ class Curve:
         fixed: Mapping[str, Number] | None = None,
         bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
         loss: _Loss | None = None,
-        loss_scale: _Number = 1.0,
+        loss_scale: _Number | Literal["mad"] = 1.0,
         max_iterations: Count | None = None,
         tolerance: Number | None = None,
         covariance: Literal["gauss-newton", "hessian"] = "gauss-newton",
@@ -177,7 +177,7 @@ class Curve:
         ----------
         x, y : array_like
             Data of the same shape, at least as many points as parameters to fit.
-        sample_weight, loss_scale, tolerance, covariance, nan_policy
+        sample_weight, tolerance, covariance, nan_policy
             As for `cbackprop.fit`.
         max_iterations : int, default 2000
             Iterations from each start that is tried; the steps towards a limit take at most four
@@ -189,6 +189,12 @@ class Curve:
             the lesser or the greater plateau, unless only ``bottom > top`` can meet the bounds.
         loss : str, optional
             As for `cbackprop.fit`; by default the `loss` of the curve.
+        loss_scale : float or "mad", default 1.0
+            Scale of a robust loss. "mad" finds it from the data: 1.345 ("huber"), 2.385 ("cauchy";
+            both of Holland and Welsch 1977) or 1.287 ("soft_l1") times 1.4826 times the median of
+            the absolute residuals. These make the fit 95 % as efficient as least squares if errors
+            are normal. The curve is fitted by least squares, then at the scale of the last fit
+            until the scale changes by less than 1e-8, or 100 times. It is the fit's `loss_scale`.
 
         Returns
         -------
@@ -197,18 +203,34 @@ class Curve:
         Raises
         ------
         ParameterError
-            If a name is unknown, an x lies outside the curve's domain, or what is fixed and bounded
-            cannot be combined.
+            If a name is unknown, an x lies outside the curve's domain, what is fixed and bounded
+            cannot be combined, or "mad" finds residuals that are rounding errors.
         ShapeError
             If shapes differ or there are too few points.
         """
         with np.errstate(all="ignore"):
-            data, _ = _data(x, y, sample_weight, nan_policy, has_log_doses=self.log_dose)
+            data, _ = points_of(x, y, sample_weight, nan_policy, has_log_doses=self.log_dose)
             known, lower, upper = self._limits(fixed, bounds)
             loss = self.loss if loss is None else loss
+            if isinstance(loss_scale, str):
+                again = partial(
+                    self.fit,
+                    x,
+                    y,
+                    sample_weight=sample_weight,
+                    fixed=fixed,
+                    bounds=bounds,
+                    max_iterations=max_iterations,
+                    tolerance=tolerance,
+                    covariance=covariance,
+                    nan_policy=nan_policy,
+                )
+                return fit_by_mad(
+                    lambda kind, scale: again(loss=kind, loss_scale=scale), loss, loss_scale
+                )
             code = code_of_loss(loss, loss_scale)  # raises if one is invalid
-            _check_covariance(covariance)
-            options = _options(max_iterations, tolerance)
+            check_covariance(covariance)
+            options = options_of(max_iterations, tolerance)
             free = len(self.parameters) - len(fixed or {})
             if len(data[0]) < max(free, 1):
                 points = "1 point is" if len(data[0]) == 1 else f"{len(data[0])} points are"
@@ -236,7 +258,14 @@ class Curve:
             if covariance == "hessian":
                 exact = exact_covariance(self, one, data, loss, float(loss_scale))
             return CurveFit(
-                self, one, data, loss, float(loss_scale), fixed=tuple(fixed or ()), exact=exact
+                self,
+                one,
+                data,
+                loss,
+                float(loss_scale),
+                fixed=tuple(fixed or ()),
+                exact=exact,
+                bounds=bounds,
             )
 
     def fit_many(
@@ -368,13 +397,13 @@ class Curve:
             If `share` is something else, or a factor is no number.
         """
         with np.errstate(all="ignore"):
-            data, kept = _data(x, y, sample_weight, nan_policy, has_log_doses=self.log_dose)
+            data, kept = points_of(x, y, sample_weight, nan_policy, has_log_doses=self.log_dose)
             groups = groups_of(group, kept)
             known, lower, upper = self._limits(fixed, bounds)
             sharing = sharing_of(self, share, fixed or {}, groups)
             loss = self.loss if loss is None else loss
             code = code_of_loss(loss, loss_scale)  # raises if one is invalid
-            _check_covariance(covariance)
+            check_covariance(covariance)
             own = len(self.parameters) - len(fixed or {}) - len(sharing.labels)
             inputs, targets = data[0][groups.order], data[1][groups.order]
             weights = None if data[2] is None else data[2][groups.order]
@@ -397,7 +426,7 @@ class Curve:
                 upper,
                 code,
                 float(loss_scale),
-                *_options(max_iterations, tolerance),
+                *options_of(max_iterations, tolerance),
             )
             if found is None:
                 self.check_domain(data[0])
@@ -411,6 +440,7 @@ class Curve:
                 tuple(fixed or ()),
                 loss,
                 float(loss_scale),
+                bounds=bounds,
                 exact=covariance == "hessian",
             )
 
@@ -497,45 +527,3 @@ def named(name: str) -> Curve:
     if name not in _NAMED:
         _NAMED[name] = Curve(name)
     return _NAMED[name]
-
-
-def _check_covariance(covariance: str) -> None:
-    if covariance not in ("gauss-newton", "hessian"):
-        raise ParameterError(f"covariance: {covariance!r}; expected 'gauss-newton' or 'hessian'")
-
-
-def _options(max_iterations: Count | None, tolerance: Number | None) -> tuple[int, float]:
-    return (
-        count_of("max_iterations", max_iterations, 2000),
-        number_of("tolerance", 1e-10 if tolerance is None else tolerance, 0.0, math.inf),
-    )
-
-
-def _data(
-    x: ArrayLike,
-    y: ArrayLike,
-    sample_weight: ArrayLike | None,
-    nan_policy: str,
-    *,
-    has_log_doses: bool,
-) -> tuple[tuple[Vector, Vector, Vector | None], NDArray[np.bool_]]:
-    """Make flat arrays, without the points to be left out, and say which are kept."""
-    inputs, targets, weights, finite = examples_of(x, y, sample_weight)
-    if has_log_doses:
-        is_zero_dose = np.isneginf(inputs)
-        *_, finite = examples_of(np.where(is_zero_dose, 0.0, inputs), targets, weights)
-    inputs, targets, finite = inputs.reshape(-1), targets.reshape(-1), finite.reshape(-1)
-    weights = None if weights is None else weights.reshape(-1)
-    if nan_policy not in ("raise", "omit"):
-        raise ParameterError(f"nan_policy: {nan_policy!r}; expected 'raise' or 'omit'")
-    if finite.all():
-        return (inputs, targets, weights), finite
-    if nan_policy == "raise":
-        i = int(np.flatnonzero(~finite)[0])
-        weight = "" if weights is None else f", weight = {float(weights[i])!r}"
-        raise ParameterError(
-            f"point {i} is not finite: x = {float(inputs[i])!r}, y = {float(targets[i])!r}{weight} "
-            "(nan_policy='omit' leaves such points out)"
-        )
-    kept = None if weights is None else weights[finite]
-    return (inputs[finite], targets[finite], kept), finite

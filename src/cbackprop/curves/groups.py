@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -69,6 +69,8 @@ class GroupFits(Criteria):
         Of the parameters that are shared up to factors: the factor of each group.
     fixed : tuple of str
         Names of the parameters that were given.
+    bounds : dict of str to (low, high)
+        As they were given.
     params, stderr : dict of str to float or ndarray
         Natural parameters and their standard errors: a number for those that are fixed or the same
         in all groups, an array of shape (number of groups,) for the others.
@@ -103,9 +105,11 @@ class GroupFits(Criteria):
         loss: _Loss,
         loss_scale: float,
         *,
+        bounds: Mapping[str, tuple[float | None, float | None]] | None,
         exact: bool,
     ) -> None:
         self.loss: _Loss = loss
+        self.bounds = dict(bounds or {})
         self.curve, self.labels, self.fixed = curve, groups.labels, fixed
         self.shared, self._sharing, self._data = tuple(sharing.labels), sharing, data
         self._scale, self._groups = loss_scale, {label: g for g, label in enumerate(self.labels)}
@@ -236,6 +240,7 @@ class GroupFits(Criteria):
                 self._scale,
                 fixed=self.fixed,
                 exact=None if self._exact is None else self._exact[g],
+                bounds=self.bounds,
             )
         return self._fits[label]
 

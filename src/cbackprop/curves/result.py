@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import cached_property
 from os import PathLike
 from typing import (
@@ -74,8 +75,12 @@ class CurveFit(Criteria):
         1 - rss / sum(weight (y - mean)^2).
     fixed : tuple of str
         Names of the parameters that were given.
+    bounds : dict of str to (low, high)
+        Bounds that were given.
     loss : str
         Name of the loss that was minimised.
+    loss_scale : float
+        Its scale, if it is a robust one.
     mean_loss : float
         Its average.
     n_parameters : int
@@ -94,11 +99,13 @@ class CurveFit(Criteria):
         loss_scale: float,
         *,
         fixed: tuple[str, ...],
-        exact: Vector | None = None,
+        exact: Vector | None,
+        bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
     ) -> None:
         self.x, self.y, self.weights = data
         names = curve.parameters
         self.curve, self.loss, self._found = curve, loss, found
+        self.loss_scale, self.bounds = loss_scale, dict(bounds or {})
         self.n_iterations, self.n_evaluations = found.n_iterations, found.n_evaluations
         self.chain = curve.chain_with(found.params)
         self.mean_loss, self.df = found.loss, int(found.df)

@@ -43,7 +43,8 @@ def expanded(path: Path, there: set[Path]) -> str:
         there.add(header)
         return expanded(header, there)
 
-    return f"\n/* ==== {path.name} ==== */\n{INCLUDE.sub(included, text_of(path))}"
+    text = INCLUDE.sub(included, text_of(path))
+    return f"\n/* ==== {path.name} ==== */\n{text}/* ==== end of {path.name} ==== */\n"
 
 
 def pragma(words: str) -> str:
@@ -61,7 +62,7 @@ def loops(there: set[Path]) -> str:
 
 def for_target(path: Path, loops_text: str) -> str:
     """Return what includes the loops for one target, with names of their own."""
-    text = f"\n/* ==== {path.name} ==== */\n{text_of(path)}"
+    text = f"\n/* ==== {path.name} ==== */\n{text_of(path)}/* ==== end of {path.name} ==== */\n"
     text = text.replace('#include "kernels.h"\n', "").replace('#include "loss.h"\n\n', "")
     text = text.replace('#include "kernels/table.h"\n', f'#include "{WHOLE}"\n')
     target = path.stem.removeprefix("kernels_")

@@ -17,7 +17,7 @@ SOURCE = ROOT / "src" / "cbackprop"  # what is compiled is not installed
 
 # Each module, and after its modules each package: it may import what stands to its left.
 LEFT_TO_RIGHT = """
-    errors reference _core threads trace chain_array model_file c_core c_export plot
+    errors reference _core threads trace chain_array model_file c_core cuda c_export plot
     fits fits.arguments fits.result fits.one fits.many fits.shards
     dask
     curves.arguments curves.matrices curves.covariance curves.limits curves.advice curves.estimates

@@ -89,7 +89,7 @@ static void fit_sets(const cbp_group_fit *f, const group_block *b, const cbp_exa
 }
 
 /* Whether the i-th fit of a block has converged, with all parameters determined. */
-static int is_settled(const cbp_group_fit *f, const block_fits *found, size_t i)
+static int is_a_minimum(const cbp_group_fit *f, const block_fits *found, size_t i)
 {
     int is_determined = found->status[i] == CBP_CONVERGED;
     for (size_t k = 0; k < f->s.count; k++) {
@@ -132,7 +132,7 @@ static int fit_block_alone(const cbp_group_fit *f, const group_block *b, int mus
         }
         memset(at, 0, CBP_GROUP_POINT * sizeof *at);
         const int is_known =
-            take_coordinates(f, found, i, at) && (!must_settle || is_settled(f, found, i));
+            take_coordinates(f, found, i, at) && (!must_settle || is_a_minimum(f, found, i));
         at[0] = is_known ? at[0] : (cbp_real)NAN;
         *loss += is_known ? found->loss[i] * found->weight[i] : (cbp_real)INFINITY;
     }

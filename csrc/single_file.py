@@ -24,7 +24,7 @@ TYPE = re.compile(r"^(?:typedef struct (\w+) \{|typedef [\w ]+ (\w+);)", re.MULT
 NO_INVERSE = re.compile(r"^CBP_NO_INVERSE\((\w+)\)", re.MULTILINE)
 MEMBER = re.compile(r"^    \.(\w+) = ", re.MULTILINE)
 MACRO = re.compile(r"^#define (\w+)", re.MULTILINE)
-COMMENT = re.compile(r'("(?:\\.|[^"\\\n])*")|/\*(?! ====).*?\*/', re.DOTALL)
+COMMENT = re.compile(r'("(?:\\.|[^"\\\n])*")|/\*(?! ====| ----).*?\*/', re.DOTALL)
 
 
 def text_of(path: Path) -> str:
@@ -98,7 +98,7 @@ def single_file() -> str:
     return (
         f"/* cbackprop in one file, made of its sources by {Path(__file__).name}: compile it with\n"
         f" * any level of optimization, beside {PUBLIC}. It includes itself: keep its name.\n *\n"
-        f"{licence()}\n */\n" + re.sub(r"[ \t]*\n\s*\n", "\n", bare)
+        f"{licence()}\n */\n" + re.sub(r"[ \t]*\n\s*\n", "\n\n", bare)
     )
 
 

@@ -15,6 +15,7 @@ from cbackprop import curves, plot, reference
 # dask's functions are tests/test_dask.py's
 MODULES = (cbp, curves, plot, reference)
 DEFAULTS: dict[str, Any] = {
+    "absolute_sigma": False,
     "activations": "sigmoid",
     "alpha": 0.05,
     "ax": None,

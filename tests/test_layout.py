@@ -21,9 +21,9 @@ LEFT_TO_RIGHT = """
     fits fits.arguments fits.result fits.one fits.many fits.shards
     dask
     curves.arguments curves.matrices curves.covariance curves.limits curves.advice curves.estimates
-    curves.criteria curves.result curves.robust
-    curves.sharing curves.groups curves.many curves.curve curves.distributions curves.comparison
-    curves.profile curves.bootstrap curves.outliers curves.assay curves.plates
+    curves.criteria curves.distributions curves.result curves.robust
+    curves.sharing curves.groups curves.many curves.curve curves.comparison
+    curves.profile curves.bootstrap curves.known_errors curves.outliers curves.assay curves.plates
     curves.expressions curves.definition curves.ratios curves.potency curves.suitability
     curves.combination
     curves.plot curves.influence curves.residual_plots curves

@@ -22,6 +22,7 @@ from .definition import define
 from .estimates import Inverse, Prediction
 from .groups import GroupFits
 from .influence import Influence, influence
+from .known_errors import GoodnessOfFit, expand_means, goodness_of_fit
 from .many import CurveFits
 from .outliers import Outliers, outliers
 from .plates import percent_of_controls, z_factor
@@ -45,6 +46,7 @@ __all__ = [
     "CurveFits",
     "DilutionLinearity",
     "Estimate",
+    "GoodnessOfFit",
     "GroupFits",
     "Influence",
     "Inverse",
@@ -66,6 +68,7 @@ __all__ = [
     "difference",
     "dilution_linearity",
     "equivalence",
+    "expand_means",
     "exponential",
     "exponential_growth",
     "freundlich",
@@ -73,6 +76,7 @@ __all__ = [
     "gaussian_peak_baseline",
     "gompertz",
     "gompertz4",
+    "goodness_of_fit",
     "hill",
     "hill_log10",
     "influence",

@@ -6,7 +6,7 @@ import math
 
 from .._core import LOSSES
 
-__all__ = ["Criteria", "normal_log_likelihood"]
+__all__ = ["Criteria", "known_log_likelihood", "normal_log_likelihood"]
 
 
 def normal_log_likelihood(rss: float, n: int, log_weight: float) -> float:
@@ -16,12 +16,18 @@ def normal_log_likelihood(rss: float, n: int, log_weight: float) -> float:
     return 0.5 * (log_weight - n * (math.log(2.0 * math.pi) + log_ratio + 1.0))
 
 
+def known_log_likelihood(rss: float, n: int, log_weight: float) -> float:
+    """Return that of n normal errors whose variances are the reciprocals of the weights."""
+    return 0.5 * (log_weight - n * math.log(2.0 * math.pi) - rss)
+
+
 class Criteria:
     """What fits of one curve and of groups have in common."""
 
     loss: str
     n_parameters: int
     log_likelihood: float
+    absolute_sigma = False
     _counted: int  # points of weight above 0
 
     @property
@@ -46,7 +52,12 @@ class Criteria:
 
     @property
     def _estimated(self) -> int:
-        return self.n_parameters + (LOSSES[self.loss].dispersion == 0)
+        return self.n_parameters + (not self.has_known_variance)
+
+    @property
+    def has_known_variance(self) -> bool:
+        """Whether the variance of the errors is known: by the loss, or from the weights."""
+        return self.absolute_sigma or LOSSES[self.loss].dispersion > 0
 
     def _criterion(self, penalty: float) -> float:
         return penalty * self._estimated - 2.0 * self.log_likelihood

@@ -26,7 +26,8 @@ from ..fits.result import AT_BOUND, OUTCOMES, UNDETERMINED
 from ..reference import LOSSES as FORMULAS
 from .advice import advice_on, hardly_determined
 from .covariance import DIVERGES, Fitted
-from .criteria import Criteria, normal_log_likelihood
+from .criteria import Criteria, known_log_likelihood, normal_log_likelihood
+from .distributions import distributions
 from .estimates import Inverse, Prediction
 from .limits import limit_of
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from .curve import Curve
 
     _Interval: TypeAlias = Literal["log", "wald", "fieller"]
+    _Band: TypeAlias = Literal["confidence", "prediction", "simultaneous"]
 
 __all__ = ["CurveFit"]
 
@@ -75,6 +77,8 @@ class CurveFit(Criteria):
         1 - rss / sum(weight (y - mean)^2).
     fixed : tuple of str
         Names of the parameters that were given.
+    absolute_sigma : bool
+        Whether the weights are 1 / sd^2 with known standard deviations.
     bounds : dict of str to (low, high)
         Bounds that were given.
     loss : str
@@ -108,8 +112,11 @@ class CurveFit(Criteria):
         self.loss_scale, self.bounds = loss_scale, dict(bounds or {})
         self.n_iterations, self.n_evaluations = found.n_iterations, found.n_evaluations
         self.chain = curve.chain_with(found.params)
-        self.mean_loss, self.df = found.loss, int(found.df)
         self.fixed, self.n_parameters = fixed, len(names) - len(fixed)
+        self.absolute_sigma = math.isinf(found.df)
+        own_df = found.n_examples - self.n_parameters + (found.fixed_at < len(names))
+        self.mean_loss = found.loss
+        self.df = int(own_df if self.absolute_sigma else found.df)
         natural = found.natural.tolist()
         self.params = dict(zip(names, natural, strict=True))
         self._exact = exact
@@ -153,7 +160,7 @@ class CurveFit(Criteria):
         ):
             if named:
                 text += f"; {why}: {', '.join(named)}"
-        if self.df == 0:
+        if self.df == 0 and not self.absolute_sigma:
             text += "; no degrees of freedom left: no standard errors"
         return text
 
@@ -188,6 +195,9 @@ class CurveFit(Criteria):
             least = np.array([FORMULAS[self.loss].best(target) for target in self.y.tolist()])
             best = float((weight * least).sum())
             self.log_likelihood = best - self.mean_loss * found.weight / (2.0 * dispersion)
+        elif self.absolute_sigma:
+            self.residual_sd = math.sqrt(self.rss / self.df) if self.df > 0 else math.nan
+            self.log_likelihood = known_log_likelihood(self.rss, n, found.log_weight)
         else:
             self.residual_sd = math.sqrt(found.variance)
             self.log_likelihood = normal_log_likelihood(self.rss, n, found.log_weight)
@@ -247,21 +257,27 @@ class CurveFit(Criteria):
     def predict(
         self,
         x: ArrayLike,
-        interval: Literal["confidence", "prediction"],
+        interval: _Band,
         level: Number = 0.95,
+        *,
+        sample_weight: ArrayLike | None = None,
     ) -> Prediction: ...
     @overload
     def predict(
         self,
         x: ArrayLike,
-        interval: Literal["confidence", "prediction"] | None = None,
+        interval: _Band | None = None,
         level: Number = 0.95,
+        *,
+        sample_weight: ArrayLike | None = None,
     ) -> float | Vector | Prediction: ...
     def predict(
         self,
         x: ArrayLike,
-        interval: Literal["confidence", "prediction"] | None = None,
+        interval: _Band | None = None,
         level: Number = 0.95,
+        *,
+        sample_weight: ArrayLike | None = None,
     ) -> float | Vector | Prediction:
         """Compute the curve, and optionally a band around it.
 
@@ -269,11 +285,16 @@ class CurveFit(Criteria):
         ----------
         x : array_like
             Inputs.
-        interval : {None, "confidence", "prediction"}
-            No band, a band for the curve, or a band for a new observation of weight 1; the latter
-            is NaN for losses whose variance is known ("log", "poisson").
+        interval : {None, "confidence", "prediction", "simultaneous"}
+            No band; one that contains the curve at each x, or a new observation there, with this
+            probability; or one that contains the whole curve (Scheffe 1953): sqrt(p F) standard
+            errors wide, with the quantile F of the F distribution with p and df degrees of freedom,
+            for p fitted parameters; that needs SciPy. A band for observations is NaN for losses
+            whose variance is known ("log", "poisson").
         level : float, default 0.95
             Confidence level of the band.
+        sample_weight : float or array_like, optional
+            Weight of a new observation, on the scale of the weights of the fit; by default 1.
 
         Returns
         -------
@@ -283,21 +304,42 @@ class CurveFit(Criteria):
         Raises
         ------
         ParameterError
-            If `interval` is unknown, or `level` is not between 0 and 1, or given without interval.
+            If `interval` is unknown, `level` is not between 0 and 1, or given without interval, or
+            weights are negative, not finite, or given without the interval "prediction".
+        ShapeError
+            If there are several weights, but not one for each x.
         """
+        if sample_weight is not None and interval != "prediction":
+            raise ParameterError("sample_weight: only with interval='prediction'")
         with np.errstate(all="ignore"):
             if interval is None:
                 if level != 0.95:
                     raise ParameterError(f"level: {level!r} without interval; expected both")
                 return self.chain.forward(x)
-            if interval not in ("confidence", "prediction"):
+            if interval not in ("confidence", "prediction", "simultaneous"):
                 raise ParameterError(
-                    f"interval: {interval!r}; expected None, 'confidence' or 'prediction'"
+                    f"interval: {interval!r}; expected None, 'confidence', 'prediction' or "
+                    "'simultaneous'"
                 )
-            band = _core.curve_band(
-                self._fit, _between("level", level, 1), real_array(x, "x"), interval == "prediction"
-            )
-            return Prediction(*(array[()] for array in band))
+            confidence, inputs = _between("level", level, 1), real_array(x, "x")
+            weights = None
+            if interval == "prediction":
+                weights = _readings(1, sample_weight, inputs.shape, "x")
+            value, low, high = _core.curve_band(self._fit, confidence, inputs, weights)
+            if interval == "simultaneous":
+                factor = self._simultaneous(confidence)
+                low, high = value - factor * (value - low), value + factor * (high - value)
+            return Prediction(value[()], low[()], high[()])
+
+    def _simultaneous(self, level: float) -> float:
+        """Return how much wider than others a band is that contains the whole curve."""
+        count = sum(error > 0 for error in self.stderr.values())
+        df = self._found.df if LOSSES[self.loss].dispersion == 0 else math.inf
+        if math.isinf(df):
+            square = distributions().chdtri(count, 1.0 - level)
+        else:
+            square = count * distributions().fdtri(count, df, level)
+        return math.sqrt(square) / _core.t_quantile(0.5 + level / 2, df)
 
     def inverse(
         self,
@@ -344,7 +386,7 @@ class CurveFit(Criteria):
         """
         with np.errstate(all="ignore"):
             outputs = real_array(y, "y")
-            readings = _readings(replicates, sample_weight, outputs.shape)
+            readings = _readings(replicates, sample_weight, outputs.shape, "y")
             found = self._inputs(outputs, readings, level, interval, is_dose=False)
             return Inverse(*(array[()] for array in found))
 
@@ -478,7 +520,7 @@ def _between(argument: str, value: Number, high: int) -> float:
 
 
 def _readings(
-    replicates: Count | None, sample_weight: ArrayLike | None, shape: tuple[int, ...]
+    replicates: Count | None, sample_weight: ArrayLike | None, shape: tuple[int, ...], of: str
 ) -> Vector | None:
     """Return the summed weight of the observations of each y; None without `replicates`."""
     if replicates is None:
@@ -491,7 +533,7 @@ def _readings(
     weight = real_array(1.0 if sample_weight is None else sample_weight, "sample_weight")
     if weight.shape not in ((), shape):
         raise ShapeError(
-            f"sample_weight: shape {weight.shape}, expected one weight or the shape {shape} of y"
+            f"sample_weight: shape {weight.shape}, expected one weight or the shape {shape} of {of}"
         )
     bad = weight[~((weight >= 0) & (weight < math.inf))]
     if bad.size:

@@ -160,7 +160,7 @@ def test_every_activation_has_the_bits_of_fit_many(name: str, tmp_path: Path) ->
 def test_every_curve_has_the_bits_of_fit_many(name: str, tmp_path: Path) -> None:
     rng = np.random.default_rng(902)
     x, natural = curve_cases.draw(name, rng)
-    curve = curves.named(name)
+    curve: curves.Curve = getattr(curves, name)
     net = curve.chain(**natural)
     clean = net(x)
     y = clean + rng.normal(0, 0.02 * np.ptp(clean), (3000, len(x)))

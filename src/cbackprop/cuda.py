@@ -78,12 +78,13 @@ def _core_text() -> str:
     whole = Path(get_source()).read_text(encoding="utf-8")
     public = Path(get_source()).with_name("cbackprop.h").read_text(encoding="utf-8")
 
-    def part(name: str, begin: str = "") -> str:
-        begin = begin or f"/* ==== {name} ==== */\n"
-        return whole.split(begin, 1)[1].split(f"/* ==== end of {name} ==== */\n", 1)[0]
+    def part(name: str) -> str:
+        begun = whole.split(f"/* ==== {name} ==== */\n", 1)[1]
+        return begun.split(f"/* ==== end of {name} ==== */\n", 1)[0]
 
-    tables = part("kernels_generic.c", "/* ---- what does not depend on the target")
-    text = "\n".join([public, *map(part, _PARTS), _TABLE, "/* ----" + tables, part("many.c")])
+    generic = part("kernels_generic.c")  # of which the tables count
+    tables = generic[generic.index("const cbp_activation_facts cbp_activation_table") :]
+    text = "\n".join([public, *map(part, _PARTS), _TABLE, tables, part("many.c")])
     text = re.sub(r"^#include .*\n", "", text, flags=re.MULTILINE)
     text = text.replace("[code] = {", "{")  # in the order of the codes
     return re.sub(r"\((cbp_\w+|load)\)\{", r"\1{", text)  # compound literals
@@ -110,9 +111,9 @@ def source_of(net: Chain, n: int, loss: _Loss = "squared") -> str:
 
 def _with_cases(text: str, macro: str, used: set[str]) -> str:
     """Keep the cases of these members of a list; a switch over all would fill the cache."""
-    start = text.index(f"#define {macro}(X)")
-    rows = re.findall(r"X\(\w+, (\w+), .*\)", text[start : text.index("\n\n", start)])
-    members = re.findall(r"X\(\w+, \w+, .*\)", text[start : text.index("\n\n", start)])
-    kept = " ".join(row for name, row in zip(rows, members, strict=True) if name in used)
+    found = re.search(rf"#define {macro}\(X\)(?:.*\\\n)*.*\n", text)
+    assert found
+    rows = re.findall(r"(X\(\w+, (\w+), .*\))", found[0])
+    kept = " ".join(row for row, name in rows if name in used)
     text = text.replace(f"{macro}(CASE)", f"{macro}_USED(CASE)")
-    return f"{text[:start]}#define {macro}_USED(X) {kept}\n{text[start:]}"
+    return text.replace(found[0], f"#define {macro}_USED(X) {kept}\n{found[0]}")

@@ -72,7 +72,8 @@ class CurveFit(Criteria):
         is approached, such as the slope of a line; the message has its formula. Empty if there is
         none, or it is none of the usual ones.
     n_iterations, n_evaluations : int
-        Numbers of iterations and of passes over the points, of all starts that were tried.
+        Numbers of iterations and of passes over the points, of all starts that were tried; without
+        those in which several starts are compared side by side.
     r2 : float
         1 - rss / sum(weight (y - mean)^2).
     fixed : tuple of str

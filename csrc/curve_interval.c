@@ -54,7 +54,7 @@ int cbp_curve_predict(const cbp_curve_inference *fit, const cbp_real *x, size_t 
         cbp_real slopes[CBP_CURVE_PARAMETERS], by_x, low, high;
         const cbp_real value = cbp_curve_slopes_at(&s, x[i], &by_x, slopes),
                        variance = cbp_curve_variance_of(&s, slopes),
-                       single = variance + s.observation / weight;
+                       single = variance + cbp_curve_observation_at(&s, value) / weight;
         put(band->value, i, value);
         put(band->standard_error, i, value == value ? cbp_root(variance) : value);
         cbp_curve_plain_ends(value, s.quantile * cbp_root(variance), &low, &high);
@@ -118,7 +118,8 @@ int cbp_curve_invert(const cbp_curve_inference *fit, const cbp_real *y, const cb
         status = is_weight(weight[i]) ? CBP_OK : CBP_ERROR_WEIGHT;
     }
     for (size_t i = 0; status == CBP_OK && i < n; i++) {
-        const cbp_curve_aim aim = {y[i], {0}, weight ? s.observation / weight[i] : 0};
+        const cbp_curve_aim aim = {
+            y[i], {0}, weight ? cbp_curve_observation_at(&s, y[i]) / weight[i] : 0};
         find_input(&s, &aim, i, inputs);
     }
     return status;

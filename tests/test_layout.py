@@ -17,11 +17,11 @@ SOURCE = ROOT / "src" / "cbackprop"  # what is compiled is not installed
 
 # Each module, and after its modules each package: it may import what stands to its left.
 LEFT_TO_RIGHT = """
-    errors reference _core threads trace chain_array model_file c_core c_export plot
+    errors losses reference _core threads trace chain_array model_file c_core c_export plot
     fits fits.arguments fits.result fits.one fits.many fits.shards
     dask
     curves.matrices curves.covariance curves.limits curves.advice curves.estimates
-    curves.criteria curves.result
+    curves.criteria curves.result curves.weights
     curves.groups curves.many
     curves.curve curves.comparison curves.expressions curves.definition
     curves.plot curves
@@ -42,6 +42,8 @@ UPWARDS_FOR_TYPES = {
     ("curves.covariance", "curves.curve"),
     ("curves.advice", "curves.result"),
     ("curves.result", "curves.curve"),
+    ("curves.result", "curves.weights"),
+    ("curves.weights", "curves.curve"),
     ("curves.groups", "curves.curve"),
     ("curves.many", "curves.curve"),
 }

@@ -10,16 +10,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _core
-from .._core import Chain, code_of_loss, no_such_name
+from .._core import Chain, no_such_name
 from ..errors import InputTypeError, ParameterError, ShapeError
 from ..fits.arguments import Count, Number, as_float, count_of, ends_of, examples_of, number_of
 from .covariance import Fitted
 from .groups import GroupFits, groups_of
 from .many import CurveFits, fit_sets
 from .result import CurveFit
+from .weights import weighting
 
 if TYPE_CHECKING:
     from .._core import _Loss, _Number
+    from .weights import Rule
 
 __all__ = ["Curve", "named"]
 
@@ -118,6 +120,7 @@ class Curve:
         y: ArrayLike,
         *,
         sample_weight: ArrayLike | None = None,
+        weights: Rule | None = None,
         fixed: Mapping[str, Number] | None = None,
         bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
         loss: _Loss | None = None,
@@ -149,8 +152,13 @@ class Curve:
         bounds : mapping of str to (low, high), optional
             Bounds of natural parameters; None is no bound. A bound of `bottom` or `top` is one of
             the lesser or the greater plateau, unless only ``bottom > top`` can meet the bounds.
+        weights : {"1/y", "1/y2", "1/fitted", "1/fitted2"}, optional
+            Errors that grow with the response: their variance is in proportion to y or its square,
+            or to the curve or its square. Weights of "1/fitted" are those of the curve that is
+            found: the fit is that of iterated reweighting. They are multiplied by `sample_weight`.
         loss : str, optional
-            As for `cbackprop.fit`; by default the `loss` of the curve.
+            As for `cbackprop.fit`; by default the `loss` of the curve. "log" and "binomial" are the
+            same: y is a proportion, and `sample_weight` has the numbers of trials.
 
         Returns
         -------
@@ -165,10 +173,9 @@ class Curve:
             If shapes differ or there are too few points.
         """
         with np.errstate(all="ignore"):
-            data, _ = _data(x, y, sample_weight, nan_policy, has_log_doses=self.log_dose)
+            way = weighting(self, y, sample_weight, weights, loss, loss_scale)
+            data, _ = _data(x, y, way.sample_weight, nan_policy, has_log_doses=self.log_dose)
             known, lower, upper = self._limits(fixed, bounds)
-            loss = self.loss if loss is None else loss
-            code = code_of_loss(loss, loss_scale)  # raises if one is invalid
             if covariance not in ("gauss-newton", "hessian"):
                 raise ParameterError(
                     f"covariance: {covariance!r}; expected 'gauss-newton' or 'hessian'"
@@ -185,8 +192,8 @@ class Curve:
                 known,
                 lower,
                 upper,
-                code,
-                float(loss_scale),
+                way.code,
+                way.scale,
                 *options,
             )
             if found is None:
@@ -196,13 +203,12 @@ class Curve:
                     raise ParameterError(
                         f"x[{i}]: {float(data[0][i])!r} is too large: its square is not finite"
                     )
-                _core.check_status(status, data[1], data[2], code)
+                _core.check_status(status, data[1], data[2], way.code)
             return CurveFit(
                 self,
                 Fitted(*found),
                 data,
-                loss,
-                float(loss_scale),
+                way,
                 fixed=tuple(fixed or ()),
                 exact=covariance == "hessian",
             )
@@ -213,6 +219,7 @@ class Curve:
         y: ArrayLike,
         *,
         sample_weight: ArrayLike | None = None,
+        weights: Rule | None = None,
         fixed: Mapping[str, Number] | None = None,
         bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
         loss: _Loss | None = None,
@@ -235,7 +242,7 @@ class Curve:
             Targets; NaN is a missing point.
         sample_weight : array_like, shape (n,) or (m, n), optional
             A weight of 0 or more for every point.
-        fixed, bounds, loss, loss_scale, max_iterations, tolerance
+        weights, fixed, bounds, loss, loss_scale, max_iterations, tolerance
             As for `fit`.
         threads : int, optional
             Number of threads; by default the number of cores that this process may use.
@@ -256,16 +263,15 @@ class Curve:
             If x, y or weights are not real numbers.
         """
         known, lower, upper = self._limits(fixed, bounds)
-        loss = self.loss if loss is None else loss
-        code_of_loss(loss, loss_scale)  # raises if one is invalid
+        way = weighting(self, y, sample_weight, weights, loss, loss_scale)
         return fit_sets(
             self,
             x,
             y,
-            sample_weight,
+            way.sample_weight,
             (known, lower, upper),
-            loss,
-            float(loss_scale),
+            way.loss,
+            way.scale,
             (max_iterations, tolerance),
             threads,
         )
@@ -278,6 +284,7 @@ class Curve:
         *,
         share: Iterable[str] = (),
         sample_weight: ArrayLike | None = None,
+        weights: Rule | None = None,
         fixed: Mapping[str, Number] | None = None,
         bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
         loss: _Loss | None = None,
@@ -300,7 +307,7 @@ class Curve:
         share : iterable of str, optional
             Names of the shared natural parameters. Without any each group has the fit that it has
             alone, but the variance is that of all.
-        sample_weight, fixed, bounds, loss, loss_scale, max_iterations, tolerance, nan_policy
+        sample_weight, weights, fixed, bounds, loss, loss_scale, max_iterations, tolerance, nan_policy
             As for `fit`; what is fixed or has bounds is so in all groups.
 
         Returns
@@ -316,36 +323,35 @@ class Curve:
             of its own.
         """
         with np.errstate(all="ignore"):
-            data, kept = _data(x, y, sample_weight, nan_policy, has_log_doses=self.log_dose)
+            way = weighting(self, y, sample_weight, weights, loss, loss_scale)
+            data, kept = _data(x, y, way.sample_weight, nan_policy, has_log_doses=self.log_dose)
             groups = groups_of(group, kept)
             known, lower, upper = self._limits(fixed, bounds)
             shared = self._shared(share, fixed or {})
-            loss = self.loss if loss is None else loss
-            code = code_of_loss(loss, loss_scale)  # raises if one is invalid
             own = len(self.parameters) - len(fixed or {}) - len(shared)
             groups.check_sizes(own, len(shared))
             inputs, targets = data[0][groups.order], data[1][groups.order]
-            weights = None if data[2] is None else data[2][groups.order]
-            parts = groups.split(inputs, targets, weights)
+            factors = None if data[2] is None else data[2][groups.order]
+            parts = groups.split(inputs, targets, factors)
             starts = [self.start_of(*part[:2]) for part in parts]
             status, found = _core.fit_curve_groups(
                 self.row,
                 None if starts[0] is None else np.array(starts),
                 inputs,
                 targets,
-                weights,
+                factors,
                 groups.sizes,
                 bytes(name in shared for name in self.parameters),
                 known,
                 lower,
                 upper,
-                code,
-                float(loss_scale),
+                way.code,
+                way.scale,
                 *_options(max_iterations, tolerance),
             )
             if found is None:
                 self.check_domain(inputs)
-                _core.check_status(status, targets, weights, code)
+                _core.check_status(status, targets, factors, way.code)
             return GroupFits(
                 self,
                 [Fitted(*one) for one in found],
@@ -353,8 +359,7 @@ class Curve:
                 groups.labels,
                 shared,
                 tuple(fixed or ()),
-                loss,
-                float(loss_scale),
+                way,
             )
 
     def _shared(self, share: Iterable[str], fixed: Mapping[str, object]) -> tuple[str, ...]:

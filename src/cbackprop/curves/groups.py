@@ -17,8 +17,8 @@ from .matrices import inverse_triangle, product, semidefinite_root
 from .result import CurveFit
 
 if TYPE_CHECKING:
-    from .._core import _Loss
     from .curve import Curve
+    from .weights import Weighting
 
 __all__ = ["GroupFits", "groups_of"]
 
@@ -70,13 +70,12 @@ class GroupFits(Criteria):
         labels: tuple[Hashable, ...],
         shared: tuple[str, ...],
         fixed: tuple[str, ...],
-        loss: _Loss,
-        loss_scale: float,
+        way: Weighting,
     ) -> None:
-        self.curve, self.labels, self.loss = curve, labels, loss
+        self.curve, self.labels, self.loss = curve, labels, way.loss
         self.shared, self.fixed = shared, fixed
         self._fits = {
-            label: CurveFit(curve, one, points, loss, loss_scale, fixed=fixed, exact=False)
+            label: CurveFit(curve, one, points, way, fixed=fixed, exact=False)
             for label, one, points in zip(labels, found, data, strict=True)
         }
         fits = list(self._fits.values())
@@ -102,7 +101,7 @@ class GroupFits(Criteria):
             places = [str(label) for label in labels if self._fits[label] in not_identified]
             self.message = f"not all parameters are identified in: {', '.join(places)}"
         self._counted = int(sum(one.n_examples for one in found))
-        if LOSSES[loss].dispersion > 0:
+        if LOSSES[way.loss].dispersion > 0:
             self.log_likelihood = math.fsum(fit.log_likelihood for fit in fits)
         else:
             log_weight = math.fsum(one.log_weight for one in found)

@@ -760,6 +760,7 @@ typedef struct cbp_curve_result {
     /* the parameter that was fixed far out on the way to such a limit, which is not one of those
      * that moved in the triangle; p if there is none */
     size_t fixed_at;
+    int status; /* CBP_OK, or why cbp_curve_fit_groups has not fitted a group that shares nothing */
 } cbp_curve_result;
 
 /* How many numbers of work memory cbp_curve_fit needs for n examples. */
@@ -790,21 +791,35 @@ CBP_API int cbp_curve_fit(const cbp_curve *curve, const cbp_examples *examples,
 typedef struct cbp_curve_groups {
     const cbp_examples *examples; /* [count] */
     size_t count;
-    const unsigned char *shared; /* [p]: not 0 for parameters that all groups share */
+    const unsigned char *shared; /* [p]: not 0 for parameters that groups share */
+    /* [count][p] or null: which value a group has of a shared parameter, each numbered from 0 on;
+     * null: all groups have the same */
+    const size_t *value;
+    /* [count][p] or null (all 1): a group's parameter is the value times this, which is finite, not
+     * 0, and positive for positive parameters */
+    const cbp_real *factor;
+    /* [v][v] or null: written, the covariance of the coordinates of the v values of shared
+     * parameters that are not fixed, parameter after parameter */
+    cbp_real *covariance;
 } cbp_curve_groups;
 
-/* How many numbers of work memory cbp_curve_fit_groups needs for these groups. */
-CBP_API size_t cbp_curve_fit_groups_work_len(const cbp_curve_groups *groups);
+/* How many numbers of work memory cbp_curve_fit_groups needs for these groups: proportional to
+ * their number, and to the square of that of the values. */
+CBP_API size_t cbp_curve_fit_groups_work_len(const cbp_curve *curve,
+                                             const cbp_curve_groups *groups);
 
 /* Fits a curve to all groups at once, results[count], by the least loss of all examples together:
- * shared parameters have one value, the others one for each group. What is fixed or has bounds is
- * so in all groups. A group's result is as cbp_curve_fit writes it, but for these: the variance and
+ * shared parameters have one value, or one for each number in `value`, the others one for each
+ * group. What is fixed is so in all groups; bounds of shared parameters are those of their values.
+ * A group's result is as cbp_curve_fit writes it, but for these: the variance and
  * its degrees of freedom are of all groups, and so are the loss, the outcome and the iterations;
  * `covariance` and `triangle` are those of the group's parameters, the shared ones included, in the
  * fit of all. If nothing is shared each group is fitted as it is alone, with an outcome, a loss and
- * iterations of its own. If the progress function stops it, it returns CBP_STOPPED, and the results
- * are of no use. Fails as cbp_curve_fit, with CBP_ERROR_EMPTY without groups, and with
- * CBP_ERROR_FEW_EXAMPLES also if a group has fewer examples than parameters of its own. */
+ * iterations of its own; one for which cbp_curve_fit would fail has that as its status, NaN for
+ * numbers and CBP_UNDETERMINED for its parameters. If the progress function stops it, it returns CBP_STOPPED, and the results
+ * are of no use. Fails as cbp_curve_fit, with CBP_ERROR_EMPTY without groups, with
+ * CBP_ERROR_FEW_EXAMPLES also if a group has fewer examples than parameters of its own, and with
+ * CBP_ERROR_OPTION for a factor that is none. */
 CBP_API int cbp_curve_fit_groups(const cbp_curve *curve, const cbp_curve_groups *groups,
                                  const cbp_real *fixed, const cbp_fit_options *options,
                                  cbp_real *work, cbp_curve_result *results);

@@ -29,7 +29,7 @@
 #error "cbackprop needs IEEE arithmetic: not -ffast-math, -Ofast, /fp:fast, nor any part of them"
 #endif
 
-/* Not so with -fsingle-precision-constant, which no macro tells of. */
+/* Nor -fsingle-precision-constant, which defines no macro: the size of a constant is checked. */
 typedef char cbp_constants_are_double[sizeof 1.0 == sizeof(double) ? 1 : -1];
 
 /* "unused": not every target uses every function, which clang reports where all is one file. */

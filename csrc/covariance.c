@@ -280,7 +280,7 @@ static int conclude(const cbp_fit *fit, const cbp_real *hessian, const cbp_real 
             open = 0;
         }
     }
-    /* the loss is the sum of squares whose curvature is twice its matrix' matrix */
+    /* the Hessian of the summed loss is 2 M'M, M = matrix: its covariance is factor / (M'M) */
     const cbp_real factor = dispersion > 0 ? dispersion : *out->variance;
     memset(undetermined, 0, open * sizeof *undetermined);
     if (rows != open || !invert_triangle(matrix, open, factor, rest, inverse)) {

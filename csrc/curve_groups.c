@@ -1,17 +1,13 @@
 /* Fits of one curve to several groups of examples that have parameters in common.
  *
- * The shared parameters alone are fitted, by cbp_fit_over. Its pass fits each group's own ones at
- * the shared ones that it is given, from where they were, and leaves of the group what its own
- * parameters cannot explain: of the triangle of all of its parameters, own ones first, the rows
- * below the own ones (G. H. Golub, V. Pereyra, The differentiation of pseudo-inverses and nonlinear
- * least squares problems whose variables separate, 1973; L. Kaufman's form of it, 1975). So the
- * work is proportional to the number of groups. */
-#include "curve.h"
+ * The values of shared parameters alone are fitted, by cbp_fit_over. Its pass fits each group's own
+ * parameters at the values that it is given, from where these are expected, and leaves of the group
+ * what its own parameters cannot explain: of the triangle of all of its parameters, own ones first,
+ * the rows below the own ones (G. H. Golub, V. Pereyra, The differentiation of pseudo-inverses and
+ * nonlinear least squares problems whose variables separate, 1973; L. Kaufman's form of it, 1975).
+ * So the work is proportional to the number of groups. */
+#include "curve_groups.h"
 #include "fit_step.h"
-#include "many.h"
-
-/* So many groups, at equal steps, are fitted alone to find where the shared parameters start. */
-#define GROUPS_SAMPLED 15
 
 /* Iterations of a group's own parameters in one pass; the next pass goes on from there. */
 #define OWN_ITERATIONS 50
@@ -20,42 +16,40 @@
  * last in a pass: what is left is small of second order. */
 #define OWN_TOLERANCE ((cbp_real)(sizeof(cbp_real) == sizeof(float) ? 1e-4 : 1e-8))
 
-#define TRIANGLE_LEN ((CBP_CURVE_PARAMETERS + 1) * (CBP_CURVE_PARAMETERS + 1))
-#define NODE_LEN (TRIANGLE_LEN + 8)
+/* ---- values and coordinates ------------------------------------------------------------------ */
 
-/* A call under way. */
-typedef struct group_fit {
-    cbp_curve_search s; /* of one group after the other */
-    const cbp_curve_groups *groups;
-    unsigned char shared[CBP_CURVE_WIDTH];     /* those that are not fixed */
-    unsigned char not_shared[CBP_CURVE_WIDTH]; /* all others: frozen where those are fitted */
-    size_t shared_count, own_count;
-    cbp_real *best,
-        *trial;        /* [count][CBP_CURVE_WIDTH], coordinates: of the least loss; of a pass */
-    cbp_real least;    /* loss, summed */
-    cbp_real *columns; /* to merge triangles in */
-    cbp_real *work;    /* of a group */
-} group_fit;
-
-/* ---- one group ------------------------------------------------------------------------------- */
-
-/* The shared parameters in a group's coordinates, frozen there or not. */
-static void set_shared(group_fit *f, const cbp_real *shared, int are_frozen, cbp_real *at)
+static size_t value_of_group(const cbp_curve_groups *groups, size_t p, size_t group, size_t k)
 {
-    for (size_t k = 0; k < f->s.count; k++) {
-        if (f->shared[k]) {
-            at[k] = shared[k];
-            f->s.frozen[k] = (unsigned char)are_frozen;
-            cbp_curve_set_coordinate(f->s.curve, k, at[k], &f->s.fixed);
-        }
-    }
-    cbp_curve_freeze_chain(&f->s);
+    return groups->value ? groups->value[group * p + k] : 0;
 }
 
-/* The columns of a group's triangle in this order, as an upper triangle: with the residuals,
- * [rows][count + 1]; rows is how many parameters there are, and one more. */
-static void order_triangle(const cbp_real *triangle, size_t rows, const size_t *order, size_t count,
-                           cbp_real *to)
+size_t cbp_group_place(const cbp_group_fit *f, size_t group, size_t k)
+{
+    return f->first[k] + value_of_group(f->groups, f->s.count, group, k);
+}
+
+static cbp_real factor_of(const cbp_group_fit *f, size_t group, size_t k)
+{
+    return f->groups->factor ? f->groups->factor[group * f->s.count + k] : 1;
+}
+
+cbp_real cbp_group_coordinate(const cbp_group_fit *f, size_t group, size_t k, cbp_real value)
+{
+    const cbp_real factor = factor_of(f, group, k);
+    return factor == 1               ? value
+           : f->s.curve->positive[k] ? value + cbp_curve_value(CBP_LOG, factor)
+                                     : value * factor;
+}
+
+cbp_real cbp_group_slope(const cbp_group_fit *f, size_t group, size_t k)
+{
+    return f->s.curve->positive[k] ? 1 : factor_of(f, group, k);
+}
+
+/* ---- triangles ------------------------------------------------------------------------------- */
+
+void cbp_group_order(const cbp_real *triangle, size_t rows, const size_t *order, size_t count,
+                     cbp_real *to)
 {
     const size_t width = count + 1;
     for (size_t i = 0; i < rows; i++) {
@@ -72,13 +66,11 @@ static void order_triangle(const cbp_real *triangle, size_t rows, const size_t *
     to[count * width + count] = cbp_root(rest);
 }
 
-/* Numbers the columns of a triangle of all that is not fixed: own ones, then shared ones. Left out
- * are own ones that depend on those before them. How many are own; *count: of all. */
-static size_t order_columns(const group_fit *f, const cbp_real *triangle, size_t rows,
-                            size_t *order, size_t *count)
+size_t cbp_group_columns(const cbp_group_fit *f, const cbp_real *triangle, size_t rows,
+                         size_t *order, size_t *count)
 {
     size_t own = 0, column = 0, shared = 0, places[CBP_CURVE_PARAMETERS];
-    cbp_real ordered[TRIANGLE_LEN];
+    cbp_real ordered[CBP_GROUP_TRIANGLE];
     for (size_t k = 0; k < f->s.count; k++) {
         if (f->s.frozen[k]) {
             continue;
@@ -88,7 +80,7 @@ static size_t order_columns(const group_fit *f, const cbp_real *triangle, size_t
         } else {
             cbp_real square = 0;
             order[own] = column;
-            order_triangle(triangle, rows, order, own + 1, ordered);
+            cbp_group_order(triangle, rows, order, own + 1, ordered);
             for (size_t i = 0; i <= own; i++) {
                 square += ordered[i * (own + 2) + own] * ordered[i * (own + 2) + own];
             }
@@ -101,65 +93,161 @@ static size_t order_columns(const group_fit *f, const cbp_real *triangle, size_t
     return own;
 }
 
-/* What a group's own parameters cannot explain, as a node of the shared ones. */
-static void eliminate_own(const group_fit *f, const cbp_real *all, cbp_real *node)
+/* By Givens' rotations, of which those of zeros are left out: most groups have few of many values.
+ */
+void cbp_group_add_row(size_t width, cbp_real *row, cbp_real *triangle)
 {
-    const size_t rows = cbp_count_free(f->s.frozen, CBP_COORDINATE_LAYERS) + 1,
-                 width = f->shared_count + 1;
-    size_t order[CBP_CURVE_PARAMETERS], count;
-    cbp_real ordered[TRIANGLE_LEN];
-    const size_t own = order_columns(f, all, rows, order, &count);
-    order_triangle(all, rows, order, count, ordered);
-    for (size_t i = 0; i < width; i++) {
-        for (size_t j = 0; j < width; j++) {
-            node[i * width + j] = j < i ? 0 : ordered[(own + i) * (count + 1) + own + j];
+    for (size_t j = 0; j < width; j++) {
+        cbp_real *above = triangle + j * width;
+        if (row[j] == 0) {
+            continue;
+        }
+        if (above[j] == 0) {
+            memcpy(above + j, row + j, (width - j) * sizeof *row);
+            return;
+        }
+        const cbp_real length = cbp_root(above[j] * above[j] + row[j] * row[j]),
+                       cosine = above[j] / length, sine = row[j] / length;
+        above[j] = length;
+        for (size_t k = j + 1; k < width; k++) {
+            const cbp_real turned = cosine * above[k] + sine * row[k];
+            row[k] = cosine * row[k] - sine * above[k];
+            above[k] = turned;
         }
     }
-    memcpy(node + cbp_fit_sums_at(f->shared_count), all + cbp_fit_sums_at(rows - 1),
-           8 * sizeof *node);
 }
 
-/* Adds what a group leaves at these coordinates to the node of all groups. */
-static void add_rest(group_fit *f, const cbp_real *at, cbp_real *node)
+/* ---- one group in a pass --------------------------------------------------------------------- */
+
+/* The shared parameters in a group's coordinates, frozen there or not. */
+static void set_shared(cbp_group_fit *f, size_t group, const cbp_real *values, int are_frozen,
+                       cbp_real *at)
 {
-    cbp_real own_node[NODE_LEN];
-    const size_t sums = cbp_fit_sums_at(f->shared_count);
-    eliminate_own(f, cbp_curve_triangle_at(&f->s, at), own_node);
-    cbp_kernels_now()->merge_triangles(f->shared_count + 1, own_node, f->columns, node);
-    (void)cbp_sums_merge(own_node + sums, own_node + sums + 4, 4, node + sums, node + sums + 4);
+    for (size_t k = 0; k < f->s.count; k++) {
+        if (f->shared[k]) {
+            at[k] = cbp_group_coordinate(f, group, k, values[cbp_group_place(f, group, k)]);
+            f->s.frozen[k] = (unsigned char)are_frozen;
+            cbp_curve_set_coordinate(f->s.curve, k, at[k], &f->s.fixed);
+        }
+    }
+    cbp_curve_freeze_chain(&f->s);
 }
 
-/* Fits a group's own parameters at these shared ones, from `from`, and adds what it leaves to the
- * node. 1 if the fit is to stop. */
-static int add_group(group_fit *f, size_t group, const cbp_real *shared, const cbp_real *from,
-                     cbp_real *node)
+/* Moves own parameters to where they are expected at these values, from where they were. */
+static void expect_own(const cbp_group_fit *f, size_t group, const cbp_real *values,
+                       const cbp_real *from, cbp_real *at)
+{
+    const cbp_real *slopes = from + CBP_CURVE_WIDTH;
+    for (size_t k = 0; k < f->s.count; k++) {
+        if (f->shared[k] || f->s.frozen[k]) {
+            continue;
+        }
+        for (size_t j = 0; j < f->s.count; j++) {
+            if (f->shared[j]) {
+                const cbp_real value = values[cbp_group_place(f, group, j)];
+                at[k] += *slopes++ * (cbp_group_coordinate(f, group, j, value) - from[j]);
+            }
+        }
+        at[k] = at[k] < f->s.lower[k]   ? f->s.lower[k]
+                : at[k] > f->s.upper[k] ? f->s.upper[k]
+                                        : at[k];
+    }
+}
+
+/* How own parameters move with shared ones, in a triangle whose columns stand in this order, of
+ * which `own` are own ones; those that depend on others do not. */
+static void find_slopes(const cbp_group_fit *f, const cbp_real *ordered, const size_t *order,
+                        size_t own, cbp_real *slopes)
+{
+    const size_t width = own + f->shared_count + 1;
+    memset(slopes, 0, CBP_GROUP_SLOPES * sizeof *slopes);
+    for (size_t j = 0; j < f->shared_count; j++) {
+        cbp_real found[CBP_CURVE_PARAMETERS];
+        for (size_t i = own; i-- > 0;) {
+            cbp_real sum = -ordered[i * width + own + j];
+            for (size_t k = i + 1; k < own; k++) {
+                sum -= ordered[i * width + k] * found[k];
+            }
+            found[i] = sum / ordered[i * (width + 1)];
+        }
+        for (size_t k = 0, column = 0, row = 0, i = 0; k < f->s.count; k++) {
+            if (f->s.frozen[k]) {
+                continue;
+            }
+            if (!f->shared[k]) {
+                if (i < own && order[i] == column) {
+                    slopes[row * f->shared_count + j] = found[i++];
+                }
+                row++;
+            }
+            column++;
+        }
+    }
+}
+
+void cbp_group_add_rest(cbp_group_fit *f, size_t group, cbp_real *at, cbp_real *node)
+{
+    const cbp_real *all = cbp_curve_triangle_at(&f->s, at);
+    const size_t rows = cbp_count_free(f->s.frozen, CBP_COORDINATE_LAYERS) + 1,
+                 values = f->values_len;
+    size_t order[CBP_CURVE_PARAMETERS], places[CBP_CURVE_PARAMETERS], count;
+    cbp_real ordered[CBP_GROUP_TRIANGLE], slopes[CBP_CURVE_PARAMETERS];
+    const size_t own = cbp_group_columns(f, all, rows, order, &count), left = count - own;
+    cbp_group_order(all, rows, order, count, ordered);
+    find_slopes(f, ordered, order, own, at + CBP_CURVE_WIDTH);
+    for (size_t k = 0, j = 0; k < f->s.count; k++) {
+        if (f->shared[k]) {
+            places[j] = cbp_group_place(f, group, k);
+            slopes[j++] = cbp_group_slope(f, group, k);
+        }
+    }
+    for (size_t i = 0; i <= left; i++) {
+        memset(f->row, 0, (values + 1) * sizeof *f->row);
+        for (size_t j = i; j < left; j++) {
+            f->row[places[j]] = slopes[j] * ordered[(own + i) * (count + 1) + own + j];
+        }
+        f->row[values] = ordered[(own + i) * (count + 1) + count];
+        cbp_group_add_row(values + 1, f->row, node);
+    }
+    const cbp_real *sums = all + cbp_fit_sums_at(rows - 1);
+    cbp_real *to = node + cbp_fit_sums_at(values);
+    (void)cbp_sums_merge(sums, sums + 4, 4, to, to + 4);
+}
+
+int cbp_group_add(cbp_group_fit *f, size_t group, const cbp_real *values, cbp_real *node)
 {
     cbp_curve_search *s = &f->s;
-    cbp_real *at = f->trial + group * CBP_CURVE_WIDTH;
+    const cbp_real *from = f->best + group * CBP_GROUP_POINT;
+    cbp_real *at = f->trial + group * CBP_GROUP_POINT;
     cbp_fit_info info;
-    cbp_curve_begin(s, &f->groups->examples[group], f->work);
-    memcpy(at, from, CBP_CURVE_WIDTH * sizeof *at);
-    set_shared(f, shared, 1, at);
     int status = CBP_OK;
+    cbp_curve_begin(s, &f->groups->examples[group], f->work);
+    memcpy(at, from, CBP_GROUP_POINT * sizeof *at);
     if (f->own_count > 0) {
+        expect_own(f, group, values, from, at);
+        set_shared(f, group, values, 1, at);
         status = cbp_curve_move(s, OWN_ITERATIONS, at, &info);
+        if (status != CBP_OK) { /* expected where the loss is not finite */
+            memcpy(at, from, CBP_CURVE_WIDTH * sizeof *at);
+            set_shared(f, group, values, 1, at);
+            status = cbp_curve_move(s, OWN_ITERATIONS, at, &info);
+        }
     }
-    set_shared(f, shared, 0, at);
-    if (status == CBP_OK && f->own_count > 0 && info.outcome == CBP_STOPPED) {
+    set_shared(f, group, values, 0, at);
+    if (f->own_count > 0 && status == CBP_OK && info.outcome == CBP_STOPPED) {
         return 1;
     }
-    add_rest(f, at, node);
+    cbp_group_add_rest(f, group, at, node);
     return 0;
 }
 
-/* A pass over all groups, a cbp_fit_pass. Own parameters go on from where the loss was least. */
-static int pass_over_groups(void *user, const cbp_chain *coordinates, cbp_real *node)
+int cbp_group_pass(void *user, const cbp_chain *values, cbp_real *node)
 {
-    group_fit *f = user;
-    const size_t sums = cbp_fit_sums_at(f->shared_count);
-    memset(node, 0, cbp_fit_node_len(f->shared_count) * sizeof *node);
+    cbp_group_fit *f = user;
+    const size_t sums = cbp_fit_sums_at(f->values_len);
+    memset(node, 0, cbp_fit_node_len(f->values_len) * sizeof *node);
     for (size_t g = 0; g < f->groups->count; g++) {
-        if (add_group(f, g, coordinates->params, f->best + g * CBP_CURVE_WIDTH, node)) {
+        if (cbp_group_add(f, g, values->params, node)) {
             return 1;
         }
     }
@@ -173,260 +261,6 @@ static int pass_over_groups(void *user, const cbp_chain *coordinates, cbp_real *
     return 0;
 }
 
-/* ---- starts ---------------------------------------------------------------------------------- */
-
-/* Room for a result that is not wanted but for its loss. */
-typedef struct group_scratch {
-    cbp_real natural[CBP_CURVE_PARAMETERS], params[CBP_CURVE_PLACES],
-        covariance[CBP_CURVE_PARAMETERS * CBP_CURVE_PARAMETERS], triangle[TRIANGLE_LEN];
-    unsigned char determined[CBP_CURVE_PARAMETERS];
-} group_scratch;
-
-/* Fits a group with what is frozen, from its own start if the curve has one. */
-static int fit_group(group_fit *f, size_t group, cbp_curve_result *result)
-{
-    if (f->s.curve->grid == CBP_GRID_START) {
-        f->s.start = f->s.curve->start + group * f->s.curve->start_step;
-    }
-    return cbp_curve_fit_examples(&f->s, &f->groups->examples[group], f->work, result);
-}
-
-/* The same for its coordinates, to at[CBP_CURVE_WIDTH]. */
-static int fit_alone(group_fit *f, size_t group, cbp_real *at, cbp_curve_result *result)
-{
-    group_scratch scratch;
-    *result = (cbp_curve_result){.natural = scratch.natural,
-                                 .params = scratch.params,
-                                 .covariance = scratch.covariance,
-                                 .determined = scratch.determined,
-                                 .triangle = scratch.triangle};
-    const int status = fit_group(f, group, result);
-    if (status == CBP_OK) {
-        memcpy(at, f->s.starts[0].at, CBP_CURVE_WIDTH * sizeof *at);
-    }
-    return status;
-}
-
-/* The group that is the i-th of the sample. */
-static size_t sampled(const group_fit *f, size_t i)
-{
-    const size_t count = f->groups->count;
-    return count <= GROUPS_SAMPLED ? i : i * (count / GROUPS_SAMPLED);
-}
-
-/* A group's own parameters at these shared ones, from no start: coordinates to f->best. The loss,
- * summed; infinite if there is none. */
-static cbp_real start_group(group_fit *f, size_t group, const cbp_real *shared)
-{
-    cbp_real *at = f->best + group * CBP_CURVE_WIDTH;
-    cbp_curve_result result;
-    const int is_bound = f->s.is_bound;
-    memset(at, 0, CBP_CURVE_WIDTH * sizeof *at);
-    f->s.is_bound = 1;
-    set_shared(f, shared, 1, at);
-    const int status = fit_alone(f, group, at, &result);
-    set_shared(f, shared, 0, at);
-    f->s.is_bound = is_bound;
-    return status == CBP_OK ? result.loss * result.weight : (cbp_real)INFINITY;
-}
-
-/* The sum of the losses of the sampled groups at these shared parameters. */
-static cbp_real loss_of_sample(group_fit *f, size_t count, const cbp_real *shared)
-{
-    cbp_real sum = 0, node[NODE_LEN] = {0};
-    for (size_t i = 0; i < count; i++) {
-        const size_t group = sampled(f, i);
-        if (f->own_count > 0) {
-            sum += start_group(f, group, shared);
-        } else {
-            (void)add_group(f, group, shared, shared, node);
-        }
-    }
-    const size_t sums = cbp_fit_sums_at(f->shared_count);
-    return f->own_count > 0 ? sum : node[sums + 1] + node[sums + 5];
-}
-
-/* The middle one of `count` numbers, which are put in order. */
-static cbp_real median_of(cbp_real *numbers, size_t count)
-{
-    for (size_t i = 1; i < count; i++) {
-        const cbp_real number = numbers[i];
-        size_t j = i;
-        for (; j > 0 && numbers[j - 1] > number; j--) {
-            numbers[j] = numbers[j - 1];
-        }
-        numbers[j] = number;
-    }
-    return numbers[count / 2];
-}
-
-/* Where the shared parameters start: at those of a sampled group's own fit, or at the medians of
- * all, whichever leaves the least loss. */
-static int start_shared(group_fit *f, cbp_real *shared)
-{
-    cbp_real found[GROUPS_SAMPLED + 1][CBP_CURVE_WIDTH], least = (cbp_real)INFINITY;
-    const size_t sample = f->groups->count < GROUPS_SAMPLED ? f->groups->count : GROUPS_SAMPLED;
-    size_t count = 0;
-    int status = CBP_ERROR_START_LOSS;
-    for (size_t i = 0; i < sample; i++) {
-        cbp_curve_result result;
-        const int own = fit_alone(f, sampled(f, i), found[count], &result);
-        count += own == CBP_OK;
-        status = count > 0 ? CBP_OK : own;
-        if (own == CBP_OK && result.outcome == CBP_STOPPED) {
-            return CBP_STOPPED;
-        }
-    }
-    for (size_t k = 0; count > 0 && k < CBP_CURVE_WIDTH; k++) {
-        cbp_real numbers[GROUPS_SAMPLED];
-        for (size_t i = 0; i < count; i++) {
-            numbers[i] = found[i][k];
-        }
-        found[count][k] = median_of(numbers, count);
-    }
-    for (size_t i = 0; status == CBP_OK && i <= count; i++) {
-        const cbp_real loss = loss_of_sample(f, sample, found[i]);
-        if (i == 0 || loss < least) {
-            least = loss;
-            memcpy(shared, found[i], CBP_CURVE_WIDTH * sizeof *shared);
-        }
-    }
-    return status;
-}
-
-/* ---- results --------------------------------------------------------------------------------- */
-
-/* What all examples say of one group's parameters: the node of those that are not fixed, its own
- * rows of its triangle, and for the shared ones the rows of all groups. */
-static void join_node(group_fit *f, size_t group, const cbp_real *shared_node, cbp_real *node)
-{
-    const cbp_real *at = f->best + group * CBP_CURVE_WIDTH;
-    cbp_curve_begin(&f->s, &f->groups->examples[group], f->work);
-    const cbp_real *all = cbp_curve_triangle_at(&f->s, at);
-    const size_t free = cbp_count_free(f->s.frozen, CBP_COORDINATE_LAYERS), width = free + 1,
-                 shared_width = f->shared_count + 1;
-    size_t order[CBP_CURVE_PARAMETERS], count, column = 0, columns[CBP_CURVE_PARAMETERS], len = 0;
-    cbp_real ordered[TRIANGLE_LEN], rows[2 * TRIANGLE_LEN] = {0};
-    const size_t own = order_columns(f, all, width, order, &count);
-    for (size_t k = 0; k < f->s.count; k++) { /* what depends on others goes between */
-        int is_there = 0;
-        for (size_t i = 0; i < count; i++) {
-            is_there |= order[i] == column;
-        }
-        if (!f->s.frozen[k]) {
-            columns[len] = column;
-            len += !is_there;
-            column++;
-        }
-    }
-    for (size_t i = f->shared_count; i-- > 0;) {
-        order[own + len + i] = order[own + i];
-    }
-    memcpy(order + own, columns, len * sizeof *order);
-    order_triangle(all, width, order, free, ordered);
-    for (size_t j = 0; j < free; j++) {
-        for (size_t i = 0; i < own; i++) {
-            rows[i * width + order[j]] = ordered[i * width + j];
-        }
-        for (size_t i = 0; j >= own + len && i < shared_width; i++) {
-            rows[(own + i) * width + order[j]] = shared_node[i * shared_width + j - own - len];
-        }
-    }
-    for (size_t i = 0; i < own; i++) {
-        rows[i * width + free] = ordered[i * width + free];
-    }
-    for (size_t i = 0; i < shared_width; i++) {
-        rows[(own + i) * width + free] = shared_node[i * shared_width + f->shared_count];
-    }
-    cbp_triangulate(rows, own + shared_width, free, width);
-    memset(node, 0, NODE_LEN * sizeof *node);
-    for (size_t i = 0; i < width && i < own + shared_width; i++) {
-        memcpy(node + i * width + i, rows + i * width + i, (width - i) * sizeof *node);
-    }
-    memcpy(node + cbp_fit_sums_at(free), shared_node + cbp_fit_sums_at(f->shared_count),
-           8 * sizeof *node);
-}
-
-/* The variance and its degrees of freedom are those of all groups together, whose node this is. */
-static void share_variance(const group_fit *f, const cbp_real *node, cbp_curve_result *results)
-{
-    const size_t p = f->s.count, width = f->shared_count + 1;
-    const cbp_real *sums = node + cbp_fit_sums_at(f->shared_count);
-    cbp_real df = sums[2] + sums[6], squares = 0;
-    for (size_t i = 0; i < width; i++) {
-        squares += node[i * width + width - 1] * node[i * width + width - 1];
-    }
-    for (size_t g = 0; g < f->groups->count; g++) {
-        for (size_t k = 0; k < p; k++) {
-            const int kind = results[g].determined[k];
-            df -= (g == 0 || !f->shared[k]) && (kind == CBP_DETERMINED || kind == CBP_UNDETERMINED);
-        }
-    }
-    const int is_known = cbp_loss_table[f->s.problem.loss.kind].dispersion > 0;
-    for (size_t g = 0; g < f->groups->count; g++) {
-        const cbp_real variance = is_known ? 1
-                                  : df > 0 ? squares / df
-                                           : (cbp_real)NAN,
-                       own = results[g].variance, factor = own == variance ? 1 : variance / own;
-        results[g].variance = variance;
-        for (size_t k = 0; k < p * p; k++) {
-            const cbp_real value = results[g].covariance[k];
-            results[g].covariance[k] = value == 0 ? 0 : value * factor;
-        }
-        results[g].df = df;
-    }
-}
-
-/* What is known of a group's parameters, from the node that all groups leave. */
-static int conclude_group(group_fit *f, size_t group, const cbp_real *shared_node,
-                          cbp_curve_result *result)
-{
-    cbp_real node[NODE_LEN];
-    join_node(f, group, shared_node, node);
-    memcpy(f->s.starts[0].at, f->best + group * CBP_CURVE_WIDTH, CBP_CURVE_WIDTH * sizeof *f->best);
-    return cbp_curve_conclude(&f->s, node, result);
-}
-
-static int conclude_groups(group_fit *f, const cbp_real *shared_node, const cbp_fit_info *info,
-                           cbp_curve_result *results)
-{
-    for (size_t g = 0; g < f->groups->count; g++) {
-        const int status = conclude_group(f, g, shared_node, &results[g]);
-        if (status != CBP_OK) {
-            return status;
-        }
-        results[g].loss = info->loss;
-        results[g].outcome = info->outcome;
-        results[g].iterations = info->iterations;
-        results[g].evaluations = info->evaluations;
-    }
-    share_variance(f, shared_node, results);
-    return CBP_OK;
-}
-
-/* Fits the groups one by one, where they have only the variance in common. */
-static int fit_apart(group_fit *f, cbp_curve_result *results)
-{
-    cbp_real node[NODE_LEN] = {0};
-    for (size_t g = 0; g < f->groups->count; g++) {
-        const int status = fit_group(f, g, &results[g]);
-        if (status != CBP_OK || results[g].outcome == CBP_STOPPED) {
-            return status != CBP_OK ? status : CBP_STOPPED;
-        }
-        memcpy(f->best + g * CBP_CURVE_WIDTH, f->s.starts[0].at, sizeof f->s.starts[0].at);
-        add_rest(f, f->s.starts[0].at, node);
-    }
-    for (size_t g = 0; g < f->groups->count; g++) {
-        const int is_limit = results[g].outcome != CBP_CONVERGED;
-        const int status = is_limit ? CBP_OK : conclude_group(f, g, node, &results[g]);
-        if (status != CBP_OK) {
-            return status;
-        }
-    }
-    share_variance(f, node, results);
-    return CBP_OK;
-}
-
 /* ---- the call -------------------------------------------------------------------------------- */
 
 static size_t largest_group(const cbp_curve_groups *groups)
@@ -438,106 +272,176 @@ static size_t largest_group(const cbp_curve_groups *groups)
     return n;
 }
 
-size_t cbp_curve_fit_groups_work_len(const cbp_curve_groups *groups)
+/* How many values a shared parameter has. */
+static size_t count_values(const cbp_curve_groups *groups, size_t p, size_t k)
 {
-    if (!groups || !groups->examples) {
+    size_t most = 0;
+    for (size_t g = 0; g < groups->count; g++) {
+        const size_t value = value_of_group(groups, p, g, k);
+        most = value > most ? value : most;
+    }
+    return most + 1;
+}
+
+/* Numbers of work memory for the values: their bounds, start, best, row, nodes, and fit; then two
+ * bytes for each. */
+static size_t values_work_len(size_t values)
+{
+    const size_t layers = (values + 1) / 2;
+    return 10 * layers + 2 + 2 * cbp_fit_node_len(values) + values * values +
+           cbp_fit_search_len(layers, values);
+}
+
+size_t cbp_curve_fit_groups_work_len(const cbp_curve *curve, const cbp_curve_groups *groups)
+{
+    if (cbp_curve_check(curve) != CBP_OK || !groups || !groups->examples || !groups->shared) {
         return 0;
     }
-    return 2 * groups->count * CBP_CURVE_WIDTH + (CBP_CURVE_PARAMETERS + 1) * CBP_FIT_TILE +
-           cbp_fit_work_len(CBP_COORDINATE_LAYERS, CBP_CURVE_PARAMETERS, 0) +
-           cbp_curve_fit_work_len(largest_group(groups));
-}
-
-/* Fits what is shared, from where it was found to start. */
-static int fit_shared(group_fit *f, const cbp_fit_options *options, cbp_real *shared,
-                      cbp_real *work, cbp_fit_info *info)
-{
-    cbp_fit_options own = *options;
-    own.lower = f->s.lower;
-    own.upper = f->s.upper;
-    const cbp_chain chain = {shared, f->s.coordinates.activations, f->not_shared,
-                             CBP_COORDINATE_LAYERS};
-    f->least = (cbp_real)INFINITY;
-    for (size_t g = 0; f->own_count > 0 && g < f->groups->count; g++) {
-        (void)start_group(f, g, shared);
+    const size_t p = cbp_curve_count_parameters(curve), largest = largest_group(groups);
+    size_t values = 0;
+    for (size_t k = 0; k < p; k++) {
+        values += groups->shared[k] ? count_values(groups, p, k) : 0;
     }
-    f->s.options.tolerance = own.tolerance > OWN_TOLERANCE ? own.tolerance : OWN_TOLERANCE;
-    return cbp_fit_over(pass_over_groups, f, &chain, &own, work, shared, info);
+    return 2 * groups->count * CBP_GROUP_POINT + values_work_len(values) +
+           cbp_group_block_len(largest) + cbp_curve_fit_work_len(largest);
 }
 
-static int check_groups(const group_fit *f)
+/* The order of the values: parameters with many of them first, whose rows are mostly zeros. */
+static void place_values(cbp_group_fit *f)
+{
+    size_t *counts = f->counts;
+    for (size_t k = 0; k < f->s.count; k++) {
+        counts[k] = f->shared[k] ? count_values(f->groups, f->s.count, k) : 0;
+    }
+    for (size_t k = 0; k < f->s.count; k++) {
+        for (size_t j = 0; j < f->s.count; j++) {
+            f->first[k] +=
+                counts[j] > counts[k] || (counts[j] == counts[k] && j < k) ? counts[j] : 0;
+        }
+        f->values_len += counts[k];
+    }
+}
+
+/* Divides the work memory, and makes a chain of the values. */
+static void place_work(cbp_group_fit *f, cbp_real *work)
+{
+    const size_t values = f->values_len, layers = (values + 1) / 2;
+    f->best = cbp_taken(&work, f->groups->count * CBP_GROUP_POINT);
+    f->trial = cbp_taken(&work, f->groups->count * CBP_GROUP_POINT);
+    f->start = cbp_taken(&work, 2 * layers);
+    f->low = cbp_taken(&work, 2 * layers);
+    f->high = cbp_taken(&work, 2 * layers);
+    f->row = cbp_taken(&work, 2 * layers + 1);
+    f->ordered = cbp_taken(&work, cbp_fit_node_len(values));
+    f->node = cbp_taken(&work, cbp_fit_node_len(values));
+    f->matrix = cbp_taken(&work, values * values);
+    f->outer = cbp_taken(&work, cbp_fit_search_len(layers, values));
+    unsigned char *codes = (unsigned char *)cbp_taken(&work, layers), *frozen = codes + layers;
+    f->block = cbp_taken(&work, cbp_group_block_len(largest_group(f->groups)));
+    f->work = work;
+    memset(codes, CBP_SIGMOID, layers);
+    memset(frozen, 0, values);
+    memset(frozen + values, 1, 2 * layers - values);
+    memset(f->start, 0, 2 * layers * sizeof *f->start);
+    f->values = (cbp_chain){f->start, codes, frozen, layers};
+    for (size_t k = 0; k < f->s.count; k++) {
+        for (size_t i = 0; i < f->counts[k]; i++) {
+            f->low[f->first[k] + i] = f->s.lower[k];
+            f->high[f->first[k] + i] = f->s.upper[k];
+        }
+    }
+}
+
+static int check_group(const cbp_group_fit *f, size_t group, size_t *counted)
+{
+    cbp_fit problem = f->s.problem;
+    cbp_fit_info info;
+    problem.examples = f->groups->examples[group];
+    problem.options = &f->s.options;
+    problem.lower = problem.upper = NULL;
+    problem.info = &info;
+    problem.is_log_dose = f->s.curve->x_is == CBP_X_LOG_DOSE;
+    int status = cbp_fit_check(&problem);
+    if (status == CBP_OK) {
+        status = cbp_curve_check_domain(f->s.curve, &problem.examples);
+    }
+    for (size_t k = 0; k < f->s.count; k++) {
+        const cbp_real factor = f->shared[k] ? factor_of(f, group, k) : 1;
+        if (factor == 0 || !cbp_is_finite(factor) || (f->s.curve->positive[k] && factor < 0)) {
+            return CBP_ERROR_OPTION;
+        }
+    }
+    *counted = (size_t)cbp_fit_totals_of(&problem).examples;
+    return status == CBP_OK && *counted < f->own_count ? CBP_ERROR_FEW_EXAMPLES : status;
+}
+
+static int check_groups(const cbp_group_fit *f)
 {
     size_t examples = 0;
     for (size_t g = 0; g < f->groups->count; g++) {
-        cbp_fit group = f->s.problem;
-        cbp_fit_info info;
-        group.examples = f->groups->examples[g];
-        group.options = &f->s.options;
-        group.lower = group.upper = NULL;
-        group.info = &info;
-        group.is_log_dose = f->s.curve->x_is == CBP_X_LOG_DOSE;
-        int status = cbp_fit_check(&group);
-        if (status == CBP_OK) {
-            status = cbp_curve_check_domain(f->s.curve, &group.examples);
-        }
-        if (status == CBP_OK && cbp_fit_totals_of(&group).examples < (cbp_real)f->own_count) {
-            status = CBP_ERROR_FEW_EXAMPLES;
-        }
+        size_t counted;
+        const int status = check_group(f, g, &counted);
         if (status != CBP_OK) {
             return status;
         }
-        examples += (size_t)cbp_fit_totals_of(&group).examples;
+        examples += counted;
     }
-    return examples < f->shared_count + f->groups->count * f->own_count ? CBP_ERROR_FEW_EXAMPLES
-                                                                        : CBP_OK;
+    return examples < f->values_len + f->groups->count * f->own_count ? CBP_ERROR_FEW_EXAMPLES
+                                                                      : CBP_OK;
+}
+
+/* Fits the values from where they start, and leaves the node of all at what it finds. */
+static int fit_values(cbp_group_fit *f, cbp_fit_info *info)
+{
+    cbp_fit_options options = *f->given;
+    options.lower = f->low;
+    options.upper = f->high;
+    int status = cbp_group_start_values(f);
+    if (status == CBP_OK) {
+        status = cbp_group_start_own(f);
+    }
+    f->least = (cbp_real)INFINITY;
+    f->s.options.tolerance = options.tolerance > OWN_TOLERANCE ? options.tolerance : OWN_TOLERANCE;
+    if (status == CBP_OK) {
+        status = cbp_fit_over(cbp_group_pass, f, &f->values, &options, f->outer, f->start, info);
+    }
+    if (status != CBP_OK) {
+        return status;
+    }
+    f->least = (cbp_real)INFINITY;
+    f->s.options.tolerance = options.tolerance;
+    const int stops = info->outcome == CBP_STOPPED || cbp_group_pass(f, &f->values, f->node);
+    return stops ? CBP_STOPPED : CBP_OK;
 }
 
 int cbp_curve_fit_groups(const cbp_curve *curve, const cbp_curve_groups *groups,
                          const cbp_real *fixed, const cbp_fit_options *options, cbp_real *work,
                          cbp_curve_result *results)
 {
-    group_fit f = {.groups = groups};
+    cbp_group_fit f = {.groups = groups, .given = options, .fixed = fixed};
     cbp_fit_info info;
-    cbp_real shared[CBP_CURVE_WIDTH] = {0}, node[NODE_LEN] = {0};
     if (!groups || !groups->examples || !groups->shared || !work || !results) {
         return CBP_ERROR_NULL;
     }
     int status = cbp_curve_prepare(&f.s, curve, fixed, options);
+    if (status == CBP_OK && groups->count == 0) {
+        status = CBP_ERROR_EMPTY;
+    }
     if (status != CBP_OK) {
         return status;
     }
-    for (size_t k = 0; k < CBP_CURVE_WIDTH; k++) {
-        f.shared[k] = k < f.s.count && groups->shared[k] && !f.s.frozen[k];
-        f.not_shared[k] = !f.shared[k];
+    f.s.options.history = NULL;
+    for (size_t k = 0; k < f.s.count; k++) {
+        f.shared[k] = groups->shared[k] && !f.s.frozen[k];
         f.shared_count += f.shared[k];
     }
     f.own_count = cbp_count_free(f.s.frozen, CBP_COORDINATE_LAYERS) - f.shared_count;
-    f.best = cbp_taken(&work, groups->count * CBP_CURVE_WIDTH);
-    f.trial = cbp_taken(&work, groups->count * CBP_CURVE_WIDTH);
-    f.columns = cbp_taken(&work, (CBP_CURVE_PARAMETERS + 1) * CBP_FIT_TILE);
-    cbp_real *outer =
-        cbp_taken(&work, cbp_fit_work_len(CBP_COORDINATE_LAYERS, CBP_CURVE_PARAMETERS, 0));
-    f.work = work;
-    status = groups->count > 0 ? check_groups(&f) : CBP_ERROR_EMPTY;
+    place_values(&f);
+    place_work(&f, work);
+    status = check_groups(&f);
     if (status != CBP_OK || f.shared_count == 0) {
-        return status != CBP_OK ? status : fit_apart(&f, results);
+        return status != CBP_OK ? status : cbp_group_fit_apart(&f, results);
     }
-    if (status == CBP_OK) {
-        f.s.options.history = NULL;
-        status = start_shared(&f, shared);
-    }
-    if (status == CBP_OK) {
-        status = fit_shared(&f, options, shared, outer, &info);
-    }
-    if (status != CBP_OK) {
-        return status;
-    }
-    const cbp_chain chain = {shared, f.s.coordinates.activations, f.not_shared,
-                             CBP_COORDINATE_LAYERS};
-    f.least = (cbp_real)INFINITY;
-    f.s.options.tolerance = options->tolerance;
-    if (info.outcome == CBP_STOPPED || pass_over_groups(&f, &chain, node)) {
-        return CBP_STOPPED;
-    }
-    return conclude_groups(&f, node, &info, results);
+    status = fit_values(&f, &info);
+    return status == CBP_OK ? cbp_group_conclude(&f, &info, results) : status;
 }

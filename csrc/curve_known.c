@@ -130,6 +130,7 @@ int cbp_curve_conclude(cbp_curve_search *s, const cbp_real *known, cbp_curve_res
         memcpy(result->triangle, node, (free + 1) * (free + 1) * sizeof *node);
         memcpy(result->natural, p.n, count * sizeof *p.n);
         result->fixed_at = fixed_at;
+        result->status = CBP_OK;
         result->df = sums[2] + sums[6];
         for (size_t k = 0; k < count; k++) {
             const cbp_real error = cbp_root(result->covariance[k * count + k]);

@@ -14,8 +14,8 @@ typedef struct cbp_ending {
 
 /* The quadratic model of one example's loss: near the output a (a loss of z: near z) E is about
  *   curvature (da + residual)^2 + constant,   curvature = E''/2 and residual = E'/E'',
- * where losses that are no sum of squares have something in the place of E'' that is always
- * positive; E'' is 1 + excess times that. */
+ * where a loss whose E'' may be negative has a positive S in the place of E'', and
+ * E'' = (1 + excess) S. */
 typedef struct cbp_quadratic {
     cbp_real value, residual, curvature, excess;
 } cbp_quadratic;

@@ -98,7 +98,10 @@ def single_file() -> str:
 
 
 def inline_header() -> str:
-    """Return the activations as a header, which may come again and beside the public one."""
+    """Return the activations as a header, which may come again and beside the public one.
+
+    `cbackprop export` puts the public header in the place where it is included.
+    """
     found = re.search(
         r"#if [^\n]*__FMA__.*?#endif\n", text_of(HERE / "kernels_generic.c"), re.DOTALL
     )
@@ -108,7 +111,7 @@ def inline_header() -> str:
     major, minor, patch = re.findall(r"#define CBP_VERSION_[A-Z]+ (\d+)", public)
     return (
         f"/* The activations of cbackprop, inline.\n *\n{licence()}\n */\n"
-        f"{public}\n"
+        f'#include "{PUBLIC}"\n\n'
         f"#if CBP_VERSION_MAJOR != {major} || CBP_VERSION_MINOR != {minor} || "
         f"CBP_VERSION_PATCH != {patch}\n"
         '#error "headers of another version of cbackprop came before: export them by one version"\n'

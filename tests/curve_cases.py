@@ -5,8 +5,10 @@ Both directions, 6 to 30 points.
 
 from __future__ import annotations
 
+import csv
 import math
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -251,3 +253,10 @@ def exact_covariance(
     variance = np.sum((exact(name, x, natural) - y) ** 2) / (x.size - len(natural))
     root = np.linalg.inv(np.linalg.qr(jacobian, mode="r"))
     return np.asarray(variance * root @ root.T)
+
+
+def columns(path: Path, *names: str) -> list[list[Any]]:
+    """Read columns of a table of numbers and names of herbicides."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
+    return [[row[key] if key == "herbicide" else float(row[key]) for row in rows] for key in names]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import json
 import math
 import pickle
@@ -890,3 +891,20 @@ def test_inputs_whose_squares_are_infinite() -> None:
     assert power.params["exponent"] == pytest.approx(0.25, rel=1e-9)
     with pytest.raises(cbp.ParameterError, match="the sum of the squared targets"):
         curves.exponential.fit(x, x)
+
+
+def test_a_curve_is_a_function_for_other_fits() -> None:
+    assert list(inspect.signature(curves.hill).parameters) == ["x", *curves.hill.parameters]
+    assert curves.hill.__name__ == "hill"
+    x = np.linspace(0.5, 8, 9)
+    y = 6 * x / (2 + x) + 0.05 * np.sin(5 * x)
+    found, _ = curve_fit(curves.michaelis_menten, x, y)
+    fitted = curves.michaelis_menten.fit(x, y)
+    assert found.tolist() == pytest.approx(list(fitted.params.values()), rel=1e-6)
+    assert curves.michaelis_menten(2.0, 6, km=2) == 3
+    assert np.isnan(curves.michaelis_menten([1.0, 2.0], 6, -2)).tolist() == [True, True]
+    with pytest.raises(cbp.InputTypeError, match="vmax: expected a number"):
+        curves.michaelis_menten(2.0, "6", 2)  # type: ignore[call-overload]
+    for arguments, named in (((6, 2, 1), {}), ((6,), {"vmax": 6}), ((6, 2), {"k": 1})):
+        with pytest.raises(TypeError):
+            curves.michaelis_menten(2.0, *arguments, **named)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from curve_cases import columns
 
 from cbackprop import InputTypeError, ParameterError, curves
 from cbackprop.curves.comparison import SPECIAL_CASES
@@ -17,12 +17,6 @@ HERE = Path(__file__).parent
 EXAMPLES = HERE.parent / "examples" / "data"
 X = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0]
 Y = [0.11, 0.26, 0.79, 2.14, 4.91, 7.66, 9.02, 9.66]
-
-
-def columns(path: Path, *names: str) -> list[list[Any]]:
-    lines = path.read_text(encoding="utf-8").splitlines()
-    rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
-    return [[row[key] if key == "herbicide" else float(row[key]) for row in rows] for key in names]
 
 
 def test_shared_plateaus_as_in_drc() -> None:
@@ -182,9 +176,11 @@ def test_refused() -> None:
         )
     with pytest.raises(ParameterError, match="its loss is 'poisson'"):
         curves.no_effect(curves.hill.fit(X, Y, loss="poisson"))
-    for chosen in ([], [curves.hill, curves.hill], ["hill"]):
+    for chosen in ([], [curves.hill, curves.hill]):
         with pytest.raises(ParameterError, match="expected different curves"):
-            curves.select(X, Y, chosen)  # type: ignore[arg-type]
+            curves.select(X, Y, chosen)
+    with pytest.raises(ParameterError, match=r"curves\[1\]: 'hill'; expected a curve"):
+        curves.select(X, Y, [curves.hill, "hill"])  # type: ignore[list-item]
     with pytest.raises(ParameterError, match="criterion: 'r2'"):
         curves.select(X, Y, [curves.hill], criterion="r2")  # type: ignore[arg-type]
     with pytest.raises(ParameterError, match="their losses are"):

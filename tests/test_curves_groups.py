@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -270,8 +272,132 @@ def test_refused(change: dict[str, Any], error: type[Exception], words: str) -> 
         curves.michaelis_menten.fit_groups(**(given | change))
 
 
+@pytest.mark.parametrize("share", [(), ["top"], ["top", "ec50", "slope"]])
+def test_one_group_is_fitted_as_it_is_alone(share: list[str]) -> None:
+    fits = curves.hill.fit_groups(CONC, TREATED, ["a"] * 12, share=share)
+    alone = curves.hill.fit(CONC, TREATED)
+    assert fits["a"].params == pytest.approx(alone.params, rel=1e-8)
+    assert fits["a"].stderr == pytest.approx(alone.stderr, rel=1e-7)
+    assert (fits.df, fits.n_parameters, fits.labels) == (9, 3, ("a",))
+
+
+def test_a_flat_group_does_not_take_the_others_with_it() -> None:
+    """Its ec50 and slope are unknown; those of the others are as they are without it."""
+    x, y, label, _ = random_groups(12, 4, ("top", "ec50"))
+    is_flat = np.array(label) == "plate 2"
+    share = ["bottom", "slope"]
+    fits = curves.logistic4.fit_groups(x, np.where(is_flat, 0.2, y), label, share=share)
+    rest = curves.logistic4.fit_groups(
+        x[~is_flat], y[~is_flat], np.array(label)[~is_flat], share=share
+    )
+    assert fits.status == "not_identified"
+    assert fits.message == "not all parameters are identified in: plate 2"
+    for one in rest:
+        assert fits[one].params == pytest.approx(rest[one].params, rel=0.05)
+    flat = curves.logistic4.fit_groups(x, np.ones_like(x), label, share=share)
+    assert flat.status == "not_identified"
+    assert flat.rss == pytest.approx(0, abs=1e-20)
+
+
+def test_a_group_that_cannot_be_fitted_is_alone_with_it() -> None:
+    """Where nothing is shared; where something is the fit fails."""
+    x, y, label, _ = random_groups(9, 3, ("top", "ec50"))
+    is_huge = np.array(label) == "plate 1"
+    huge = np.where(is_huge, y * 1e200, y)
+    fits = curves.logistic4.fit_groups(x, huge, label)
+    assert (fits.status, fits.converged) == ("failed", False)
+    assert list(fits.failures) == ["plate 1"]
+    assert fits.message.startswith("not fitted: plate 1 (the loss at the start")
+    at = fits.labels.index("plate 1")
+    assert math.isnan(np.asarray(fits.params["ec50"])[at])
+    assert math.isnan(np.asarray(fits.stderr["ec50"])[at])
+    low, _ = fits.confidence_interval()["ec50"]
+    assert np.flatnonzero(np.isnan(low)).tolist() == [at]
+    others = curves.logistic4.fit_groups(x[~is_huge], y[~is_huge], np.array(label)[~is_huge])
+    assert fits["plate 0"].params == others["plate 0"].params
+    assert fits["plate 0"].stderr == pytest.approx(others["plate 0"].stderr, rel=1e-12)
+    assert (fits.rss, fits.df, fits.aic) == pytest.approx((others.rss, others.df, others.aic))
+    rows = [fits.row("top", one) for one in ("plate 0", "plate 2")]
+    inner = [others.row("top", one) for one in ("plate 0", "plate 2")]
+    np.testing.assert_allclose(
+        fits.covariance[np.ix_(rows, rows)], others.covariance[np.ix_(inner, inner)]
+    )
+    with pytest.raises(ParameterError, match="group 'plate 1' was not fitted: the loss"):
+        fits["plate 1"]
+    with pytest.raises(ParameterError, match="not finite"):
+        curves.logistic4.fit_groups(x, huge, label, share=["bottom"])
+
+
+def test_intervals_by_name() -> None:
+    fits = curves.michaelis_menten.fit_groups(X, Y, STATE, share=["km"])
+    of_treated = fits["treated"].confidence_interval(0.9, interval="wald")
+    found = fits.confidence_interval(0.9, interval="wald")
+    assert found["km"] == of_treated["km"]
+    low, high = (np.asarray(end) for end in found["vmax"])
+    assert (low[0], high[0]) == of_treated["vmax"]
+    half = 1.724718243 * 5.80399298943652  # Student's t of 95 % on 20 df
+    assert high[0] - 208.630070058871 == pytest.approx(half, rel=1e-6)
+
+
+def test_copies() -> None:
+    fits = curves.michaelis_menten.fit_groups(X, Y, STATE, share=["km"])
+    for other in (pickle.loads(pickle.dumps(fits)), copy.deepcopy(fits)):
+        assert str(other) == str(fits)
+        np.testing.assert_array_equal(other.covariance, fits.covariance)
+        assert other["treated"].params == fits["treated"].params
+
+
+def test_a_shared_parameter_at_a_bound() -> None:
+    """It has no variance, and the others' are those of a fit where it is fixed."""
+    x, y, label, _ = random_groups(8, 3, ("ec50",))
+    share = ["bottom", "top", "slope"]
+    for kind in ("gauss-newton", "hessian"):
+        options: Any = {"covariance": kind}
+        fits = curves.logistic4.fit_groups(
+            x, y, label, share=share, bounds={"slope": (0, 1.1)}, **options
+        )
+        fixed = curves.logistic4.fit_groups(
+            x, y, label, share=share[:2], fixed={"slope": 1.1}, **options
+        )
+        kept = [k for k, name in enumerate(fits.names) if name != "slope"]
+        factor = fits.df / fixed.df  # a fixed one is no parameter
+        np.testing.assert_allclose(
+            fits.covariance[np.ix_(kept, kept)] * factor, fixed.covariance, rtol=1e-5
+        )
+        assert fits.covariance[fits.row("slope", "plate 0")].tolist() == [0.0] * 6
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"sample_weight": [1.0] * 3}, ShapeError, r"sample_weight: shape \(3,\)"),
+        ({"sample_weight": ["1"] * 23}, InputTypeError, "sample_weight: expected real numbers"),
+        ({"sample_weight": [1.0] * 22 + [-1]}, ParameterError, r"sample_weight\[22\]: -1.0"),
+        ({"sample_weight": [-1.0] * 23}, ParameterError, r"sample_weight\[0\]: -1.0"),
+        (
+            {"sample_weight": [1.0] * 12 + [0] * 11},
+            ShapeError,
+            "group 'untreated': 0 points that count, fewer than 1 parameters of its own",
+        ),
+        ({"x": [], "y": [], "group": []}, ShapeError, "x: 0 points, fewer than 1 parameters"),
+        ({"covariance": "exact"}, ParameterError, "covariance: 'exact'; expected 'gauss-newton'"),
+        (
+            {"share": [], "fixed": {"km": 1.0, "vmax": 2.0}},
+            ParameterError,
+            "every parameter is frozen",
+        ),
+    ],
+)
+def test_bad_input(change: dict[str, Any], error: type[Exception], words: str) -> None:
+    given: dict[str, Any] = {"x": X, "y": Y, "group": STATE, "share": ["km"]}
+    with pytest.raises(error, match=words):
+        curves.michaelis_menten.fit_groups(**(given | change))
+
+
 def test_a_group_that_is_too_small_is_named() -> None:
     with pytest.raises(ShapeError, match="group 'b': 1 point, fewer than 2 parameters of its own"):
         curves.hill.fit_groups([1, 2, 3, 4], [1, 2, 3, 4], ["a", "a", "a", "b"], share=["slope"])
+    with pytest.raises(ShapeError, match="x: 4 points, fewer than 5 parameters of all groups"):
+        curves.hill.fit_groups([1, 2, 3, 4], [1, 2, 3, 4], ["a", "a", "b", "b"], share=["slope"])
     with pytest.raises(KeyError, match="'c' is not a group"):
         curves.michaelis_menten.fit_groups(X, Y, STATE, share=["km"])["c"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,34 @@ def test_a_bound_that_only_a_fit_by_itself_can_keep() -> None:
     assert (fits.params["top"] <= 3.9).all()
     alone = [curves.logistic4.fit(DOSES, row, bounds=bounds).rss for row in y]
     np.testing.assert_allclose(fits.rss, alone, rtol=1e-9)
+
+
+def test_each_fit_is_there_whole() -> None:
+    y = noisy("hill", 4, 3)
+    x = DOSES * np.array([[1.0], [2.0], [0.5]])
+    weights = np.linspace(1, 3, y.size).reshape(y.shape)
+    y[1, 2] = np.nan
+    options: dict[str, Any] = {"bounds": {"top": (0, 3.9)}, "loss": "huber", "loss_scale": 0.1}
+    fits = curves.hill.fit_many(x, y, sample_weight=weights, **options)
+    again = pickle.loads(pickle.dumps(fits))
+    for i, each in enumerate(again):
+        there = np.isfinite(y[i])
+        own = {"sample_weight": weights[i][there]} | options
+        alone = curves.hill.fit(x[i][there], y[i][there], **own)
+        assert each.params == fits[i - 3].params == alone.params
+        np.testing.assert_array_equal(each.covariance, alone.covariance)
+        assert each.df == fits.df[i]
+    one_x = curves.hill.fit_many(DOSES, y[:1], sample_weight=weights[0], fixed={"slope": 1})
+    assert one_x[0].params == (
+        curves.hill.fit(DOSES, y[0], sample_weight=weights[0], fixed={"slope": 1}).params
+    )
+    with pytest.raises(IndexError, match="out of bounds"):
+        fits[3]
+    with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
+        fits[0:2]  # type: ignore[index]
+    few = curves.hill.fit_many(DOSES, np.where(np.arange(12) < 2, 1.0, np.nan)[None])
+    with pytest.raises(cbp.ShapeError, match="2 points are fewer than 3 parameters"):
+        few[0]
 
 
 def test_labels() -> None:

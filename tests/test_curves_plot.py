@@ -337,3 +337,30 @@ def test_controls_have_a_place_beside_logarithms_of_doses() -> None:
     below = ax.figure.axes[-1]
     assert "-inf" in texts_of(below)
     below.figure.canvas.draw()
+
+
+def test_an_assay_is_drawn_with_common_and_own_curves() -> None:
+    dose = np.tile(DOSES, 2)
+    y = np.r_[EFFECTS, 0.5 + 7.5 / (1.0 + (DOSES / 1.5) ** 2.5)]
+    assay = curves.potency(
+        dose, y, ["S"] * 21 + ["T_1"] * 21, reference="S", curve=curves.logistic4
+    )
+    ax = assay.plot()
+    common = line_of(ax, f"T_1, potency {assay['T_1'].value:.4g}")
+    assert np.asarray(assay.fits["T_1"](common.get_xdata())).tolist() == list(common.get_ydata())
+    dashed = [line for line in ax.lines if line.get_linestyle() == "--"]
+    assert len(dashed) == 2
+    for line, label in zip(dashed, ("S", "T_1"), strict=True):
+        assert np.asarray(assay.apart[label](line.get_xdata())).tolist() == list(line.get_ydata())
+    points = [line for line in ax.lines if line.get_marker() == "o"]
+    assert points[1].get_ydata().tolist() == y[21:].tolist()
+    assert "0" in texts_of(ax)
+    assert ax.get_xscale() == "log"
+    lines = curves.potency(
+        dose[3:21].tolist() * 2,
+        [*y[3:21], *y[24:]],
+        [0] * 18 + [1] * 18,
+        reference=0,
+        curve="parallel_line",
+    )
+    assert lines.plot(plt.figure().add_subplot()).get_xlabel() == "log dose"

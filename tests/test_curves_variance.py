@@ -131,6 +131,8 @@ def test_weights_of_y_are_sample_weights(rule: Any, power: int) -> None:
     assert own.log_likelihood == pytest.approx(given.log_likelihood, rel=1e-12)
     many = curves.michaelis_menten.fit_many(CONC, np.array([RATE, RATE[::-1]]), weights=rule)
     assert many.params["km"][0] == pytest.approx(own.params["km"], rel=1e-9)
+    assert many[0].stderr == own.stderr
+    assert many[0].variance_power == own.variance_power == power
     # R: nls(rate ~ Vm*conc/(K + conc), weights = 1/rate), at a tight tolerance
     if power == 1:
         assert own.params["vmax"] == pytest.approx(209.596815, rel=1e-8)
@@ -157,6 +159,7 @@ def test_weights_of_the_curve_are_those_of_iterated_reweighting(rule: Any, power
         assert many.params["km"][i] == pytest.approx(alone.params["km"], rel=1e-9)
         assert many.stderr["km"][i] == pytest.approx(alone.stderr["km"], rel=1e-9)
         assert many.residual_sd[i] == pytest.approx(alone.residual_sd, rel=1e-9)
+        assert many[i].variance_power == power
 
 
 def test_weights_in_groups() -> None:
@@ -243,8 +246,10 @@ def test_weights_of_y_that_is_not_positive(y: float) -> None:
     with pytest.raises(ParameterError, match=rf"y\[1\]: {y!r}; weights of 1/y need a y above 0"):
         curves.linear.fit([1, 2, 3, 4], values, weights="1/y2")
     with pytest.raises(ParameterError, match=rf"y\[1, 1\]: {y!r}; weights of 1/y need"):
-        curves.linear.fit_many([1, 2, 3, 4], [[1, 2, 3, 4], values], weights="1/y")
-    many = curves.linear.fit_many([1, 2, 3, 4], [[1, 2, 3, 4], values], weights="1/fitted2")
+        curves.linear.fit_many([1, 2, 3, 4], np.vstack([np.arange(1, 5), values]), weights="1/y")
+    many = curves.linear.fit_many(
+        [1, 2, 3, 4], np.vstack([np.arange(1, 5), values]), weights="1/fitted2"
+    )
     assert many.status[0] == "converged"
     assert "target" in many.status[1] or many.status[1] != "converged"
 

@@ -21,17 +21,19 @@ LEFT_TO_RIGHT = """
     fits fits.arguments fits.result fits.one fits.many fits.shards
     dask
     curves.matrices curves.covariance curves.limits curves.advice curves.estimates
-    curves.criteria curves.result curves.weights
-    curves.groups curves.many
-    curves.curve curves.comparison curves.expressions curves.definition
+    curves.criteria curves.weights curves.result
+    curves.sharing curves.groups curves.many curves.curve curves.distributions curves.comparison
+    curves.expressions curves.definition curves.ratios curves.potency curves.suitability
+    curves.combination curves.variance
     curves.plot curves
+    sklearn
     cli.arguments cli.table cli.data cli.model cli.groups cli.fit cli.main cli
     cbackprop __main__
 """
 ORDER = LEFT_TO_RIGHT.split()
 
 # In functions: what most programs do not need.
-LATE = {("curves.result", "curves.plot")}
+LATE = {("curves.result", "curves.plot"), ("curves.potency", "curves.plot")}
 # For types alone: what a method returns or keeps, but does not make.
 UPWARDS_FOR_TYPES = {
     ("_core", "trace"),
@@ -42,8 +44,8 @@ UPWARDS_FOR_TYPES = {
     ("curves.covariance", "curves.curve"),
     ("curves.advice", "curves.result"),
     ("curves.result", "curves.curve"),
-    ("curves.result", "curves.weights"),
     ("curves.weights", "curves.curve"),
+    ("curves.sharing", "curves.curve"),
     ("curves.groups", "curves.curve"),
     ("curves.many", "curves.curve"),
 }

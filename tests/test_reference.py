@@ -52,7 +52,7 @@ LAST = {
 ABOVE_ZERO = {"log", "log1p", "sqrt"}  # domains that random points would leave
 
 
-def exact_loss(loss: str, a: mp.mpf, y: mp.mpf, s: mp.mpf) -> mp.mpf:
+def exact_loss(loss: str, a: mp.mpf, y: mp.mpf, s: mp.mpf) -> mp.mpf:  # noqa: PLR0911
     u = (a - y) / s
     if loss == "squared":
         return (a - y) ** 2

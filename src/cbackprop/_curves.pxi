@@ -161,14 +161,16 @@ cdef tuple told(tuple arrays, const cbp_curve_result *result):
             result.examples, result.weight, result.log_weight, result.rss, result.total_squares)
 
 
-def fit_curve_groups(CurveRow row not None, start, x, y, weight, sizes, bytes shared, fixed, lower,
-                     upper, int loss, double scale, size_t max_iterations, double tolerance):
+def fit_curve_groups(CurveRow row not None, start, x, y, weight, sizes, bytes shared, size_t values,
+                     value, factor, fixed, lower, upper, int loss, double scale,
+                     size_t max_iterations, double tolerance):
     """Fit a curve to groups that share parameters; called by `Curve.fit_groups`.
 
     As `fit_curve`, but the examples of the groups, of these sizes, stand one after the other, and
-    start is None or has a row for each group, (count, p);
-    `shared` has a flag for each natural parameter. Returns a status, and after success a list of
-    what `fit_curve` returns, for each group.
+    start is None or has a row for each group, (count, p); `shared` has a flag for each natural
+    parameter, with so many values in all; `value` and `factor`, (count, p), are those of
+    cbp_curve_groups. Returns a status, and after success the covariance of the values, and what
+    `fit_curve` returns, as arrays with a row for each group, the numbers in one, with a status.
     """
     cdef cbp_curve_facts facts
     cdef cbp_curve_groups groups
@@ -176,9 +178,10 @@ def fit_curve_groups(CurveRow row not None, start, x, y, weight, sizes, bytes sh
     cdef size_t g, count = len(sizes), at = 0, n = len(x)
     cdef int status
     check(cbp_curve_describe(row.at, &facts))
-    cdef cbp_curve curve = started(row, start, facts.count)
-    cdef cbp_fit_options options = options_with(lower, upper, facts.count)
-    cdef const double *known = memory_of_const(fixed, facts.count) if fixed is not None else NULL
+    cdef size_t p = facts.count, width = 2 * facts.layers, of_triangle = (p + 1) * (p + 1)
+    cdef cbp_curve curve = started(row, start, p)
+    cdef cbp_fit_options options = options_with(lower, upper, p)
+    cdef const double *known = memory_of_const(fixed, p) if fixed is not None else NULL
     cdef const double *inputs = memory_of_const(x, n)
     cdef const double *targets = memory_of_const(y, n)
     cdef const double *weights = memory_of_const(weight, n) if weight is not None else NULL
@@ -187,11 +190,19 @@ def fit_curve_groups(CurveRow row not None, start, x, y, weight, sizes, bytes sh
     memset(&w, 0, sizeof(Watch))
     w.cost = 8 * facts.layers * (n // max(count, <size_t> 1))
     options.progress, options.user = watch, &w
-    all_arrays = []
+    among = empty((values, values))
+    natural, params, covariance = empty((count, p)), empty((count, width)), empty((count, p, p))
+    triangle, determined, numbers = empty((count, of_triangle)), bytearray(count * p), []
+    cdef double *of_natural = memory_of(natural, count * p)
+    cdef double *of_params = memory_of(params, count * width)
+    cdef double *of_covariance = memory_of(covariance, count * p * p)
+    cdef double *of_all = memory_of(triangle, count * of_triangle)
+    cdef unsigned char *kinds = determined
     cdef double *work = NULL
     cdef cbp_examples *examples = <cbp_examples *> PyMem_RawMalloc(count * sizeof(cbp_examples) + 1)
     cdef cbp_curve_result *results = <cbp_curve_result *> PyMem_RawMalloc(
         count * sizeof(cbp_curve_result) + 1)
+    cdef cbp_curve_result *r
     try:
         if examples == NULL or results == NULL:
             raise MemoryError()
@@ -200,15 +211,26 @@ def fit_curve_groups(CurveRow row not None, start, x, y, weight, sizes, bytes sh
             examples[g].weight = after(weights, at)
             examples[g].n = sizes[g]
             at += examples[g].n
-            all_arrays.append(arrays_for(&facts, &results[g]))
+            r = &results[g]
+            r.natural, r.params = of_natural + g * p, of_params + g * width
+            r.covariance, r.determined = of_covariance + g * p * p, kinds + g * p
+            r.triangle = of_all + g * of_triangle
         groups.examples, groups.count, groups.shared = examples, count, shared
-        work = new_numbers(cbp_curve_fit_groups_work_len(&groups))
+        groups.value = <const size_t *> items_of(value, count * p, b"LQI", sizeof(size_t), 0)
+        groups.factor = memory_of_const(factor, count * p)
+        groups.covariance = memory_of(among, values * values)
+        work = new_numbers(cbp_curve_fit_groups_work_len(&curve, &groups))
         with nogil:
             status = cbp_curve_fit_groups(&curve, &groups, known, &options, work, results)
         raise_what_was_raised(&w)
         if status != CBP_OK:
             return status, None
-        return status, [told(all_arrays[g], &results[g]) for g in range(count)]
+        for g in range(count):
+            r = &results[g]
+            numbers.append((r.variance, r.loss, r.df, <int> r.outcome, r.iterations, r.evaluations,
+                            r.fixed_at, r.examples, r.weight, r.log_weight, r.rss, r.total_squares,
+                            r.status))
+        return status, (among, natural, params, covariance, bytes(determined), triangle, numbers)
     finally:
         PyMem_RawFree(work)
         PyMem_RawFree(examples)

@@ -298,11 +298,15 @@ cdef extern from "cbackprop.h" nogil:
         size_t iterations
         size_t evaluations
         size_t fixed_at
+        int status
 
     ctypedef struct cbp_curve_groups:
         const cbp_examples *examples
         size_t count
         const unsigned char *shared
+        const size_t *value
+        const cbp_real *factor
+        cbp_real *covariance
 
     ctypedef struct cbp_curve_fits:
         cbp_real *natural
@@ -436,7 +440,7 @@ cdef extern from "cbackprop.h" nogil:
     size_t cbp_curve_fit_work_len(size_t n)
     int cbp_curve_fit(const cbp_curve *curve, const cbp_examples *examples, const cbp_real *fixed,
                       const cbp_fit_options *options, cbp_real *work, cbp_curve_result *result)
-    size_t cbp_curve_fit_groups_work_len(const cbp_curve_groups *groups)
+    size_t cbp_curve_fit_groups_work_len(const cbp_curve *curve, const cbp_curve_groups *groups)
     int cbp_curve_fit_groups(const cbp_curve *curve, const cbp_curve_groups *groups, const cbp_real
                              *fixed, const cbp_fit_options *options, cbp_real *work,
                              cbp_curve_result *results)

@@ -19,8 +19,9 @@ __all__ = ["export_c"]
 
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _OWN: Final = re.compile(r"cbp|cbp_.*|cbackprop")
-# the text at the start of every header, written by csrc/single_file.py
+# the text at the start of every header: both files are written by csrc/single_file.py
 _EXPORTED: Final = Path(__file__).parent / "exported.h"
+_PUBLIC: Final = Path(__file__).parent / "include" / "cbackprop.h"
 
 
 def export_c(chain: Chain, name: str = "model") -> str:
@@ -55,7 +56,8 @@ def export_c(chain: Chain, name: str = "model") -> str:
     """
     if not _NAME.fullmatch(name):
         raise ParameterError(f"name: {name!r}; expected a letter, then letters, digits and _")
-    exported = _EXPORTED.read_text(encoding="ascii")
+    public = _PUBLIC.read_text(encoding="ascii")
+    exported = _EXPORTED.read_text(encoding="ascii").replace(f'#include "{_PUBLIC.name}"', public)
     if _OWN.fullmatch(name.lower()):
         raise ParameterError(f"name: {name!r} is used by the library itself; expected another")
     if name.lower() in re.findall(r"#include <(\w+)\.h>", exported):

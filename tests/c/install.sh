@@ -1,7 +1,7 @@
 #!/bin/sh
 # The core by CMake, as a packager and a user would have it:   tests/c/install.sh
 # Builds, runs CTest, installs to a temporary folder, compares the exported names with symbols.txt, and compiles
-# a program against what was installed: by find_package, by pkg-config, and statically.
+# a program against what was installed: by find_package (each target), and by pkg-config.
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -41,7 +41,7 @@ cat >"$build/user/CMakeLists.txt" <<'END'
 cmake_minimum_required(VERSION 3.16)
 project(user LANGUAGES C)
 find_package(cbackprop 0.1 REQUIRED)
-foreach(kind shared static)
+foreach(kind shared static cbackprop)
     add_executable(user_${kind} ${PROGRAM})
     target_link_libraries(user_${kind} PRIVATE cbackprop::${kind})
 endforeach()
@@ -56,7 +56,7 @@ quiet cc examples/languages/c/chain.c $(pkg-config --cflags --libs cbackprop) -l
     -o "$build/user/user_pkgconfig"
 
 printf '2 1 0 0 0\n1 1\n0 0 0 0\n1.5 0.1 -0.8 0.3\n0.5\n1\n' >"$build/input"
-for kind in shared static pkgconfig; do
+for kind in shared static cbackprop pkgconfig; do
     "$build/user/user_$kind" <"$build/input" >"$build/$kind"
     grep -q '^forward 0\.43525' "$build/$kind"
     diff "$build/shared" "$build/$kind"

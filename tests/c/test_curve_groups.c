@@ -54,7 +54,7 @@ static int fit_groups(const char *name, const cbp_curve_groups *groups, const cb
                                                .determined = f->determined,
                                                .triangle = f->triangle};
     }
-    const size_t len = cbp_curve_fit_groups_work_len(groups);
+    const size_t len = cbp_curve_fit_groups_work_len(cbp_curve_named(name), groups);
     cbp_real *work = guarded(len);
     const int status =
         cbp_curve_fit_groups(cbp_curve_named(name), groups, fixed, options, work, found->results);
@@ -284,7 +284,7 @@ static void test_refused(void)
     CHECK(cbp_curve_fit_groups(curve, &groups, NULL, &options, NULL, found.results) ==
           CBP_ERROR_NULL);
     CHECK(cbp_curve_fit_groups(curve, &groups, NULL, &options, work, NULL) == CBP_ERROR_NULL);
-    CHECK(cbp_curve_fit_groups_work_len(NULL) == 0);
+    CHECK(cbp_curve_fit_groups_work_len(curve, NULL) == 0);
 }
 
 /* ---- stopping -------------------------------------------------------------------------------- */

@@ -5,29 +5,45 @@ from types import MappingProxyType
 from typing import Final
 
 from .. import _core
+from .combination import Combination, combine
 from .comparison import Comparison, Selection, compare, lack_of_fit, no_effect, select
 from .curve import Curve, named
 from .definition import define
 from .estimates import Inverse, Prediction
 from .groups import GroupFits
 from .many import CurveFits
+from .potency import Assay, potency
+from .ratios import Estimate, difference, ratio
 from .result import CurveFit
+from .suitability import Criterion, Suitability, equivalence, suitability
+from .variance import GoodnessOfFit, ScatterFit, box_cox, goodness_of_fit, power_of_mean
 
 __all__ = [
     "CURVES",
+    "Assay",
+    "Combination",
     "Comparison",
+    "Criterion",
     "Curve",
     "CurveFit",
     "CurveFits",
+    "Estimate",
+    "GoodnessOfFit",
     "GroupFits",
     "Inverse",
     "Prediction",
+    "ScatterFit",
     "Selection",
+    "Suitability",
     "arrhenius",
     "asymptotic",
     "asymptotic_regression",
+    "box_cox",
+    "combine",
     "compare",
     "define",
+    "difference",
+    "equivalence",
     "exponential",
     "exponential_growth",
     "freundlich",
@@ -35,6 +51,7 @@ __all__ = [
     "gaussian_peak_baseline",
     "gompertz",
     "gompertz4",
+    "goodness_of_fit",
     "hill",
     "hill_log10",
     "lack_of_fit",
@@ -51,10 +68,14 @@ __all__ = [
     "no_effect",
     "no_effect_dose",
     "platt",
+    "potency",
     "power",
+    "power_of_mean",
+    "ratio",
     "richards",
     "saturation",
     "select",
+    "suitability",
     "weibull",
     "weibull_type1",
     "weibull_type2",

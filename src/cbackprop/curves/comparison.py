@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-import importlib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._core import LOSSES
 from ..errors import InputTypeError, ParameterError
+from .distributions import distributions
 from .groups import GroupFits
 from .result import CurveFit
 
 if TYPE_CHECKING:
     from .curve import Curve
 
-__all__ = ["Comparison", "Selection", "compare", "lack_of_fit", "no_effect", "select"]
+__all__ = [
+    "Comparison",
+    "Scatter",
+    "Selection",
+    "compare",
+    "lack_of_fit",
+    "no_effect",
+    "scatter_of",
+    "select",
+]
 
 Vector: TypeAlias = NDArray[np.float64]
 _Fit: TypeAlias = CurveFit | GroupFits
@@ -83,13 +92,13 @@ class Comparison:
         """
         if math.isnan(self.f):
             return self.likelihood_ratio_p
-        return float(_distributions().fdtrc(self.df[0] - self.df[1], self.df[1], self.f))
+        return float(distributions().fdtrc(self.df[0] - self.df[1], self.df[1], self.f))
 
     @property
     def likelihood_ratio_p(self) -> float:
         """The same of `likelihood_ratio`, which has a chi-squared distribution; needs SciPy."""
         return float(
-            _distributions().chdtrc(self.df[0] - self.df[1], max(self.likelihood_ratio, 0.0))
+            distributions().chdtrc(self.df[0] - self.df[1], max(self.likelihood_ratio, 0.0))
         )
 
     def __str__(self) -> str:
@@ -163,15 +172,15 @@ def compare(full: _Fit, reduced: _Fit) -> Comparison:
     )
 
 
-def lack_of_fit(fit: CurveFit) -> Comparison:
+def lack_of_fit(fit: CurveFit | GroupFits) -> Comparison:
     """Test a fit against the means of replicates.
 
-    Where points have the same x, their scatter about their mean has nothing to do with the curve.
-    The test asks whether the residuals of the curve are larger than that.
+    Where points of a group have the same x, their scatter about their mean has nothing to do with
+    the curve. The test asks whether the residuals of the curve are larger than that.
 
     Parameters
     ----------
-    fit : CurveFit
+    fit : CurveFit or GroupFits
         A least-squares fit.
 
     Returns
@@ -185,24 +194,42 @@ def lack_of_fit(fit: CurveFit) -> Comparison:
         If the fit has another loss or has not converged, if no x has replicates, or if there are
         not more different x than parameters.
     """
-    _check_squares(fit)
-    weights = np.ones_like(fit.y) if fit.weights is None else fit.weights
-    kept = weights > 0
-    x, y, weights = fit.x[kept], fit.y[kept], weights[kept]
-    inputs, place = np.unique(x, return_inverse=True)
-    totals = np.bincount(place, weights)
-    means = np.bincount(place, weights * y) / totals
-    rss = float((weights * (y - means[place]) ** 2).sum())
-    df = len(y) - len(inputs)
-    if df == 0:
+    _check_squares(fit, CurveFit, GroupFits)
+    scatter = scatter_of(fit)
+    if scatter.df == 0:
         raise ParameterError("x: no replicates; expected an x with several points")
-    if fit.df <= df:
+    if fit.df <= scatter.df:
         raise ParameterError(
-            f"x: {len(inputs)} different values for {fit.n_parameters} parameters; expected more"
+            f"x: {scatter.inputs} different values for {fit.n_parameters} parameters; expected more"
         )
-    n = len(y)
-    ratio = n * (_log(fit.rss) - _log(rss))
-    return _comparison((_label(fit), "means"), (fit.rss, rss), (fit.df, df), (0.0, 0.5 * ratio))
+    ratio = (scatter.df + scatter.inputs) * (_log(fit.rss) - _log(scatter.rss))
+    return _comparison(
+        (_label(fit), "means"), (fit.rss, scatter.rss), (fit.df, scatter.df), (0.0, 0.5 * ratio)
+    )
+
+
+class Scatter(NamedTuple):
+    """Sum of squares of replicates about their means, its df, and how many means there are."""
+
+    rss: float
+    df: int
+    inputs: int
+
+
+def scatter_of(fit: CurveFit | GroupFits) -> Scatter:
+    """Compute the scatter of replicates, points of a group that have the same x."""
+    parts = []
+    for _, part in _parts(fit):
+        weights = np.ones_like(part.y) if part.weights is None else part.weights
+        kept = weights > 0
+        x, y, weights = part.x[kept], part.y[kept], weights[kept]
+        inputs, place = np.unique(x, return_inverse=True)
+        totals = np.bincount(place, weights)
+        means = np.bincount(place, weights * y) / totals
+        rss = float((weights * (y - means[place]) ** 2).sum())
+        parts.append((rss, len(y) - len(inputs), len(inputs)))
+    squares, df, different = zip(*parts, strict=True)
+    return Scatter(math.fsum(squares), sum(df), sum(different))
 
 
 def no_effect(fit: CurveFit) -> Comparison:
@@ -223,7 +250,7 @@ def no_effect(fit: CurveFit) -> Comparison:
     ParameterError
         If the fit has another loss or has not converged, or has one parameter.
     """
-    _check_squares(fit)
+    _check_squares(fit, CurveFit)
     if fit.n_parameters < 2:
         raise ParameterError("fit: 1 fitted parameter; expected more than a constant has")
     weights = np.ones_like(fit.y) if fit.weights is None else fit.weights
@@ -325,8 +352,11 @@ def select(
     if criterion not in ("aicc", "aic", "bic"):
         raise ParameterError(f"criterion: {criterion!r}; expected 'aicc', 'aic' or 'bic'")
     chosen = list(curves)
-    names = [getattr(curve, "name", None) for curve in chosen]
-    if not chosen or len(set(names)) < len(names) or None in names:
+    for i, curve in enumerate(chosen):
+        if not hasattr(curve, "fit"):
+            raise ParameterError(f"curves[{i}]: {curve!r}; expected a curve, as curves.logistic4")
+    names = [curve.name for curve in chosen]
+    if not chosen or len(set(names)) < len(names):
         raise ParameterError(f"curves: {names!r}; expected different curves, at least one")
     if len({curve.loss for curve in chosen}) > 1:
         raise ParameterError(
@@ -377,9 +407,10 @@ def _check_fit(name: str, fit: _Fit) -> None:
         )
 
 
-def _check_squares(fit: CurveFit) -> None:
-    if not isinstance(fit, CurveFit):
-        raise InputTypeError(f"fit: expected a CurveFit, got {fit!r}")
+def _check_squares(fit: _Fit, *kinds: type) -> None:
+    if not isinstance(fit, kinds):
+        expected = " or ".join(kind.__name__ for kind in kinds)
+        raise InputTypeError(f"fit: expected a {expected}, got {fit!r}")
     _check_fit("fit", fit)
     if fit.loss != "squared":
         raise ParameterError(f"fit: its loss is {fit.loss!r}; expected 'squared'")
@@ -425,26 +456,37 @@ def _why_other_curve(full: _Fit, reduced: _Fit) -> str:
 
 
 def _why_other_groups(full: _Fit, reduced: _Fit) -> str:
-    """Say which parameter of its own a group of the reduced fit has, and one of full has not."""
+    """Say which parameter the reduced fit has not in common for groups that have it so in full."""
+    factors = isinstance(full, GroupFits) and full.factors
     if not isinstance(reduced, GroupFits):
-        return ""
-    known = (*reduced.shared, *reduced.fixed)
-    own = [name for name in reduced.curve.parameters if name not in known]
-    if not own:
+        return "full has groups with factors" if factors else ""
+    if not factors and not any(map(reduced.differs, reduced.curve.parameters)):
         return ""
     if not isinstance(full, GroupFits) or set(full.labels) != set(reduced.labels):
         return "its groups are not those of full"
     for label in full.labels:
         if not all(map(np.array_equal, _points(full[label]), _points(reduced[label]))):
             return f"group {label!r} has other points in full"
-    common = [name for name in own if name in full.shared or name in full.fixed]
-    return f"full has {common[0]!r} in common for all groups" if common else ""
+    names = [name for name in full.curve.parameters if name in reduced.curve.parameters]
+    apart = [name for name in names if not _is_common(full, reduced, name)]
+    return f"groups that have {apart[0]!r} in common in full have not" if apart else ""
+
+
+def _is_common(full: GroupFits, reduced: GroupFits, name: str) -> bool:
+    """Whether groups that have a parameter in common in full have it so in the reduced fit."""
+    found: dict[Hashable, tuple[Hashable, float]] = {}
+    for label in full.labels:
+        value, factor = full.value_of(name, label)
+        other, own = reduced.value_of(name, label)
+        if found.setdefault(value, (other, own / factor)) != (other, own / factor):
+            return False
+    return True
 
 
 def _label(fit: _Fit) -> str:
     text = fit.curve.name
     if isinstance(fit, GroupFits):
-        text += f", {len(fit)} groups" + (f" share {', '.join(fit.shared)}" if fit.shared else "")
+        text += f", {len(fit)} groups{fit.shares}"
     if fit.fixed:
         text += f", fixed {', '.join(fit.fixed)}"
     return text
@@ -452,12 +494,3 @@ def _label(fit: _Fit) -> str:
 
 def _log(number: float) -> float:
     return math.log(number) if number > 0 else -math.inf
-
-
-def _distributions() -> Any:
-    try:
-        return importlib.import_module("scipy.special")
-    except ImportError as error:
-        raise ImportError(
-            "p-values of F and chi-squared statistics need SciPy: pip install 'cbackprop[stats]'"
-        ) from error

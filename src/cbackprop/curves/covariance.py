@@ -12,16 +12,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
-from .._core import LOSSES, Chain
-from .matrices import inverse_triangle, product, semidefinite_root
+from .._core import LOSSES
+from .matrices import inverse_definite, product
 
 if TYPE_CHECKING:
     from .._core import _Loss
     from .curve import Curve
 
-__all__ = ["DIVERGES", "Fitted", "exact_covariance", "slopes_at"]
+__all__ = [
+    "DIVERGES",
+    "Fitted",
+    "Places",
+    "exact_covariance",
+    "exact_group_covariances",
+    "slopes_at",
+]
 
 Vector: TypeAlias = NDArray[np.float64]
+Places: TypeAlias = NDArray[np.intp]
 DETERMINED, DIVERGES = 0, 4  # of enum cbp_determined
 _DIFFERENCE: Final = 1e-5  # a step of coordinates
 
@@ -55,23 +63,23 @@ def slopes_at(curve: Curve, natural: Vector) -> Vector:
     return np.asarray(slopes * np.where(positive, natural, 1.0))
 
 
-def exact_covariance(
+def half_hessian(
     curve: Curve,
-    chain: Chain,
     found: Fitted,
     data: tuple[Vector, Vector, Vector | None],
     loss: _Loss,
     loss_scale: float,
 ) -> Vector:
-    """Compute the covariance of the coordinates from the exact Hessian of the loss."""
+    """Compute half the exact Hessian of the summed loss, by the coordinates."""
     x, y, weights = data
-    natural = found.natural
-    moving = np.array([kind == DETERMINED for kind in found.determined])
+    natural, chain = found.natural, curve.chain_with(found.params)
     options: dict[str, Any] = {"loss": loss, "loss_scale": loss_scale, "sample_weight": weights}
     gradient = chain.gradient(x, y, **options)
     slopes = slopes_at(curve, natural)
     hessian = product(slopes.T, product(chain.hessian(x, y, **options), slopes))
-    for k in np.flatnonzero(moving).tolist():  # the chain's derivatives change with coordinate k
+    for k, kind in enumerate(found.determined):  # the chain's derivatives change with coordinate k
+        if kind != DETERMINED:
+            continue
         is_log = curve.parameters[k] in curve.positive
         step = _DIFFERENCE * (1.0 if is_log else max(1.0, abs(natural[k])))
         ends = []
@@ -81,16 +89,81 @@ def exact_covariance(
             ends.append(product(gradient[None], slopes_at(curve, moved))[0])
         hessian[k] += (ends[0] - ends[1]) / (2.0 * step)
     weight = len(y) if weights is None else float(weights.sum())
-    half = 0.5 * weight * hessian[np.ix_(moving, moving)]
-    scales = np.sqrt(half.diagonal())
-    root = semidefinite_root(half / np.outer(scales, scales))
+    return np.asarray(0.5 * weight * hessian)
+
+
+def exact_covariance(
+    curve: Curve,
+    found: Fitted,
+    data: tuple[Vector, Vector, Vector | None],
+    loss: _Loss,
+    loss_scale: float,
+) -> Vector:
+    """Compute the covariance of the coordinates from the exact Hessian of the loss."""
+    moving = _moving(found)
+    half = half_hessian(curve, found, data, loss, loss_scale)
     known = found.covariance.copy()
-    if not (np.isfinite(root).all() and (root.diagonal() > 0).all()):
+    inverse = inverse_definite(half[np.ix_(moving, moving)])
+    if inverse is None:
         known[moving] = known[:, moving] = math.nan
         known[moving, moving] = math.inf
-        return known
-    inverse = inverse_triangle(root.T) / scales[:, None]
-    dispersion = LOSSES[loss].dispersion
-    factor = dispersion if dispersion > 0 else found.variance
-    known[np.ix_(moving, moving)] = factor * product(inverse, inverse.T)
+    else:
+        known[np.ix_(moving, moving)] = _dispersion(found, loss) * inverse
     return known
+
+
+def exact_group_covariances(
+    curve: Curve,
+    found: list[Fitted],
+    data: list[tuple[Vector, Vector, Vector | None]],
+    loss: _Loss,
+    loss_scale: float,
+    values: list[tuple[Places, Places, Vector]],
+    among: Vector,
+) -> tuple[Vector, list[Vector]]:
+    """Compute the covariances of shared values and of each group, as `exact_covariance`.
+
+    The Hessian of all parameters is eliminated group by group: H_ss - H_so H_oo^-1 H_os is what a
+    group says of the shared values; `values` has its shared parameters, the places of their values
+    among all, and the derivatives of the former by these.
+    """
+    total = np.zeros_like(among)
+    parts = []
+    for one, points, (shared, places, slope) in zip(found, data, values, strict=True):
+        moving = _moving(one)
+        kept = moving[shared]
+        own, common, at = np.setdiff1d(np.flatnonzero(moving), shared), shared[kept], places[kept]
+        half = half_hessian(curve, one, points, loss, loss_scale)
+        inverse = _inverse_or_nan(half[np.ix_(own, own)])
+        across = product(inverse, half[np.ix_(own, common)])
+        rest = half[np.ix_(common, common)] - product(half[np.ix_(common, own)], across)
+        slopes = np.outer(slope[kept], slope[kept])
+        total[np.ix_(at, at)] += slopes * rest
+        parts.append((own, common, at, slopes, inverse, across))
+    known = np.isfinite(among.diagonal()) & (among.diagonal() > 0)
+    factor = _dispersion(found[0], loss)
+    exact, matrices = among.copy(), []
+    exact[np.ix_(known, known)] = factor * _inverse_or_nan(total[np.ix_(known, known)])
+    for one, (own, common, at, slopes, inverse, across) in zip(found, parts, strict=True):
+        matrix = one.covariance.copy()
+        block = slopes * exact[np.ix_(at, at)]
+        matrix[np.ix_(common, common)] = block
+        matrix[np.ix_(own, common)] = -product(across, block)
+        matrix[np.ix_(common, own)] = matrix[np.ix_(own, common)].T
+        matrix[np.ix_(own, own)] = factor * inverse + product(product(across, block), across.T)
+        matrices.append(matrix)
+    return exact, matrices
+
+
+def _inverse_or_nan(matrix: Vector) -> Vector:
+    inverse = inverse_definite(matrix)
+    return np.full_like(matrix, math.nan) if inverse is None else inverse
+
+
+def _moving(found: Fitted) -> NDArray[np.bool_]:
+    return np.array([kind == DETERMINED for kind in found.determined])
+
+
+def _dispersion(found: Fitted, loss: _Loss) -> float:
+    dispersion = LOSSES[loss].dispersion
+    return dispersion if dispersion > 0 else found.variance

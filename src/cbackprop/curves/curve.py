@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from functools import partial
+from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, overload
 
 import numpy as np
@@ -13,10 +15,11 @@ from .. import _core
 from .._core import Chain, no_such_name
 from ..errors import InputTypeError, ParameterError, ShapeError
 from ..fits.arguments import Count, Number, as_float, count_of, ends_of, examples_of, number_of
-from .covariance import Fitted
-from .groups import GroupFits, groups_of
+from .covariance import Fitted, exact_covariance
+from .groups import FoundGroups, GroupFits
 from .many import CurveFits, fit_sets
 from .result import CurveFit
+from .sharing import Share, groups_of, sharing_of
 from .weights import weighting
 
 if TYPE_CHECKING:
@@ -107,12 +110,47 @@ class Curve:
         return chain
 
     @overload
-    def __call__(self, x: _Number, **natural: Number) -> float: ...
+    def __call__(self, x: _Number, *values: Number, **natural: Number) -> float: ...
     @overload
-    def __call__(self, x: ArrayLike, **natural: Number) -> Vector: ...
-    def __call__(self, x: ArrayLike, **natural: Number) -> float | Vector:
-        """Compute the curve with given natural parameters."""
-        return self.chain(**natural).forward(x)
+    def __call__(self, x: ArrayLike, *values: Number, **natural: Number) -> Vector: ...
+    def __call__(self, x: ArrayLike, *values: Number, **natural: Number) -> float | Vector:
+        """Compute the curve with given natural parameters, by name or in their order.
+
+        In their order a curve is a function for `scipy.optimize.curve_fit` and `lmfit.Model`: where
+        there is no curve of these parameters, such as a negative `ec50`, it is NaN, from which a
+        search steps back. By name this is an error.
+
+        Raises
+        ------
+        ParameterError
+            As for `chain`, if all parameters are named.
+        TypeError
+            If there are values in order, and a parameter is missing, unknown or given twice.
+        InputTypeError
+            If a parameter is not a number.
+        """
+        if not values:
+            return self.chain(**natural).forward(x)
+        given = self.__signature__.bind(x, *values, **natural).arguments
+        try:
+            chain = self.chain(**{name: given[name] for name in self.parameters})
+        except InputTypeError:
+            raise
+        except ParameterError:
+            chain = self._template.copy()
+            chain.params[:] = math.nan
+        return chain.forward(x)
+
+    @property
+    def __signature__(self) -> Signature:
+        """The signature of a call: x, and the natural parameters by name."""
+        names = ("x", *self.parameters)
+        return Signature([Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in names])
+
+    @property
+    def __name__(self) -> str:
+        """The curve's name, as a function has it."""
+        return self.name
 
     def fit(
         self,
@@ -176,10 +214,7 @@ class Curve:
             way = weighting(self, y, sample_weight, weights, loss, loss_scale)
             data, _ = _data(x, y, way.sample_weight, nan_policy, has_log_doses=self.log_dose)
             known, lower, upper = self._limits(fixed, bounds)
-            if covariance not in ("gauss-newton", "hessian"):
-                raise ParameterError(
-                    f"covariance: {covariance!r}; expected 'gauss-newton' or 'hessian'"
-                )
+            _check_covariance(covariance)
             options = _options(max_iterations, tolerance)
             free = len(self.parameters) - len(fixed or {})
             if len(data[0]) < max(free, 1):
@@ -204,14 +239,10 @@ class Curve:
                         f"x[{i}]: {float(data[0][i])!r} is too large: its square is not finite"
                     )
                 _core.check_status(status, data[1], data[2], way.code)
-            return CurveFit(
-                self,
-                Fitted(*found),
-                data,
-                way,
-                fixed=tuple(fixed or ()),
-                exact=covariance == "hessian",
-            )
+            one, exact = Fitted(*found), None
+            if covariance == "hessian":
+                exact = exact_covariance(self, one, data, way.loss, way.scale)
+            return CurveFit(self, one, data, way, fixed=tuple(fixed or ()), exact=exact)
 
     def fit_many(
         self,
@@ -268,12 +299,21 @@ class Curve:
             self,
             x,
             y,
-            way.sample_weight,
+            sample_weight,
             (known, lower, upper),
-            way.loss,
-            way.scale,
+            way,
             (max_iterations, tolerance),
             threads,
+            partial(
+                self.fit,
+                weights=weights,
+                fixed=None if fixed is None else dict(fixed),
+                bounds=None if bounds is None else dict(bounds),
+                loss=loss,
+                loss_scale=loss_scale,
+                max_iterations=max_iterations,
+                tolerance=tolerance,
+            ),
         )
 
     def fit_groups(
@@ -282,7 +322,7 @@ class Curve:
         y: ArrayLike,
         group: ArrayLike,
         *,
-        share: Iterable[str] = (),
+        share: Share = (),
         sample_weight: ArrayLike | None = None,
         weights: Rule | None = None,
         fixed: Mapping[str, Number] | None = None,
@@ -291,12 +331,13 @@ class Curve:
         loss_scale: _Number = 1.0,
         max_iterations: Count | None = None,
         tolerance: Number | None = None,
+        covariance: Literal["gauss-newton", "hessian"] = "gauss-newton",
         nan_policy: Literal["raise", "omit"] = "raise",
     ) -> GroupFits:
         """Fit the curve to several groups of points that have parameters in common.
 
-        All points are fitted together: a shared parameter has one value, the others one for each
-        group. The time is proportional to the number of groups.
+        All points are fitted together: a shared parameter has one value, or one for the groups with
+        one label, the others one for each group. The time is proportional to the number of groups.
 
         Parameters
         ----------
@@ -304,11 +345,18 @@ class Curve:
             Data of the same shape.
         group : array_like
             A label for each point, such as a text or an integer.
-        share : iterable of str, optional
-            Names of the shared natural parameters. Without any each group has the fit that it has
+        share : iterable of str, or mapping, optional
+            Names of the shared natural parameters, or a mapping of names that says how they are
+            shared: True, by all groups; a label for each point, by groups with the same label; a
+            mapping of groups to factors, ``{"ec50": {"a": 1, "b": 10}}``, up to these: a group's
+            parameter is one value times its factor. Without any each group has the fit that it has
             alone, but the variance is that of all.
-        sample_weight, weights, fixed, bounds, loss, loss_scale, max_iterations, tolerance, nan_policy
-            As for `fit`; what is fixed or has bounds is so in all groups.
+        sample_weight, weights, fixed, loss, loss_scale, max_iterations, tolerance, nan_policy
+            As for `fit`; what is fixed is so in all groups.
+        bounds : mapping of str to (low, high), optional
+            As for `fit`, for all groups; of the value where groups have factors.
+        covariance : {"gauss-newton", "hessian"}
+            As for `fit`, of all parameters. R's `nls` has the first, its package drc the second.
 
         Returns
         -------
@@ -317,21 +365,25 @@ class Curve:
         Raises
         ------
         ParameterError
-            As for `fit`, and if a parameter is both shared and fixed.
+            As for `fit`, and if a parameter is both shared and fixed, points of one group have
+            different labels, or factors are not those of all groups.
         ShapeError
             If shapes differ, or there are too few points, in all or in a group for the parameters
             of its own.
+        InputTypeError
+            If `share` is something else, or a factor is no number.
         """
         with np.errstate(all="ignore"):
             way = weighting(self, y, sample_weight, weights, loss, loss_scale)
             data, kept = _data(x, y, way.sample_weight, nan_policy, has_log_doses=self.log_dose)
             groups = groups_of(group, kept)
             known, lower, upper = self._limits(fixed, bounds)
-            shared = self._shared(share, fixed or {})
-            own = len(self.parameters) - len(fixed or {}) - len(shared)
-            groups.check_sizes(own, len(shared))
+            sharing = sharing_of(self, share, fixed or {}, groups)
+            _check_covariance(covariance)
+            own = len(self.parameters) - len(fixed or {}) - len(sharing.labels)
             inputs, targets = data[0][groups.order], data[1][groups.order]
             factors = None if data[2] is None else data[2][groups.order]
+            groups.check_sizes(own, len(sharing.values), factors)
             parts = groups.split(inputs, targets, factors)
             starts = [self.start_of(*part[:2]) for part in parts]
             status, found = _core.fit_curve_groups(
@@ -341,7 +393,10 @@ class Curve:
                 targets,
                 factors,
                 groups.sizes,
-                bytes(name in shared for name in self.parameters),
+                bytes(name in sharing.labels for name in self.parameters),
+                len(sharing.values),
+                sharing.numbers,
+                sharing.factors,
                 known,
                 lower,
                 upper,
@@ -350,28 +405,18 @@ class Curve:
                 *_options(max_iterations, tolerance),
             )
             if found is None:
-                self.check_domain(inputs)
-                _core.check_status(status, targets, factors, way.code)
+                self.check_domain(data[0])
+                _core.check_status(status, *data[1:], way.code)
             return GroupFits(
                 self,
-                [Fitted(*one) for one in found],
+                FoundGroups(*found),
                 parts,
-                groups.labels,
-                shared,
+                groups,
+                sharing,
                 tuple(fixed or ()),
                 way,
+                exact=covariance == "hessian",
             )
-
-    def _shared(self, share: Iterable[str], fixed: Mapping[str, object]) -> tuple[str, ...]:
-        """Check the names of shared parameters, and put them in the curve's order."""
-        if isinstance(share, str) or not isinstance(share, Iterable):
-            raise InputTypeError(f"share: expected names of parameters, got {share!r}")
-        names = dict.fromkeys(share, None)
-        self.check_names("share", names)
-        for name in names:
-            if name in fixed:
-                raise ParameterError(f"share: {name!r} is also in fixed; expected one of both")
-        return tuple(name for name in self.parameters if name in names)
 
     def _limits(
         self,
@@ -456,6 +501,11 @@ def named(name: str) -> Curve:
     if name not in _NAMED:
         _NAMED[name] = Curve(name)
     return _NAMED[name]
+
+
+def _check_covariance(covariance: str) -> None:
+    if covariance not in ("gauss-newton", "hessian"):
+        raise ParameterError(f"covariance: {covariance!r}; expected 'gauss-newton' or 'hessian'")
 
 
 def _options(max_iterations: Count | None, tolerance: Number | None) -> tuple[int, float]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, SupportsIndex, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _core
-from .._core import LOSSES
 from ..chain_array import ChainArray, chains_on
 from ..errors import from_status
 from ..fits.arguments import Count, Number
@@ -24,8 +25,9 @@ from ..fits.many import (
 from ..fits.result import UNDETERMINED
 
 if TYPE_CHECKING:
-    from .._core import _Loss
     from .curve import Curve
+    from .result import CurveFit
+    from .weights import Weighting
 
 __all__ = ["CurveFits", "fit_sets"]
 
@@ -36,6 +38,11 @@ _BLOCK: Final = 1 << 12  # curves at a time
 @dataclass(eq=False, repr=False, slots=True)
 class CurveFits:
     """Fits of one curve to m data sets. For those that could not be fitted the results are NaN.
+
+    ``fits[i]`` is the `CurveFit` of data set i, which `fit` finds for it alone: with intervals,
+    bands, the covariance and a plot. It is made when it is asked for, from the arrays that
+    `fit_many` was given, which are not copied: do not change them before. A loop over the fits
+    makes each of them. For a data set that cannot be fitted, this is the error that `fit` raises.
 
     Attributes
     ----------
@@ -51,6 +58,17 @@ class CurveFits:
     converged : ndarray of bool, shape (m,)
         Whether a minimum has been reached.
     n_iterations : ndarray of int, shape (m,)
+
+    Examples
+    --------
+    >>> from cbackprop import curves
+    >>> x = [1.0, 2.0, 4.0, 8.0]
+    >>> fits = curves.michaelis_menten.fit_many(x, [[2.0, 3.1, 4.0, 4.7], [1.0, 1.4, 2.1, 2.4]])
+    >>> fits.params["vmax"].round(3).tolist()
+    [5.789, 3.102]
+    >>> low, high = fits[1].confidence_interval()["km"]
+    >>> round(low, 2), round(high, 2)
+    (1.02, 4.68)
     """
 
     curve: Curve
@@ -63,6 +81,10 @@ class CurveFits:
     codes: NDArray[np.int32]
     converged: NDArray[np.bool_]
     n_iterations: NDArray[np.uintp]
+    _x: Vector
+    _y: Vector
+    _weights: Vector | None
+    _fit: Callable[..., CurveFit]
 
     @property
     def status(self) -> NDArray[np.str_]:
@@ -90,6 +112,26 @@ class CurveFits:
     def __len__(self) -> int:
         """How many fits there are."""
         return len(self.rss)
+
+    def __getitem__(self, i: SupportsIndex) -> CurveFit:
+        """Return the fit of data set i.
+
+        Raises
+        ------
+        IndexError
+            If there is no such data set.
+        ShapeError, ParameterError
+            If it cannot be fitted.
+        """
+        y = self._y[operator.index(i)]
+        there = ~np.isnan(y)
+
+        def row(array: Vector) -> Vector:
+            own: Vector = (array if array.ndim == 1 else array[i])[there]
+            return own
+
+        weights = None if self._weights is None else row(self._weights)
+        return self._fit(row(self._x), y[there], sample_weight=weights)
 
     def __repr__(self) -> str:
         """Show the curve and the number of fits with each status."""
@@ -145,19 +187,22 @@ def fit_sets(
     y: ArrayLike,
     sample_weight: ArrayLike | None,
     limits: tuple[Vector | None, Vector | None, Vector | None],
-    loss: _Loss,
-    loss_scale: float,
+    way: Weighting,
     options: tuple[Count | None, Number | None],
     threads: Count | None,
+    fit: Callable[..., CurveFit],
 ) -> CurveFits:
-    """Fit m data sets; the arguments are those of `Curve.fit_many`; limits are checked."""
+    """Fit m data sets; the arguments are those of `Curve.fit_many`; limits are checked.
+
+    With `fit` one of them can be fitted alone.
+    """
     net = _core.Chain(
         np.ones(len(curve.activations)),
         np.ones(len(curve.activations)),
         curve.activations,
         curve.frozen,
     )
-    job = Job.of(net, x, y, sample_weight, loss, loss_scale, None, *options)
+    job = Job.of(net, x, y, way.sample_weight, way.loss, way.scale, None, *options)
     fixed = 0 if limits[0] is None else int((~np.isnan(limits[0])).sum())
     starts = curve.starts_of(job.x, job.y, max(1, len(curve.parameters) - fixed))
     found = Found.room_for(curve, len(job.y))
@@ -175,8 +220,8 @@ def fit_sets(
             y,
             weights,
             *limits,
-            LOSSES[loss].code,
-            loss_scale,
+            way.code,
+            way.scale,
             job.max_iterations,
             job.tolerance,
             job.stop,
@@ -203,4 +248,8 @@ def fit_sets(
         found.codes,
         is_converged,
         found.iterations,
+        job.x,
+        job.y,
+        None if sample_weight is None else _core.real_array(sample_weight, "sample_weight"),
+        fit,
     )

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["inverse_triangle", "product", "semidefinite_root"]
+__all__ = ["inverse_definite", "inverse_triangle", "product", "semidefinite_root"]
 
 Matrix: TypeAlias = NDArray[np.float64]
 
@@ -56,3 +56,13 @@ def semidefinite_root(matrix: Matrix) -> Matrix:
             elif root[j, j] > 0:
                 root[i, j] = left / root[j, j]
     return root
+
+
+def inverse_definite(matrix: Matrix) -> Matrix | None:
+    """Invert a positive definite matrix; None if it is not."""
+    scales = np.sqrt(matrix.diagonal())
+    root = semidefinite_root(matrix / np.outer(scales, scales))
+    if not (np.isfinite(root).all() and (root.diagonal() > 0).all()):
+        return None
+    inverse = inverse_triangle(root.T) / scales[:, None]
+    return product(inverse, inverse.T)

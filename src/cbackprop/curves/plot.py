@@ -1,6 +1,6 @@
-"""The picture of a fitted curve: data, curve and band, and the residuals below.
+"""Pictures of fitted curves: data, curve and band, and the residuals below; and of assays.
 
-It is drawn by `CurveFit.plot`, which imports matplotlib.
+They are drawn by `CurveFit.plot` and `Assay.plot`, which import matplotlib.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from ..errors import ParameterError
 from ..plot import VERBATIM, import_matplotlib
 
 if TYPE_CHECKING:
+    from .curve import Curve
+    from .potency import Assay
     from .result import CurveFit
 
-__all__ = ["draw"]
+__all__ = ["draw", "draw_assay"]
 
 Vector: TypeAlias = NDArray[np.float64]
 
@@ -25,6 +27,7 @@ Vector: TypeAlias = NDArray[np.float64]
 _DATA: Final = "#000000"
 _CURVE: Final = "#0072B2"
 _MARK: Final = "#D55E00"
+_GROUPS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _POINTS: Final = 400
 
 
@@ -34,7 +37,7 @@ def draw(fitted: CurveFit, ax: Any, *, residuals: bool) -> Any:
         inches = (6.4, 5.6 if residuals else 4.4)
         ax = import_matplotlib("pyplot").subplots(figsize=inches, layout="constrained")[1]
     below = _divide(ax) if residuals else None
-    place = _Axis(fitted)
+    place = _Axis(fitted.x, fitted.curve)
     _draw_curve(fitted, ax, place)
     ax.plot(place(fitted.x), fitted.y, "o", color=_DATA, markersize=4.5, zorder=3, label="data")
     if "ec50" in fitted.params:
@@ -52,6 +55,31 @@ def draw(fitted: CurveFit, ax: Any, *, residuals: bool) -> Any:
     below.set_ylabel("residual")
     below.set_xlabel("x")
     place.dress(below, named=True)
+    return ax
+
+
+def draw_assay(assay: Assay, ax: Any) -> Any:
+    """Draw the preparations; see `Assay.plot`."""
+    if ax is None:
+        ax = import_matplotlib("pyplot").subplots(figsize=(6.4, 4.4), layout="constrained")[1]
+    doses = np.concatenate([assay.fits[label].x for label in assay.fits])
+    place = _Axis(doses, assay.fits.curve)
+    x = place.inputs()
+    x = x[x >= assay.fits.curve.domain[0]]
+    for i, label in enumerate(assay.fits):
+        common, apart = assay.fits[label], assay.apart[label]
+        color = _GROUPS[i % len(_GROUPS)]
+        ax.plot(place(common.x), common.y, "o", color=color, markersize=4.5)
+        text = str(label)
+        if label in assay.potencies:
+            text += f", potency {assay[label].value:.4g}"
+        ax.plot(x, common(x), color=color, linewidth=1.8, label=text)
+        ax.plot(x, apart(x), color=color, linewidth=1.0, linestyle="--")
+    place.dress(ax, named=True)
+    ax.set_xlabel("log dose" if assay.model == "parallel_line" else "dose")
+    ax.set_ylabel("response")
+    for text in ax.legend(frameon=False).get_texts():
+        text.set(**VERBATIM)
     return ax
 
 
@@ -75,8 +103,7 @@ def _divide(ax: Any) -> Any:
 class _Axis:
     """Position of x in the picture; a dose of 0 that has no logarithm has a place at the left."""
 
-    def __init__(self, fitted: CurveFit) -> None:
-        x, curve = fitted.x, fitted.curve
+    def __init__(self, x: Vector, curve: Curve) -> None:
         shown = x[x > (0.0 if curve.log_axis else -math.inf)]
         self.is_log = curve.log_axis and shown.size > 0
         self.control = 0.0 if self.is_log else -math.inf

@@ -24,7 +24,7 @@ from ..fits.arguments import Count, Number, as_float
 from ..fits.result import AT_BOUND, OUTCOMES, UNDETERMINED
 from ..losses import LOSSES as FORMULAS
 from .advice import advice_on, hardly_determined
-from .covariance import DIVERGES, Fitted, exact_covariance
+from .covariance import DIVERGES, Fitted
 from .criteria import Criteria, normal_log_likelihood
 from .estimates import Inverse, Prediction
 from .limits import limit_of
@@ -98,7 +98,7 @@ class CurveFit(Criteria):
         way: Weighting,
         *,
         fixed: tuple[str, ...],
-        exact: bool,
+        exact: Vector | None = None,
     ) -> None:
         self.x, self.y, self.weights = data
         names = curve.parameters
@@ -110,9 +110,7 @@ class CurveFit(Criteria):
         self.fixed, self.n_parameters = fixed, len(names) - len(fixed)
         natural = found.natural.tolist()
         self.params = dict(zip(names, natural, strict=True))
-        self._exact = None
-        if exact:
-            self._exact = exact_covariance(curve, self.chain, found, data, way.loss, way.scale)
+        self._exact = exact
         known = found.covariance if self._exact is None else self._exact
         unknown = [k for k, kind in enumerate(found.determined) if kind in (UNDETERMINED, DIVERGES)]
         variances = known.diagonal().tolist()
@@ -192,10 +190,11 @@ class CurveFit(Criteria):
             squares, log_weight = self.rss, found.log_weight
             if self.loss in ("power", "box_cox"):
                 squares = found.variance * found.df
-                log_weight += self._log_jacobian()
+                log_weight += self.log_jacobian
             self.log_likelihood = normal_log_likelihood(squares, n, log_weight)
 
-    def _log_jacobian(self) -> float:
+    @property
+    def log_jacobian(self) -> float:
         """Twice the sum of the logarithms of d h/dy, where h(y) has the same variance at all x."""
         of = self.y if self.loss == "box_cox" else self(self.x)
         counted = of[of > 0] if self.weights is None else of[(of > 0) & (self.weights > 0)]

@@ -52,7 +52,9 @@ def weighting(
     power = {"power": 2.0 * scale, "box_cox": 2.0 - 2.0 * scale}.get(given, 0.0)
     if weights is not None:
         if not isinstance(weights, str) or weights not in RULES:
-            raise ParameterError(f"weights: {weights!r} is no rule; {no_such_name(weights, RULES)}")
+            raise ParameterError(
+                f"weights: {weights!r} is no rule; {no_such_name(weights, tuple(RULES))}"
+            )
         if given != "squared":
             raise ParameterError(
                 f"weights: {weights!r} with the loss {given!r}; expected 'squared'"

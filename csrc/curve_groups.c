@@ -210,6 +210,12 @@ void cbp_group_add_rest(cbp_group_fit *f, size_t group, cbp_real *at, cbp_real *
         cbp_group_add_row(values + 1, f->row, node);
     }
     const cbp_real *sums = all + cbp_fit_sums_at(rows - 1);
+    const cbp_real least = CBP_WEAK * cbp_root(sums[3] + sums[7]);
+    int is_weak = own < f->own_count;
+    for (size_t i = 0; i < own; i++) {
+        is_weak |= !(cbp_magnitude(ordered[i * (count + 2)]) > least);
+    }
+    f->weak_count += (size_t)is_weak;
     cbp_real *to = node + cbp_fit_sums_at(values);
     (void)cbp_sums_merge(sums, sums + 4, 4, to, to + 4);
 }
@@ -246,6 +252,7 @@ int cbp_group_pass(void *user, const cbp_chain *values, cbp_real *node)
     cbp_group_fit *f = user;
     const size_t sums = cbp_fit_sums_at(f->values_len);
     memset(node, 0, cbp_fit_node_len(f->values_len) * sizeof *node);
+    f->weak_count = 0;
     for (size_t g = 0; g < f->groups->count; g++) {
         if (cbp_group_add(f, g, values->params, node)) {
             return 1;
@@ -390,21 +397,39 @@ static int check_groups(const cbp_group_fit *f)
                                                                       : CBP_OK;
 }
 
-/* Fits the values from where they start, and leaves the node of all at what it finds. */
-static int fit_values(cbp_group_fit *f, cbp_fit_info *info)
+/* Groups whose own parameters the loss hardly depends on may have gone astray: they are fitted once
+ * more, from the middle of all. Whether one has a lesser loss then. */
+static int retry_groups(cbp_group_fit *f)
+{
+    int is_better = 0;
+    for (size_t g = 0; g < f->groups->count; g++) {
+        cbp_real *best = f->best + g * CBP_GROUP_POINT, at[CBP_CURVE_WIDTH];
+        cbp_fit_info now, other;
+        cbp_curve_begin(&f->s, &f->groups->examples[g], f->work);
+        memcpy(at, f->middle, sizeof at);
+        set_shared(f, g, f->start, 1, best);
+        set_shared(f, g, f->start, 1, at);
+        const int is_known = cbp_curve_move(&f->s, 1, best, &now) == CBP_OK,
+                  is_found = cbp_curve_move(&f->s, OWN_ITERATIONS, at, &other) == CBP_OK;
+        if (is_found && !(is_known && other.loss >= now.loss - cbp_curve_noise(&f->s, now.loss))) {
+            memcpy(best, at, sizeof at);
+            is_better = 1;
+        }
+        set_shared(f, g, f->start, 0, best);
+    }
+    return is_better;
+}
+
+/* Fits the values from where they are, and leaves the node of all at what it finds. */
+static int fit_from_start(cbp_group_fit *f, cbp_fit_info *info)
 {
     cbp_fit_options options = *f->given;
     options.lower = f->low;
     options.upper = f->high;
-    int status = cbp_group_start_values(f);
-    if (status == CBP_OK) {
-        status = cbp_group_start_own(f);
-    }
     f->least = (cbp_real)INFINITY;
     f->s.options.tolerance = options.tolerance > OWN_TOLERANCE ? options.tolerance : OWN_TOLERANCE;
-    if (status == CBP_OK) {
-        status = cbp_fit_over(cbp_group_pass, f, &f->values, &options, f->outer, f->start, info);
-    }
+    const int status =
+        cbp_fit_over(cbp_group_pass, f, &f->values, &options, f->outer, f->start, info);
     if (status != CBP_OK) {
         return status;
     }
@@ -412,6 +437,19 @@ static int fit_values(cbp_group_fit *f, cbp_fit_info *info)
     f->s.options.tolerance = options.tolerance;
     const int stops = info->outcome == CBP_STOPPED || cbp_group_pass(f, &f->values, f->node);
     return stops ? CBP_STOPPED : CBP_OK;
+}
+
+static int fit_values(cbp_group_fit *f, cbp_fit_info *info)
+{
+    int status = cbp_group_start_values(f);
+    if (status == CBP_OK) {
+        status = cbp_group_start_own(f);
+    }
+    if (status == CBP_OK) {
+        status = fit_from_start(f, info);
+    }
+    return status == CBP_OK && f->weak_count > 0 && retry_groups(f) ? fit_from_start(f, info)
+                                                                    : status;
 }
 
 int cbp_curve_fit_groups(const cbp_curve *curve, const cbp_curve_groups *groups,

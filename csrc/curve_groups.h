@@ -28,11 +28,12 @@ typedef struct cbp_group_fit {
     cbp_real middle[CBP_CURVE_WIDTH]; /* coordinates in the middle of groups fitted alone */
     cbp_real *best, *trial;           /* [count][CBP_GROUP_POINT]: of the least loss; of a pass */
     cbp_real least;                   /* loss, summed */
-    cbp_real *row;                    /* of a triangle of the values, [values_len + 1] */
-    cbp_real *node, *ordered;         /* of the values; a triangle of them in another order */
-    cbp_real *matrix;                 /* their covariance */
-    cbp_real *block;                  /* to fit groups in lanes */
-    cbp_real *outer, *work;           /* of the fit of the values; of one group */
+    size_t weak_count; /* groups in a pass with own parameters that hardly change the outputs */
+    cbp_real *row;     /* of a triangle of the values, [values_len + 1] */
+    cbp_real *node, *ordered; /* of the values; a triangle of them in another order */
+    cbp_real *matrix;         /* their covariance */
+    cbp_real *block;          /* to fit groups in lanes */
+    cbp_real *outer, *work;   /* of the fit of the values; of one group */
 } cbp_group_fit;
 
 /* Which value a group has of a shared parameter, and the coordinate that the group has then. */

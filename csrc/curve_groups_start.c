@@ -88,6 +88,17 @@ static void fit_sets(const cbp_group_fit *f, const group_block *b, const cbp_exa
     }
 }
 
+/* Whether the i-th fit of a block has converged, with all parameters determined. */
+static int is_settled(const cbp_group_fit *f, const block_fits *found, size_t i)
+{
+    int is_determined = found->status[i] == CBP_CONVERGED;
+    for (size_t k = 0; k < f->s.count; k++) {
+        const unsigned char kind = found->determined[i * f->s.count + k];
+        is_determined &= kind != CBP_UNDETERMINED && kind != CBP_DIVERGES;
+    }
+    return is_determined;
+}
+
 /* The coordinates of the i-th fit of a block; 0 if it is none. */
 static int take_coordinates(const cbp_group_fit *f, const block_fits *found, size_t i, cbp_real *at)
 {
@@ -105,9 +116,10 @@ static int take_coordinates(const cbp_group_fit *f, const block_fits *found, siz
 }
 
 /* Fits the groups of a block: coordinates go to to[count][CBP_GROUP_POINT], at the groups' places,
- * the first of them NaN where there are none. Adds to *loss, which becomes infinite then. */
-static int fit_block_alone(const cbp_group_fit *f, const group_block *b, cbp_real *to,
-                           cbp_real *loss)
+ * the first of them NaN where there are none, or if they must be none that are settled. Adds to
+ * *loss, which becomes infinite then. */
+static int fit_block_alone(const cbp_group_fit *f, const group_block *b, int must_settle,
+                           cbp_real *to, cbp_real *loss)
 {
     block_fits *found = (void *)cbp_aligned(f->block);
     cbp_real *x = (cbp_real *)(void *)(found + 1);
@@ -119,7 +131,8 @@ static int fit_block_alone(const cbp_group_fit *f, const group_block *b, cbp_rea
             return CBP_STOPPED;
         }
         memset(at, 0, CBP_GROUP_POINT * sizeof *at);
-        const int is_known = take_coordinates(f, found, i, at);
+        const int is_known =
+            take_coordinates(f, found, i, at) && (!must_settle || is_settled(f, found, i));
         at[0] = is_known ? at[0] : (cbp_real)NAN;
         *loss += is_known ? found->loss[i] * found->weight[i] : (cbp_real)INFINITY;
     }
@@ -165,7 +178,7 @@ static size_t sampled(const cbp_group_fit *f, size_t i, size_t sample)
 /* Fits so many groups, at equal steps, alone: with the shared parameters at these values, or with
  * all parameters if they are null. The sum of their losses is left in *loss. */
 static int fit_groups_alone(const cbp_group_fit *f, size_t sample, const cbp_real *values,
-                            cbp_real *to, cbp_real *loss)
+                            int must_settle, cbp_real *to, cbp_real *loss)
 {
     group_block b = {.count = 0};
     int status = CBP_OK;
@@ -175,13 +188,13 @@ static int fit_groups_alone(const cbp_group_fit *f, size_t sample, const cbp_rea
         cbp_real fixed[CBP_CURVE_PARAMETERS];
         fix_parameters(f, group, values, fixed);
         if (b.count > 0 && !joins_block(f, &b, group, fixed)) {
-            status = fit_block_alone(f, &b, to, loss);
+            status = fit_block_alone(f, &b, must_settle, to, loss);
             b.count = 0;
         }
         memcpy(b.fixed, fixed, sizeof fixed);
         b.numbers[b.count++] = group;
     }
-    return status == CBP_OK ? fit_block_alone(f, &b, to, loss) : status;
+    return status == CBP_OK ? fit_block_alone(f, &b, must_settle, to, loss) : status;
 }
 
 /* The middle one of `count` numbers, which are put in order. */
@@ -209,7 +222,7 @@ static cbp_real value_in_group(const cbp_group_fit *f, size_t group, size_t k)
 
 /* The coordinate, or of a shared parameter the value, in the middle of fitted groups that have this
  * value, or of all: NaN if there are none. */
-static cbp_real middle_of(const cbp_group_fit *f, size_t sample, size_t k, size_t place)
+static cbp_real middle_of_groups(const cbp_group_fit *f, size_t sample, size_t k, size_t place)
 {
     cbp_real numbers[GROUPS_SAMPLED];
     size_t count = 0;
@@ -227,9 +240,9 @@ static cbp_real middle_of(const cbp_group_fit *f, size_t sample, size_t k, size_
 static void take_middles(cbp_group_fit *f, size_t sample)
 {
     for (size_t k = 0; k < f->s.count; k++) {
-        f->middle[k] = middle_of(f, sample, k, ANY_PLACE);
+        f->middle[k] = middle_of_groups(f, sample, k, ANY_PLACE);
         for (size_t i = 0; i < f->counts[k]; i++) {
-            const cbp_real middle = middle_of(f, sample, k, f->first[k] + i);
+            const cbp_real middle = middle_of_groups(f, sample, k, f->first[k] + i);
             f->start[f->first[k] + i] = middle == middle ? middle : f->middle[k];
         }
     }
@@ -273,7 +286,7 @@ static int loss_of_sample(cbp_group_fit *f, size_t sample, const cbp_real *value
 {
     const size_t sums = cbp_fit_sums_at(f->values_len);
     if (f->own_count > 0) {
-        return fit_groups_alone(f, sample, values, f->best, loss);
+        return fit_groups_alone(f, sample, values, 0, f->best, loss);
     }
     memset(f->node, 0, cbp_fit_node_len(f->values_len) * sizeof *f->node);
     for (size_t i = 0; i < sample; i++) {
@@ -316,15 +329,15 @@ int cbp_group_start_values(cbp_group_fit *f)
     const size_t few = f->groups->count < GROUPS_SAMPLED ? f->groups->count : GROUPS_SAMPLED,
                  sample = f->values_len > f->shared_count ? f->groups->count : few;
     cbp_real loss;
-    int status = fit_groups_alone(f, sample, NULL, f->trial, &loss);
-    if (status != CBP_OK) {
-        return status;
+    f->middle[0] = (cbp_real)NAN;
+    for (int must_settle = 1; must_settle >= 0 && f->middle[0] != f->middle[0]; must_settle--) {
+        const int status = fit_groups_alone(f, sample, NULL, must_settle, f->trial, &loss);
+        if (status != CBP_OK) {
+            return status;
+        }
+        take_middles(f, sample);
     }
-    take_middles(f, sample);
-    if (f->middle[0] != f->middle[0]) {
-        return take_pool(f);
-    }
-    return try_groups(f, few);
+    return f->middle[0] == f->middle[0] ? try_groups(f, few) : take_pool(f);
 }
 
 int cbp_group_start_own(cbp_group_fit *f)
@@ -332,7 +345,7 @@ int cbp_group_start_own(cbp_group_fit *f)
     cbp_real loss;
     int status = CBP_OK;
     if (f->own_count > 0) {
-        status = fit_groups_alone(f, f->groups->count, f->start, f->best, &loss);
+        status = fit_groups_alone(f, f->groups->count, f->start, 0, f->best, &loss);
     }
     for (size_t g = 0; g < f->groups->count; g++) {
         cbp_real *at = f->best + g * CBP_GROUP_POINT;

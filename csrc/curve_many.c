@@ -3,8 +3,10 @@
  */
 #include "curve_lanes.h"
 
-/* Sets that are fitted in one call of cbp_fit_many. */
+/* Sets that are fitted in one call of cbp_fit_many, and so many examples: the choice of their
+ * starts, between two calls of the progress function, takes a tenth of a second at most. */
 #define MOST_SETS 1024
+#define MOST_IN_BLOCK ((size_t)1 << 17)
 
 /* Sets of more examples are fitted alone. */
 #define MOST_EXAMPLES 4095
@@ -196,9 +198,16 @@ static size_t block_len(size_t m)
            m * CBP_CURVE_STARTS * (CBP_CURVE_PLACES + 1);
 }
 
+/* How many sets of n examples, out of m, are a block. */
+static size_t sets_of_block(size_t n, size_t m)
+{
+    const size_t most = n <= MOST_IN_BLOCK / MOST_SETS ? MOST_SETS : MOST_IN_BLOCK / n + 1;
+    return m < most ? m : most;
+}
+
 size_t cbp_curve_fit_many_work_len(size_t n, size_t m)
 {
-    const size_t most = m < MOST_SETS ? m : MOST_SETS, alone = cbp_curve_fit_work_len(n),
+    const size_t most = sets_of_block(n, m), alone = cbp_curve_fit_work_len(n),
                  starts = cbp_choose_starts_work_len(CBP_CURVE_LAYERS, n, CBP_CURVE_CANDIDATES),
                  fits = cbp_fit_many_work_len(CBP_CURVE_LAYERS, CBP_CURVE_PARAMETERS, n),
                  more = starts > fits ? starts : fits;
@@ -409,7 +418,7 @@ int cbp_curve_fit_many(const cbp_curve *curve, const cbp_example_sets *sets, con
     }
     f.fits = fits;
     f.stops = 0;
-    const size_t most = sets->m < MOST_SETS ? sets->m : MOST_SETS;
+    const size_t most = sets_of_block(sets->n, sets->m);
     place_block(&b, most, &work);
     f.candidates = cbp_taken(&work, CBP_CURVE_STARTS * CBP_CURVE_CANDIDATES * CBP_CURVE_PLACES);
     f.one_x = cbp_taken(&work, sets->n);
@@ -421,6 +430,10 @@ int cbp_curve_fit_many(const cbp_curve *curve, const cbp_example_sets *sets, con
     for (b.first = 0; b.first < sets->m; b.first += most) {
         const size_t left = sets->m - b.first;
         b.m = left < most ? left : most;
+        if (f.stops) { /* no starts for what is not fitted */
+            f.has_own_lists = 0;
+            f.lists_len = 0;
+        }
         fit_block(&f, &b);
     }
     return CBP_OK;

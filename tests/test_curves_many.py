@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import _thread
 import pickle
+import signal
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -257,3 +262,42 @@ def test_failed_fits_compute_nothing() -> None:
     assert np.isnan(fits(DOSES)[1]).all()
     assert np.isnan(fits.inverse([1.0, 2.0])[1]).all()
     assert np.isfinite(fits(DOSES)[0]).all()
+
+
+# ---- Ctrl-C --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def _ctrl_c() -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt, whatever this process was started with."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.native
+@pytest.mark.thread_unsafe(reason="Ctrl-C is the process's")
+@pytest.mark.usefixtures("_ctrl_c")
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize(("n", "own_x"), [(12, False), (12, True), (4000, False), (4000, True)])
+def test_ctrl_c_ends_many_fits_of_a_curve(n: int, own_x: bool, threads: int) -> None:
+    x = np.geomspace(0.02, 60.0, n)
+    y = np.tile(0.5 + 3.5 / (1.0 + (x / 1.5) ** 1.3), (400_000 // n, 1))
+    inputs, sent = np.tile(x, (len(y), 1)) if own_x else x, []
+
+    def interrupt() -> None:
+        sent.append(time.process_time())
+        _thread.interrupt_main()
+
+    def fit_on() -> None:
+        for _ in range(1000):  # a fast machine may be done before the signal comes
+            curves.logistic4.fit_many(inputs, y, threads=threads)
+
+    timer = threading.Timer(0.15, interrupt)
+    timer.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            fit_on()
+    finally:
+        timer.cancel()
+    assert time.process_time() - sent[0] < 0.2  # of all threads, whatever else this machine does

@@ -363,6 +363,44 @@ def test_flat_lines_have_no_end() -> None:
         assert (one.low, one.high) == (0, math.inf)
 
 
+def test_lines_in_opposite_directions() -> None:
+    """A slope ratio below 0 is an estimate, but no potency of a profile."""
+    dose = np.tile([1.0, 2.0, 3.0, 4.0], 2)
+    y = 5 + np.r_[dose[:4], -dose[:4]] + np.tile([0.1, -0.1], 4)
+    options: Any = {"reference": 0, "curve": "slope_ratio"}
+    group = [0] * 4 + [1] * 4
+    one = curves.potency(dose, y, group, interval="wald", **options)[1]
+    assert one.value < 0
+    for kind in ("log", "profile"):
+        with pytest.raises(ParameterError, match=rf"'{kind}', but potency\[1\] is -"):
+            curves.potency(dose, y, group, interval=kind, **options)
+    y = np.r_[np.log(dose[:4]), -np.log(dose[:4])]
+    options["curve"] = "parallel_line"
+    assay = curves.potency(dose, y, group, interval="profile", **options)
+    assert (assay[1].low, assay[1].high) == (0, math.inf)
+
+
+def test_exact_and_constant_responses() -> None:
+    """No scatter: the interval is a point; no effect: there is no potency."""
+    dose = np.tile(np.repeat([1.0, 2.0, 4.0, 8.0], 2), 2)
+    group = ["S"] * 8 + ["T"] * 8
+    options: Any = {"reference": "S", "curve": "parallel_line"}
+    y = np.log(dose) + np.repeat([0.0, 0.5], 8)
+    for kind in ("log", "wald", "fieller", "profile"):
+        one = curves.potency(dose, y, group, interval=kind, **options)["T"]
+        assert one.value == pytest.approx(math.exp(0.5))
+        assert one.low == pytest.approx(one.value)
+        assert one.high == pytest.approx(one.value)
+        with pytest.raises(ParameterError, match="the denominator is 0"):
+            curves.potency(dose, np.ones(16), group, interval=kind, **options)
+        options["curve"] = curves.logistic4
+        one = curves.potency(dose, np.ones(16), group, interval=kind, **options)["T"]
+        assert one.stderr == math.inf
+        assert one.low <= 0
+        assert one.high == math.inf
+        options["curve"] = "parallel_line"
+
+
 def test_labels_and_tables() -> None:
     assay = hepatitis_b()
     with pytest.raises(KeyError, match="'S' is no test preparation"):

@@ -12,32 +12,130 @@ import pytest
 
 from cbackprop import InputTypeError, ParameterError, curves
 
-ALBA = Path(__file__).parent / "vectors/alba.csv"
-# R package drc, data set spinach (curves 1, 2 and 4): doses and rates of oxygen evolution.
-SPINACH_DOSES = {
-    1: [0, 0.62, 1.85, 5.56, 16.67, 50, 150],
-    2: [0, 0.62, 1.85, 5.56, 16.67, 50, 150],
-    3: [0, 0.15, 0.59, 2.34, 9.38, 37.5, 150],
-    4: [0, 0.01, 0.03, 0.1, 0.3, 1, 3],
-    5: [0, 0.01, 0.03, 0.1, 0.3, 1, 3],
-}
-SPINACH_RATES = {
-    1: "1.81295 1.86704 1.95606 1.39073 1.15721 1.06126 .99409 .83298 .8334 .72513 .69548 .65299 "
-    ".49855 .36873 .42617 .26666 .26896 .25989 .16074 .16404 .1475",
-    2: "1.02654 .91306 .89371 .59074 .669 .5965 .37561 .44823 .42093 .31874 .27342 .2725 .27182 "
-    ".21752 .19981 .17332 .17949 .15623 .12855 .14524 .11533",
-    3: "1.03872 1.0917 1.10324 .94274 .91256 1.02352 .78689 .69706 .65989 .5372 .51324 .54981 "
-    ".37401 .34033 .32491 .30518 .24593 .289 .17414 .12275 .14788",
-    4: "2.20963 2.27931 2.14703 2.18831 2.08863 2.06676 2.18827 2.10748 1.84474 1.78805 1.75547 "
-    "1.61381 .70295 .6983 .74045 .20673 .20784 .22402 .05268 .06519 .09258",
-    5: "1.94033 1.80193 1.71586 1.71586 1.98471 1.74905 1.87795 1.64081 1.53094 1.50709 1.41035 "
-    "1.35367 .64427 .62185 .60337 .14073 .12928 .15016 8e-05 .00262 .00303",
-}
+VECTORS = Path(__file__).parent / "vectors"
+# drc's EDcomp and compParm of all pairs, in 50 digits, by the observed Hessian: standard error, t,
+# p and Fieller's limits of ED50 / ED50; standard errors of ED10 / ED50 and of ED50 - ED50.
+SPINACH_ERRORS = [
+    (
+        1,
+        2,
+        0.711882678634,
+        1.26194065219,
+        0.210421936728,
+        0.807142974398,
+        4.43160655631,
+        0.0152490059723,
+        0.539443471347,
+    ),
+    (
+        1,
+        3,
+        0.554186565042,
+        0.554465967548,
+        0.580715975345,
+        0.531892111244,
+        4.05329646167,
+        0.0111550750171,
+        0.658569858589,
+    ),
+    (
+        1,
+        4,
+        2.46886298905,
+        3.27947715206,
+        0.00150849867478,
+        4.25770360184,
+        14.1292891566,
+        0.0645319130406,
+        0.478380888402,
+    ),
+    (
+        1,
+        5,
+        2.33661905985,
+        3.21632806475,
+        0.00183728241363,
+        3.97449431153,
+        13.35080155,
+        0.0606162271222,
+        0.478472139316,
+    ),
+    (
+        2,
+        3,
+        0.290820362396,
+        -1.07063505223,
+        0.287364260883,
+        0.282606109841,
+        2.13274388148,
+        0.0378479317434,
+        0.516937748641,
+    ),
+    (
+        2,
+        4,
+        1.28843377976,
+        2.94297280248,
+        0.00418972314222,
+        2.26701051276,
+        7.41874659259,
+        0.243483506101,
+        0.249717143417,
+    ),
+    (
+        2,
+        5,
+        1.21966891228,
+        2.85785849455,
+        0.00536223525441,
+        2.11609662959,
+        7.01038803804,
+        0.228223995826,
+        0.249891907492,
+    ),
+    (
+        3,
+        4,
+        2.32231821234,
+        2.56571851117,
+        0.0120500645339,
+        2.39003620183,
+        11.6750658846,
+        0.150007539874,
+        0.452850584166,
+    ),
+    (
+        3,
+        5,
+        2.18982670813,
+        2.51791218474,
+        0.0136803166165,
+        2.23357149931,
+        11.019387164,
+        0.140814543252,
+        0.452946978457,
+    ),
+    (
+        4,
+        5,
+        0.0781430432752,
+        -0.817695772626,
+        0.415817163481,
+        0.794755209912,
+        1.10983929822,
+        0.0373664393159,
+        0.0171750120727,
+    ),
+]
+
+
+def rows_of(name: str) -> list[dict[str, str]]:
+    lines = (VECTORS / name).read_text(encoding="utf-8").splitlines()
+    return list(csv.DictReader(line for line in lines if not line.startswith("#")))
 
 
 def alba() -> tuple[list[float], list[float], list[str]]:
-    lines = ALBA.read_text(encoding="utf-8").splitlines()
-    rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
+    rows = rows_of("alba.csv")
     x, y = ([float(row[key]) for row in rows] for key in ("dose", "matter"))
     return x, y, [row["herbicide"] for row in rows]
 
@@ -46,10 +144,10 @@ def alba_fits(*share: str) -> Any:
     return curves.logistic4.fit_groups(*alba(), share=share)
 
 
-def spinach_fits() -> Any:
-    x = [d for doses in SPINACH_DOSES.values() for d in doses for _ in range(3)]
-    y = [float(rate) for rates in SPINACH_RATES.values() for rate in rates.split()]
-    return curves.logistic4.fit_groups(x, y, np.repeat([1, 2, 3, 4, 5], 21).tolist())
+def spinach_fits(**options: Any) -> Any:
+    rows = rows_of("spinach.csv")
+    x, y = ([float(row[key]) for row in rows] for key in ("dose", "slope"))
+    return curves.logistic4.fit_groups(x, y, [int(row["curve"]) for row in rows], **options)
 
 
 def test_ratio_of_alba_with_fiellers_interval() -> None:
@@ -117,6 +215,58 @@ def test_ratios_of_doses_of_spinach(
     assert apart.null == 0
     assert half.t == pytest.approx((ratio50 - 1) / half.stderr, rel=1e-7)
     assert apart.t == pytest.approx(difference / apart.stderr, rel=1e-7)
+
+
+def test_errors_of_spinach_by_the_hessian() -> None:
+    fits = spinach_fits(covariance="hessian")
+    for a, b, error, t, p, low, high, error10, apart in SPINACH_ERRORS:
+        half = curves.ratio(fits, "ec50", a, b, interval="fieller")
+        assert half.stderr == pytest.approx(error, rel=1e-6)
+        assert half.t == pytest.approx(t, rel=1e-6)
+        assert half.p == pytest.approx(p, rel=1e-5)
+        np.testing.assert_allclose((half.low, half.high), (low, high), rtol=1e-6)
+        dose = curves.ratio(fits, 50, a, b)
+        assert dose.stderr == pytest.approx(error, rel=1e-6)
+        assert curves.ratio(fits, (10, 50), a, b).stderr == pytest.approx(error10, rel=1e-6)
+        assert curves.difference(fits, "ec50", a, b).stderr == pytest.approx(apart, rel=1e-6)
+
+
+def test_ratio_of_alba_by_the_hessian() -> None:
+    """drc's EDcomp, in 50 digits."""
+    fits = curves.logistic4.fit_groups(*alba(), share=["bottom", "top"], covariance="hessian")
+    options: Any = {"what": "ec50", "a": "Bentazone", "b": "Glyphosate"}
+    wald = curves.ratio(fits, interval="wald", **options)
+    fieller = curves.ratio(fits, interval="fieller", **options)
+    assert wald.stderr == pytest.approx(0.043954431117748, rel=1e-6)
+    assert wald.t == pytest.approx(-13.016522002147, rel=1e-6)
+    assert wald.p == pytest.approx(2.1697019056217e-19, rel=1e-4)
+    ends = (wald.low, wald.high, fieller.low, fieller.high)
+    published = 0.34000252441217, 0.51572983611574, 0.34965318423892, 0.52982257432648
+    np.testing.assert_allclose(ends, published, rtol=1e-6)
+
+
+def test_values_of_some_groups_and_known_factors() -> None:
+    """What groups have in common by labels or factors is as if it were one parameter each."""
+    x, y, herbicide = alba()
+    plain = curves.logistic4.fit_groups(x, y, herbicide, share=["bottom", "top"])
+    by_label = curves.logistic4.fit_groups(
+        x, y, herbicide, share={"bottom": True, "top": ["all"] * len(x)}
+    )
+    for what in ("ec50", 20):
+        one, other = (
+            curves.ratio(fits, what, "Bentazone", "Glyphosate") for fits in (plain, by_label)
+        )
+        assert other.stderr == pytest.approx(one.stderr, rel=1e-7)
+        assert other.value == pytest.approx(one.value, rel=1e-8)
+    factors = {"Glyphosate": 2.0, "Bentazone": 1.0}
+    scaled = curves.logistic4.fit_groups(
+        x, y, herbicide, share={"bottom": True, "top": True, "ec50": factors}
+    )
+    one = curves.ratio(scaled, "ec50", "Glyphosate", "Bentazone")
+    assert one.value == pytest.approx(2.0)
+    assert one.stderr == pytest.approx(0.0, abs=1e-7)
+    apart = curves.difference(scaled, "ec50", "Glyphosate", "Bentazone")
+    assert apart.stderr == pytest.approx(scaled["Bentazone"].stderr["ec50"], rel=1e-6)
 
 
 def test_p_of_spinach() -> None:

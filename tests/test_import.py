@@ -50,6 +50,20 @@ def test_cores_where_the_system_does_not_tell_which(monkeypatch: pytest.MonkeyPa
     assert threads.usable_cores() == 1
 
 
+@pytest.mark.parametrize("count", [0, 1, 7, 100, 12_345_678])
+@pytest.mark.parametrize("many", [1, 2, 16])
+def test_shares_of_a_job_are_all_of_it(count: int, many: int) -> None:
+    parts = threads.shares(count, many, 5)
+    assert [i for part in parts for i in (part.start, part.stop)][1:-1] == [
+        i for part in parts[1:] for i in (part.start, part.start)
+    ]
+    assert (parts[0].start, parts[-1].stop) == (0, count)
+    sizes = [part.stop - part.start for part in parts]
+    assert all(size >= 5 for size in sizes[:-1])
+    assert len(parts) <= (1 if many == 1 else 2 * many * 15)  # it grows as the logarithm of count
+    assert sizes[0] <= max(5, -(-count // (2 * many))) or many == 1
+
+
 @pytest.mark.parametrize("parts", [2, 3])
 def test_parts_of_a_job_run_at_the_same_time(parts: int) -> None:
     together = Barrier(parts)

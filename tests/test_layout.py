@@ -20,12 +20,13 @@ LEFT_TO_RIGHT = """
     errors losses reference _core threads trace chain_array model_file c_core c_export plot
     fits fits.arguments fits.result fits.one fits.many fits.shards
     dask
-    curves.matrices curves.covariance curves.limits curves.advice curves.estimates
-    curves.criteria curves.weights curves.result
+    curves.arguments curves.matrices curves.covariance curves.limits curves.advice curves.estimates
+    curves.criteria curves.weights curves.result curves.robust
     curves.sharing curves.groups curves.many curves.curve curves.distributions curves.comparison
+    curves.outliers curves.assay curves.plates
     curves.expressions curves.definition curves.ratios curves.potency curves.suitability
     curves.combination curves.variance
-    curves.plot curves
+    curves.plot curves.influence curves.residual_plots curves
     sklearn
     cli.arguments cli.table cli.data cli.model cli.groups cli.fit cli.main cli
     cbackprop __main__

@@ -210,3 +210,83 @@ def test_threads_may_read_one_chain() -> None:
     with ThreadPoolExecutor(threads) as pool:
         first, *others = pool.map(read, range(threads))
     assert all(other == first for other in others)
+
+
+def sums_of_shards(net: cbp.Chain, x: Any, y: Any, weight: Any) -> Any:
+    """Average by the documented order: shards of 32 blocks, added one after the other."""
+    cuts = [slice(start, start + 32 * 2048) for start in range(0, len(x), 32 * 2048)]
+    parts = [_core.gradient_sums(net, x[c], y[c], weight[c], "huber", 0.5) for c in cuts]
+    return _core.mean_of_sums(_core.merge_sums(parts))
+
+
+@pytest.mark.parametrize("n", [1, 2, 65_536, 65_537, 131_072, 300_000])
+def test_the_number_of_threads_changes_no_bit(n: int) -> None:
+    net = cbp.Chain([0.7, -1.2, 2.0], [0.1, 0.3, -1.0], ["tanh", "sigmoid", "identity"])
+    x, y = np.random.default_rng(806).normal(size=(2, n))
+    weight = np.random.default_rng(807).random(n)
+    options: dict[str, Any] = {"loss": "huber", "loss_scale": 0.5, "sample_weight": weight}
+
+    def everything_on(threads: int | None) -> list[bytes]:
+        rows: dict[str, Any] = {"loss": "huber", "threads": threads}
+        value, gradient = net.loss_and_gradient(x, y, threads=threads, **options)
+        mean = sums_of_shards(net, x, y, weight)
+        assert bits(gradient) == bits(mean[1:])
+        assert value == mean[0] == net.loss(x, y, threads=threads, **options)
+        results = [net(x, threads=threads), net.slope(x, threads=threads), gradient]
+        results += [net.inverse(y, threads=threads), net.gradient(x, y, threads=threads, **options)]
+        results += [net.jacobian(x, threads=threads), net.gradients(x, y, **rows)]
+        return [bits(result) for result in results]
+
+    expected = everything_on(1)
+    for threads in (None, 2, 3, 7):
+        assert everything_on(threads) == expected, threads
+
+
+@pytest.mark.parametrize("own_x", [False, True])
+def test_threads_and_many_chains(own_x: bool) -> None:
+    rng = np.random.default_rng(808)
+    chains = cbp.ChainArray(rng.uniform(0.5, 1.5, size=(5000, 6)), ["tanh", "sigmoid", "identity"])
+    y = rng.normal(size=(5000, 40))
+    x = rng.normal(size=y.shape if own_x else 40)
+
+    def everything_on(threads: int | None) -> list[bytes]:
+        results = [chains(x, threads=threads), chains.slope(x, threads=threads)]
+        results += [chains.inverse(y, threads=threads), chains.loss(x, y, threads=threads)]
+        results.append(chains.gradient(x, y, sample_weight=np.ones(40), threads=threads))
+        return [bits(result) for result in results]
+
+    expected = everything_on(1)
+    for i in (0, 2500, 4999):  # those of the chains by themselves
+        row = x[i] if own_x else x
+        assert bits(chains[i](row)) == bits(chains(x, threads=2)[i])
+        assert bits(chains[i].gradient(row, y[i])) == bits(chains.gradient(x, y, threads=2)[i])
+    for threads in (None, 2, 3, 7):
+        assert everything_on(threads) == expected, threads
+
+
+@pytest.mark.parametrize("threads", [0, -1, True, 2.0, "5"])
+def test_numbers_of_threads_that_are_refused(threads: Any) -> None:
+    net, chains = cbp.Chain([1.0], [0.0], "tanh"), cbp.ChainArray([[1.0, 0.0]], "tanh")
+    of_x: list[Any] = [net, net.forward, net.slope, net.inverse, net.jacobian]
+    of_x += [chains, chains.slope, chains.inverse]
+    of_both: list[Any] = [net.loss, net.gradient, net.loss_and_gradient, net.gradients]
+    for x in (0.5, [0.5]):
+        for call in of_x:
+            with pytest.raises(cbp.ParameterError, match=rf"threads: {threads!r}; expected"):
+                call(x, threads=threads)
+        for call in of_both:
+            with pytest.raises(cbp.ParameterError, match=rf"threads: {threads!r}; expected"):
+                call(x, x, threads=threads)
+    with pytest.raises(cbp.ParameterError, match="threads"):
+        chains.loss([0.5], [0.5], threads=threads)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_the_first_invalid_example_is_named_by_any_thread(threads: int) -> None:
+    net = cbp.Chain([1.0], [0.0], "sigmoid")
+    x = np.zeros(1_000_000)
+    x[[400_000, 999_999]] = 2.0
+    with pytest.raises(cbp.ParameterError, match=r"2\.0"):
+        net.gradient(x, x, loss="log", threads=threads)
+    with pytest.raises(cbp.ParameterError, match=r"2\.0"):
+        net.gradients(x, x, loss="log", threads=threads)

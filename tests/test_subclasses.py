@@ -128,12 +128,12 @@ def test_fits_do_not_need_copy(method: Any, n: int) -> None:
 
 
 class Doubled(cbp.Chain):
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Any:  # type: ignore[override]  # without `threads`
         return 2 * super().forward(x)
 
 
 class Called(cbp.Chain):
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: Any) -> Any:  # type: ignore[override]
         return "called"
 
 

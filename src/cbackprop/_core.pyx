@@ -32,7 +32,7 @@ from cpython.pycapsule cimport (
 )
 from cpython.ref cimport Py_DECREF, Py_INCREF
 
-from libc.math cimport INFINITY, sqrt
+from libc.math cimport INFINITY, NAN, sqrt
 from libc.string cimport memcmp, memcpy, memset, strchr
 
 from .c_api cimport *
@@ -347,10 +347,13 @@ cdef void *items_of(object array, size_t count, const char *kinds, size_t size,
     return view.buf
 
 
-# If there is more than one shard of examples, sums are computed shard by shard, on several threads
-# if examples times layers exceed THREADS_FROM, about half a millisecond of work.
+# If there is more than one shard of examples, sums are computed shard by shard.
 cdef size_t SHARD = 32 * CBP_BLOCK
+
+# Several threads are used from so many examples times layers on, about half a millisecond of work;
+# less than a tenth of it is not divided further.
 cdef size_t THREADS_FROM = 1 << 19
+cdef size_t LEAST_SHARE = 1 << 16
 
 
 # ---- stretches -----------------------------------------------------------------------------------
@@ -359,28 +362,100 @@ cdef size_t THREADS_FROM = 1 << 19
 # end on block boundaries, so that the sums do not depend on them.
 cdef size_t STRETCH = 1 << 22
 
+# Where each example has a row, new memory takes most of the time.
+cdef size_t ROWS_STRETCH = 1 << 19
+
 
 cdef size_t stretch_of(size_t layers):
     return (STRETCH // layers // CBP_BLOCK + 1) * CBP_BLOCK
 
 
-# Makes the C call for `count` examples or chains from `start` on; the status.
-ctypedef int (*stretch_call)(const void *job, size_t start, size_t count) noexcept nogil
+# Makes the C call for `count` examples or chains from `start` on; the status. No two threads have
+# the same memory to work in.
+ctypedef int (*stretch_call)(const void *job, double *work, size_t start,
+                             size_t count) noexcept nogil
 
 
-cdef int run_stretches(stretch_call call, const void *job, size_t start, size_t end, size_t most,
-                       const bint *stopped) except 1:
+cdef int run_stretches(stretch_call call, const void *job, double *work, size_t start, size_t end,
+                       size_t most, const bint *stopped) except 1:
     """Makes the call for stretches of at most `most` until stopped, if ever; the status."""
     cdef size_t count
     cdef int status
     while True:
         count = min(most, end - start)
         with nogil:
-            status = call(job, start, count)
+            status = call(job, work, start, count)
         start += count
         if status != CBP_OK or start >= end or (stopped != NULL and stopped[0]):
             return status
         PyErr_CheckSignals()
+
+
+# A C call for `end` examples or chains, which several threads may share.
+cdef struct SharedCall:
+    stretch_call call
+    const void *job
+    size_t work_len  # of each thread
+    size_t end, most
+    size_t unit      # shares begin at multiples of it
+    size_t cost      # of one example or chain, in examples times layers
+
+
+cdef int run_shared(const SharedCall *shared, double *work, object threads) except 1:
+    """Makes a call, on so many threads, or if None on as many as are worth it; the status.
+
+    `work` is that of this thread. What is computed does not depend on the number of threads.
+    """
+    cdef size_t units = 0 if shared.end == 0 else (shared.end - 1) // shared.unit + 1
+    cdef _Share share
+    if units > 1 and (threads is not None or shared.end * shared.cost > THREADS_FROM):
+        from .threads import run, shares, thread_count
+
+        count = thread_count(threads)
+        if count > 1:
+            share = _Share()
+            share.shared, share.failed = shared[0], []
+            least = LEAST_SHARE // (shared.cost * shared.unit) + 1
+            run(share.make, shares(units, count, least), count, share.stop)
+            return min(share.failed)[1] if share.failed else CBP_OK
+    return run_stretches(shared.call, shared.job, work, 0, shared.end, shared.most, NULL)
+
+
+cdef int check_threads(object threads) except -1:
+    """Refuse an invalid number of threads, also where it makes no difference."""
+    if threads is not None:
+        from .threads import thread_count
+
+        thread_count(threads)
+    return 0
+
+
+@cython.auto_pickle(False)
+@cython.internal
+cdef class _Share:
+    """What threads that share a call have in common."""
+
+    cdef SharedCall shared
+    cdef list failed  # where, and the status
+    cdef bint stopped
+
+    def make(self, units):
+        """Make the call for some of its units."""
+        cdef size_t start = units.start * self.shared.unit
+        cdef size_t end = min(<size_t> units.stop * self.shared.unit, self.shared.end)
+        cdef double *work = new_numbers(self.shared.work_len)
+        cdef int status
+        try:
+            status = run_stretches(self.shared.call, self.shared.job, work, start, end,
+                                   self.shared.most, &self.stopped)
+        finally:
+            PyMem_RawFree(work)
+        if status != CBP_OK:
+            self.failed.append((start, status))
+
+    def stop(self):
+        """Stop all threads; what they compute is not used."""
+        self.stopped = True
 
 
 ctypedef int (*mapping)(const cbp_chain *, const double *, size_t, double *) noexcept nogil
@@ -392,9 +467,9 @@ cdef struct ChainJob:
     cbp_examples examples
     cbp_loss loss
     mapping map
-    double *work
-    double *out           # a number or row for each example, or sums
-    double *compensation  # of the sums
+    double *out   # a number or row for each example, or for each shard sums and compensations
+    size_t shard  # so many examples
+    size_t rows   # how many sums: of the loss 2
 
 
 cdef cbp_examples examples_from(const cbp_examples *all, size_t start, size_t count) noexcept nogil:
@@ -404,40 +479,61 @@ cdef cbp_examples examples_from(const cbp_examples *all, size_t start, size_t co
     return part
 
 
-cdef int map_stretch(const void *given, size_t start, size_t count) noexcept nogil:
+cdef int map_stretch(const void *given, double *work, size_t start, size_t count) noexcept nogil:
     cdef const ChainJob *job = <const ChainJob *> given
     return job.map(job.chain, job.examples.x + start, count, job.out + start)
 
 
-cdef int jacobian_stretch(const void *given, size_t start, size_t count) noexcept nogil:
+cdef int jacobian_stretch(const void *given, double *work, size_t start,
+                          size_t count) noexcept nogil:
     cdef const ChainJob *job = <const ChainJob *> given
-    return cbp_jacobian(job.chain, job.examples.x + start, count, job.work,
+    return cbp_jacobian(job.chain, job.examples.x + start, count, work,
                         job.out + 2 * job.chain.layers * start)
 
 
-cdef int gradients_stretch(const void *given, size_t start, size_t count) noexcept nogil:
+cdef int gradients_stretch(const void *given, double *work, size_t start,
+                           size_t count) noexcept nogil:
     cdef const ChainJob *job = <const ChainJob *> given
     cdef cbp_examples part = examples_from(&job.examples, start, count)
-    return cbp_gradients(job.chain, &part, &job.loss, job.work,
-                         job.out + 2 * job.chain.layers * start)
+    return cbp_gradients(job.chain, &part, &job.loss, work, job.out + 2 * job.chain.layers * start)
 
 
-cdef int loss_sums_stretch(const void *given, size_t start, size_t count) noexcept nogil:
+cdef int sums_stretch(const void *given, double *work, size_t start, size_t count) noexcept nogil:
+    """Adds to the sums of several shards, or of a part of one."""
+    cdef const ChainJob *job = <const ChainJob *> given
+    cdef size_t end = start + count, next
+    cdef double *sums
+    cdef cbp_examples part
+    cdef int status
+    while True:  # also without examples, so that the core says so
+        next = min(end, (start // job.shard + 1) * job.shard)
+        part = examples_from(&job.examples, start, next - start)
+        sums = job.out + 2 * job.rows * (start // job.shard)
+        if job.rows > 2:
+            status = cbp_gradient_sums(job.chain, &part, &job.loss, work, sums, sums + job.rows)
+        else:
+            status = cbp_loss_sums(job.chain, &part, &job.loss, sums, sums + job.rows)
+        start = next
+        if status != CBP_OK or start >= end:
+            return status
+
+
+cdef size_t shard_count(size_t n, size_t shard) noexcept nogil:
+    return 1 if n == 0 else (n - 1) // shard + 1
+
+
+cdef void merge_shards(size_t shards, size_t rows, double *sums) noexcept nogil:
+    """Adds the sums of all shards but the first to its own, in their order."""
+    cdef size_t i
+    for i in range(1, shards):
+        cbp_sums_merge(sums + 2 * rows * i, sums + (2 * i + 1) * rows, rows, sums, sums + rows)
+
+
+cdef int hessian_sums_stretch(const void *given, double *work, size_t start,
+                              size_t count) noexcept nogil:
     cdef const ChainJob *job = <const ChainJob *> given
     cdef cbp_examples part = examples_from(&job.examples, start, count)
-    return cbp_loss_sums(job.chain, &part, &job.loss, job.out, job.compensation)
-
-
-cdef int gradient_sums_stretch(const void *given, size_t start, size_t count) noexcept nogil:
-    cdef const ChainJob *job = <const ChainJob *> given
-    cdef cbp_examples part = examples_from(&job.examples, start, count)
-    return cbp_gradient_sums(job.chain, &part, &job.loss, job.work, job.out, job.compensation)
-
-
-cdef int hessian_sums_stretch(const void *given, size_t start, size_t count) noexcept nogil:
-    cdef const ChainJob *job = <const ChainJob *> given
-    cdef cbp_examples part = examples_from(&job.examples, start, count)
-    return cbp_hessian_sums(job.chain, &part, &job.loss, job.work, job.out, job.compensation)
+    return cbp_hessian_sums(job.chain, &part, &job.loss, work, job.out, job.out + job.rows)
 
 
 # ---- activations and kernels ---------------------------------------------------------------------
@@ -761,11 +857,21 @@ cdef class Chain:
         job.examples.x, job.examples.y, job.examples.weight = x, y, weight
         job.loss.kind, job.loss.scale = loss, scale
 
-    cdef object map(self, mapping function, object values, str argument):
+    cdef int run(self, stretch_call call, const ChainJob *job, double *work, size_t work_len,
+                 size_t n, size_t most, object threads) except 1:
+        """Make a call for n examples, at most `most` at a time; return the status."""
+        cdef SharedCall shared
+        shared.call, shared.job, shared.work_len, shared.end = call, job, work_len, n
+        shared.most, shared.cost = most, self.core.layers
+        shared.unit = job.shard if job.rows > 0 else CBP_BLOCK
+        return run_shared(&shared, work, threads)
+
+    cdef object map(self, mapping function, object values, str argument, object threads):
         """Apply a function of the core: a number gives a float, an array one of the same shape."""
         cdef double number, result
         cdef Numbers x
         cdef ChainJob job
+        check_threads(threads)
         if is_number(values, &number):
             check(function(&self.core, &number, 1, &result))
             return result
@@ -774,22 +880,26 @@ cdef class Chain:
             answer = empty(shape_of(&x.view))
             self.prepare(&job, x.at, NULL, NULL, CBP_SQUARED, 1.0)
             job.map, job.out = function, memory_of(answer, x.count)
-            check(run_stretches(map_stretch, &job, 0, x.count, stretch_of(self.core.layers), NULL))
+            check(self.run(map_stretch, &job, NULL, 0, x.count, stretch_of(self.core.layers),
+                           threads))
         finally:
             close_numbers(&x)
         return answer
 
-    def __call__(self, x):
+    def __call__(self, x, *, threads=None):
         """The output a_L for every input: a float if x is a number, else an array of x's shape."""
-        return self.forward(x)
+        return self.forward(x) if threads is None else self.forward(x, threads=threads)
 
-    def forward(self, x):
+    def forward(self, x, *, threads=None):
         """The output a_L for every input.
 
         Parameters
         ----------
         x : array_like
             Inputs, of any shape.
+        threads : int, optional
+            Number of threads, which changes no bit of the result; by default the number of cores
+            that this process may use, and 1 for small arrays.
 
         Returns
         -------
@@ -800,16 +910,20 @@ cdef class Chain:
         ------
         InputTypeError
             If x is not real.
+        ParameterError
+            If threads is not an integer of 1 or more.
         """
-        return self.map(cbp_forward, x, "x")
+        return self.map(cbp_forward, x, "x", threads)
 
-    def slope(self, x):
+    def slope(self, x, *, threads=None):
         """The derivative of the output by the input, da_L/da_0, at every x.
 
         Parameters
         ----------
         x : array_like
             Inputs, of any shape.
+        threads : int, optional
+            As for `forward`.
 
         Returns
         -------
@@ -818,18 +932,20 @@ cdef class Chain:
 
         Raises
         ------
-        InputTypeError
-            If x is not real.
+        InputTypeError, ParameterError
+            As for `forward`.
         """
-        return self.map(cbp_slope, x, "x")
+        return self.map(cbp_slope, x, "x", threads)
 
-    def inverse(self, y):
+    def inverse(self, y, *, threads=None):
         """The input that gives the output y, found analytically, layer by layer from the last.
 
         Parameters
         ----------
         y : array_like
             Outputs, of any shape.
+        threads : int, optional
+            As for `forward`.
 
         Returns
         -------
@@ -839,7 +955,8 @@ cdef class Chain:
         Raises
         ------
         ParameterError
-            If a layer cannot be inverted; the message has its number and the reason.
+            If a layer cannot be inverted; the message has its number and the reason. If threads is
+            not an integer of 1 or more.
         InputTypeError
             If y is not real.
         """
@@ -847,30 +964,34 @@ cdef class Chain:
             if w == 0 or not facts_of(self.core.activations[l]).one_to_one:
                 reason = f"w{l + 1} is 0" if w == 0 else f"{name} is not one-to-one"
                 raise ParameterError(f"layer {l + 1} cannot be inverted: {reason}")
-        return self.map(cbp_inverse, y, "y")
+        return self.map(cbp_inverse, y, "y", threads)
 
     # ---- one row for each example ----
 
-    cdef object rows(self, const Numbers *x, const Numbers *y, int loss, double scale):
+    cdef object make_rows(self, const Numbers *x, const Numbers *y, int loss, double scale,
+                          object threads):
         """(n, 2L) gradients of the loss, or of the output where y is null."""
         cdef size_t n = x.count, width = 2 * self.core.layers
+        cdef size_t work_len = cbp_work_len(self.core.layers, n)
         cdef int status
+        cdef double *work
         cdef ChainJob job
+        check_threads(threads)
         self.prepare(&job, x.at, NULL if y == NULL else y.at, NULL, loss, scale)
         answer = empty((n, width))
         job.out = memory_of(answer, n * width)
-        job.work = new_numbers(cbp_work_len(self.core.layers, n))
+        work = new_numbers(work_len)
         try:
-            status = run_stretches(jacobian_stretch if y == NULL else gradients_stretch, &job, 0, n,
-                                   stretch_of(self.core.layers), NULL)
+            status = self.run(jacobian_stretch if y == NULL else gradients_stretch, &job, work,
+                              work_len, n, ROWS_STRETCH // self.core.layers + 1, threads)
         finally:
-            PyMem_RawFree(job.work)
+            PyMem_RawFree(work)
         if status == CBP_ERROR_TARGET:
             check_examples(status, <const double[:n]> y.at, None, loss)
         check(status)
         return answer
 
-    def gradients(self, x, y, *, loss="squared", loss_scale=1.0):
+    def gradients(self, x, y, *, loss="squared", loss_scale=1.0, threads=None):
         """The gradient of every example's loss.
 
         Parameters
@@ -882,6 +1003,8 @@ cdef class Chain:
             or "poisson".
         loss_scale : float, default 1.0
             Residual at which a robust loss begins to grow more slowly; other losses ignore it.
+        threads : int, optional
+            As for `forward`.
 
         Returns
         -------
@@ -893,7 +1016,8 @@ cdef class Chain:
         ShapeError
             If x and y differ in shape.
         ParameterError
-            If the loss is unknown, its scale not positive, or a target outside its range.
+            If the loss is unknown, its scale not positive, a target outside its range, or threads
+            not an integer of 1 or more.
         ActivationError
             If the loss is "log" and the last activation not a sigmoid.
         """
@@ -902,17 +1026,19 @@ cdef class Chain:
         cdef Examples examples
         open_examples(x, y, None, &examples)
         try:
-            return self.rows(&examples.x, &examples.y, code, scale)
+            return self.make_rows(&examples.x, &examples.y, code, scale, threads)
         finally:
             close_examples(&examples)
 
-    def jacobian(self, x):
+    def jacobian(self, x, *, threads=None):
         """The derivatives of the output by the parameters at every input.
 
         Parameters
         ----------
         x : array_like
             n inputs.
+        threads : int, optional
+            As for `forward`.
 
         Returns
         -------
@@ -921,37 +1047,35 @@ cdef class Chain:
 
         Raises
         ------
-        InputTypeError
-            If x is not real.
+        InputTypeError, ParameterError
+            As for `forward`.
         """
         cdef Numbers inputs
         open_numbers(x, "x", &inputs)
         try:
-            return self.rows(&inputs, NULL, 0, 1.0)
+            return self.make_rows(&inputs, NULL, 0, 1.0, threads)
         finally:
             close_numbers(&inputs)
 
     # ---- averages over the examples ----
 
     cdef double means(self, object x, object y, int loss, double scale, object sample_weight,
-                      double *gradient) except? -1:
+                      object threads, double *gradient) except? -1:
         """The loss averaged over arrays of examples; writes its gradient unless that is null."""
-        cdef size_t rows = 2 if gradient == NULL else 2 * self.core.layers + 2
+        cdef size_t rows = 2 if gradient == NULL else 2 * self.core.layers + 2, shards
         cdef double value
         cdef double *sums
         cdef int status
         cdef Examples examples
         open_examples(x, y, sample_weight, &examples)
         try:
-            sums = new_numbers(2 * rows + cbp_work_len(self.core.layers, 2))
+            shards = shard_count(examples.x.count, SHARD)
+            sums = new_numbers(2 * rows * shards + cbp_work_len(self.core.layers, 2))
             try:
-                memset(sums, 0, 2 * rows * sizeof(double))
-                if examples.x.count > SHARD:
-                    status = self.add_shards(&examples, loss, scale, sums, rows)
-                else:
-                    status = self.add_up(&examples, 0, examples.x.count, loss, scale,
-                                         sums + 2 * rows, sums, rows, NULL)
+                memset(sums, 0, 2 * rows * shards * sizeof(double))
+                status = self.add_up(&examples, loss, scale, SHARD, threads, sums, rows)
                 if status == CBP_OK:
+                    merge_shards(shards, rows, sums)
                     status = cbp_sums_mean(sums, sums + rows, rows, sums)
                 check_examples(status, y, sample_weight, loss)
                 if gradient != NULL:
@@ -963,44 +1087,19 @@ cdef class Chain:
             close_examples(&examples)
         return value
 
-    cdef int add_shards(self, const Examples *examples, int loss, double scale, double *sums,
-                        size_t rows) except 1:
-        """As add_up, but shard by shard, on several threads if there are enough examples.
+    cdef int add_up(self, const Examples *examples, int loss, double scale, size_t shard,
+                    object threads, double *sums, size_t rows) except 1:
+        """Add the sums of each `shard` examples; return the status.
 
-        The shards and the order of their sums depend only on the number of examples.
+        `sums` has for each shard the sums, followed by their compensations, and then memory to
+        work in.
         """
-        cdef _Shards shards = _Shards()
-        cdef size_t count = (examples.x.count - 1) // SHARD + 1, i
-        cdef int status = CBP_OK
-        shards.net, shards.examples, shards.loss, shards.scale = self, examples, loss, scale
-        shards.rows, shards.statuses = rows, [CBP_OK] * count
-        shards.sums = new_numbers(2 * rows * count)
-        try:
-            from .threads import run, usable_cores
-
-            enough = examples.x.count * self.core.layers > THREADS_FROM
-            run(shards.add, range(count), usable_cores() if enough else 1, shards.stop)
-            for i in range(count):
-                if status == CBP_OK:
-                    status = shards.statuses[i]
-                    cbp_sums_merge(shards.sums + 2 * rows * i, shards.sums + (2 * i + 1) * rows,
-                                   rows, sums, sums + rows)
-        finally:
-            PyMem_RawFree(shards.sums)
-        return status
-
-    cdef int add_up(self, const Examples *examples, size_t start, size_t end, int loss,
-                    double scale, double *work, double *sums, size_t rows,
-                    const bint *stopped) except 1:
-        """Add the sums of examples, stretch by stretch or until stopped; return the status.
-
-        `sums` has the sums, followed by their compensations.
-        """
+        cdef size_t n = examples.x.count
         cdef ChainJob job
         self.prepare(&job, examples.x.at, examples.y.at, examples.weight.at, loss, scale)
-        job.work, job.out, job.compensation = work, sums, sums + rows
-        return run_stretches(gradient_sums_stretch if rows > 2 else loss_sums_stretch, &job, start,
-                             end, stretch_of(self.core.layers), stopped)
+        job.out, job.shard, job.rows = sums, shard, rows
+        return self.run(sums_stretch, &job, sums + 2 * rows * shard_count(n, shard),
+                        cbp_work_len(self.core.layers, 2), n, stretch_of(self.core.layers), threads)
 
     cdef int add_hessian(self, const Examples *examples, int loss, double scale, double *work,
                          double *sums) except 1:
@@ -1008,11 +1107,11 @@ cdef class Chain:
         cdef size_t layers = self.core.layers
         cdef ChainJob job
         self.prepare(&job, examples.x.at, examples.y.at, examples.weight.at, loss, scale)
-        job.work, job.out, job.compensation = work, sums, sums + 1 + 4 * layers * layers
-        return run_stretches(hessian_sums_stretch, &job, 0, examples.x.count,
+        job.out, job.rows = sums, 1 + 4 * layers * layers
+        return run_stretches(hessian_sums_stretch, &job, work, 0, examples.x.count,
                              max(1, STRETCH // 32 // (layers * layers)), NULL)
 
-    def loss(self, x, y, *, loss="squared", loss_scale=1.0, sample_weight=None):
+    def loss(self, x, y, *, loss="squared", loss_scale=1.0, sample_weight=None, threads=None):
         """The loss, averaged over the examples.
 
         Parameters
@@ -1026,6 +1125,8 @@ cdef class Chain:
             Residual at which a robust loss begins to grow more slowly; other losses ignore it.
         sample_weight : array_like, optional
             A weight of 0 or more for every example; the mean is sum(weight * loss) / sum(weight).
+        threads : int, optional
+            As for `forward`.
 
         Returns
         -------
@@ -1037,7 +1138,8 @@ cdef class Chain:
             If shapes differ or there is no example.
         ParameterError
             If the loss is unknown, its scale not positive, a weight negative or not finite, all
-            weights 0, or a target outside the range of the loss.
+            weights 0, a target outside the range of the loss, or threads not an integer of 1 or
+            more.
         ActivationError
             If the loss is "log" and the last activation not a sigmoid.
         """
@@ -1045,11 +1147,12 @@ cdef class Chain:
         cdef int code = loss_code(loss, loss_scale, &scale)
         cdef cbp_examples example
         cdef cbp_loss given
+        check_threads(threads)
         if sample_weight is None and is_number(x, &a) and is_number(y, &b):
             example, given = one_example(&a, &b), loss_given(code, scale)
             check_example(cbp_loss_mean(&self.core, &example, &given, &value), b, code)
             return value
-        return self.means(x, y, code, scale, sample_weight, NULL)
+        return self.means(x, y, code, scale, sample_weight, threads, NULL)
 
     cdef double gradient_of_numbers(self, double x, double y, int loss, double scale,
                                     double *gradient) except? -1:
@@ -1063,13 +1166,13 @@ cdef class Chain:
         check_example(status, y, loss)
         return value
 
-    def gradient(self, x, y, *, loss="squared", loss_scale=1.0, sample_weight=None,
-                 out=None):
+    def gradient(self, x, y, *, loss="squared", loss_scale=1.0, sample_weight=None, out=None,
+                 threads=None):
         """The gradient of the averaged loss.
 
         Parameters
         ----------
-        x, y, loss, loss_scale, sample_weight
+        x, y, loss, loss_scale, sample_weight, threads
             As for `loss`.
         out : ndarray, optional
             Array for the result: contiguous writable float64 of shape (2L,). It may be
@@ -1089,19 +1192,21 @@ cdef class Chain:
         cdef int code = loss_code(loss, loss_scale, &scale)
         if out is None:
             out = empty(2 * self.core.layers)
-        self.gradient_into(out, x, y, code, scale, sample_weight)
+        self.gradient_into(out, x, y, code, scale, sample_weight, threads)
         return out
 
     cdef double gradient_into(self, object out, object x, object y, int loss, double scale,
-                              object sample_weight) except? -1:
+                              object sample_weight, object threads) except? -1:
         """The averaged loss; writes its gradient to `out`."""
         cdef double a, b
         cdef Py_buffer target
+        check_threads(threads)
         self.open_output(out, &target)
         try:
             if sample_weight is None and is_number(x, &a) and is_number(y, &b):
                 return self.gradient_of_numbers(a, b, loss, scale, <double *> target.buf)
-            return self.means(x, y, loss, scale, sample_weight, <double *> target.buf)
+            return self.means(x, y, loss, scale, sample_weight, threads,
+                              <double *> target.buf)
         finally:
             PyBuffer_Release(&target)
 
@@ -1124,12 +1229,12 @@ cdef class Chain:
         )
 
     def loss_and_gradient(self, x, y, *, loss="squared", loss_scale=1.0, sample_weight=None,
-                          out=None):
+                          out=None, threads=None):
         """The averaged loss and its gradient, in the time of `gradient`.
 
         Parameters
         ----------
-        x, y, loss, loss_scale, sample_weight, out
+        x, y, loss, loss_scale, sample_weight, out, threads
             As for `gradient`.
 
         Returns
@@ -1146,7 +1251,7 @@ cdef class Chain:
         cdef int code = loss_code(loss, loss_scale, &scale)
         if out is None:
             out = empty(2 * self.core.layers)
-        return self.gradient_into(out, x, y, code, scale, sample_weight), out
+        return self.gradient_into(out, x, y, code, scale, sample_weight, threads), out
 
     def hessian(self, x, y, *, loss="squared", loss_scale=1.0, sample_weight=None):
         """The exact second derivatives of the averaged loss.
@@ -1243,7 +1348,7 @@ cdef class Chain:
         x, y = real_array(x, "x"), real_array(y, "y")
         if x.shape != y.shape:
             raise ShapeError(f"y: shape {y.shape}, expected the shape {x.shape} of x")
-        return self.map(cbp_forward, x.reshape(-1), "x") - y.reshape(-1)
+        return self.map(cbp_forward, x.reshape(-1), "x", None) - y.reshape(-1)
 
     def objective(self, x, y, *, loss="squared", loss_scale=1.0, sample_weight=None):
         """The averaged loss as a function of the free parameters, for optimisers.
@@ -1320,7 +1425,7 @@ cdef class Chain:
         cdef int status
         cdef double *gradient = new_numbers(2 * self.core.layers)
         try:
-            value = self.means(x, y, CBP_SQUARED, 1.0, None, gradient)
+            value = self.means(x, y, CBP_SQUARED, 1.0, None, None, gradient)
             status = cbp_step_along(&self.core, gradient, rate, self.values)
         finally:
             PyMem_RawFree(gradient)
@@ -1469,37 +1574,6 @@ def rebuild(cls, params, activations, frozen):
                                      activations, frozen)
     chain.memory[:] = params
     return chain
-
-
-@cython.auto_pickle(False)
-@cython.internal
-cdef class _Shards:
-    """The state of a sum over shards."""
-
-    cdef Chain net
-    cdef const Examples *examples
-    cdef int loss
-    cdef double scale
-    cdef size_t rows
-    cdef double *sums
-    cdef list statuses
-    cdef bint stopped
-
-    def add(self, size_t i):
-        """Compute the sums of shard i."""
-        cdef size_t start = i * SHARD, end = min(start + SHARD, self.examples.x.count)
-        cdef double *sums = self.sums + 2 * self.rows * i
-        cdef double *work = new_numbers(cbp_work_len(self.net.core.layers, 2))
-        memset(sums, 0, 2 * self.rows * sizeof(double))
-        try:
-            self.statuses[i] = self.net.add_up(self.examples, start, end, self.loss, self.scale,
-                                               work, sums, self.rows, &self.stopped)
-        finally:
-            PyMem_RawFree(work)
-
-    def stop(self):
-        """Stop the shards being summed; their sums are not used."""
-        self.stopped = True
 
 
 include "_fit.pxi"

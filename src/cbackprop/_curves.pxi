@@ -237,6 +237,17 @@ def fit_curve_groups(CurveRow row not None, start, x, y, weight, sizes, bytes sh
         PyMem_RawFree(results)
 
 
+cdef void tell_converged(const cbp_curve_fits *fits, size_t m, size_t p,
+                         unsigned char *converged) noexcept nogil:
+    """Whether fits have converged; their status also says whether in all parameters."""
+    cdef size_t i, k
+    for i in range(m):
+        converged[i] = fits.status[i] == CBP_CONVERGED
+        for k in range(p):
+            if fits.status[i] > 0 and fits.determined[i * p + k] >= CBP_UNDETERMINED:
+                fits.status[i] = NOT_IDENTIFIED
+
+
 def fit_curve_block(CurveRow row not None, start, x, y, weight, fixed, lower, upper, int loss,
                     double scale, size_t max_iterations, double tolerance, stop, found):
     """Fit a curve to the sets of a block; called by `Curve.fit_many`.
@@ -255,6 +266,9 @@ def fit_curve_block(CurveRow row not None, start, x, y, weight, fixed, lower, up
     cdef cbp_curve curve = started(row, start, p)
     cdef cbp_fit_options options = options_with(lower, upper, p)
     cdef const double *known = memory_of_const(fixed, p) if fixed is not None else NULL
+    cdef FitNumbers numbers = numbers_of_fits(found, m, loss)
+    cdef unsigned char *converged = <unsigned char *> items_of(found.converged, m, b"?", 1,
+                                                               PyBUF_WRITABLE)
     options.loss = loss_given(loss, scale)
     options.max_iterations, options.tolerance = max_iterations, tolerance
     memset(&w, 0, sizeof(Watch))
@@ -268,11 +282,14 @@ def fit_curve_block(CurveRow row not None, start, x, y, weight, fixed, lower, up
     fits.determined = <unsigned char *> items_of(found.determined, m * p, b"B", 1, PyBUF_WRITABLE)
     fits.iterations = <size_t *> items_of(found.iterations, m, b"LQI", sizeof(size_t),
                                           PyBUF_WRITABLE)
-    fits.loss, fits.weight = memory_of(found.loss, m), memory_of(found.weight, m)
-    fits.variance, fits.df = memory_of(found.variance, m), memory_of(found.df, m)
+    fits.loss, fits.weight, fits.variance = numbers.mean, numbers.weight, numbers.variance
+    fits.df = memory_of(found.df, m)
     cdef double *work = new_numbers(cbp_curve_fit_many_work_len(sets.n, m))
     with nogil:
         status = cbp_curve_fit_many(&curve, &sets, known, &options, work, &fits)
+        if status == CBP_OK:
+            derive_numbers(&numbers)
+            tell_converged(&fits, m, p, converged)
     PyMem_RawFree(work)
     raise_what_was_raised(&w)
     return status

@@ -236,15 +236,14 @@ cdef struct NodesJob:
     cbp_loss loss
     cbp_examples examples
     size_t start, first  # an example that begins a leaf, and that leaf
-    double *work
     cbp_fit_nodes *nodes
 
 
-cdef int nodes_stretch(const void *given, size_t start, size_t count) noexcept nogil:
+cdef int nodes_stretch(const void *given, double *work, size_t start, size_t count) noexcept nogil:
     cdef const NodesJob *job = <const NodesJob *> given
     cdef cbp_examples part = examples_from(&job.examples, start, count)
     return cbp_fit_nodes_add(job.chain, &part, &job.loss,
-                             job.first + (start - job.start) // CBP_LEAF, job.work, job.nodes)
+                             job.first + (start - job.start) // CBP_LEAF, work, job.nodes)
 
 
 @cython.auto_pickle(False)
@@ -276,8 +275,8 @@ cdef class _Nodes:
         cdef NodesJob job
         cdef size_t leaves = max(stretch_of(4 * net.core.layers) // CBP_LEAF, <size_t> 1)
         job.chain, job.loss, job.examples = &net.core, loss_given(loss, scale), examples_in(examples)
-        job.start, job.first, job.work, job.nodes = start, first, self.work, &self.nodes
-        return run_stretches(nodes_stretch, &job, start, end, leaves * CBP_LEAF, stopped)
+        job.start, job.first, job.nodes = start, first, &self.nodes
+        return run_stretches(nodes_stretch, &job, self.work, start, end, leaves * CBP_LEAF, stopped)
 
     cdef int push(self, const cbp_fit_place *places, const double *values, size_t count) except 1:
         """Add nodes that were computed elsewhere."""
@@ -456,8 +455,8 @@ def gradient_sums(Chain net not None, x, y, sample_weight, loss, loss_scale):
     open_examples(x, y, sample_weight, &examples)
     try:
         if examples.x.count > 0:
-            check_examples(net.add_up(&examples, 0, examples.x.count, code, scale, sums + 2 * len,
-                                      sums, len, NULL), y, sample_weight, code)
+            check_examples(net.add_up(&examples, code, scale, examples.x.count + 1, 1, sums, len),
+                           y, sample_weight, code)
     finally:
         close_examples(&examples)
     return answer[:2 * len].reshape(2, len).copy()

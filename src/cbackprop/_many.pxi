@@ -11,7 +11,6 @@ cdef struct ManyJob:
     cbp_example_sets sets
     cbp_loss loss
     mapping_of_many map
-    double *work
     double *out       # a row for each chain, or a mean
     double *gradient  # or null
 
@@ -22,34 +21,43 @@ cdef cbp_chain chains_from(const cbp_chain *all, size_t start) noexcept nogil:
     return chains
 
 
-cdef int map_many_stretch(const void *given, size_t start, size_t count) noexcept nogil:
+cdef int map_many_stretch(const void *given, double *work, size_t start,
+                          size_t count) noexcept nogil:
     cdef const ManyJob *job = <const ManyJob *> given
     cdef cbp_chain chains = chains_from(&job.chains, start)
     return job.map(&chains, count, job.sets.x + job.sets.x_step * start, job.sets.n,
                    job.sets.x_step, job.out + job.sets.n * start)
 
 
-cdef int gradient_many_stretch(const void *given, size_t start, size_t count) noexcept nogil:
+cdef int gradient_many_stretch(const void *given, double *work, size_t start,
+                               size_t count) noexcept nogil:
     cdef const ManyJob *job = <const ManyJob *> given
     cdef cbp_chain chains = chains_from(&job.chains, start)
     cdef cbp_example_sets sets = job.sets
     sets.x += sets.x_step * start
     sets.y += sets.n * start
     sets.m = count
-    return cbp_gradient_many(&chains, &sets, &job.loss, job.work, job.out + start,
+    return cbp_gradient_many(&chains, &sets, &job.loss, work, job.out + start,
                              <double *> after(job.gradient, 2 * chains.layers * start))
 
 
-cdef int run_many(stretch_call call, const ManyJob *job, size_t m) except 1:
+cdef int run_many(stretch_call call, const ManyJob *job, double *work, size_t work_len, size_t m,
+                  object threads) except 1:
     """Makes a call for m chains; the status."""
-    return run_stretches(call, job, 0, m, stretch_of(job.chains.layers) // (job.sets.n + 1) + 1, NULL)
+    cdef SharedCall shared
+    shared.call, shared.job, shared.work_len, shared.end = call, job, work_len, m
+    shared.most = stretch_of(job.chains.layers) // (job.sets.n + 1) + 1
+    shared.unit, shared.cost = 1, job.chains.layers * (job.sets.n + 1)
+    return run_shared(&shared, work, threads)
 
 
-cdef object map_many(mapping_of_many map_chains, params, Chain kind, inputs, str argument):
+cdef object map_many(mapping_of_many map_chains, params, Chain kind, inputs, str argument,
+                     threads):
     """Outputs (m, n) of m chains, for n inputs of all chains, or (m, n), a row for each."""
     cdef Numbers points
     cdef size_t m = len(params)
     cdef ManyJob job
+    check_threads(threads)
     memset(&job, 0, sizeof(ManyJob))
     job.chains = kind.core
     job.chains.params, job.map = memory_of_const(params, 2 * kind.core.layers * m), map_chains
@@ -64,28 +72,28 @@ cdef object map_many(mapping_of_many map_chains, params, Chain kind, inputs, str
         job.sets.x_step = 0 if is_common else job.sets.n
         answer = empty(m) if points.view.ndim == 0 else empty((m, job.sets.n))
         job.sets.x, job.out = points.at, memory_of(answer, m * job.sets.n)
-        check(run_many(map_many_stretch, &job, m))
+        check(run_many(map_many_stretch, &job, NULL, 0, m, threads))
     finally:
         close_numbers(&points)
     return answer
 
 
-def forward_many(params, Chain kind not None, x):
+def forward_many(params, Chain kind not None, x, threads=None):
     """Outputs of chains like `kind` with params (m, 2L); see `ChainArray.forward`."""
-    return map_many(cbp_forward_many, params, kind, x, "x")
+    return map_many(cbp_forward_many, params, kind, x, "x", threads)
 
 
-def slope_many(params, Chain kind not None, x):
+def slope_many(params, Chain kind not None, x, threads=None):
     """Slopes of chains like `kind` with params (m, 2L); see `ChainArray.slope`."""
-    return map_many(cbp_slope_many, params, kind, x, "x")
+    return map_many(cbp_slope_many, params, kind, x, "x", threads)
 
 
-def inverse_many(params, Chain kind not None, y):
+def inverse_many(params, Chain kind not None, y, threads=None):
     """Inputs of outputs of chains like `kind` with params (m, 2L); see `ChainArray.inverse`."""
     for l, name in enumerate(kind.activations):
         if not facts_of(kind.core.activations[l]).one_to_one:
             raise ParameterError(f"layer {l + 1} cannot be inverted: {name} is not one-to-one")
-    return map_many(cbp_inverse_many, params, kind, y, "y")
+    return map_many(cbp_inverse_many, params, kind, y, "y", threads)
 
 
 cdef cbp_example_sets sets_of(x, y, weight) except *:
@@ -102,30 +110,85 @@ cdef cbp_example_sets sets_of(x, y, weight) except *:
     return sets
 
 
-def gradient_many(params, Chain kind not None, x, y, weight, int loss, double scale, gradient):
+def gradient_many(params, Chain kind not None, x, y, weight, int loss, double scale, gradient,
+                  threads=None):
     """Losses (m,); writes the averaged gradients to `gradient` (m, 2L) unless it is None.
 
     x is (n,) or (m, n), y (m, n), weight (n,) or None: float64, contiguous, of these shapes.
     """
     cdef size_t layers = kind.core.layers, m = len(params)
+    cdef size_t work_len
     cdef int status
+    cdef double *work
     cdef ManyJob job
+    check_threads(threads)
     losses = empty(m)
     job.chains = kind.core
     job.chains.params = memory_of_const(params, 2 * layers * m)
     job.sets = sets_of(x, y, weight)
     job.loss, job.out = loss_given(loss, scale), memory_of(losses, m)
     job.gradient = memory_of(gradient, 2 * layers * m) if gradient is not None else NULL
-    job.work = new_numbers(cbp_work_len(layers, job.sets.n))
+    work_len = cbp_work_len(layers, job.sets.n)
+    work = new_numbers(work_len)
     try:
-        status = run_many(gradient_many_stretch, &job, m)
+        status = run_many(gradient_many_stretch, &job, work, work_len, m, threads)
     finally:
-        PyMem_RawFree(job.work)
+        PyMem_RawFree(work)
     check_examples(status, y, weight, loss)
     return losses
 
 
 # ---- many fits ----
+
+
+# The status of a fit that has converged, but not in all parameters.
+cdef enum:
+    NOT_IDENTIFIED = 5
+
+
+cdef struct FitNumbers:
+    size_t m
+    int loss
+    double *mean    # of the loss
+    double *weight
+    double *variance
+    double *rss
+    double *residual_sd
+
+
+cdef FitNumbers numbers_of_fits(found, size_t m, int loss) except *:
+    """Those that `found` has for m fits."""
+    cdef FitNumbers of
+    of.m, of.loss, of.mean, of.weight = m, loss, memory_of(found.loss, m), memory_of(found.weight, m)
+    of.variance, of.rss = memory_of(found.variance, m), memory_of(found.rss, m)
+    of.residual_sd = memory_of(found.residual_sd, m)
+    return of
+
+
+cdef void derive_numbers(const FitNumbers *of) noexcept nogil:
+    """Residual standard deviations, NaN where the loss implies the variance; sums of squares, where
+    the loss is that."""
+    cdef cbp_loss_facts facts
+    cdef size_t i
+    cbp_loss_describe(of.loss, &facts)
+    for i in range(of.m):
+        of.residual_sd[i] = NAN if facts.dispersion > 0 else sqrt(of.variance[i])
+        if of.loss == CBP_SQUARED:
+            of.rss[i] = of.mean[i] * of.weight[i]
+
+
+cdef void tell_identified(const cbp_fits *fits, size_t m, size_t width) noexcept nogil:
+    """In place of enum cbp_determined, whether a parameter is identified."""
+    cdef size_t i, k
+    cdef bint is_known, are_known
+    for i in range(m):
+        are_known = True
+        for k in range(i * width, (i + 1) * width):
+            is_known = fits.determined[k] != CBP_UNDETERMINED
+            fits.determined[k] = is_known
+            are_known = are_known and is_known
+        if fits.status[i] == CBP_CONVERGED and not are_known:
+            fits.status[i] = NOT_IDENTIFIED
 
 
 def choose_starts(Chain kind not None, x, y, weight, lower, upper, candidates, size_t row,
@@ -168,9 +231,8 @@ def fit_block(Chain kind not None, x, y, weight, lower, upper, int loss, double 
     found.status = <int *> items_of(fits.codes, m, b"il", sizeof(int), PyBUF_WRITABLE)
     found.iterations = <size_t *> items_of(fits.iterations, m, b"LQI", sizeof(size_t),
                                            PyBUF_WRITABLE)
-    found.loss = memory_of(fits.loss, m)
-    found.weight = memory_of(fits.weight, m)
-    found.variance = memory_of(fits.variance, m)
+    cdef FitNumbers numbers = numbers_of_fits(fits, m, loss)
+    found.loss, found.weight, found.variance = numbers.mean, numbers.weight, numbers.variance
     found.df = memory_of(fits.df, m)
     found.standard_error = memory_of(fits.stderr, 2 * layers * m)
     found.covariance = memory_of(fits.triangles, packed * m) if fits.triangles.size > 0 else NULL
@@ -187,6 +249,9 @@ def fit_block(Chain kind not None, x, y, weight, lower, upper, int loss, double 
     cdef double *work = new_numbers(cbp_fit_many_work_len(layers, free, n))
     with nogil:
         status = cbp_fit_many(&kind.core, &sets, &options, work, &found)
+        if status == CBP_OK:
+            derive_numbers(&numbers)
+            tell_identified(&found, m, 2 * layers)
     PyMem_RawFree(work)
     raise_what_was_raised(&w)
     return status

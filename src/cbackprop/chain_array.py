@@ -13,7 +13,7 @@ from ._core import Chain, real_array
 from .errors import ShapeError
 
 if TYPE_CHECKING:
-    from ._core import _Loss, _Number
+    from ._core import _Integer, _Loss, _Number
 
 __all__ = ["ChainArray", "chains_on", "data_of"]
 
@@ -127,12 +127,14 @@ class ChainArray:
         """Show the number of chains and their activations."""
         return f"<ChainArray of {len(self)} chains: {' -> '.join(self.activations)}>"
 
-    def forward(self, x: ArrayLike) -> Vector:
+    def forward(self, x: ArrayLike, *, threads: _Integer | None = None) -> Vector:
         """Compute the outputs.
 
         Parameters
         ----------
         x : array_like, shape (), (n,) or (m, n)
+        threads : int, optional
+            As for `Chain.forward`.
 
         Returns
         -------
@@ -145,26 +147,29 @@ class ChainArray:
             If x has another shape.
         InputTypeError
             If x is not real.
+        ParameterError
+            If threads is not an integer of 1 or more.
         """
-        return _core.forward_many(self.params, self._kind, x)
+        return _core.forward_many(self.params, self._kind, x, threads)
 
     __call__ = forward
 
-    def slope(self, x: ArrayLike) -> Vector:
+    def slope(self, x: ArrayLike, *, threads: _Integer | None = None) -> Vector:
         """Compute the derivative of the outputs by the inputs; arguments as for `forward`."""
-        return _core.slope_many(self.params, self._kind, x)
+        return _core.slope_many(self.params, self._kind, x, threads)
 
-    def inverse(self, y: ArrayLike) -> Vector:
-        """Find the inputs that give the outputs y; shapes as for `forward`.
+    def inverse(self, y: ArrayLike, *, threads: _Integer | None = None) -> Vector:
+        """Find the inputs that give the outputs y; shapes and `threads` as for `forward`.
 
         The result is NaN where no input gives y, and for a chain in which a weight is 0.
 
         Raises
         ------
         ParameterError
-            If an activation is not one-to-one; the message names its layer.
+            If an activation is not one-to-one; the message names its layer. If threads is not an
+            integer of 1 or more.
         """
-        return _core.inverse_many(self.params, self._kind, y)
+        return _core.inverse_many(self.params, self._kind, y, threads)
 
     def loss(
         self,
@@ -174,6 +179,7 @@ class ChainArray:
         loss: _Loss = "squared",
         loss_scale: _Number = 1.0,
         sample_weight: ArrayLike | None = None,
+        threads: _Integer | None = None,
     ) -> Vector:
         """Compute each chain's averaged loss.
 
@@ -185,6 +191,8 @@ class ChainArray:
             As for `Chain.loss`.
         sample_weight : array_like, shape (n,), optional
             A weight for each example, the same for all chains.
+        threads : int, optional
+            As for `Chain.forward`.
 
         Returns
         -------
@@ -195,7 +203,7 @@ class ChainArray:
         ShapeError, ParameterError, ActivationError, InputTypeError
             As for `Chain.loss`.
         """
-        return self._evaluate(x, y, loss, loss_scale, sample_weight, None)
+        return self._evaluate(x, y, loss, loss_scale, sample_weight, threads, None)
 
     def gradient(
         self,
@@ -205,10 +213,11 @@ class ChainArray:
         loss: _Loss = "squared",
         loss_scale: _Number = 1.0,
         sample_weight: ArrayLike | None = None,
+        threads: _Integer | None = None,
     ) -> Vector:
         """Compute each chain's averaged gradient, shape (m, 2L); arguments as for `loss`."""
         gradient = np.empty_like(self.params)
-        self._evaluate(x, y, loss, loss_scale, sample_weight, gradient)
+        self._evaluate(x, y, loss, loss_scale, sample_weight, threads, gradient)
         return gradient
 
     def _evaluate(
@@ -218,6 +227,7 @@ class ChainArray:
         loss: _Loss,
         loss_scale: _Number,
         sample_weight: ArrayLike | None,
+        threads: _Integer | None,
         gradient: Vector | None,
     ) -> Vector:
         code = _core.code_of_loss(loss, loss_scale)
@@ -229,7 +239,15 @@ class ChainArray:
                 "example"
             )
         return _core.gradient_many(
-            self.params, self._kind, inputs, targets, weights, code, float(loss_scale), gradient
+            self.params,
+            self._kind,
+            inputs,
+            targets,
+            weights,
+            code,
+            float(loss_scale),
+            gradient,
+            threads,
         )
 
 

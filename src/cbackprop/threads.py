@@ -7,7 +7,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TypeVar
 
-__all__ = ["run", "usable_cores"]
+import numpy as np
+
+from .errors import ParameterError
+
+__all__ = ["run", "shares", "thread_count", "usable_cores"]
 
 Part = TypeVar("Part")
 
@@ -18,6 +22,31 @@ def usable_cores() -> int:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on this system
         return os.cpu_count() or 1
+
+
+def thread_count(threads: int | np.integer | None) -> int:
+    """Check an argument `threads`; None gives the number of usable cores."""
+    if threads is None:
+        return usable_cores()
+    if isinstance(threads, bool) or not isinstance(threads, int | np.integer) or threads < 1:
+        raise ParameterError(f"threads: {threads!r}; expected an integer of 1 or more")
+    return int(threads)
+
+
+def shares(count: int, threads: int, least: int) -> list[slice]:
+    """Divide `count` items into consecutive parts of `least` or more, but for the last.
+
+    The first are large, so that there are few; the last are small, so that all threads end at the
+    same time. No items give one empty part.
+    """
+    parts: list[slice] = []
+    start = 0
+    while start < count or not parts:
+        left = count - start
+        size = left if threads == 1 else max(least, -(-left // (2 * threads)))
+        parts.append(slice(start, min(start + size, count)))
+        start += size or 1
+    return parts
 
 
 def run(

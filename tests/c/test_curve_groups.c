@@ -81,6 +81,25 @@ static void check_estimate(const found_groups *found, size_t g, size_t k, const 
     CHECK(fabs((double)found->of[g].natural[k] - wanted[0]) < OF_AN_ERROR * wanted[1]);
 }
 
+/* Whether two fits of logistic4 have found the same; of the first ec50 is that of the second times a
+ * factor, [count][4]. */
+static void check_same_groups(const found_groups *found, const found_groups *wanted, size_t count,
+                              const cbp_real *factor)
+{
+    for (size_t g = 0; g < count; g++) {
+        CHECK(found->results[g].outcome == CBP_CONVERGED);
+        for (size_t k = 0; k < 4; k++) {
+            const double natural = (double)wanted->of[g].natural[k] *
+                                   (factor ? (double)factor[g * 4 + k] : 1),
+                         error = error_of(found, g, k, 4, k == 2);
+            CHECK(fabs((double)found->of[g].natural[k] - natural) < 10 * OF_AN_ERROR * error);
+            CHECK(is_near(
+                sqrt((double)(found->of[g].covariance[k * 5] / wanted->of[g].covariance[k * 5])), 1,
+                OF_ERRORS));
+        }
+    }
+}
+
 /* R: nls(rate ~ Vm[state] * conc / (K + conc)), with its standard errors. */
 static void test_puromycin(void)
 {
@@ -90,7 +109,7 @@ static void test_puromycin(void)
     const cbp_examples examples[] = {EXAMPLES(treated_x, treated_y),
                                      EXAMPLES(untreated_x, untreated_y)};
     const unsigned char shared[] = {0, 1};
-    const cbp_curve_groups groups = {examples, 2, shared};
+    const cbp_curve_groups groups = {.examples = examples, .count = 2, .shared = shared};
     const cbp_fit_options options = squared();
     found_groups found;
     CHECK(fit_groups("michaelis_menten", &groups, NULL, &options, &found) == CBP_OK);
@@ -115,7 +134,7 @@ static void test_herbicides(void)
     const cbp_examples examples[] = {EXAMPLES(bentazone_x, bentazone_y),
                                      EXAMPLES(glyphosate_x, glyphosate_y)};
     const unsigned char shared[] = {1, 1, 0, 0};
-    const cbp_curve_groups groups = {examples, 2, shared};
+    const cbp_curve_groups groups = {.examples = examples, .count = 2, .shared = shared};
     const cbp_fit_options options = squared();
     found_groups found;
     CHECK(fit_groups("logistic4", &groups, NULL, &options, &found) == CBP_OK);
@@ -141,7 +160,7 @@ static void test_apart(void)
     const cbp_real line[] = {R(0.1), R(0.2), R(0.3), R(0.45), R(0.5), R(0.6)};
     cbp_examples examples[] = {EXAMPLES(treated_x, treated_y), EXAMPLES(untreated_x, untreated_y)};
     const unsigned char shared[] = {0, 0};
-    const cbp_curve_groups groups = {examples, 2, shared};
+    const cbp_curve_groups groups = {.examples = examples, .count = 2, .shared = shared};
     const cbp_fit_options options = squared();
     found_groups found;
     CHECK(fit_groups("michaelis_menten", &groups, NULL, &options, &found) == CBP_OK);
@@ -180,7 +199,8 @@ static void test_one_of_all(void)
     CHECK(fit_curve(m, &all, NULL, &options, &alone) == CBP_OK);
     for (size_t trial = 0; trial < 5; trial++) {
         const unsigned char shared[] = {1, trial != 1, trial != 2};
-        const cbp_curve_groups groups = {trial == 0 ? parts : &all, trial == 0 ? 2 : 1, shared};
+        const cbp_curve_groups groups = {
+            .examples = trial == 0 ? parts : &all, .count = trial == 0 ? 2 : 1, .shared = shared};
         found_groups found;
         CHECK(fit_groups("logistic3", &groups, NULL, &options, &found) == CBP_OK);
         CHECK(found.results[0].df == 7);
@@ -199,8 +219,8 @@ static void test_many_groups(void)
     cbp_real x[12], y[GROUPS][12];
     cbp_examples examples[GROUPS];
     const unsigned char shared[] = {1, 0, 0, 1};
-    const cbp_curve_groups groups = {examples, GROUPS, shared},
-                           rest = {examples, GROUPS - 1, shared};
+    const cbp_curve_groups groups = {.examples = examples, .count = GROUPS, .shared = shared},
+                           rest = {.examples = examples, .count = GROUPS - 1, .shared = shared};
     const cbp_fit_options options = squared();
     static found_groups with, without;
     for (size_t i = 0; i < 12; i++) {
@@ -245,6 +265,97 @@ static void test_many_groups(void)
     CHECK(flat[0] == CBP_DETERMINED && flat[2] != CBP_DETERMINED);
 }
 
+/* Values for some of the groups, with factors: where each value is that of one group, the groups are
+ * as apart as without; and doses divided by the factors have one ec50. */
+static void test_values(void)
+{
+    cbp_real x[12], scaled[6][12], y[6][12], among[36];
+    cbp_examples examples[6], of_scaled[6];
+    size_t value[6 * 4] = {0};
+    cbp_real factor[6 * 4];
+    const unsigned char two[] = {1, 1, 0, 0}, three[] = {1, 1, 1, 0};
+    const cbp_fit_options options = squared();
+    static found_groups found, wanted;
+    for (size_t i = 0; i < 12; i++) {
+        x[i] = R(pow(10, -2 + (double)i * 4 / 11));
+    }
+    for (size_t g = 0; g < 6; g++) {
+        const double times = pow(2, (double)g - 2);
+        for (size_t i = 0; i < 12; i++) {
+            const double curve = 0.5 + 1.5 / (1 + pow(times / (double)x[i], 1.3));
+            y[g][i] = R(curve + 0.03 * random_between(-1, 1));
+            scaled[g][i] = x[i] / R(times);
+        }
+        for (size_t k = 0; k < 4; k++) {
+            factor[g * 4 + k] = k == 2 ? R(times) : 1;
+        }
+        value[g * 4 + 2] = g;
+        examples[g] = (cbp_examples){x, y[g], NULL, 12};
+        of_scaled[g] = (cbp_examples){scaled[g], y[g], NULL, 12};
+    }
+    const cbp_curve_groups apart = {.examples = examples, .count = 6, .shared = two},
+                           labelled = {.examples = examples,
+                                       .count = 6,
+                                       .shared = three,
+                                       .value = value},
+                           divided = {.examples = of_scaled, .count = 6, .shared = three},
+                           times = {.examples = examples,
+                                    .count = 6,
+                                    .shared = three,
+                                    .factor = factor,
+                                    .covariance = among};
+    CHECK(fit_groups("logistic4", &apart, NULL, &options, &wanted) == CBP_OK);
+    CHECK(fit_groups("logistic4", &labelled, NULL, &options, &found) == CBP_OK);
+    check_same_groups(&found, &wanted, 6, NULL);
+    CHECK(fit_groups("logistic4", &divided, NULL, &options, &wanted) == CBP_OK);
+    CHECK(fit_groups("logistic4", &times, NULL, &options, &found) == CBP_OK);
+    check_same_groups(&found, &wanted, 6, factor);
+    for (size_t i = 0; i < 3; i++) { /* bottom, top and the logarithm of ec50 */
+        for (size_t j = 0; j < 3; j++) {
+            CHECK(is_near((double)(among[i * 3 + j] / found.of[4].covariance[i * 4 + j]), 1,
+                          OF_ERRORS));
+        }
+    }
+    factor[2] = -1;
+    CHECK(fit_groups("logistic4", &times, NULL, &options, &found) == CBP_ERROR_OPTION);
+    factor[2] = R(NAN);
+    CHECK(fit_groups("logistic4", &times, NULL, &options, &found) == CBP_ERROR_OPTION);
+}
+
+/* Groups of fewer examples than parameters are fitted together; one that cannot be fitted does not
+ * take the others with it where nothing is shared. */
+static void test_groups_of_few(void)
+{
+    cbp_real x[GROUPS][3], y[GROUPS][3];
+    cbp_examples examples[GROUPS];
+    const unsigned char shared[] = {1, 0, 1, 1};
+    const cbp_curve_groups groups = {.examples = examples, .count = GROUPS, .shared = shared};
+    const cbp_fit_options options = squared();
+    static found_groups found;
+    for (size_t g = 0; g < GROUPS; g++) {
+        const double top = 2 + 0.5 * sin((double)g);
+        for (size_t i = 0; i < 3; i++) {
+            x[g][i] = R(exp(random_between(-3, 3)));
+            y[g][i] = R(0.5 + (top - 0.5) / (1 + pow(1.4 / (double)x[g][i], 1.3)));
+        }
+        examples[g] = (cbp_examples){x[g], y[g], NULL, 3};
+    }
+    CHECK(fit_groups("logistic4", &groups, NULL, &options, &found) == CBP_OK);
+    CHECK(found.results[0].outcome == CBP_CONVERGED);
+    CHECK(is_near((double)found.of[0].natural[2], 1.4, 1e-3));
+    CHECK(is_near((double)found.of[7].natural[1], 2 + 0.5 * sin(7), 1e-3));
+    const cbp_real huge = R(sizeof(cbp_real) == sizeof(float) ? 1e37 : 1e200),
+                   far[] = {huge, 2 * huge, 4 * huge};
+    const unsigned char none[] = {0, 0};
+    const cbp_examples lines[] = {{x[0], y[0], NULL, 3}, {x[1], far, NULL, 3}};
+    const cbp_curve_groups apart = {.examples = lines, .count = 2, .shared = none};
+    CHECK(fit_groups("michaelis_menten", &apart, NULL, &options, &found) == CBP_OK);
+    CHECK(found.results[0].status == CBP_OK && found.of[0].natural[0] > 0);
+    CHECK(found.results[1].status == CBP_ERROR_START_LOSS);
+    CHECK(found.of[1].natural[0] != found.of[1].natural[0]);
+    CHECK(found.of[1].determined[1] == CBP_UNDETERMINED && found.results[0].df == 1);
+}
+
 static void test_refused(void)
 {
     const cbp_real x[] = {1, 2, 3, 4, 5, 6}, y[] = {1, 3, 4, 5, 5, 6},
@@ -261,19 +372,19 @@ static void test_refused(void)
         cbp_curve_groups groups;
         const cbp_real *fixed;
         int status;
-    } cases[] = {{{examples, 2, bottom}, all, CBP_ERROR_NO_FREE},
-                 {{few, 2, none}, NULL, CBP_ERROR_FEW_EXAMPLES},
-                 {{examples, 0, bottom}, NULL, CBP_ERROR_EMPTY},
-                 {{few, 2, bottom}, NULL, CBP_ERROR_FEW_EXAMPLES},
-                 {{nan, 2, bottom}, NULL, CBP_ERROR_TARGET},
-                 {{outside, 2, bottom}, NULL, CBP_ERROR_DOMAIN}};
+    } cases[] = {{{.examples = examples, .count = 2, .shared = bottom}, all, CBP_ERROR_NO_FREE},
+                 {{.examples = few, .count = 2, .shared = none}, NULL, CBP_ERROR_FEW_EXAMPLES},
+                 {{.examples = examples, .count = 0, .shared = bottom}, NULL, CBP_ERROR_EMPTY},
+                 {{.examples = few, .count = 2, .shared = bottom}, NULL, CBP_ERROR_FEW_EXAMPLES},
+                 {{.examples = nan, .count = 2, .shared = bottom}, NULL, CBP_ERROR_TARGET},
+                 {{.examples = outside, .count = 2, .shared = bottom}, NULL, CBP_ERROR_DOMAIN}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const int status =
             fit_groups("logistic4", &cases[i].groups, cases[i].fixed, &options, &found);
         CHECK(status == cases[i].status || (i == 4 && status == CBP_ERROR_DATA));
         CHECK(found.of[0].natural[0] == 0 && found.results[0].df == 0);
     }
-    const cbp_curve_groups groups = {examples, 2, bottom};
+    const cbp_curve_groups groups = {.examples = examples, .count = 2, .shared = bottom};
     CHECK(fit_groups("logistic", &groups, NULL, &options, &found) == CBP_ERROR_CURVE);
     options.size--;
     CHECK(fit_groups("logistic4", &groups, NULL, &options, &found) == CBP_ERROR_OPTION);
@@ -302,7 +413,7 @@ static void test_stop(void)
     const cbp_examples examples[] = {EXAMPLES(bentazone_x, bentazone_y),
                                      EXAMPLES(glyphosate_x, glyphosate_y)};
     const unsigned char shared[] = {1, 1, 0, 0};
-    const cbp_curve_groups groups = {examples, 2, shared};
+    const cbp_curve_groups groups = {.examples = examples, .count = 2, .shared = shared};
     for (int calls = 1; calls < 200; calls += 7) {
         int left = calls;
         cbp_fit_options options = squared();
@@ -322,6 +433,8 @@ int main(void)
     test_apart();
     test_one_of_all();
     test_many_groups();
+    test_values();
+    test_groups_of_few();
     test_refused();
     test_stop();
     return check_done("test_curve_groups");

@@ -267,7 +267,7 @@ static void check_refused(const cbp_curve *curve)
     cbp_real *work = guarded(cbp_curve_fit_many_work_len(N, 1));
     CHECK(cbp_curve_fit_many(curve, &sets, NULL, &options, work, &many.fits) == CBP_ERROR_CURVE);
     const unsigned char shared[P] = {1};
-    const cbp_curve_groups groups = {&examples, 1, shared};
+    const cbp_curve_groups groups = {.examples = &examples, .count = 1, .shared = shared};
     CHECK(cbp_curve_fit_groups(curve, &groups, NULL, &options, work, &found.result) ==
           CBP_ERROR_CURVE);
     CHECK(is_whole(work, cbp_curve_fit_many_work_len(N, 1)));

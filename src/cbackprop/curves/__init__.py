@@ -5,15 +5,28 @@ from types import MappingProxyType
 from typing import Final
 
 from .. import _core
+from .assay import (
+    AssayRange,
+    DilutionLinearity,
+    Recovery,
+    assay_range,
+    dilution_linearity,
+    precision_profile,
+    recovery,
+)
 from .combination import Combination, combine
 from .comparison import Comparison, Selection, compare, lack_of_fit, no_effect, select
 from .curve import Curve, named
 from .definition import define
 from .estimates import Inverse, Prediction
 from .groups import GroupFits
+from .influence import Influence, influence
 from .many import CurveFits
+from .outliers import Outliers, outliers
+from .plates import percent_of_controls, z_factor
 from .potency import Assay, potency
 from .ratios import Estimate, difference, ratio
+from .residual_plots import plot_influence, plot_qq, plot_residuals
 from .result import CurveFit
 from .suitability import Criterion, Suitability, equivalence, suitability
 from .variance import GoodnessOfFit, ScatterFit, box_cox, goodness_of_fit, power_of_mean
@@ -21,21 +34,27 @@ from .variance import GoodnessOfFit, ScatterFit, box_cox, goodness_of_fit, power
 __all__ = [
     "CURVES",
     "Assay",
+    "AssayRange",
     "Combination",
     "Comparison",
     "Criterion",
     "Curve",
     "CurveFit",
     "CurveFits",
+    "DilutionLinearity",
     "Estimate",
     "GoodnessOfFit",
     "GroupFits",
+    "Influence",
     "Inverse",
+    "Outliers",
     "Prediction",
+    "Recovery",
     "ScatterFit",
     "Selection",
     "Suitability",
     "arrhenius",
+    "assay_range",
     "asymptotic",
     "asymptotic_regression",
     "box_cox",
@@ -43,6 +62,7 @@ __all__ = [
     "compare",
     "define",
     "difference",
+    "dilution_linearity",
     "equivalence",
     "exponential",
     "exponential_growth",
@@ -54,6 +74,7 @@ __all__ = [
     "goodness_of_fit",
     "hill",
     "hill_log10",
+    "influence",
     "lack_of_fit",
     "langmuir",
     "linear",
@@ -67,11 +88,18 @@ __all__ = [
     "michaelis_menten",
     "no_effect",
     "no_effect_dose",
+    "outliers",
+    "percent_of_controls",
     "platt",
+    "plot_influence",
+    "plot_qq",
+    "plot_residuals",
     "potency",
     "power",
     "power_of_mean",
+    "precision_profile",
     "ratio",
+    "recovery",
     "richards",
     "saturation",
     "select",
@@ -79,6 +107,7 @@ __all__ = [
     "weibull",
     "weibull_type1",
     "weibull_type2",
+    "z_factor",
 ]
 
 CURVES: Final[Mapping[str, Curve]] = MappingProxyType({name: named(name) for name in _core.CURVES})

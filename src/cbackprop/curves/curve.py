@@ -14,11 +14,13 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _core
 from .._core import Chain, no_such_name
 from ..errors import InputTypeError, ParameterError, ShapeError
-from ..fits.arguments import Count, Number, as_float, count_of, ends_of, examples_of, number_of
+from ..fits.arguments import Count, Number, as_float, ends_of
+from .arguments import check_covariance, options_of, points_of
 from .covariance import Fitted, exact_covariance
 from .groups import FoundGroups, GroupFits
 from .many import CurveFits, fit_sets
 from .result import CurveFit
+from .robust import fit_by_mad
 from .sharing import Share, groups_of, sharing_of
 from .weights import weighting
 
@@ -67,6 +69,12 @@ class Curve:
         self.row, self.log_dose = facts.row, facts.is_log_dose
         ones = np.ones(len(self.activations))
         self._template = Chain(ones, ones, self.activations, self.frozen)
+        # what a function of x and the natural parameters has
+        names = ("x", *self.parameters)
+        self.__name__ = name
+        self.__signature__ = Signature(
+            [Parameter(each, Parameter.POSITIONAL_OR_KEYWORD) for each in names]
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the curve by its name."""
@@ -141,17 +149,6 @@ class Curve:
             chain.params[:] = math.nan
         return chain.forward(x)
 
-    @property
-    def __signature__(self) -> Signature:
-        """The signature of a call: x, and the natural parameters by name."""
-        names = ("x", *self.parameters)
-        return Signature([Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in names])
-
-    @property
-    def __name__(self) -> str:
-        """The curve's name, as a function has it."""
-        return self.name
-
     def fit(
         self,
         x: ArrayLike,
@@ -162,7 +159,7 @@ class Curve:
         fixed: Mapping[str, Number] | None = None,
         bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
         loss: _Loss | None = None,
-        loss_scale: _Number = 1.0,
+        loss_scale: _Number | Literal["mad"] = 1.0,
         max_iterations: Count | None = None,
         tolerance: Number | None = None,
         covariance: Literal["gauss-newton", "hessian"] = "gauss-newton",
@@ -180,7 +177,7 @@ class Curve:
         ----------
         x, y : array_like
             Data of the same shape, at least as many points as parameters to fit.
-        sample_weight, loss_scale, tolerance, covariance, nan_policy
+        sample_weight, tolerance, covariance, nan_policy
             As for `cbackprop.fit`.
         max_iterations : int, default 2000
             Iterations from each start that is tried; the steps towards a limit take at most four
@@ -197,6 +194,12 @@ class Curve:
         loss : str, optional
             As for `cbackprop.fit`; by default the `loss` of the curve. "log" and "binomial" are the
             same: y is a proportion, and `sample_weight` has the numbers of trials.
+        loss_scale : float or "mad", default 1.0
+            Scale of a robust loss. "mad" finds it from the data: 1.345 ("huber"), 2.385 ("cauchy";
+            both of Holland and Welsch 1977) or 1.287 ("soft_l1") times 1.4826 times the median of
+            the absolute residuals. These make the fit 95 % as efficient as least squares if errors
+            are normal. The curve is fitted by least squares, then at the scale of the last fit
+            until the scale changes by less than 1e-8, or 100 times. It is the fit's `loss_scale`.
 
         Returns
         -------
@@ -205,17 +208,36 @@ class Curve:
         Raises
         ------
         ParameterError
-            If a name is unknown, an x lies outside the curve's domain, or what is fixed and bounded
-            cannot be combined.
+            If a name is unknown, an x lies outside the curve's domain, what is fixed and bounded
+            cannot be combined, or "mad" finds residuals that are rounding errors.
         ShapeError
             If shapes differ or there are too few points.
         """
         with np.errstate(all="ignore"):
-            way = weighting(self, y, sample_weight, weights, loss, loss_scale)
-            data, _ = _data(x, y, way.sample_weight, nan_policy, has_log_doses=self.log_dose)
             known, lower, upper = self._limits(fixed, bounds)
-            _check_covariance(covariance)
-            options = _options(max_iterations, tolerance)
+            if isinstance(loss_scale, str):
+                again = partial(
+                    self.fit,
+                    x,
+                    y,
+                    sample_weight=sample_weight,
+                    weights=weights,
+                    fixed=fixed,
+                    bounds=bounds,
+                    max_iterations=max_iterations,
+                    tolerance=tolerance,
+                    covariance=covariance,
+                    nan_policy=nan_policy,
+                )
+                return fit_by_mad(
+                    lambda kind, scale: again(loss=kind, loss_scale=scale),
+                    self.loss if loss is None else loss,
+                    loss_scale,
+                )
+            way = weighting(self, y, sample_weight, weights, loss, loss_scale)
+            data, _ = points_of(x, y, way.sample_weight, nan_policy, has_log_doses=self.log_dose)
+            check_covariance(covariance)
+            options = options_of(max_iterations, tolerance)
             free = len(self.parameters) - len(fixed or {})
             if len(data[0]) < max(free, 1):
                 points = "1 point is" if len(data[0]) == 1 else f"{len(data[0])} points are"
@@ -242,7 +264,9 @@ class Curve:
             one, exact = Fitted(*found), None
             if covariance == "hessian":
                 exact = exact_covariance(self, one, data, way.loss, way.scale)
-            return CurveFit(self, one, data, way, fixed=tuple(fixed or ()), exact=exact)
+            return CurveFit(
+                self, one, data, way, fixed=tuple(fixed or ()), exact=exact, bounds=bounds
+            )
 
     def fit_many(
         self,
@@ -375,11 +399,11 @@ class Curve:
         """
         with np.errstate(all="ignore"):
             way = weighting(self, y, sample_weight, weights, loss, loss_scale)
-            data, kept = _data(x, y, way.sample_weight, nan_policy, has_log_doses=self.log_dose)
+            data, kept = points_of(x, y, way.sample_weight, nan_policy, has_log_doses=self.log_dose)
             groups = groups_of(group, kept)
             known, lower, upper = self._limits(fixed, bounds)
             sharing = sharing_of(self, share, fixed or {}, groups)
-            _check_covariance(covariance)
+            check_covariance(covariance)
             own = len(self.parameters) - len(fixed or {}) - len(sharing.labels)
             inputs, targets = data[0][groups.order], data[1][groups.order]
             factors = None if data[2] is None else data[2][groups.order]
@@ -402,7 +426,7 @@ class Curve:
                 upper,
                 way.code,
                 way.scale,
-                *_options(max_iterations, tolerance),
+                *options_of(max_iterations, tolerance),
             )
             if found is None:
                 self.check_domain(data[0])
@@ -501,45 +525,3 @@ def named(name: str) -> Curve:
     if name not in _NAMED:
         _NAMED[name] = Curve(name)
     return _NAMED[name]
-
-
-def _check_covariance(covariance: str) -> None:
-    if covariance not in ("gauss-newton", "hessian"):
-        raise ParameterError(f"covariance: {covariance!r}; expected 'gauss-newton' or 'hessian'")
-
-
-def _options(max_iterations: Count | None, tolerance: Number | None) -> tuple[int, float]:
-    return (
-        count_of("max_iterations", max_iterations, 2000),
-        number_of("tolerance", 1e-10 if tolerance is None else tolerance, 0.0, math.inf),
-    )
-
-
-def _data(
-    x: ArrayLike,
-    y: ArrayLike,
-    sample_weight: ArrayLike | None,
-    nan_policy: str,
-    *,
-    has_log_doses: bool,
-) -> tuple[tuple[Vector, Vector, Vector | None], NDArray[np.bool_]]:
-    """Make flat arrays, without the points to be left out, and say which are kept."""
-    inputs, targets, weights, finite = examples_of(x, y, sample_weight)
-    if has_log_doses:
-        is_zero_dose = np.isneginf(inputs)
-        *_, finite = examples_of(np.where(is_zero_dose, 0.0, inputs), targets, weights)
-    inputs, targets, finite = inputs.reshape(-1), targets.reshape(-1), finite.reshape(-1)
-    weights = None if weights is None else weights.reshape(-1)
-    if nan_policy not in ("raise", "omit"):
-        raise ParameterError(f"nan_policy: {nan_policy!r}; expected 'raise' or 'omit'")
-    if finite.all():
-        return (inputs, targets, weights), finite
-    if nan_policy == "raise":
-        i = int(np.flatnonzero(~finite)[0])
-        weight = "" if weights is None else f", weight = {float(weights[i])!r}"
-        raise ParameterError(
-            f"point {i} is not finite: x = {float(inputs[i])!r}, y = {float(targets[i])!r}{weight} "
-            "(nan_policy='omit' leaves such points out)"
-        )
-    kept = None if weights is None else weights[finite]
-    return (inputs[finite], targets[finite], kept), finite

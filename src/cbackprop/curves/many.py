@@ -15,14 +15,12 @@ from ..chain_array import ChainArray, chains_on
 from ..errors import from_status
 from ..fits.arguments import Count, Number
 from ..fits.many import (
-    CONVERGED,
-    NOT_IDENTIFIED,
     Job,
+    blocks_of,
     count_statuses,
     run_blocks,
     status_names,
 )
-from ..fits.result import UNDETERMINED
 
 if TYPE_CHECKING:
     from .curve import Curve
@@ -32,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["CurveFits", "fit_sets"]
 
 Vector: TypeAlias = NDArray[np.float64]
-_BLOCK: Final = 1 << 12  # curves at a time
+_BLOCK: Final = 1 << 12  # a call of the core fits so many curves or more
 
 
 @dataclass(eq=False, repr=False, slots=True)
@@ -149,7 +147,7 @@ class CurveFits:
 
 
 class Found(NamedTuple):
-    """Arrays for the results of the core: those of struct cbp_curve_fits."""
+    """Arrays for the results of the core: those of struct cbp_curve_fits, and more."""
 
     natural: Vector
     stderr: Vector
@@ -161,6 +159,9 @@ class Found(NamedTuple):
     weight: Vector
     variance: Vector
     df: Vector
+    rss: Vector
+    residual_sd: Vector
+    converged: NDArray[np.bool_]
 
     @classmethod
     def room_for(cls, curve: Curve, m: int) -> Found:
@@ -173,7 +174,13 @@ class Found(NamedTuple):
             np.empty(m, dtype=np.int32),
             np.empty((m, p), dtype=np.uint8),
             np.empty(m, dtype=np.uintp),
-            *(np.empty(m) for _ in range(4)),
+            np.empty(m),
+            np.empty(m),
+            np.empty(m),
+            np.empty(m),
+            np.empty(m),
+            np.empty(m),
+            np.empty(m, dtype=np.bool_),
         )
 
     def rows(self, block: slice) -> Found:
@@ -206,12 +213,13 @@ def fit_sets(
     fixed = 0 if limits[0] is None else int((~np.isnan(limits[0])).sum())
     starts = curve.starts_of(job.x, job.y, max(1, len(curve.parameters) - fixed))
     found = Found.room_for(curve, len(job.y))
-    rss, residual_sd = np.empty_like(found.loss), np.empty_like(found.loss)
-    is_converged = np.empty(found.codes.shape, dtype=np.bool_)
+    if job.x.ndim == 1:
+        curve.check_domain(job.x[~np.isnan(job.x)])
 
     def fit_block(block: slice) -> None:
         x, y, weights = job.rows(block)
-        curve.check_domain(x[~np.isnan(x)])
+        for part in blocks_of(len(x) if x.ndim == 2 else 0, _BLOCK):
+            curve.check_domain(x[part][~np.isnan(x[part])])
         rows = found.rows(block)
         status = _core.fit_curve_block(
             curve.row,
@@ -229,12 +237,7 @@ def fit_sets(
         )
         if status:
             raise from_status(status, _core.status_text(status))
-        np.equal(rows.codes, CONVERGED, out=is_converged[block])
-        if (rows.determined >= UNDETERMINED).any():
-            unknown = (rows.determined >= UNDETERMINED).any(axis=1) & (rows.codes > 0)
-            rows.codes[unknown] = NOT_IDENTIFIED
-        rss[block] = job.squares(block, rows.params, rows.loss, rows.weight)
-        residual_sd[block] = job.deviations(rows.variance)
+        job.add_squares(block, rows.params, rows.loss, rows.rss)
 
     run_blocks(fit_block, len(job.y), threads, job.stop, _BLOCK)
     return CurveFits(
@@ -242,11 +245,11 @@ def fit_sets(
         chains_on(found.params, net),
         dict(zip(curve.parameters, found.natural.T, strict=True)),
         dict(zip(curve.parameters, found.stderr.T, strict=True)),
-        rss,
-        residual_sd,
+        found.rss,
+        found.residual_sd,
         found.df,
         found.codes,
-        is_converged,
+        found.converged,
         found.iterations,
         job.x,
         job.y,

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from .potency import Assay
     from .result import CurveFit
 
-__all__ = ["draw", "draw_assay"]
+__all__ = ["CURVE", "DATA", "MARK", "draw", "draw_assay"]
 
 Vector: TypeAlias = NDArray[np.float64]
 
 # Of Okabe and Ito's palette, which colour-blind readers can tell apart.
-_DATA: Final = "#000000"
-_CURVE: Final = "#0072B2"
-_MARK: Final = "#D55E00"
+DATA: Final = "#000000"
+CURVE: Final = "#0072B2"
+MARK: Final = "#D55E00"
 _GROUPS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _POINTS: Final = 400
 
@@ -39,7 +39,7 @@ def draw(fitted: CurveFit, ax: Any, *, residuals: bool) -> Any:
     below = _divide(ax) if residuals else None
     place = _Axis(fitted.x, fitted.curve)
     _draw_curve(fitted, ax, place)
-    ax.plot(place(fitted.x), fitted.y, "o", color=_DATA, markersize=4.5, zorder=3, label="data")
+    ax.plot(place(fitted.x), fitted.y, "o", color=DATA, markersize=4.5, zorder=3, label="data")
     if "ec50" in fitted.params:
         _mark_middle(fitted, ax)
     ax.set_ylabel("y")
@@ -49,9 +49,9 @@ def draw(fitted: CurveFit, ax: Any, *, residuals: bool) -> Any:
     if below is None:
         ax.set_xlabel("x")
         return ax
-    below.axhline(0.0, color=_CURVE, linewidth=1.2)
+    below.axhline(0.0, color=CURVE, linewidth=1.2)
     residual = fitted.y - np.asarray(fitted(fitted.x))
-    below.plot(place(fitted.x), residual, "o", color=_DATA, markersize=4.5)
+    below.plot(place(fitted.x), residual, "o", color=DATA, markersize=4.5)
     below.set_ylabel("residual")
     below.set_xlabel("x")
     place.dress(below, named=True)
@@ -154,9 +154,9 @@ def _draw_curve(fitted: CurveFit, ax: Any, place: _Axis) -> None:
     assert isinstance(band, tuple)
     if np.isfinite(band.low).any():
         ax.fill_between(
-            x, band.low, band.high, color=_CURVE, alpha=0.2, linewidth=0, label="95% confidence"
+            x, band.low, band.high, color=CURVE, alpha=0.2, linewidth=0, label="95% confidence"
         )
-    ax.plot(x, band.value, color=_CURVE, linewidth=1.8, label=fitted.curve.name)
+    ax.plot(x, band.value, color=CURVE, linewidth=1.8, label=fitted.curve.name)
 
 
 def _mark_middle(fitted: CurveFit, ax: Any) -> None:
@@ -165,5 +165,5 @@ def _mark_middle(fitted: CurveFit, ax: Any) -> None:
     except ParameterError:  # a curve of a user's own, which may have no limits
         return
     value = float(np.asarray(fitted(dose)))
-    ax.plot([dose], [value], "D", color=_MARK, markersize=7, zorder=4, label=f"ED50 = {dose:.4g}")
-    ax.axvline(dose, color=_MARK, linewidth=0.9, linestyle="--")
+    ax.plot([dose], [value], "D", color=MARK, markersize=7, zorder=4, label=f"ED50 = {dose:.4g}")
+    ax.axvline(dose, color=MARK, linewidth=0.9, linestyle="--")

@@ -27,7 +27,7 @@ from .ratios import (
     quantity_of,
     quotient_of,
 )
-from .result import _between
+from .result import CurveFit, _between
 
 if TYPE_CHECKING:
     from .._core import _Loss
@@ -244,7 +244,7 @@ def potency(
     for label in fits.labels:
         if label != reference:
             quotient, is_log = _quotient(model, fits, label, reference, factor)
-            kind = "log" if interval == "profile" else interval
+            kind = "wald" if interval == "profile" else interval
             one = quotient.estimate(f"potency[{label}]", kind, confidence, df, is_logarithm=is_log)
             if interval == "profile":
                 one = _profiled(model, fits, (label, reference), one, factor)
@@ -332,6 +332,11 @@ def _profiled(
         raise ParameterError(
             f"interval: 'profile', but the loss {fits.loss!r} has no likelihood; expected 'squared'"
         )
+    if found.value < 0:
+        raise ParameterError(
+            f"interval: 'profile', but {found.name} is {found.value:.6g}; "
+            "expected 'wald' or 'fieller'"
+        )
     t = quantile_of(found.level, found.df)
     middle = log(min(max(found.value, 1e-20), 1e20))  # of one not identified it may be 0
     variance = math.nan if has_known_variance else factor * fits.rss / fits.df
@@ -346,34 +351,33 @@ def _profiled(
         return math.sqrt(max(more, 0.0))
 
     if variance == 0:
-        return replace(found, low=found.value, high=found.value)
-    step = (min(t * found.stderr / found.value, 1.0) if found.value > 0 else 1.0) or 1.0
+        return replace(found, low=max(found.low, 0.0))  # a point, or without ends
+    relative = found.stderr / found.value if math.isfinite(found.stderr) else 1.0
+    step = min(t * relative, 1.0) or 1.0
     low, high = (_end(distance, t, middle, side * step) for side in (-1.0, 1.0))
     return replace(found, low=exp(low), high=exp(high))
 
 
 def _fit_moved(
     model: _Model, fits: GroupFits, labels: tuple[Hashable, Hashable], shift: float
-) -> GroupFits:
+) -> CurveFit | GroupFits:
     """Fit a test preparation of this potency as points of the reference at other doses."""
     test, reference = labels
     parts = [(label, fits[label]) for label in fits]
-    x = [model.move(part.x, shift) if label == test else part.x for label, part in parts]
+    doses = [model.move(part.x, shift) if label == test else part.x for label, part in parts]
     places = [fits.labels.index(reference if label == test else label) for label, _ in parts]
+    x, y = np.concatenate(doses), np.concatenate([part.y for _, part in parts])
     options: dict[str, Any] = {
-        "share": fits.shared,
         "sample_weight": np.concatenate(
             [np.ones_like(part.y) if part.weights is None else part.weights for _, part in parts]
         ),
         "fixed": {name: fits.params[name] for name in fits.fixed},
         "loss": fits.loss,
     }
-    return model.curve.fit_groups(
-        np.concatenate(x),
-        np.concatenate([part.y for _, part in parts]),
-        np.repeat(places, [len(part.y) for _, part in parts]),
-        **options,
-    )
+    if len(set(places)) == 1:
+        return model.curve.fit(x, y, **options)
+    group = np.repeat(places, [len(part.y) for _, part in parts])
+    return model.curve.fit_groups(x, y, group, share=fits.shared, **options)
 
 
 def _end(distance: Callable[[float], float], t: float, middle: float, step: float) -> float:

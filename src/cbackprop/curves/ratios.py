@@ -303,13 +303,10 @@ def quantity_of(fits: GroupFits, what: _What, label: Hashable) -> Quantity:
         percent = _between("what", what, 100)
         name = f"ED{percent:g}[{label}]"
         value, slopes = _dose(fit, percent / 100.0)
-    by_name = dict(zip(parameters, slopes.tolist(), strict=True))
-    gradient = np.array(
-        [
-            by_name[key] if isinstance(key, str) else by_name[key[0]] * (key[1] == label)
-            for key in fits.names
-        ]
-    )
+    gradient = np.zeros(fits.n_parameters)
+    for key, slope in zip(parameters, slopes.tolist(), strict=True):
+        if key not in fits.fixed:
+            gradient[fits.row(key, label)] = slope * fits.value_of(key, label)[1]
     return Quantity(name, value, gradient)
 
 

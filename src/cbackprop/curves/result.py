@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import cached_property
 from os import PathLike
 from typing import (
@@ -76,6 +77,8 @@ class CurveFit(Criteria):
         1 - rss / sum(weight (y - mean)^2).
     fixed : tuple of str
         Names of the parameters that were given.
+    bounds : dict of str to (low, high)
+        Bounds that were given.
     loss, loss_scale : str, float
         The loss that was minimised.
     variance_power : float
@@ -98,12 +101,14 @@ class CurveFit(Criteria):
         way: Weighting,
         *,
         fixed: tuple[str, ...],
-        exact: Vector | None = None,
+        exact: Vector | None,
+        bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
     ) -> None:
         self.x, self.y, self.weights = data
         names = curve.parameters
         self.curve, self._found = curve, found
         self.loss, self.loss_scale, self.variance_power = way.loss, way.scale, way.power
+        self.bounds = dict(bounds or {})
         self.n_iterations, self.n_evaluations = found.n_iterations, found.n_evaluations
         self.chain = curve.chain_with(found.params)
         self.mean_loss, self.df = found.loss, int(found.df)

@@ -15,9 +15,8 @@ from .. import _core
 from .._core import LOSSES, Chain, real_array
 from ..chain_array import ChainArray, chains_on, data_of
 from ..errors import InputTypeError, ShapeError, from_status
-from ..threads import run, usable_cores
+from ..threads import run, shares, thread_count
 from .arguments import Bounds, Count, Number, bound_arrays, count_of, number_of
-from .result import UNDETERMINED
 
 if TYPE_CHECKING:
     from .._core import _Loss, _Number
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["FitManyResult", "fit_many"]
 
 Vector: TypeAlias = NDArray[np.float64]
-_BLOCK: Final = 1 << 13  # chains fitted by one call of the core
+_BLOCK: Final = 1 << 13  # a call of the core fits so many chains or more
 
 # enum cbp_outcome, and below 0 those of enum cbp_status that can apply to one of many chains.
 STATUSES: Final = MappingProxyType(
@@ -218,30 +217,23 @@ def fit_many(
             f"start: shape {starts.shape}, expected {found.params.shape[1:]} for all chains "
             f"or {found.params.shape}"
         )
-    rss, residual_sd = np.empty_like(found.loss), np.empty_like(found.loss)
-    identified = np.empty(found.determined.shape, dtype=np.bool_)
 
     def fit_block(block: slice) -> None:
         rows = found.rows(block)
         rows.params[:] = starts if starts.ndim == 1 else starts[block]
         job.fit(block, rows)
-        np.not_equal(rows.determined, UNDETERMINED, out=identified[block])
-        if not identified[block].all():
-            unidentified = (rows.codes == CONVERGED) & ~identified[block].all(axis=1)
-            rows.codes[unidentified] = NOT_IDENTIFIED
-        rss[block] = job.squares(block, rows.params, rows.loss, rows.weight)
-        residual_sd[block] = job.deviations(rows.variance)
+        job.add_squares(block, rows.params, rows.loss, rows.rss)
 
     run_blocks(fit_block, len(job.y), threads, job.stop, _BLOCK)
     return FitManyResult(
         chains_on(found.params, net),
         found.loss,
-        rss,
-        residual_sd,
+        found.rss,
+        found.residual_sd,
         found.df,
         found.stderr,
         found.triangles,
-        identified,
+        found.determined.view(np.bool_),
         found.codes,
         found.iterations,
     )
@@ -329,28 +321,24 @@ class Job:
         if status:
             raise from_status(status, _core.status_text(status))
 
-    def squares(self, block: slice, params: Vector, loss: Vector, weight: Vector) -> Vector:
-        """Weighted sums of squared residuals of a block of fits with these results."""
+    def add_squares(self, fitted: slice, params: Vector, loss: Vector, rss: Vector) -> None:
+        """Write the weighted sums of squared residuals that the core has not found."""
         if self.loss == "squared":
-            return loss * weight
-        x, y, weights = self.rows(block)
-        residuals = chains_on(params, self.net).forward(x) - y
-        with np.errstate(over="ignore"):
-            terms = residuals**2 if weights is None else weights * residuals**2
-            squares = np.nansum(terms, axis=1)
-        squares[np.isnan(loss)] = math.nan
-        return np.asarray(squares)
-
-    def deviations(self, variance: Vector) -> Vector:
-        """Residual standard deviations; NaN where the loss implies the variance."""
-        if LOSSES[self.loss].dispersion > 0:
-            return np.full_like(variance, math.nan)
-        with np.errstate(invalid="ignore"):
-            return np.sqrt(variance)
+            return
+        for part in blocks_of(len(loss), _BLOCK):
+            x, y, weights = self.rows(slice(fitted.start + part.start, fitted.start + part.stop))
+            residuals = chains_on(params[part], self.net).forward(x, threads=1) - y
+            with np.errstate(over="ignore"):
+                terms = residuals**2 if weights is None else weights * residuals**2
+                rss[part] = np.nansum(terms, axis=1)
+        rss[np.isnan(loss)] = math.nan
 
 
 class Found(NamedTuple):
-    """Arrays for the results of the core: those of struct cbp_fits, in its order."""
+    """Arrays for the results of the core: those of struct cbp_fits, in its order, and more.
+
+    `determined` becomes whether a parameter is identified.
+    """
 
     params: Vector
     codes: NDArray[np.int32]
@@ -362,6 +350,8 @@ class Found(NamedTuple):
     stderr: Vector
     triangles: Vector
     determined: NDArray[np.uint8]
+    rss: Vector
+    residual_sd: Vector
 
     @classmethod
     def room_for(cls, job: Job, m: int, covariance: bool) -> Found:
@@ -378,6 +368,8 @@ class Found(NamedTuple):
             np.empty((m, width)),
             np.empty((m, free * (free + 1) // 2 if covariance else 0)),
             np.empty((m, width), dtype=np.uint8),
+            np.empty(m),
+            np.empty(m),
         )
 
     def rows(self, block: slice) -> Found:
@@ -386,8 +378,8 @@ class Found(NamedTuple):
 
 
 def blocks_of(chains: int, size: int) -> list[slice]:
-    """Divide chains into blocks; no chains give one empty block, so that the core checks it."""
-    firsts = range(0, max(chains, 1), size)
+    """Divide chains into blocks of this size."""
+    firsts = range(0, chains, size)
     return [slice(first, min(first + size, chains)) for first in firsts]
 
 
@@ -398,9 +390,9 @@ def run_blocks(
     stop: bytearray,
     size: int,
 ) -> None:
-    """Call `work` with each block of chains, on this number of threads; Ctrl-C stops them.
+    """Call `work` with blocks of this size or more, on this number of threads; Ctrl-C stops them.
 
     A block's result does not depend on the others, so the number of threads changes no result.
     """
-    count = count_of("threads", threads, usable_cores())
-    run(work, blocks_of(chains, size), count, lambda: stop.__setitem__(0, 1))
+    count = thread_count(threads)
+    run(work, shares(chains, count, size), count, lambda: stop.__setitem__(0, 1))

@@ -23,6 +23,7 @@ __all__ = ["GoodnessOfFit", "ScatterFit", "box_cox", "goodness_of_fit", "power_o
 
 Vector: TypeAlias = NDArray[np.float64]
 _WIDEST: Final = 3.0  # exponents of a transform are looked for from -3 to 3
+_ROUNDING: Final = 1e-26  # residuals of this part of the squares of y are none
 _GOLDEN: Final = 0.5 * (math.sqrt(5.0) - 1.0)
 
 
@@ -237,18 +238,20 @@ def _exponent_of(fit: CurveFit) -> tuple[float, float]:
     """Estimate theta and its standard error from the residuals of a fit by the power loss."""
     value = fit(fit.x)
     weight = np.ones_like(value) if fit.weights is None else fit.weights
+    if fit.df < 1 or not fit.rss > _ROUNDING * float((weight * fit.y**2).sum()):
+        raise ParameterError("y: its residuals are 0; expected scatter")
     kept = (value > 0) & (weight > 0)
     band = fit.predict(fit.x, "confidence")
     error = (band.high - band.value) / t_quantile(0.975, fit.df)
     logs = [math.log(v) for v in value[kept].tolist()]
-    scatter = fit.residual_sd**2 * value**fit.variance_power / weight
-    left = (1.0 - error * error / scatter)[kept].clip(0.0, 1.0).tolist()
+    scatter = fit.residual_sd**2 * value[kept] ** fit.variance_power / weight[kept]
+    left = (1.0 - error[kept] ** 2 / scatter).clip(0.0, 1.0).tolist()
     squares = (weight * (fit.y - value) ** 2)[kept].tolist()
     mean = math.fsum(h * v for h, v in zip(left, logs, strict=True)) / math.fsum(left)
     centred = [v - mean for v in logs]
     spread = math.fsum(h * v * v for h, v in zip(left, centred, strict=True))
-    if not (spread > 1e-20 and any(squares)):
-        raise ParameterError("y: its residuals are 0, or the curve is constant; expected scatter")
+    if not spread > 1e-20:
+        raise ParameterError("y: the curve is the same at all points; theta is not identified")
     theta = 0.5 * fit.variance_power
     for _ in range(200):  # Newton's method on a convex function, the logarithm of a sum
         parts = [s * math.exp(-2.0 * theta * v) for s, v in zip(squares, centred, strict=True)]

@@ -2,12 +2,12 @@
 
     python benchmarks/variance_coverage.py [--draws 4000] [--seed 1]
 
-48 readings: four at each of twelve doses from 0.1 to 100, of a 4PL from 1 to 20 with ec50 3 and slope
-1.2. The standard deviation is in proportion to curve^theta. Each set is fitted by least squares with
-equal weights, and by `curves.power_of_mean`. Columns: the mean error of the estimated theta, its
-standard deviation, and in percent of all sets how often its interval contains it; then how often
-the 95 % intervals of the ec50, and of a dose that is read back from one new reading near the low
-and near the high end, contain the truth: by equal weights / by the estimated theta.
+There are 48 readings: four at each of twelve doses from 0.1 to 100, of a 4PL from 1 to 20 with ec50
+3 and slope 1.2. The standard deviation is in proportion to curve^theta. Each set is fitted by least
+squares with equal weights, and by `curves.power_of_mean`. Columns: the mean error of the estimated
+theta, its standard deviation, and in percent of all sets how often its interval contains it; then
+how often the 95 % intervals of the ec50, and of a dose that is read back from one new reading near
+the low and near the high end, contain the truth: by equal weights / by the estimated theta.
 """
 
 from __future__ import annotations

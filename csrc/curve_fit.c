@@ -327,6 +327,33 @@ void cbp_curve_begin(cbp_curve_search *s, const cbp_examples *examples, cbp_real
     s->inputs = count_inputs(examples);
 }
 
+/* The best of the starts, refined coarsely. */
+static int search_starts(cbp_curve_search *s, cbp_real *work, cbp_fit_info *info)
+{
+    const int status = cbp_curve_find_starts(s, work);
+    if (status != CBP_OK) {
+        return status;
+    }
+    if (s->starts_len > 1) {
+        (void)cbp_curve_fit_starts(s, work);
+    }
+    return cbp_curve_refine_starts(s, info);
+}
+
+/* The quasi-likelihood of a power is nearly flat where outputs are far above their targets: it
+ * starts at the minimum by the transform that makes such errors equal. */
+static int search_by_transform(cbp_curve_search *s, cbp_real *work, cbp_fit_info *info)
+{
+    const cbp_loss loss = s->problem.loss;
+    s->problem.loss = s->options.loss = (cbp_loss){CBP_BOX_COX, 1 - loss.scale};
+    const int status = search_starts(s, work, info);
+    s->problem.loss = s->options.loss = loss;
+    s->memory.has_sums = 0;
+    s->least = (cbp_real)INFINITY;
+    s->starts_len = 1;
+    return status == CBP_OK && !s->is_stopped ? cbp_curve_refine_starts(s, info) : status;
+}
+
 int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cbp_real *work,
                            cbp_curve_result *result)
 {
@@ -343,17 +370,11 @@ int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cb
     }
     if (status == CBP_OK) {
         cbp_curve_begin(s, examples, work);
-        status = cbp_curve_find_starts(s, work);
-    }
-    if (status != CBP_OK) {
-        return status;
-    }
-    if (s->starts_len > 1) {
-        (void)cbp_curve_fit_starts(s, work);
+        status = s->problem.loss.kind == CBP_POWER ? search_by_transform(s, work, &info)
+                                                   : search_starts(s, work, &info);
     }
     const int has_few_inputs =
         s->inputs < cbp_count_free(s->frozen, CBP_COORDINATE_LAYERS); /* then nothing is certain */
-    status = cbp_curve_refine_starts(s, &info);
     if (status == CBP_ERROR_START_LOSS && has_huge_input(examples) &&
         cbp_is_finite(cbp_curve_mean_square(s))) {
         status = CBP_ERROR_DATA;

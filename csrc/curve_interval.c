@@ -118,8 +118,7 @@ int cbp_curve_invert(const cbp_curve_inference *fit, const cbp_real *y, const cb
         status = is_weight(weight[i]) ? CBP_OK : CBP_ERROR_WEIGHT;
     }
     for (size_t i = 0; status == CBP_OK && i < n; i++) {
-        const cbp_curve_aim aim = {
-            y[i], {0}, weight ? cbp_curve_observation_at(&s, y[i]) / weight[i] : 0};
+        const cbp_curve_aim aim = {y[i], {0}, weight ? weight[i] : 0, !weight};
         find_input(&s, &aim, i, inputs);
     }
     return status;
@@ -215,7 +214,7 @@ int cbp_curve_effective_dose(const cbp_curve_inference *fit, const cbp_real *fra
     inner.chain.layers = layer + 1;
     for (size_t i = 0; i < n; i++) {
         const cbp_real part = fractions[i];
-        cbp_curve_aim aim = {effect.first + part * (effect.last - effect.first), {0}, 0};
+        cbp_curve_aim aim = {effect.first + part * (effect.last - effect.first), {0}, 0, 1};
         for (size_t k = 0; k < s.count; k++) {
             aim.slopes[k] = effect.at_first[k] + part * (effect.at_last[k] - effect.at_first[k]);
         }

@@ -184,11 +184,13 @@ cbp_real cbp_curve_difference_at(const cbp_curve_spread *s, const cbp_curve_aim 
                                  cbp_real *difference, cbp_real *by_x)
 {
     cbp_real slopes[CBP_CURVE_PARAMETERS];
-    *difference = cbp_curve_slopes_at(s, x, by_x, slopes) - aim->target;
+    const cbp_real value = cbp_curve_slopes_at(s, x, by_x, slopes);
+    *difference = value - aim->target;
     for (size_t k = 0; k < s->count; k++) {
         slopes[k] -= aim->slopes[k];
     }
-    return cbp_curve_variance_of(s, slopes) + aim->variance;
+    return cbp_curve_variance_of(s, slopes) +
+           (aim->is_exact ? 0 : cbp_curve_observation_at(s, value) / aim->weight);
 }
 
 /* ---- intervals ------------------------------------------------------------------------------- */

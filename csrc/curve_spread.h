@@ -20,9 +20,11 @@ typedef struct cbp_curve_spread {
 } cbp_curve_spread;
 
 /* What a number computed from the chain is compared with: by an input x, f(x) - target. The target
- * has these derivatives by the coordinates, and this variance besides. */
+ * has these derivatives by the coordinates; unless it is exact it is the mean of observations about
+ * f(x), of this weight. */
 typedef struct cbp_curve_aim {
-    cbp_real target, slopes[CBP_CURVE_PARAMETERS], variance;
+    cbp_real target, slopes[CBP_CURVE_PARAMETERS], weight;
+    int is_exact;
 } cbp_curve_aim;
 
 /* Takes what a caller gives. Fails as cbp_curve_intervals. */

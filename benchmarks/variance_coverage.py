@@ -27,7 +27,8 @@ DESIGNS = ((0.0, 0.3), (0.5, 0.1), (0.75, 0.1), (1.0, 0.1), (1.0, 0.2))
 def row_of(theta: float, size: float, draws: int, rng: np.random.Generator) -> str:
     """Fit that many sets, and describe what was found."""
     mean, mean_new = curves.logistic4(DOSES, **TRUE), curves.logistic4(NEW, **TRUE)
-    found, inside = [], np.zeros((2, 4))
+    found: list[float] = []
+    inside = np.zeros((2, 4))
     while len(found) < draws:
         y = mean + size * mean**theta * rng.standard_normal(DOSES.size)
         new = mean_new + size * mean_new**theta * rng.standard_normal(NEW.size)

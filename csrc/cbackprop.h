@@ -768,21 +768,22 @@ CBP_API size_t cbp_curve_fit_work_len(size_t n);
 
 /* Fits a curve to examples. Unless the curve has its own start, candidates cover the range of the
  * inputs, for each sign of the slope and (of curves with an asymmetry) several powers, and the best
- * of each kind is refined as by cbp_fit_lm, in the coordinates. fixed[p] has the natural parameters
- * that are known, and NaN for those to be fitted; null: all are fitted. The loss is that of the
- * options, whose bounds, [p], are of natural parameters, and do not count for fixed ones. Of two
- * sets of parameters of the same "logistic4" the one with bottom <= top is found, if nothing
- * forbids it: bounds of bottom are of the lower plateau, of top of the upper one, unless the sign
- * of the slope is fixed or bounded, or no such fit is better than a constant. A loss that decreases
- * as a parameter runs off is followed to where it hardly changes. Each start has its own
- * max_iterations, the steps towards a limit four times as many. The progress function is told
- * coordinates, [p], for params; it is called for all starts in turn, and so does the history have
- * the least loss after the iterations of all. Fails as cbp_fit_lm, with CBP_ERROR_START for a fixed
- * parameter or a start that is not finite, or not positive where it must be, with CBP_ERROR_BOUNDS
- * also where a parameter could only be infinite or the upper bound of a positive one is not above
- * 0, with CBP_ERROR_DATA also for an input so large that nothing can be computed with its square,
- * with CBP_ERROR_NO_FREE if all are fixed, with CBP_ERROR_CURVE, and with CBP_ERROR_DOMAIN for an
- * input outside the domain. */
+ * of each kind is refined as by cbp_fit_lm, in the coordinates. If one of these fits has no
+ * minimum, or a step between two inputs leaves less than they do, further starts are tried.
+ * fixed[p] has the natural parameters that are known, and NaN for those to be fitted; null: all are
+ * fitted. The loss is that of the options, whose bounds, [p], are of natural parameters, and do not
+ * count for fixed ones. Of two sets of parameters of the same "logistic4" the one with bottom <=
+ * top is found, if nothing forbids it: bounds of bottom are of the lower plateau, of top of the
+ * upper one, unless the sign of the slope is fixed or bounded, or no such fit is better than a
+ * constant. A loss that decreases as a parameter runs off is followed to where it hardly changes.
+ * Each start has its own max_iterations, the steps towards a limit four times as many. The progress
+ * function is told coordinates, [p], for params; it is called for all starts in turn, and so does
+ * the history have the least loss after the iterations of all. Fails as cbp_fit_lm, with
+ * CBP_ERROR_START for a fixed parameter or a start that is not finite, or not positive where it
+ * must be, with CBP_ERROR_BOUNDS also where a parameter could only be infinite or the upper bound
+ * of a positive one is not above 0, with CBP_ERROR_DATA also for an input so large that nothing can
+ * be computed with its square, with CBP_ERROR_NO_FREE if all are fixed, with CBP_ERROR_CURVE, and
+ * with CBP_ERROR_DOMAIN for an input outside the domain. */
 CBP_API int cbp_curve_fit(const cbp_curve *curve, const cbp_examples *examples,
                           const cbp_real *fixed, const cbp_fit_options *options, cbp_real *work,
                           cbp_curve_result *result);

@@ -53,6 +53,9 @@ int cbp_curve_point_of(const cbp_curve *curve, const cbp_real *params, cbp_curve
 #define CBP_CURVE_STARTS 8
 #define CBP_CURVE_CANDIDATES 65
 
+/* So many examples choose among the candidates, at most. */
+#define CBP_CURVE_SAMPLE 256
+
 typedef struct cbp_curve_start {
     cbp_real at[CBP_CURVE_WIDTH], loss; /* coordinates */
     int sign;                           /* of the slope w that it began with: 1 if negative */
@@ -81,10 +84,12 @@ typedef struct cbp_curve_search {
     int keeps_order; /* of a mirror image: bounds of parameters 0 and 1 are of the lesser and the
                         greater */
     size_t fixed_at; /* what was fixed on the way to a limit, or count */
-    size_t iterations, evaluations;           /* of all fits so far */
-    size_t last_iteration;                    /* of steps towards a limit */
-    cbp_real least;                           /* the least loss that they have found */
-    int is_stopped;                           /* by the progress function */
+    size_t iterations, evaluations; /* of all fits so far */
+    size_t last_iteration;          /* of steps towards a limit */
+    cbp_real least;                 /* the least loss that they have found */
+    int is_stopped;                 /* by the progress function */
+    int left_unsettled; /* from some start no minimum was found, but a loss near the best one */
+    int is_second;      /* the search is the second one */
     cbp_curve_start starts[CBP_CURVE_STARTS]; /* starts[0]: then what was found */
     size_t starts_len;
     cbp_real *node, *work; /* the node of the chain and one of coordinates; the search's */
@@ -144,6 +149,49 @@ size_t cbp_curve_list_candidates(const cbp_curve_search *s, const cbp_examples *
  * start. Fails with CBP_ERROR_START if that is not finite, or not positive where it must be. */
 int cbp_curve_find_starts(cbp_curve_search *s, cbp_real *work);
 size_t cbp_curve_find_starts_work_len(size_t n);
+
+/* One candidate: the constants of the chain, its slope, middle and power; other weights are 1,
+ * other biases 0. */
+void cbp_curve_set_candidate(const cbp_curve *curve, cbp_real w, cbp_real m, cbp_real a,
+                             cbp_real *params);
+
+/* A step: its middle, and how far the next inputs are from that, in x or log x as the curve has
+ * it. */
+typedef struct cbp_curve_step {
+    cbp_real middle, gap;
+} cbp_curve_step;
+
+/* Whether steps are limits of the curve, and the loss is that of least squares. */
+int cbp_curve_has_steps(const cbp_curve_search *s);
+
+/* Whether a fit of this averaged loss leaves much of the targets' sum of squares; those that are
+ * NaN do not count. */
+int cbp_curve_explains_little(const cbp_curve_search *s, const cbp_examples *examples,
+                              cbp_real loss);
+
+/* Whether a step, which the curve approaches as its slope grows, has an averaged loss clearly below
+ * this one; *step: the best. Needs 3 n numbers of work memory. */
+int cbp_curve_find_step(const cbp_curve_search *s, cbp_real loss, cbp_real *work,
+                        cbp_curve_step *step);
+
+/* Candidates near a step, with slopes of this sign: params[count][2L]; how many. */
+size_t cbp_curve_fill_step(const cbp_curve *curve, const cbp_curve_step *step, cbp_real sign,
+                           cbp_real *params);
+
+/* Curves with an asymmetry near 0 and a large slope of this sign: a power of the input, or an
+ * exponential, that becomes a plateau at a kink. params[count][2L]; how many. */
+size_t cbp_curve_fill_kinks(const cbp_curve *curve, cbp_real low, cbp_real range, cbp_real sign,
+                            cbp_real *params);
+
+/* Candidates of an Arrhenius curve: the line through the logarithms, and slopes of both signs if an
+ * example far off may have pulled it away. params[count][2L]; how many. */
+size_t cbp_curve_fill_energies(const cbp_curve_search *s, const cbp_examples *examples,
+                               cbp_real low, cbp_real range, cbp_real *params);
+
+/* Fills s->starts with those of a second search: at a step, unless that is null; at kinks, if the
+ * curve has an asymmetry; and if the first has left fits that are not settled, the best of the wide
+ * candidates of each list. */
+void cbp_curve_find_more_starts(cbp_curve_search *s, const cbp_curve_step *step, cbp_real *work);
 
 /* Fits from all starts side by side, if the chain allows it; whether one has converged. Then what
  * is left of s->starts is the best of these, and the starts of those that have not and may yet be

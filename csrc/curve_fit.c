@@ -1,5 +1,5 @@
 /* One fit of a curve, by cbp_fit_over in the coordinates of its natural parameters. */
-#include "curve.h"
+#include "curve_lanes.h"
 #include "fit_step.h"
 
 /* ---- before the examples --------------------------------------------------------------------- */
@@ -119,7 +119,7 @@ int cbp_curve_prepare(cbp_curve_search *s, const cbp_curve *curve, const cbp_rea
 static void transform_node(const cbp_curve_search *s, const cbp_real *slopes,
                            const unsigned char *frozen, cbp_real *node)
 {
-    const size_t inner = cbp_count_free(s->constants, s->layers), rows = inner + 1,
+    const size_t inner = cbp_count_free(s->chain_frozen, s->layers), rows = inner + 1,
                  free = cbp_count_free(frozen, CBP_COORDINATE_LAYERS), width = free + 1;
     cbp_real stack[(CBP_CURVE_PLACES + 1) * (CBP_CURVE_PARAMETERS + 1)];
     for (size_t i = 0; i < rows; i++) {
@@ -130,7 +130,7 @@ static void transform_node(const cbp_curve_search *s, const cbp_real *slopes,
             }
             cbp_real sum = 0;
             for (size_t place = 0, column = 0; place < 2 * s->layers; place++) {
-                if (!s->constants[place]) {
+                if (!s->chain_frozen[place]) {
                     sum += row[column] * slopes[place * s->count + k];
                     column++;
                 }
@@ -166,7 +166,7 @@ static int curve_pass(void *user, const cbp_chain *coordinates, cbp_real *node)
         }
     }
     cbp_curve_chain_at(s->curve, &p, params, slopes);
-    const cbp_chain chain = {params, s->curve->activations, s->constants, s->layers};
+    const cbp_chain chain = {params, s->curve->activations, s->chain_frozen, s->layers};
     if (cbp_fit_pass_memory(&s->memory, &chain, s->node)) {
         return 1;
     }
@@ -296,6 +296,12 @@ static size_t count_inputs(const cbp_examples *examples)
     return count;
 }
 
+/* Whether there are fewer different inputs than parameters: then nothing is certain. */
+static int has_few_inputs(const cbp_curve_search *s)
+{
+    return s->inputs < cbp_count_free(s->frozen, CBP_COORDINATE_LAYERS);
+}
+
 /* ---- the call -------------------------------------------------------------------------------- */
 
 size_t cbp_curve_fit_work_len(size_t n)
@@ -314,7 +320,7 @@ void cbp_curve_begin(cbp_curve_search *s, const cbp_examples *examples, cbp_real
 {
     s->problem.examples = *examples;
     s->starts_len = s->iterations = s->evaluations = 0;
-    s->is_stopped = 0;
+    s->is_stopped = s->left_unsettled = s->is_second = 0;
     s->least = (cbp_real)INFINITY;
     s->memory =
         (cbp_fit_memory){.fit = &s->problem,
@@ -327,31 +333,106 @@ void cbp_curve_begin(cbp_curve_search *s, const cbp_examples *examples, cbp_real
     s->inputs = count_inputs(examples);
 }
 
-/* The best of the starts, refined coarsely. */
-static int search_starts(cbp_curve_search *s, cbp_real *work, cbp_fit_info *info)
-{
-    const int status = cbp_curve_find_starts(s, work);
-    if (status != CBP_OK) {
-        return status;
-    }
-    if (s->starts_len > 1) {
-        (void)cbp_curve_fit_starts(s, work);
-    }
-    return cbp_curve_refine_starts(s, info);
-}
-
-/* The quasi-likelihood of a power is nearly flat where outputs are far above their targets: it
+/* Where outputs are far above their targets the quasi-likelihood of a power is nearly flat: it
  * starts at the minimum by the transform that makes such errors equal. */
-static int search_by_transform(cbp_curve_search *s, cbp_real *work, cbp_fit_info *info)
+static int start_by_transform(cbp_curve_search *s, cbp_real *work, cbp_fit_info *info)
 {
     const cbp_loss loss = s->problem.loss;
     s->problem.loss = s->options.loss = (cbp_loss){CBP_BOX_COX, 1 - loss.scale};
-    const int status = search_starts(s, work, info);
+    int status = cbp_curve_find_starts(s, work);
+    if (status == CBP_OK) {
+        if (s->starts_len > 1) {
+            (void)cbp_curve_fit_starts(s, work);
+        }
+        status = cbp_curve_refine_starts(s, info);
+    }
     s->problem.loss = s->options.loss = loss;
     s->memory.has_sums = 0;
     s->least = (cbp_real)INFINITY;
     s->starts_len = 1;
-    return status == CBP_OK && !s->is_stopped ? cbp_curve_refine_starts(s, info) : status;
+    s->is_stopped = 0; /* the progress function is asked again */
+    return status;
+}
+
+/* The fit from s->starts. */
+static int fit_from_starts(cbp_curve_search *s, cbp_real *work, cbp_fit_info *info,
+                           cbp_curve_result *result)
+{
+    if (s->starts_len > 1) {
+        (void)cbp_curve_fit_starts(s, work);
+    }
+    int status = cbp_curve_refine_starts(s, info);
+    if (status == CBP_OK && info->outcome == CBP_EXHAUSTED && !has_few_inputs(s)) {
+        cbp_curve_follow_loss(s, info);
+        if (info->outcome == CBP_EXHAUSTED && s->fixed_at == s->count &&
+            cbp_curve_finish(s, info->loss, work)) {
+            info->outcome = CBP_CONVERGED;
+            info->loss = s->starts[0].loss;
+        }
+    }
+    if (status == CBP_OK) {
+        report_mirror(s);
+        status = cbp_curve_conclude(s, NULL, result);
+    }
+    if (status == CBP_OK && info->outcome == CBP_CONVERGED && !has_few_inputs(s) &&
+        cbp_curve_finds_no_minimum(s, result, &info->loss)) {
+        info->outcome = CBP_EXHAUSTED;
+        status = cbp_curve_conclude(s, NULL, result);
+    }
+    return status;
+}
+
+/* Whether a fit has converged where all parameters are determined. */
+static int is_settled(const cbp_curve_search *s, const cbp_fit_info *info,
+                      const cbp_curve_result *result)
+{
+    int is_determined = info->outcome == CBP_CONVERGED;
+    for (size_t k = 0; k < s->count; k++) {
+        is_determined &= result->determined[k] != CBP_UNDETERMINED;
+    }
+    return is_determined;
+}
+
+/* Searches once more where the first search may have missed a lesser loss: a fit is not settled, or
+ * a step has less, or little is explained by a curve whose starts differ by a power. */
+static int search_again(cbp_curve_search *s, cbp_real *work, cbp_fit_info *info,
+                        cbp_curve_result *result)
+{
+    cbp_curve_step step;
+    const cbp_curve_start first = s->starts[0];
+    const size_t first_fixed_at = s->fixed_at;
+    const int was_settled = is_settled(s, info, result),
+              explains_little = cbp_curve_explains_little(s, &s->problem.examples, info->loss),
+              has_step = (!was_settled || explains_little) &&
+                         cbp_curve_find_step(s, info->loss, work, &step);
+    unsigned char first_diverges[CBP_CURVE_WIDTH];
+    cbp_fit_info again;
+    s->left_unsettled |= !was_settled;
+    s->is_second = s->left_unsettled || has_step || (explains_little && s->curve->power_at > 0);
+    if (!s->is_second || s->is_stopped || has_few_inputs(s) ||
+        s->options.max_iterations <= CBP_CURVE_LANE_ITERATIONS) {
+        return CBP_OK;
+    }
+    cbp_curve_find_more_starts(s, has_step ? &step : NULL, work);
+    if (s->starts_len == 0) {
+        s->starts[0] = first;
+        return CBP_OK;
+    }
+    memcpy(first_diverges, s->diverges, sizeof first_diverges);
+    memset(s->diverges, 0, sizeof s->diverges);
+    s->fixed_at = s->count;
+    const int status = fit_from_starts(s, work, &again, result);
+    const cbp_real noise = cbp_curve_noise(s, info->loss),
+                   most = !was_settled && is_settled(s, &again, result) ? info->loss + noise
+                                                                        : info->loss - noise;
+    if (status == CBP_OK && again.loss <= most) {
+        *info = again;
+        return CBP_OK;
+    }
+    memcpy(s->diverges, first_diverges, sizeof first_diverges);
+    s->fixed_at = first_fixed_at;
+    s->starts[0] = first;
+    return cbp_curve_conclude(s, NULL, result);
 }
 
 int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cbp_real *work,
@@ -370,31 +451,19 @@ int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cb
     }
     if (status == CBP_OK) {
         cbp_curve_begin(s, examples, work);
-        status = s->problem.loss.kind == CBP_POWER ? search_by_transform(s, work, &info)
-                                                   : search_starts(s, work, &info);
+        status = s->problem.loss.kind == CBP_POWER ? start_by_transform(s, work, &info)
+                                                   : cbp_curve_find_starts(s, work);
     }
-    const int has_few_inputs =
-        s->inputs < cbp_count_free(s->frozen, CBP_COORDINATE_LAYERS); /* then nothing is certain */
+    if (status != CBP_OK) {
+        return status;
+    }
+    status = fit_from_starts(s, work, &info, result);
+    if (status == CBP_OK) {
+        status = search_again(s, work, &info, result);
+    }
     if (status == CBP_ERROR_START_LOSS && has_huge_input(examples) &&
         cbp_is_finite(cbp_curve_mean_square(s))) {
         status = CBP_ERROR_DATA;
-    }
-    if (status == CBP_OK && info.outcome == CBP_EXHAUSTED && !has_few_inputs) {
-        cbp_curve_follow_loss(s, &info);
-        if (info.outcome == CBP_EXHAUSTED && s->fixed_at == s->count &&
-            cbp_curve_finish(s, info.loss, work)) {
-            info.outcome = CBP_CONVERGED;
-            info.loss = s->starts[0].loss;
-        }
-    }
-    if (status == CBP_OK) {
-        report_mirror(s);
-        status = cbp_curve_conclude(s, NULL, result);
-    }
-    if (status == CBP_OK && info.outcome == CBP_CONVERGED && !has_few_inputs &&
-        cbp_curve_finds_no_minimum(s, result, &info.loss)) {
-        info.outcome = CBP_EXHAUSTED;
-        status = cbp_curve_conclude(s, NULL, result);
     }
     if (status == CBP_OK) {
         result->loss = info.loss;

@@ -96,7 +96,8 @@ static void find_input(const cbp_curve_spread *s, const cbp_curve_aim *aim, size
     if (s->interval == CBP_INTERVAL_FIELLER) {
         cbp_curve_fieller_ends(s, aim, &low, &high);
     } else if (s->interval == CBP_INTERVAL_LOG && s->curve->domain_low == 0) {
-        cbp_curve_log_ends(value, value > 0 ? reach / value : reach, &low, &high);
+        cbp_curve_log_ends(value, value > 0 && cbp_is_finite(value) ? reach / value : reach, &low,
+                           &high);
     } else {
         cbp_curve_plain_ends(value, reach, &low, &high);
     }

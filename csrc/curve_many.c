@@ -348,6 +348,22 @@ static void fit_from_next(curve_many *f, curve_block *b)
     }
 }
 
+/* Whether a step leaves less than what was found for set i of a block. */
+static int misses_step(curve_many *f, const curve_block *b, size_t i)
+{
+    const size_t set = b->first + i;
+    const cbp_examples all = {NULL, f->sets.y + set * f->sets.n,
+                              f->sets.weight ? f->sets.weight + set * f->sets.weight_step : NULL,
+                              f->sets.n};
+    cbp_curve_step step;
+    cbp_real total;
+    if (!cbp_curve_has_steps(&f->s) || !cbp_curve_explains_little(&f->s, &all, b->best_loss[i])) {
+        return 0;
+    }
+    f->s.problem.examples = present_in(f, set, &total);
+    return cbp_curve_find_step(&f->s, b->best_loss[i], f->work, &step);
+}
+
 static void fit_block(curve_many *f, curve_block *b)
 {
     const size_t width = 2 * f->s.layers, packed = b->free * (b->free + 1) / 2;
@@ -367,7 +383,7 @@ static void fit_block(curve_many *f, curve_block *b)
     for (size_t i = 0; i < b->m; i++) {
         const size_t set = b->first + i;
         if (b->best_loss[i] < (cbp_real)INFINITY &&
-            b->unsettled[i] >= CBP_CURVE_NEAR * b->best_loss[i] &&
+            b->unsettled[i] >= CBP_CURVE_NEAR * b->best_loss[i] && !misses_step(f, b, i) &&
             take_chain(f, set, b->best + i * width, b->best_covariance + i * packed)) {
             f->fits->status[set] = CBP_CONVERGED;
             f->fits->iterations[set] = b->best_iterations[i];

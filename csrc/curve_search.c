@@ -22,8 +22,8 @@
 #define TIE ((cbp_real)1e-5)
 #define SAME_PLACE ((cbp_real)0.02)
 
-/* How many starts of a sign are refined: they differ by a power alone. Thresholds are all
- * refined. */
+/* How many starts of a sign are refined: they differ by a power alone. Thresholds, and those
+ * of a second search, are all refined. */
 #define REFINED_OF_SIGN 2
 
 /* How many times the least loss is near it. */
@@ -137,7 +137,8 @@ int cbp_curve_refine_starts(cbp_curve_search *s, cbp_fit_info *info)
     const cbp_real first_loss = s->starts_len > 0 ? s->starts[0].loss : 0,
                    tolerance = s->options.tolerance;
     cbp_curve_start best = {{0}, (cbp_real)INFINITY, 0, 0};
-    const int of_sign = s->curve->grid == CBP_GRID_THRESHOLDS ? CBP_CURVE_STARTS : REFINED_OF_SIGN,
+    const int of_sign = s->curve->grid == CBP_GRID_THRESHOLDS || s->is_second ? CBP_CURVE_STARTS
+                                                                              : REFINED_OF_SIGN,
               is_coarse = s->starts_len > 1 && s->curve->grid != CBP_GRID_THRESHOLDS;
     int status = CBP_ERROR_START_LOSS, has_converged = 0, seen[2] = {0, 0};
     if (is_coarse && tolerance < COARSE) {

@@ -1,9 +1,6 @@
 /* Where fits of a curve start: at the best of candidates that cover the range of the inputs. */
 #include "curve.h"
 
-/* So many examples choose among the candidates, at most. */
-#define CURVE_SAMPLE 256
-
 /* How often a start whose loss is not finite is replaced by a flatter one. */
 #define FLATTER_STARTS 8
 
@@ -13,6 +10,9 @@
 /* Sigmoids: candidates stand in rows of so many widths, at so many middles. */
 #define GRID_WIDTHS 5
 #define GRID_MIDDLES 13
+
+/* The first of these widths are narrow. */
+#define NARROW_WIDTHS 2
 
 /* Sigmoids with a power: lists of candidates of each sign. */
 #define LOPSIDED_LISTS 4
@@ -57,10 +57,8 @@ static curve_extent extent_of(const cbp_curve *curve, const cbp_examples *exampl
                           next < (cbp_real)INFINITY && !curve->of_log_x ? next - low : range};
 }
 
-/* One candidate: the constants of the chain, its slope, middle and power; other weights are 1,
- * other biases 0. */
-static void set_candidate(const cbp_curve *curve, cbp_real w, cbp_real m, cbp_real a,
-                          cbp_real *params)
+void cbp_curve_set_candidate(const cbp_curve *curve, cbp_real w, cbp_real m, cbp_real a,
+                             cbp_real *params)
 {
     for (size_t k = 0; k < CBP_CURVE_PLACES && curve->terms[k].rule != CBP_RULE_END; k++) {
         params[k] = curve->terms[k].rule == CBP_RULE_CONSTANT ? curve->terms[k].value
@@ -78,38 +76,6 @@ static void set_candidate(const cbp_curve *curve, cbp_real w, cbp_real m, cbp_re
     }
 }
 
-/* The line through log y over 1 / x, of positive y, which are weighted by y^2: so errors of y count
- * as they do in the fit. */
-static void set_line_of_logs(const cbp_curve *curve, const cbp_examples *examples, cbp_real *params)
-{
-    cbp_real total = 0, mean_u = 0, mean_v = 0, square = 0, along = 0;
-    for (int pass = 0; pass < 2; pass++) {
-        for (size_t i = 0; i < examples->n; i++) {
-            const cbp_real y = examples->y[i], x = examples->x[i];
-            if (y > 0 && x > 0) {
-                const cbp_real u = 1 / x, v = cbp_curve_value(CBP_LOG, y),
-                               weight = (examples->weight ? examples->weight[i] : 1) * y * y;
-                if (pass == 0) {
-                    total += weight;
-                    mean_u += weight * u;
-                    mean_v += weight * v;
-                } else {
-                    square += weight * (u - mean_u) * (u - mean_u);
-                    along += weight * (u - mean_u) * (v - mean_v);
-                }
-            }
-        }
-        if (pass == 0 && total > 0) {
-            mean_u /= total;
-            mean_v /= total;
-        }
-    }
-    const cbp_real slope = square > 0 ? along / square : 0;
-    set_candidate(curve, 1, 0, 0, params);
-    params[curve->slope_at] = slope;
-    params[curve->slope_at + 1] = total > 0 ? mean_v - slope * mean_u : 0;
-}
-
 /* Slopes w of one sign and middles, for list `number` of that sign: params[count][2L]. */
 static size_t fill_candidates(const cbp_curve *curve, const curve_extent *e, cbp_real sign,
                               size_t number, cbp_real *params)
@@ -123,7 +89,7 @@ static size_t fill_candidates(const cbp_curve *curve, const curve_extent *e, cbp
     switch (curve->grid) {
     case CBP_GRID_RATES:
         for (cbp_real rate = (cbp_real)0.1 / e->range; count < CBP_CURVE_CANDIDATES; rate *= 2) {
-            set_candidate(curve, sign * rate, 0, 0, params + count++ * width);
+            cbp_curve_set_candidate(curve, sign * rate, 0, 0, params + count++ * width);
             if (rate * e->gap > 4) {
                 break;
             }
@@ -131,13 +97,14 @@ static size_t fill_candidates(const cbp_curve *curve, const curve_extent *e, cbp
         return count;
     case CBP_GRID_POWERS:
         for (; count < sizeof exponents / sizeof *exponents; count++) {
-            set_candidate(curve, sign * exponents[count], 0, 0, params + count * width);
+            cbp_curve_set_candidate(curve, sign * exponents[count], 0, 0, params + count * width);
         }
         return count;
     case CBP_GRID_MIDDLES:
         for (; count < GRID_MIDDLES; count++) {
             const cbp_real part = (cbp_real)count / (GRID_MIDDLES - 1);
-            set_candidate(curve, 1, e->low - 3 + part * (e->range + 6), 0, params + count * width);
+            cbp_curve_set_candidate(curve, 1, e->low - 3 + part * (e->range + 6), 0,
+                                    params + count * width);
         }
         return count;
     case CBP_GRID_PEAKS:
@@ -145,8 +112,9 @@ static size_t fill_candidates(const cbp_curve *curve, const curve_extent *e, cbp
             const size_t middle = number * GRID_MIDDLES + count / GRID_WIDTHS;
             const cbp_real place = ((cbp_real)middle + (cbp_real)0.5) / (PART_LISTS * GRID_MIDDLES),
                            w = sign / (widths[count % GRID_WIDTHS] * e->range);
-            set_candidate(curve, w, e->low + ((cbp_real)1.5 * place - (cbp_real)0.25) * e->range, 0,
-                          params + count * width);
+            cbp_curve_set_candidate(curve, w,
+                                    e->low + ((cbp_real)1.5 * place - (cbp_real)0.25) * e->range, 0,
+                                    params + count * width);
         }
         return count;
     case CBP_GRID_STEPS:
@@ -159,12 +127,12 @@ static size_t fill_candidates(const cbp_curve *curve, const curve_extent *e, cbp
              * log(2^(1/100) - 1) / w */
             const cbp_real shift =
                 power > 50 ? cbp_curve_value(CBP_LOG, (cbp_real)0.00695555) / w : 0;
-            set_candidate(curve, w, e->low + place * e->range + shift, power,
-                          params + count * width);
+            cbp_curve_set_candidate(curve, w, e->low + place * e->range + shift, power,
+                                    params + count * width);
         }
         return count;
     default:
-        set_candidate(curve, 1, 0, 0, params);
+        cbp_curve_set_candidate(curve, 1, 0, 0, params);
         return 1;
     }
 }
@@ -205,7 +173,7 @@ static size_t fill_thresholds(const cbp_curve *curve, const cbp_real *x, size_t 
                        least = (cbp_real)0.5 / (x[len - 1] - m), ratio = 4 / (x[i + 1] - m) / least,
                        part = (cbp_real)(count % GRID_WIDTHS) / (GRID_WIDTHS - 1),
                        w = least * cbp_curve_value(CBP_EXP, part * cbp_curve_value(CBP_LOG, ratio));
-        set_candidate(curve, w, m, 0, params + count * width);
+        cbp_curve_set_candidate(curve, w, m, 0, params + count * width);
     }
     return most;
 }
@@ -267,22 +235,27 @@ static size_t count_lists(const cbp_curve_search *s)
     return (size_t)signs * count_of_sign(s->curve);
 }
 
+/* Whether candidates stand in rows, of different widths. */
+static int has_rows(const cbp_curve *curve)
+{
+    return curve->grid == CBP_GRID_STEPS || curve->grid == CBP_GRID_LOPSIDED ||
+           curve->grid == CBP_GRID_PEAKS;
+}
+
 /* List `number`, in params[count][2L]. */
 static cbp_candidates list_candidates(const cbp_curve_search *s, const cbp_examples *examples,
                                       const curve_extent *e, size_t number, cbp_real *params)
 {
     const cbp_curve *curve = s->curve;
-    const int is_grid = curve->grid == CBP_GRID_STEPS || curve->grid == CBP_GRID_LOPSIDED ||
-                        curve->grid == CBP_GRID_PEAKS;
     const size_t of_sign = count_of_sign(curve);
     size_t count = 1;
     if (curve->grid == CBP_GRID_ENERGIES) {
-        set_line_of_logs(curve, examples, params);
+        count = cbp_curve_fill_energies(s, examples, e->low, e->range, params);
     } else {
         count = fill_candidates(curve, e, number < of_sign ? 1 : -1, number % of_sign, params);
     }
     fix_candidates(s, count, params);
-    return (cbp_candidates){params, count, is_grid ? GRID_WIDTHS : 1};
+    return (cbp_candidates){params, count, has_rows(curve) ? GRID_WIDTHS : 1};
 }
 
 size_t cbp_curve_list_candidates(const cbp_curve_search *s, const cbp_examples *examples,
@@ -299,20 +272,20 @@ size_t cbp_curve_list_candidates(const cbp_curve_search *s, const cbp_examples *
 
 /* ---- starts ---------------------------------------------------------------------------------- */
 
-/* The examples that choose among candidates: all, or CURVE_SAMPLE at equal steps of those that
+/* The examples that choose among candidates: all, or CBP_CURVE_SAMPLE at equal steps of those that
  * count. */
 static cbp_examples sample_of(const cbp_examples *examples, cbp_real *work)
 {
     const size_t n = examples->n;
-    if (n <= CURVE_SAMPLE) {
+    if (n <= CBP_CURVE_SAMPLE) {
         return *examples;
     }
-    cbp_real *x = work, *y = x + CURVE_SAMPLE, *weight = y + CURVE_SAMPLE;
+    cbp_real *x = work, *y = x + CBP_CURVE_SAMPLE, *weight = y + CBP_CURVE_SAMPLE;
     size_t counting = 0, taken = 0;
     for (size_t i = 0; i < n; i++) {
         counting += !examples->weight || examples->weight[i] > 0;
     }
-    const size_t most = counting < CURVE_SAMPLE ? counting : CURVE_SAMPLE;
+    const size_t most = counting < CBP_CURVE_SAMPLE ? counting : CBP_CURVE_SAMPLE;
     for (size_t i = 0, seen = 0; i < n && taken < most; i++) {
         const cbp_real own = examples->weight ? examples->weight[i] : 1;
         /* the example of that number among those that count, for each of `most` equal parts */
@@ -379,7 +352,7 @@ static void add_start(cbp_curve_search *s, const cbp_examples *sample,
                       const cbp_candidates *candidates, int sign, cbp_real *work)
 {
     const size_t last = 2 * s->layers - 2;
-    cbp_real weights[CURVE_SAMPLE];
+    cbp_real weights[CBP_CURVE_SAMPLE];
     const cbp_example_sets set = {
         sample->x, sample->y, weights_of(&s->problem.loss, sample, weights), sample->n, 1, 0, 0};
     cbp_fit_options options;
@@ -428,7 +401,7 @@ static void add_start(cbp_curve_search *s, const cbp_examples *sample,
 static void add_threshold_starts(cbp_curve_search *s, const cbp_examples *sample, cbp_real *params,
                                  cbp_real *work)
 {
-    cbp_real x[CURVE_SAMPLE];
+    cbp_real x[CBP_CURVE_SAMPLE];
     const size_t len = sort_inputs(sample, x),
                  parts = len - 1 < THRESHOLD_LISTS ? len - 1 : THRESHOLD_LISTS;
     for (size_t i = 0; len > 1 && i < parts; i++) {
@@ -441,13 +414,13 @@ static void add_threshold_starts(cbp_curve_search *s, const cbp_examples *sample
 
 static size_t sample_len(size_t n)
 {
-    return n > CURVE_SAMPLE ? 3 * CURVE_SAMPLE : 0;
+    return n > CBP_CURVE_SAMPLE ? 3 * CBP_CURVE_SAMPLE : 0;
 }
 
 size_t cbp_curve_find_starts_work_len(size_t n)
 {
     return CBP_CURVE_CANDIDATES * CBP_CURVE_PLACES + sample_len(n) +
-           cbp_choose_starts_work_len(CBP_CURVE_LAYERS, n < CURVE_SAMPLE ? n : CURVE_SAMPLE,
+           cbp_choose_starts_work_len(CBP_CURVE_LAYERS, n < CBP_CURVE_SAMPLE ? n : CBP_CURVE_SAMPLE,
                                       CBP_CURVE_CANDIDATES);
 }
 
@@ -489,4 +462,45 @@ int cbp_curve_find_starts(cbp_curve_search *s, cbp_real *work)
         add_start(s, &sample, &list, 2 * i >= len, rest);
     }
     return CBP_OK;
+}
+
+/* Leaves the wide candidates of a list that has rows. */
+static cbp_candidates without_narrow(const cbp_curve_search *s, cbp_real *params, size_t count)
+{
+    const size_t width = 2 * s->layers;
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (i % GRID_WIDTHS >= NARROW_WIDTHS) {
+            memcpy(params + kept++ * width, params + i * width, width * sizeof *params);
+        }
+    }
+    return (cbp_candidates){params, kept, GRID_WIDTHS - NARROW_WIDTHS};
+}
+
+void cbp_curve_find_more_starts(cbp_curve_search *s, const cbp_curve_step *step, cbp_real *work)
+{
+    const cbp_examples *examples = &s->problem.examples;
+    cbp_real *params = work, *rest = params + CBP_CURVE_CANDIDATES * CBP_CURVE_PLACES;
+    const cbp_examples sample = sample_of(examples, rest);
+    const curve_extent e = extent_of(s->curve, examples);
+    const size_t len = s->left_unsettled && has_rows(s->curve) ? count_lists(s) : 0;
+    rest += sample_len(examples->n);
+    s->starts_len = 0;
+    for (int sign = 0; sign < 2; sign++) {
+        cbp_candidates list = {params, 0, 0};
+        if (step) {
+            list.count = cbp_curve_fill_step(s->curve, step, sign ? -1 : 1, params);
+            add_start(s, &sample, &list, sign, rest);
+        }
+        if (s->curve->power_at > 0) {
+            list.count = cbp_curve_fill_kinks(s->curve, e.low, e.range, sign ? -1 : 1, params);
+            fix_candidates(s, list.count, params);
+            add_start(s, &sample, &list, sign, rest);
+        }
+    }
+    for (size_t i = 0; i < len; i++) {
+        const cbp_candidates all = list_candidates(s, examples, &e, i, params),
+                             list = without_narrow(s, params, all.count);
+        add_start(s, &sample, &list, 2 * i >= len, rest);
+    }
 }

@@ -3,8 +3,8 @@
 ``include/cbackprop.c`` is the whole core, compiled beside ``include/cbackprop.h``; ``exported.h``
 has the activations alone: ``cbackprop export`` begins every header with it.
 
-The sources stand in ``cbackprop.c`` one after the other, and no two of them have a private name in
-common. But the loops are compiled once for each target, where the file includes itself: there each
+The sources stand in ``cbackprop.c`` one after the other, without their comments, which are a
+quarter of its size in a wheel; and no two of them have a private name in common. But the loops are compiled once for each target, where the file includes itself: there each
 name gets the target's added, by a macro that ends with that target.
 """
 
@@ -23,6 +23,7 @@ TYPE = re.compile(r"^(?:typedef struct (\w+) \{|typedef [\w ]+ (\w+);)", re.MULT
 NO_INVERSE = re.compile(r"^CBP_NO_INVERSE\((\w+)\)", re.MULTILINE)
 MEMBER = re.compile(r"^    \.(\w+) = ", re.MULTILINE)
 MACRO = re.compile(r"^#define (\w+)", re.MULTILINE)
+COMMENT = re.compile(r'("(?:\\.|[^"\\\n])*")|/\*(?! ====).*?\*/', re.DOTALL)
 
 
 def text_of(path: Path) -> str:
@@ -84,17 +85,19 @@ def single_file() -> str:
     sources = [path for path in sorted(HERE.glob("*.c")) if path not in targets]
     shared = [expanded(path, there) for path in sources]
     loops_text = loops(there)
-    parts = [
-        f"/* cbackprop in one file, made of its sources by {Path(__file__).name}: compile it with\n"
-        f" * any level of optimization, beside {PUBLIC}. It includes itself: keep its name.\n *\n",
-        licence(),
-        f'\n */\n#ifndef CBP_LOOPS\n#include "{PUBLIC}"\n',
+    code = [
+        f'#ifndef CBP_LOOPS\n#include "{PUBLIC}"\n',
         *shared,
         "\n#define CBP_LOOPS\n",
         *(for_target(path, loops_text) for path in targets),
         f"#else\n{loops_text}#endif\n",
     ]
-    return re.sub(r"\n{3,}", "\n\n", "".join(parts))
+    bare = COMMENT.sub(lambda found: found[1] or "", "".join(code))
+    return (
+        f"/* cbackprop in one file, made of its sources by {Path(__file__).name}: compile it with\n"
+        f" * any level of optimization, beside {PUBLIC}. It includes itself: keep its name.\n *\n"
+        f"{licence()}\n */\n" + re.sub(r"[ \t]*\n\s*\n", "\n", bare)
+    )
 
 
 def inline_header() -> str:

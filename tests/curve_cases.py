@@ -226,9 +226,33 @@ FORMULAS: dict[str, Callable[..., Any]] = {
 ORDERED = ("weibull_type1", "weibull_type2", "gompertz4")
 
 
+# The weight of the chain that has the sign of a parameter that must be positive, of curves where
+# another sign is another curve.
+POSITIVE = {
+    "logistic5": 2,
+    "logistic5_log10": 1,
+    "richards": 1,
+    "freundlich": 1,
+    "no_effect_dose": 0,
+    "asymptotic_regression": 0,
+}
+
+
 def is_this_curve(name: str, start: cbp.Chain, found: cbp.Chain) -> bool:
-    """Whether what a fit of a drawn chain found still has lower < upper where that matters."""
-    return name not in ORDERED or bool(start.weights[-1] * found.weights[-1] >= 0)
+    """Whether what a fit of a drawn chain found is still one of the curve.
+
+    It has lower < upper where that matters, parameters that must be positive are, and its
+    parameters are numbers: a prefactor does not overflow, limits that differ do not round to one.
+    """
+    if name == "arrhenius":
+        return bool(abs(found.biases[-1]) < 700)
+    if name == "asymptotic":
+        return bool(found.biases[-1] + found.weights[-1] != found.biases[-1])
+    if name in ORDERED:
+        return bool(start.weights[-1] * found.weights[-1] >= 0)
+    return name not in POSITIVE or bool(
+        start.weights[POSITIVE[name]] * found.weights[POSITIVE[name]] > 0
+    )
 
 
 def exact(name: str, x: Floats, natural: Mapping[str, float]) -> Floats:

@@ -89,6 +89,19 @@ def test_what_is_fixed_and_bounded_stays_so() -> None:
     )
 
 
+def test_many_fits_and_groups() -> None:
+    y = np.stack([EFFECTS, EFFECTS[::-1]])
+    fits = curves.logistic4.fit_many(DOSES, y, bounds={"top": (None, 100)})
+    alone = curves.logistic4.fit(DOSES, EFFECTS, bounds={"top": (None, 100)})
+    assert fits[0].bounds == alone.bounds
+    assert curves.outliers(fits[0]).t.tolist() == curves.outliers(alone).t.tolist()
+    groups = curves.logistic4.fit_groups(
+        [*DOSES, *DOSES], [*EFFECTS, *(EFFECTS + 1)], ["a"] * 24 + ["b"] * 24, share=["slope"]
+    )
+    expected = curves.outliers(curves.logistic4.fit(DOSES, EFFECTS))
+    assert curves.outliers(groups["a"]).t.tolist() == expected.t.tolist()
+
+
 def test_points_of_weight_0_are_none() -> None:
     weights = np.ones(24)
     weights[[4, 9]] = 0.0

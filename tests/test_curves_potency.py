@@ -237,6 +237,46 @@ def test_parallel_logistic_curves() -> None:
     assert profile.high == pytest.approx(brentq(excess, value, 2 * value, xtol=1e-12), rel=1e-7)
 
 
+def test_errors_by_the_hessian() -> None:
+    """The delta method with second differences of the residual sum of squares."""
+    dose, y, group = sigmoids()
+    is_test = group == "T"
+
+    def rss_of(p: Any) -> float:
+        ec50 = np.where(is_test, p[3], p[2])
+        values = p[0] + (p[1] - p[0]) / (1 + (ec50 / dose) ** p[4])
+        return float(((values - y) ** 2).sum())
+
+    assay = curves.potency(
+        dose, y, group, reference="R", curve=curves.logistic4, covariance="hessian"
+    )
+    names = ("bottom", "top", "ec50", "slope")
+    bottom, top, ec50, slope = (assay.fits.params[name] for name in names)
+    point = np.array([bottom, top, *np.asarray(ec50), slope])
+    steps = 1e-4 * np.eye(5) * point
+    half = np.array(
+        [
+            [
+                (
+                    rss_of(point + a + b)
+                    - rss_of(point + a - b)
+                    - rss_of(point - a + b)
+                    + rss_of(point - a - b)
+                )
+                / (8 * a.sum() * b.sum())
+                for b in steps
+            ]
+            for a in steps
+        ]
+    )
+    known = np.linalg.inv(half) * rss_of(point) / 43
+    slopes = np.array([0, 0, 1 / point[3], -point[2] / point[3] ** 2, 0])
+    expected = math.sqrt(slopes @ known @ slopes)
+    assert assay["T"].stderr == pytest.approx(expected, rel=1e-5)
+    plain = curves.potency(dose, y, group, reference="R", curve=curves.logistic4)
+    assert abs(plain["T"].stderr / expected - 1) > 4e-4
+
+
 def test_one_curve_with_log10_doses_and_another_name() -> None:
     dose, y, group = sigmoids()
     options: dict[str, Any] = {"reference": "R"}

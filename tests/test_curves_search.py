@@ -343,3 +343,94 @@ def test_the_best_step_among_few_points(y: list[float], least: float) -> None:
     assert 2 * known.cost < least
     assert fitted.converged
     assert fitted.rss <= 2 * known.cost * (1 + 1e-9)
+
+
+def least_of_steps(y: Floats) -> float:
+    """Return the least sum of squares of two levels, and of two with any value between them."""
+    losses = [
+        np.sum((y[:k] - y[:k].mean()) ** 2) + np.sum((y[k:] - y[k:].mean()) ** 2)
+        for k in range(1, y.size)
+    ]
+    for k in range(1, y.size - 1):
+        left, right = y[:k], y[k + 1 :]
+        if min(left.mean(), right.mean()) < y[k] < max(left.mean(), right.mean()):
+            losses.append(np.sum((left - left.mean()) ** 2) + np.sum((right - right.mean()) ** 2))
+    return float(min(losses))
+
+
+@pytest.mark.parametrize("name", ["logistic4_log10", "log_normal", "weibull_type1", "logistic5"])
+@pytest.mark.parametrize(
+    "y",
+    [
+        [1.0, 1, 1, 3, 1, 1, 3, 1, 3, 3, 3, 3],
+        [3.0, 1, 3, 3, 1, 1, 1, 3, 1, 3, 3, 1],
+        [0.0, 0.1, -0.1, 0, 0.1, 0, 0.05, 1, 8, 8, 8.1, 7.9],
+    ],
+)
+def test_a_step_that_leaves_less_than_a_minimum(name: str, y: list[float]) -> None:
+    x = np.linspace(-2, 2, 12)
+    fitted = both(curves.CURVES[name], x if name == "logistic4_log10" else 10.0**x, y)
+    assert fitted.rss <= least_of_steps(np.array(y)) * (1 + 1e-6)
+
+
+def test_a_step_from_zero_through_a_point() -> None:
+    # an outlier: the least loss is that of 0 below an input, a mean above, and any value at it
+    x = np.linspace(0, 10, 12)
+    y = np.array([-1.0, 9, 24, 40, 46, 55, 56, 647, 56, 56, 52, 58])
+    least = min(
+        np.sum(y[:k] ** 2) + np.sum((y[k + 1 :] - y[k + 1 :].mean()) ** 2)
+        for k in range(1, 11)
+        if 0 < y[k] < y[k + 1 :].mean()
+    )
+    fitted = both(curves.gompertz, x, y)
+    assert fitted.rss <= least * (1 + 1e-9)
+    assert fitted.status == "not_identified"
+
+
+@pytest.mark.parametrize(
+    ("name", "y", "start"),
+    [
+        # the best candidate is a step, from which the loss has no minimum
+        ("gompertz", [0.108, 1.875, 2.2399, 2.2303], [2.2, 3.0, 0.85]),
+        ("gompertz", [0.3993, 4.5551, 5.1233, 4.8953], [5.0, 2.5, 1.0]),
+        # or a narrow peak between two inputs
+        ("gaussian_peak_baseline", [7.1541, 7.4272, 8.7979, 7.2025, 7.1859], [1.8, 4.6, 1, 7.2]),
+    ],
+)
+def test_a_minimum_behind_a_limit(name: str, y: list[float], start: list[float]) -> None:
+    optimize = pytest.importorskip("scipy.optimize")
+    x = np.linspace(0, 10, len(y))
+    known = optimize.least_squares(lambda p: FORMULAS[name](x, *p) - y, start, xtol=1e-15)
+    fitted = both(curves.CURVES[name], x, y)
+    assert fitted.converged
+    assert fitted.rss <= 2 * known.cost * (1 + 1e-9)
+
+
+def test_a_kink_of_a_lopsided_curve() -> None:
+    """With an asymmetry near 0 and a large slope: an exponential up to a kink, then a plateau."""
+    optimize = pytest.importorskip("scipy.optimize")
+    x = np.linspace(0, 10, 12)
+    y = np.array([1.0, 1, 1, 3, 1, 1, 3, 3, 3, 1, 1, 3])
+
+    def residuals(p: Any) -> Floats:
+        left: Floats = p[0] * np.exp(p[1] * np.minimum(x - p[2], 0)) - y
+        return left
+
+    kinks = [optimize.least_squares(residuals, [2, 0.1, at], xtol=1e-15) for at in (3, 5.8, 6.2)]
+    fitted = both(curves.richards, x, y)
+    # which the curve only approaches
+    assert fitted.rss <= 2 * min(found.cost for found in kinks) * (1 + 1e-3)
+
+
+@pytest.mark.parametrize("at", [2, 9])
+def test_an_outlier_does_not_lead_away_from_an_activation_energy(at: int) -> None:
+    x = np.linspace(280, 360, 12)
+    y = 8e10 * np.exp(-6e4 / (8.31446261815324 * x))
+    y[at] += 10 * np.ptp(y)
+    fitted = both(curves.arrhenius, x, y)
+    least = np.inf
+    for energy in np.linspace(-3e5, 3e5, 6001):  # J/mol
+        shape = np.exp(energy / 8.31446261815324 * (1 / 320 - 1 / x))
+        factor = max(shape @ y / (shape @ shape), 0)
+        least = min(least, float(np.sum((y - factor * shape) ** 2)))
+    assert fitted.rss <= least * (1 + 1e-6)

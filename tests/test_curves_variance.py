@@ -587,3 +587,11 @@ def test_goodness_of_fit_of_counts() -> None:
         curves.goodness_of_fit(curves.linear.fit(x, y))
     with pytest.raises(cbp.CBackpropError, match="expected a CurveFit or GroupFits, got 3"):
         curves.goodness_of_fit(3)  # type: ignore[arg-type]
+
+
+def test_bootstrap_of_errors_that_grow() -> None:
+    """New errors are not drawn for losses that say how they grow: only whole points."""
+    fitted = curves.michaelis_menten.fit(CONC, RATE, weights="1/fitted2")
+    for kind in ("residual", "parametric"):
+        with pytest.raises(ParameterError, match="with the loss 'power'; expected 'cases'"):
+            curves.bootstrap(fitted, kind=kind, rng=1)

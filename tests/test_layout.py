@@ -23,7 +23,7 @@ LEFT_TO_RIGHT = """
     curves.arguments curves.matrices curves.covariance curves.limits curves.advice curves.estimates
     curves.criteria curves.weights curves.result curves.robust
     curves.sharing curves.groups curves.many curves.curve curves.distributions curves.comparison
-    curves.outliers curves.assay curves.plates
+    curves.profile curves.bootstrap curves.outliers curves.assay curves.plates
     curves.expressions curves.definition curves.ratios curves.potency curves.suitability
     curves.combination curves.variance
     curves.plot curves.influence curves.residual_plots curves

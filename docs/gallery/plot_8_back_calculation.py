@@ -31,7 +31,7 @@ ax.plot(grid, standard(grid), color="#0072B2")
 for y, x, error in zip(samples, found.value, found.stderr, strict=True):
     ax.plot([0.04, x, x], [y, y, 0], color="#D55E00", linewidth=1)
     ax.errorbar(x, y, xerr=error, color="#D55E00", capsize=4)
-    ax.text(x * 1.08, 0.03, f"{x:.2g} ± {error:.1g}", color="#D55E00", fontsize=9)
+    ax.text(0.06, y + 0.03, f"{x:.3g} ± {error:.1g}", color="#D55E00", fontsize=9)
 ax.set_ylim(0, None)
 ax.set_ylabel("optical density")
 
@@ -41,7 +41,8 @@ for label, fit, color in (
     ("equal errors", curves.logistic4.fit(conc, density), "#999999"),
 ):
     back = fit.inverse(readings, replicates=2)
-    below.loglog(back.value, 100 * back.stderr / back.value, color=color, label=label)
+    below.semilogx(back.value, 100 * back.stderr / back.value, color=color, label=label)
 below.set_xlabel("concentration, ng/ml")
 below.set_ylabel("standard error, percent")
+below.set_ylim(0, 30)
 below.legend()

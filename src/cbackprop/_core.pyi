@@ -76,6 +76,7 @@ class CurveFacts(NamedTuple):
     activations: tuple[str, ...]
     frozen: tuple[str, ...]
     is_log_dose: bool
+    ends: tuple[str, ...]
 
 def no_such_name(name: object, names: Sequence[str]) -> str: ...
 def activation_code(name: object, argument: str = "activation") -> int: ...

@@ -3,7 +3,8 @@
 
 CurveFacts = namedtuple(
     "CurveFacts",
-    "row formula parameters positive domain loss is_log_x activations frozen is_log_dose",
+    "row formula parameters positive domain loss is_log_x activations frozen is_log_dose "
+    "ends",
 )
 
 RULES = {
@@ -38,6 +39,7 @@ cdef CurveRow row_at(size_t number):
 cdef object curve_facts(CurveRow row):
     cdef cbp_curve_facts facts
     cdef size_t k
+    cdef cbp_curve_ends ends = row.at.ends
     check(cbp_curve_describe(row.at, &facts))
     names = names_of(facts.layers)
     return facts.name.decode(), CurveFacts(
@@ -51,6 +53,8 @@ cdef object curve_facts(CurveRow row):
         tuple([ACTIVATIONS[facts.activations[k]] for k in range(facts.layers)]),
         tuple([names[k] for k in range(2 * facts.layers) if facts.frozen[k]]),
         bool(facts.is_log_dose),
+        tuple([facts.parameters[k].decode() for k in (ends.low, ends.high, ends.tilt)])
+        if row.at.signs in (CBP_MIRROR, CBP_ORDERED) else (),
     )
 
 

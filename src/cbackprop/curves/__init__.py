@@ -14,6 +14,7 @@ from .assay import (
     precision_profile,
     recovery,
 )
+from .bootstrap import Bootstrap, Jackknife, bootstrap, jackknife
 from .combination import Combination, combine
 from .comparison import Comparison, Selection, compare, lack_of_fit, no_effect, select
 from .curve import Curve, named
@@ -25,6 +26,7 @@ from .many import CurveFits
 from .outliers import Outliers, outliers
 from .plates import percent_of_controls, z_factor
 from .potency import Assay, potency
+from .profile import Profile, profile
 from .ratios import Estimate, difference, ratio
 from .residual_plots import plot_influence, plot_qq, plot_residuals
 from .result import CurveFit
@@ -35,6 +37,7 @@ __all__ = [
     "CURVES",
     "Assay",
     "AssayRange",
+    "Bootstrap",
     "Combination",
     "Comparison",
     "Criterion",
@@ -47,8 +50,10 @@ __all__ = [
     "GroupFits",
     "Influence",
     "Inverse",
+    "Jackknife",
     "Outliers",
     "Prediction",
+    "Profile",
     "Recovery",
     "ScatterFit",
     "Selection",
@@ -57,6 +62,7 @@ __all__ = [
     "assay_range",
     "asymptotic",
     "asymptotic_regression",
+    "bootstrap",
     "box_cox",
     "combine",
     "compare",
@@ -75,6 +81,7 @@ __all__ = [
     "hill",
     "hill_log10",
     "influence",
+    "jackknife",
     "lack_of_fit",
     "langmuir",
     "linear",
@@ -98,6 +105,7 @@ __all__ = [
     "power",
     "power_of_mean",
     "precision_profile",
+    "profile",
     "ratio",
     "recovery",
     "richards",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .curve import Curve
 
 __all__ = [
+    "DETERMINED",
     "DIVERGES",
     "Fitted",
     "Places",

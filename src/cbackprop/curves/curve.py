@@ -57,6 +57,9 @@ class Curve:
         Whether x is the logarithm of a dose: then an x of minus infinity, a dose of 0, is allowed.
     positive : tuple of str
         Natural parameters that are above 0.
+    ends : tuple of str
+        Of sigmoids with two plateaus, the names of the lower and the upper one, and of the slope,
+        whose sign tells which one is at low x.
     """
 
     def __init__(self, name: str) -> None:
@@ -66,7 +69,7 @@ class Curve:
         self.name, self.formula, self.parameters = name, facts.formula, facts.parameters
         self.activations, self.frozen, self.loss = facts.activations, facts.frozen, facts.loss
         self.log_axis, self.domain, self.positive = facts.is_log_x, facts.domain, facts.positive
-        self.row, self.log_dose = facts.row, facts.is_log_dose
+        self.row, self.log_dose, self.ends = facts.row, facts.is_log_dose, facts.ends
         ones = np.ones(len(self.activations))
         self._template = Chain(ones, ones, self.activations, self.frozen)
         # what a function of x and the natural parameters has
@@ -439,6 +442,7 @@ class Curve:
                 sharing,
                 tuple(fixed or ()),
                 way,
+                bounds=bounds,
                 exact=covariance == "hessian",
             )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -70,6 +70,8 @@ class GroupFits(Criteria):
         Of the parameters that are shared up to factors: the factor of each group.
     fixed : tuple of str
         Names of the parameters that were given.
+    bounds : dict of str to (low, high)
+        As they were given.
     params, stderr : dict of str to float or ndarray
         Natural parameters and their standard errors: a number for those that are fixed or the same
         in all groups, an array of shape (number of groups,) for the others.
@@ -103,10 +105,12 @@ class GroupFits(Criteria):
         fixed: tuple[str, ...],
         way: Weighting,
         *,
+        bounds: Mapping[str, tuple[float | None, float | None]] | None,
         exact: bool,
     ) -> None:
         self.loss: _Loss = way.loss
         self._way = way
+        self.bounds = dict(bounds or {})
         self.curve, self.labels, self.fixed = curve, groups.labels, fixed
         self.shared, self._sharing, self._data = tuple(sharing.labels), sharing, data
         self._groups = {label: g for g, label in enumerate(self.labels)}
@@ -241,6 +245,7 @@ class GroupFits(Criteria):
                 self._way,
                 fixed=self.fixed,
                 exact=None if self._exact is None else self._exact[g],
+                bounds=self.bounds,
             )
         return self._fits[label]
 

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["inverse_definite", "inverse_triangle", "product", "semidefinite_root"]
+__all__ = ["inverse_definite", "inverse_triangle", "product", "semidefinite_root", "solve"]
 
 Matrix: TypeAlias = NDArray[np.float64]
 
@@ -66,3 +66,17 @@ def inverse_definite(matrix: Matrix) -> Matrix | None:
         return None
     inverse = inverse_triangle(root.T) / scales[:, None]
     return product(inverse, inverse.T)
+
+
+def solve(matrix: Matrix, right: Matrix) -> Matrix:
+    """Solve a system for one right side, by elimination with pivots; not finite if singular."""
+    rows, size = np.column_stack((matrix, right)), len(right)
+    for k in range(size):
+        pivot = k + int(np.argmax(np.abs(rows[k:, k])))
+        rows[[k, pivot]] = rows[[pivot, k]]
+        rows[k] /= rows[k, k]
+        for i in range(size):
+            if i != k:
+                rows[i] -= rows[i, k] * rows[k]
+    solution: Matrix = rows[:, size]
+    return solution

@@ -83,8 +83,8 @@ def outliers(fit: CurveFit, q: Number = 0.01) -> Outliers:
     Parameters
     ----------
     fit : CurveFit
-        A fit of the points, by least squares or a robust loss. What is fixed and bounded is so in
-        the robust fit, too.
+        A fit of the points, by least squares or a robust loss, such as ``fits[i]`` of many. What is
+        fixed and bounded is so in the robust fit, too. One of groups is fitted alone.
     q : float, default 0.01
         The part of the flagged points that may on average be no outliers.
 

@@ -144,6 +144,7 @@ def potency(
     sample_weight: ArrayLike | None = None,
     fixed: Mapping[str, Number] | None = None,
     loss: _Loss | None = None,
+    covariance: Literal["gauss-newton", "hessian"] = "gauss-newton",
     nan_policy: Literal["raise", "omit"] = "raise",
 ) -> Assay:
     """Estimate the potency of preparations relative to a reference.
@@ -172,7 +173,7 @@ def potency(
     error : {"residual", "replicates"}
         Whether the variance s^2 is that of the residuals, or that of replicates about their means,
         as in the analysis of variance of a pharmacopoeia.
-    sample_weight, fixed, loss, nan_policy
+    sample_weight, fixed, loss, covariance, nan_policy
         As for `Curve.fit`. Parallel lines with the loss "log", of fractions y, are those of the
         logit of y.
 
@@ -223,7 +224,12 @@ def potency(
         _check_positive(doses)
         with np.errstate(all="ignore"):
             doses = log(doses)
-    options: dict[str, Any] = {"fixed": fixed, "loss": loss, "nan_policy": nan_policy}
+    options: dict[str, Any] = {
+        "fixed": fixed,
+        "loss": loss,
+        "covariance": covariance,
+        "nan_policy": nan_policy,
+    }
     share = [name for name in model.curve.parameters if name not in (model.own, *(fixed or {}))]
     fits, apart = (
         model.curve.fit_groups(doses, y, group, share=names, sample_weight=sample_weight, **options)

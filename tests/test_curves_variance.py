@@ -427,14 +427,14 @@ def test_shared_slope_of_proportions() -> None:
     assert fits["24h"].stderr["ec50"] == pytest.approx(708.0916763866, rel=1e-6)
     assert fits["48h"].stderr["ec50"] == pytest.approx(211.12215403233, rel=1e-6)
     assert fits.log_likelihood == pytest.approx(-27.853581667976, rel=1e-9)
-    found = curves.goodness_of_fit(fits)
+    found = curves.dispersion(fits)
     assert found.pearson == pytest.approx(17.630437270056, rel=1e-9)
     assert found.df == 13
     assert found.p == pytest.approx(0.17206223128523, rel=1e-8)
     alone = curves.logistic4.fit_groups(dose, dead / total, time, sample_weight=total, **options)
     assert alone.log_likelihood == pytest.approx(-25.999944501803, rel=1e-9)
     assert curves.compare(alone, fits).likelihood_ratio == pytest.approx(3.7072743323468, rel=1e-8)
-    assert curves.goodness_of_fit(alone).pearson == pytest.approx(13.87339188479, rel=1e-9)
+    assert curves.dispersion(alone).pearson == pytest.approx(13.87339188479, rel=1e-9)
 
 
 def test_poisson_lemna() -> None:
@@ -553,7 +553,7 @@ def test_exponents_refuse() -> None:
 # ---- goodness of fit -----------------------------------------------------------------------------
 
 
-def test_goodness_of_fit_deguelin() -> None:
+def test_dispersion_of_deguelin() -> None:
     """drc's manual, deguelin (Morgan 1992, Table 3.9): LL.2, recomputed in 50 digits."""
     dose = _numbers(
         "5.12861383991365 10 20.4173794466953 30.1995172040202 40.7380277804113 50.1187233627272"
@@ -566,27 +566,27 @@ def test_goodness_of_fit_deguelin() -> None:
     assert fitted.params["slope"] == pytest.approx(1.9370543687398, rel=1e-9)
     assert fitted.params["ec50"] == pytest.approx(9.9521289748197, rel=1e-9)
     assert fitted.stderr["ec50"] == pytest.approx(0.92187032480066, rel=1e-8)
-    found = curves.goodness_of_fit(fitted)
+    found = curves.dispersion(fitted)
     assert found.pearson == pytest.approx(13.375125617942, rel=1e-10)
     assert found.df == 4
     assert found.p == pytest.approx(0.0095811370352875, rel=1e-9)
-    assert found.dispersion == pytest.approx(13.375125617942 / 4, rel=1e-10)
+    assert found.ratio == pytest.approx(13.375125617942 / 4, rel=1e-10)
     best = stats.binom.logpmf(dead, total, dead / total).sum()
     assert found.deviance == pytest.approx(2 * (best - fitted.log_likelihood), rel=1e-8)
     assert found.deviance_p == pytest.approx(stats.chi2.sf(found.deviance, 4), rel=1e-9)
     assert str(found).startswith("Pearson 13.3751, deviance 15.4123 on 4 df")
 
 
-def test_goodness_of_fit_of_counts() -> None:
+def test_dispersion_of_counts() -> None:
     x, y = np.arange(6.0), _numbers("3 5 4 9 12 14")
     fitted = curves.exponential_growth.fit(x, y, loss="poisson")
-    found, mean = curves.goodness_of_fit(fitted), fitted(x)
+    found, mean = curves.dispersion(fitted), fitted(x)
     assert found.pearson == pytest.approx(((y - mean) ** 2 / mean).sum(), rel=1e-12)
     assert found.deviance == pytest.approx(2 * (y * np.log(y / mean) - y + mean).sum(), rel=1e-10)
     with pytest.raises(ParameterError, match="its loss is 'squared'; expected 'poisson' or"):
-        curves.goodness_of_fit(curves.linear.fit(x, y))
+        curves.dispersion(curves.linear.fit(x, y))
     with pytest.raises(cbp.CBackpropError, match="expected a CurveFit or GroupFits, got 3"):
-        curves.goodness_of_fit(3)  # type: ignore[arg-type]
+        curves.dispersion(3)  # type: ignore[arg-type]
 
 
 def test_bootstrap_of_errors_that_grow() -> None:

@@ -31,7 +31,7 @@ from .ratios import Estimate, difference, ratio
 from .residual_plots import plot_influence, plot_qq, plot_residuals
 from .result import CurveFit
 from .suitability import Criterion, Suitability, equivalence, suitability
-from .variance import GoodnessOfFit, ScatterFit, box_cox, goodness_of_fit, power_of_mean
+from .variance import Dispersion, ScatterFit, box_cox, dispersion, power_of_mean
 
 __all__ = [
     "CURVES",
@@ -45,8 +45,8 @@ __all__ = [
     "CurveFit",
     "CurveFits",
     "DilutionLinearity",
+    "Dispersion",
     "Estimate",
-    "GoodnessOfFit",
     "GroupFits",
     "Influence",
     "Inverse",
@@ -69,6 +69,7 @@ __all__ = [
     "define",
     "difference",
     "dilution_linearity",
+    "dispersion",
     "equivalence",
     "exponential",
     "exponential_growth",
@@ -77,7 +78,6 @@ __all__ = [
     "gaussian_peak_baseline",
     "gompertz",
     "gompertz4",
-    "goodness_of_fit",
     "hill",
     "hill_log10",
     "influence",

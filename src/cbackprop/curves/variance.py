@@ -19,7 +19,7 @@ from .distributions import distributions
 from .groups import GroupFits
 from .result import CurveFit, _between
 
-__all__ = ["GoodnessOfFit", "ScatterFit", "box_cox", "goodness_of_fit", "power_of_mean"]
+__all__ = ["Dispersion", "ScatterFit", "box_cox", "dispersion", "power_of_mean"]
 
 Vector: TypeAlias = NDArray[np.float64]
 _WIDEST: Final = 3.0  # exponents of a transform are looked for from -3 to 3
@@ -267,7 +267,7 @@ def _exponent_of(fit: CurveFit) -> tuple[float, float]:
 
 
 @dataclass(frozen=True)
-class GoodnessOfFit:
+class Dispersion:
     """Whether counts or proportions scatter as their distribution says.
 
     Attributes
@@ -294,7 +294,7 @@ class GoodnessOfFit:
         return float(distributions().chdtrc(self.df, self.deviance))
 
     @property
-    def dispersion(self) -> float:
+    def ratio(self) -> float:
         """`pearson` over `df`; far above 1 the standard errors are too small, by its root."""
         return self.pearson / self.df if self.df > 0 else math.nan
 
@@ -302,11 +302,11 @@ class GoodnessOfFit:
         """Return both statistics."""
         return (
             f"Pearson {self.pearson:.6g}, deviance {self.deviance:.6g} on {self.df} df; "
-            f"dispersion {self.dispersion:.4g}"
+            f"dispersion {self.ratio:.4g}"
         )
 
 
-def goodness_of_fit(fit: CurveFit | GroupFits) -> GoodnessOfFit:
+def dispersion(fit: CurveFit | GroupFits) -> Dispersion:
     """Compare the scatter of counts or proportions with that of their distribution.
 
     Parameters
@@ -316,7 +316,7 @@ def goodness_of_fit(fit: CurveFit | GroupFits) -> GoodnessOfFit:
 
     Returns
     -------
-    GoodnessOfFit
+    Dispersion
 
     Raises
     ------
@@ -334,7 +334,7 @@ def goodness_of_fit(fit: CurveFit | GroupFits) -> GoodnessOfFit:
     >>> y = [k / n for k, n in zip(dead, total)]
     >>> ends = {"bottom": 0, "top": 1}
     >>> fit = curves.logistic4.fit(dose, y, sample_weight=total, loss="log", fixed=ends)
-    >>> print(curves.goodness_of_fit(fit))
+    >>> print(curves.dispersion(fit))
     Pearson 1.42179, deviance 1.42406 on 3 df; dispersion 0.4739
     """
     if not isinstance(fit, CurveFit | GroupFits):
@@ -352,4 +352,4 @@ def goodness_of_fit(fit: CurveFit | GroupFits) -> GoodnessOfFit:
                 variance = value if fit.loss == "poisson" else value * (1.0 - value)
                 pearson.append(weight * (y - value) ** 2 / variance if variance else math.inf)
                 deviance.append(weight * error(value, y, 1.0)[0])
-    return GoodnessOfFit(math.fsum(pearson), math.fsum(deviance), fit.df)
+    return Dispersion(math.fsum(pearson), math.fsum(deviance), fit.df)

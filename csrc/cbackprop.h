@@ -77,8 +77,9 @@ enum cbp_activation {
     CBP_ACTIVATION_END
 };
 
-/* The loss E of one example, with r = a_L - y and a scale s > 0 (read by the robust ones alone,
- * which tend to r^2 for |r| << s). Codes are never renumbered. */
+/* The loss E of one example, with r = a_L - y and a scale s: of the robust ones s > 0, and they
+ * tend to r^2 for |r| << s; of CBP_POWER and CBP_BOX_COX an exponent, any finite number. Codes are
+ * never renumbered. */
 enum cbp_loss_kind {
     CBP_SQUARED = 0, /* r^2 */
     CBP_LOG_LOSS,    /* -y log a - (1 - y) log(1 - a), from z of a final sigmoid; 0 <= y <= 1 */
@@ -87,6 +88,15 @@ enum cbp_loss_kind {
     CBP_CAUCHY,      /* robust: s^2 log(1 + (r/s)^2) */
     /* the deviance 2 (y log(y/a) - (y - a)) of a count, NaN unless a > 0; y >= 0, finite */
     CBP_POISSON,
+    /* the deviance 2 (y log(y/a) + (1 - y) log((1 - y)/(1 - a))) of a proportion, whose weight is
+     * the number of trials; NaN unless 0 <= a <= 1; 0 <= y <= 1 */
+    CBP_BINOMIAL,
+    /* errors with a standard deviation in proportion to a^s, by their quasi-likelihood: twice the
+     * integral of (t - y) t^(-2s) from y to a; NaN unless a >= 0; y >= 0, y > 0 for s >= 1 */
+    CBP_POWER,
+    /* Box and Cox's transform of both sides: (h(a) - h(y))^2, h(v) = (v^s - 1)/s, or log(v) for
+     * s = 0; NaN unless a >= 0; y >= 0, y > 0 for s <= 0 */
+    CBP_BOX_COX,
     CBP_LOSS_END
 };
 
@@ -193,7 +203,7 @@ typedef struct cbp_loss_facts {
      * times the negative log-likelihood, but for what the target alone gives, and the covariance is
      * dispersion over half the curvature of the summed loss */
     cbp_real dispersion;
-    int has_scale;     /* 1 if it reads the scale */
+    int has_scale;     /* 1 if it reads the scale, 2 if that is an exponent of any sign */
     int is_robust;     /* 1 if it hardly sees how far off an outlier is */
     int needs_sigmoid; /* 1 if it is a loss of z of a final sigmoid */
 } cbp_loss_facts;
@@ -883,6 +893,9 @@ typedef struct cbp_curve_inference {
     int loss;       /* that was minimised, of enum cbp_loss_kind */
     int interval;   /* of enum cbp_interval_kind */
     cbp_real level; /* confidence level, between 0 and 1 */
+    /* p: the variance of an observation of weight 1 is result->variance |curve|^p; of CBP_POWER 2 s,
+     * of CBP_BOX_COX 2 - 2 s */
+    cbp_real variance_power;
 } cbp_curve_inference;
 
 /* The interval of each natural parameter, low[p] and high[p]. Fails with CBP_ERROR_CURVE,

@@ -78,15 +78,19 @@ int cbp_check_loss(const cbp_chain *chain, cbp_loss loss, const cbp_real *y, siz
         return CBP_ERROR_LOSS;
     }
     const cbp_loss_facts *facts = &cbp_loss_table[loss.kind];
-    if (facts->has_scale && !(loss.scale > 0 && loss.scale - loss.scale == 0)) {
+    if (facts->has_scale &&
+        !((loss.scale > 0 || facts->has_scale == 2) && loss.scale - loss.scale == 0)) {
         return CBP_ERROR_SCALE;
     }
     if (facts->needs_sigmoid && chain->activations[chain->layers - 1] != CBP_SIGMOID) {
         return CBP_ERROR_NO_SIGMOID;
     }
+    const int needs_positive = (loss.kind == CBP_POWER && loss.scale >= 1) ||
+                               (loss.kind == CBP_BOX_COX && loss.scale <= 0);
     if (facts->target_low > (cbp_real)-INFINITY || facts->target_high < (cbp_real)INFINITY) {
         for (size_t i = 0; i < n; i++) {
-            if (y[i] < facts->target_low || y[i] > facts->target_high) {
+            if (y[i] < facts->target_low || y[i] > facts->target_high ||
+                (needs_positive && y[i] == 0)) {
                 return CBP_ERROR_TARGET;
             }
         }

@@ -42,13 +42,16 @@ typedef char cbp_constants_are_double[sizeof 1.0 == sizeof(double) ? 1 : -1];
 #elif defined(_MSC_VER) && !defined(__clang__)
 #define CBP_RESTRICT __restrict
 #define CBP_INLINE static __forceinline
+#define CBP_NOINLINE __declspec(noinline)
 #elif defined(__GNUC__) || defined(__clang__)
 #define CBP_RESTRICT restrict
 #define CBP_INLINE static inline __attribute__((always_inline, unused))
+#define CBP_NOINLINE __attribute__((noinline, unused))
 #define CBP_LIKELY(condition) __builtin_expect(condition, 1)
 #else
 #define CBP_RESTRICT restrict
 #define CBP_INLINE static inline
+#define CBP_NOINLINE
 #endif
 
 /* A function of constants may give the length of an array, in C++. */

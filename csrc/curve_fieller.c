@@ -102,7 +102,8 @@ void cbp_curve_fieller_ends(const cbp_curve_spread *s, const cbp_curve_aim *aim,
     const cbp_real x = from == at_first  ? first
                        : from == at_last ? last
                                          : input_or(s, from, (cbp_real)NAN);
-    const int is_known = s->quantile == s->quantile && aim->variance == aim->variance;
+    const int is_known =
+        s->quantile == s->quantile && (aim->is_exact || s->observation == s->observation);
     *low = *high = (cbp_real)NAN;
     if (is_known && x == x && (from == aim->target || is_within(s, aim, x))) {
         *low = end_towards(s, aim, x, from, first, at_first);

@@ -333,6 +333,27 @@ void cbp_curve_begin(cbp_curve_search *s, const cbp_examples *examples, cbp_real
     s->inputs = count_inputs(examples);
 }
 
+/* Where outputs are far above their targets the quasi-likelihood of a power is nearly flat: it
+ * starts at the minimum by the transform that makes such errors equal. */
+static int start_by_transform(cbp_curve_search *s, cbp_real *work, cbp_fit_info *info)
+{
+    const cbp_loss loss = s->problem.loss;
+    s->problem.loss = s->options.loss = (cbp_loss){CBP_BOX_COX, 1 - loss.scale};
+    int status = cbp_curve_find_starts(s, work);
+    if (status == CBP_OK) {
+        if (s->starts_len > 1) {
+            (void)cbp_curve_fit_starts(s, work);
+        }
+        status = cbp_curve_refine_starts(s, info);
+    }
+    s->problem.loss = s->options.loss = loss;
+    s->memory.has_sums = 0;
+    s->least = (cbp_real)INFINITY;
+    s->starts_len = 1;
+    s->is_stopped = 0; /* the progress function is asked again */
+    return status;
+}
+
 /* The fit from s->starts. */
 static int fit_from_starts(cbp_curve_search *s, cbp_real *work, cbp_fit_info *info,
                            cbp_curve_result *result)
@@ -429,7 +450,8 @@ int cbp_curve_fit_examples(cbp_curve_search *s, const cbp_examples *examples, cb
     }
     if (status == CBP_OK) {
         cbp_curve_begin(s, examples, work);
-        status = cbp_curve_find_starts(s, work);
+        status = s->problem.loss.kind == CBP_POWER ? start_by_transform(s, work, &info)
+                                                   : cbp_curve_find_starts(s, work);
     }
     if (status != CBP_OK) {
         return status;

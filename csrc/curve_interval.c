@@ -54,7 +54,7 @@ int cbp_curve_predict(const cbp_curve_inference *fit, const cbp_real *x, size_t 
         cbp_real slopes[CBP_CURVE_PARAMETERS], by_x, low, high;
         const cbp_real value = cbp_curve_slopes_at(&s, x[i], &by_x, slopes),
                        variance = cbp_curve_variance_of(&s, slopes),
-                       single = variance + s.observation / weight;
+                       single = variance + cbp_curve_observation_at(&s, value) / weight;
         put(band->value, i, value);
         put(band->standard_error, i, value == value ? cbp_root(variance) : value);
         cbp_curve_plain_ends(value, s.quantile * cbp_root(variance), &low, &high);
@@ -119,7 +119,7 @@ int cbp_curve_invert(const cbp_curve_inference *fit, const cbp_real *y, const cb
         status = is_weight(weight[i]) ? CBP_OK : CBP_ERROR_WEIGHT;
     }
     for (size_t i = 0; status == CBP_OK && i < n; i++) {
-        const cbp_curve_aim aim = {y[i], {0}, weight ? s.observation / weight[i] : 0};
+        const cbp_curve_aim aim = {y[i], {0}, weight ? weight[i] : 0, !weight};
         find_input(&s, &aim, i, inputs);
     }
     return status;
@@ -215,7 +215,7 @@ int cbp_curve_effective_dose(const cbp_curve_inference *fit, const cbp_real *fra
     inner.chain.layers = layer + 1;
     for (size_t i = 0; i < n; i++) {
         const cbp_real part = fractions[i];
-        cbp_curve_aim aim = {effect.first + part * (effect.last - effect.first), {0}, 0};
+        cbp_curve_aim aim = {effect.first + part * (effect.last - effect.first), {0}, 0, 1};
         for (size_t k = 0; k < s.count; k++) {
             aim.slopes[k] = effect.at_first[k] + part * (effect.at_last[k] - effect.at_first[k]);
         }

@@ -115,8 +115,10 @@ static void fit_set_alone(curve_many *f, size_t i)
     f->fits->variance[i] = result.variance;
     f->fits->df[i] = result.df;
     for (size_t k = 0; k < count; k++) {
-        const cbp_real scale = f->s.curve->positive[k] ? result.natural[k] : 1;
-        f->fits->standard_error[i * count + k] = cbp_root(covariance[k * count + k]) * scale;
+        const cbp_real scale = f->s.curve->positive[k] ? result.natural[k] : 1,
+                       error = cbp_root(covariance[k * count + k]);
+        /* not infinity times a parameter of 0 */
+        f->fits->standard_error[i * count + k] = cbp_is_finite(error) ? error * scale : error;
     }
 }
 

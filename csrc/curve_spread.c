@@ -93,7 +93,8 @@ static int check_inference(const cbp_curve_inference *fit)
         return CBP_ERROR_LOSS;
     }
     const int is_kind = fit->interval >= 0 && fit->interval < CBP_INTERVAL_END;
-    return is_kind && fit->level > 0 && fit->level < 1 ? CBP_OK : CBP_ERROR_OPTION;
+    const int is_known = is_kind && cbp_is_finite(fit->variance_power);
+    return is_known && fit->level > 0 && fit->level < 1 ? CBP_OK : CBP_ERROR_OPTION;
 }
 
 int cbp_curve_open_spread(const cbp_curve_inference *fit, cbp_curve_spread *s)
@@ -126,6 +127,7 @@ int cbp_curve_open_spread(const cbp_curve_inference *fit, cbp_curve_spread *s)
     }
     s->is_blind = variance != variance;
     s->observation = dispersion > 0 ? (cbp_real)NAN : variance;
+    s->power = fit->variance_power;
     s->quantile = cbp_t_quantile((cbp_real)0.5 + fit->level / 2,
                                  dispersion > 0 ? (cbp_real)INFINITY : result->df);
     s->interval = fit->interval;
@@ -133,6 +135,13 @@ int cbp_curve_open_spread(const cbp_curve_inference *fit, cbp_curve_spread *s)
 }
 
 /* ---- numbers with an uncertainty ------------------------------------------------------------- */
+
+cbp_real cbp_curve_observation_at(const cbp_curve_spread *s, cbp_real value)
+{
+    const cbp_real log = s->power != 0 ? cbp_curve_value(CBP_LOG, cbp_magnitude(value)) : 0;
+    return s->power != 0 ? s->observation * cbp_curve_value(CBP_EXP, s->power * log)
+                         : s->observation;
+}
 
 cbp_real cbp_curve_slopes_at(const cbp_curve_spread *s, cbp_real x, cbp_real *by_x,
                              cbp_real *slopes)
@@ -175,11 +184,13 @@ cbp_real cbp_curve_difference_at(const cbp_curve_spread *s, const cbp_curve_aim 
                                  cbp_real *difference, cbp_real *by_x)
 {
     cbp_real slopes[CBP_CURVE_PARAMETERS];
-    *difference = cbp_curve_slopes_at(s, x, by_x, slopes) - aim->target;
+    const cbp_real value = cbp_curve_slopes_at(s, x, by_x, slopes);
+    *difference = value - aim->target;
     for (size_t k = 0; k < s->count; k++) {
         slopes[k] -= aim->slopes[k];
     }
-    return cbp_curve_variance_of(s, slopes) + aim->variance;
+    return cbp_curve_variance_of(s, slopes) +
+           (aim->is_exact ? 0 : cbp_curve_observation_at(s, value) / aim->weight);
 }
 
 /* ---- intervals ------------------------------------------------------------------------------- */

@@ -15,13 +15,16 @@ typedef struct cbp_curve_spread {
     int is_blind;         /* no degrees of freedom: nothing is known of any variance */
     cbp_real quantile;    /* of the level */
     cbp_real observation; /* the variance of an observation of weight 1; NaN if it is not one */
+    cbp_real power;       /* where the curve is 1: elsewhere times this power of it */
     int interval;
 } cbp_curve_spread;
 
 /* What a number computed from the chain is compared with: by an input x, f(x) - target. The target
- * has these derivatives by the coordinates, and this variance besides. */
+ * has these derivatives by the coordinates; unless it is exact it is the mean of observations about
+ * f(x), of this weight. */
 typedef struct cbp_curve_aim {
-    cbp_real target, slopes[CBP_CURVE_PARAMETERS], variance;
+    cbp_real target, slopes[CBP_CURVE_PARAMETERS], weight;
+    int is_exact;
 } cbp_curve_aim;
 
 /* Takes what a caller gives. Fails as cbp_curve_intervals. */
@@ -30,6 +33,9 @@ int cbp_curve_open_spread(const cbp_curve_inference *fit, cbp_curve_spread *s);
 /* The chain's output at x, its derivative *by_x, and those by the coordinates, slopes[p]. */
 cbp_real cbp_curve_slopes_at(const cbp_curve_spread *s, cbp_real x, cbp_real *by_x,
                              cbp_real *slopes);
+
+/* The variance of an observation of weight 1 where the curve has this value. */
+cbp_real cbp_curve_observation_at(const cbp_curve_spread *s, cbp_real value);
 
 /* The variance of a number with these derivatives. */
 cbp_real cbp_curve_variance_of(const cbp_curve_spread *s, const cbp_real *slopes);

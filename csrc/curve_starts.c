@@ -323,12 +323,38 @@ static cbp_real mean_target(const cbp_examples *examples)
     return sum / total;
 }
 
+/* Weights by which least squares are near those of transformed targets; a target near 0 counts as
+ * one of this part of the largest. */
+#define NEAR_ZERO ((cbp_real)1e-6)
+
+static const cbp_real *weights_of(const cbp_loss *loss, const cbp_examples *sample,
+                                  cbp_real *weights)
+{
+    const cbp_real power = loss->kind == CBP_BOX_COX ? 2 - 2 * loss->scale : 0;
+    cbp_real most = 0;
+    for (size_t i = 0; i < sample->n; i++) {
+        most = sample->y[i] > most ? sample->y[i] : most;
+    }
+    if (power == 0 || most == 0) {
+        return sample->weight;
+    }
+    for (size_t i = 0; i < sample->n; i++) {
+        const cbp_real part = sample->y[i] / most,
+                       log = cbp_curve_value(CBP_LOG, part > NEAR_ZERO ? part : NEAR_ZERO);
+        weights[i] =
+            (sample->weight ? sample->weight[i] : 1) * cbp_curve_value(CBP_EXP, -power * log);
+    }
+    return weights;
+}
+
 /* Adds the best of these candidates, or a flatter one if its loss is not finite. */
 static void add_start(cbp_curve_search *s, const cbp_examples *sample,
                       const cbp_candidates *candidates, int sign, cbp_real *work)
 {
     const size_t last = 2 * s->layers - 2;
-    const cbp_example_sets set = {sample->x, sample->y, sample->weight, sample->n, 1, 0, 0};
+    cbp_real weights[CBP_CURVE_SAMPLE];
+    const cbp_example_sets set = {
+        sample->x, sample->y, weights_of(&s->problem.loss, sample, weights), sample->n, 1, 0, 0};
     cbp_fit_options options;
     unsigned char frozen[CBP_CURVE_PLACES];
     cbp_real chosen[CBP_CURVE_PLACES], loss;

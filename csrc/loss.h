@@ -168,18 +168,22 @@ CBP_INLINE cbp_real cbp_cauchy_loss_size(cbp_ending end)
 
 /* ---- Poisson --------------------------------------------------------------------------------- */
 
-/* The deviance 2 (y log(y/a) - (y - a)), where y log y is 0 at y = 0; NaN unless a > 0. By t = |a -
- * y| over the lesser of the two, so that log1p(t) is the logarithm of their ratio and keeps its
- * digits where they are near. Where t is infinite the logarithm counts for nothing beside a, or
- * makes the deviance as infinite as its slope. */
+/* y log(y/a) - (y - a), where y log y is 0 at y = 0. By t = |a - y| over the lesser of the two, so
+ * that log1p(t) is the logarithm of their ratio and keeps its digits where they are near. Where t
+ * is infinite the logarithm counts for nothing beside a, or makes the deviance as infinite as its
+ * slope. */
+CBP_INLINE cbp_real cbp_half_deviance(cbp_real a, cbp_real y, cbp_real residual)
+{
+    const cbp_real size = cbp_abs(residual), t = size / (residual < 0 ? a : y);
+    const cbp_real ratio = cbp_log1p(t), seen = t < CBP_INFINITY ? ratio : 0;
+    return residual == 0 ? 0 : residual < 0 ? CBP_FMA(y, ratio, -size) : CBP_FMA(-y, seen, size);
+}
+
+/* The deviance, twice that; NaN unless a > 0. */
 CBP_INLINE cbp_jet cbp_poisson_loss_jet(cbp_ending end)
 {
-    const cbp_real a = end.a > 0 ? end.a : CBP_NAN, y = end.y;
-    const cbp_real residual = a - y, size = cbp_abs(residual);
-    const cbp_real t = size / (residual < 0 ? a : y);
-    const cbp_real ratio = cbp_log1p(t), seen = t < CBP_INFINITY ? ratio : 0;
-    const cbp_real half = residual < 0 ? CBP_FMA(y, ratio, -size) : CBP_FMA(-y, seen, size);
-    return (cbp_jet){2 * half, 2 * (residual / a), 2 * (y / a / a)};
+    const cbp_real a = end.a > 0 ? end.a : CBP_NAN, y = end.y, residual = a - y;
+    return (cbp_jet){2 * cbp_half_deviance(a, y, residual), 2 * (residual / a), 2 * (y / a / a)};
 }
 
 /* Fisher's scoring: E'' by what it is expected to be, 2/a. */
@@ -196,17 +200,136 @@ CBP_INLINE cbp_real cbp_poisson_loss_size(cbp_ending end)
     return end.y;
 }
 
+/* ---- binomial -------------------------------------------------------------------------------- */
+
+/* The deviance of a proportion, 2 (y log(y/a) + (1 - y) log((1 - y)/(1 - a))): that of two Poisson
+ * losses. NaN unless a is from 0 to 1. */
+CBP_INLINE cbp_real cbp_binomial_variance(cbp_real a)
+{
+    const cbp_real floor = CBP_PICK(0x1p-120, 0x1p-60f), variance = a * (1 - a);
+    return a >= 0 && a <= 1 ? (variance < floor ? floor : variance) : CBP_NAN;
+}
+
+static CBP_NOINLINE cbp_jet cbp_binomial_loss_jet(cbp_ending end)
+{
+    const cbp_real a = end.a, y = end.y, residual = a - y, variance = cbp_binomial_variance(a);
+    const cbp_real half =
+        cbp_half_deviance(a, y, residual) + cbp_half_deviance(1 - a, 1 - y, -residual);
+    const cbp_real part = (y * (1 - a) * (1 - a) + (1 - y) * a * a) / variance;
+    return (cbp_jet){variance > 0 ? 2 * half : CBP_NAN, 2 * (residual / variance),
+                     2 * (part / variance)};
+}
+
+/* Fisher's scoring. */
+CBP_INLINE cbp_quadratic cbp_binomial_loss_quadratic(cbp_ending end)
+{
+    const cbp_jet loss = cbp_binomial_loss_jet(end);
+    const cbp_real variance = cbp_binomial_variance(end.a);
+    return (cbp_quadratic){loss.value, end.a - end.y, 1 / variance,
+                           CBP_HALF * loss.second * variance - 1};
+}
+
+CBP_INLINE cbp_real cbp_binomial_loss_size(cbp_ending end)
+{
+    (void)end;
+    return 1;
+}
+
+/* ---- powers of the output -------------------------------------------------------------------- */
+
+/* Their quadratic models are long: one function for all loops is smaller than a vector in each. */
+
+/* A positive output and its target in logarithms: a = base exp(log_ratio), where the base is y, or
+ * a if y is 0. */
+typedef struct cbp_logs {
+    cbp_real a, log_base, log_ratio;
+} cbp_logs;
+
+/* A floor under an output of 0 keeps quotients finite; those below 0 are NaN. */
+CBP_INLINE cbp_logs cbp_logs_of(cbp_ending end)
+{
+    const cbp_real floor = CBP_PICK(0x1p-120, 0x1p-60f), y = end.y;
+    const cbp_real a = end.a >= 0 ? (end.a < floor ? floor : end.a) : CBP_NAN;
+    const cbp_real ratio = cbp_log1p(cbp_abs(a - y) / (a < y ? a : y));
+    return (cbp_logs){a, cbp_log(y > 0 ? y : a), y > 0 ? (a < y ? -ratio : ratio) : 0};
+}
+
+/* The integral of exp(c t) from 0 to u, where growth is exp(c u) - 1. */
+CBP_INLINE cbp_real cbp_growth_over(cbp_real growth, cbp_real c, cbp_real u)
+{
+    return c == 0 ? u : growth / c;
+}
+
+CBP_INLINE cbp_jet cbp_jet_of(cbp_quadratic model)
+{
+    return (cbp_jet){model.value, 2 * model.curvature * model.residual,
+                     2 * model.curvature * (1 + model.excess)};
+}
+
+/* The quasi-likelihood of a variance in proportion to a^p, p = 2 scale: twice the integral of
+ * (t - y) t^-p from y to a (Wedderburn 1974), by t = y exp(s). At y = 0 from 0 on, for p < 2. By Fisher's
+ * scoring. */
+static CBP_NOINLINE cbp_quadratic cbp_power_loss_quadratic(cbp_ending end)
+{
+    const cbp_logs logs = cbp_logs_of(end);
+    const cbp_real p = 2 * end.scale, c = 2 - p, u = logs.log_ratio, a = logs.a;
+    const cbp_real base = cbp_exp(c * logs.log_base), growth = cbp_expm1(c * u),
+                   other = cbp_expm1((1 - p) * u), residual = end.a - end.y;
+    const cbp_real integral =
+        end.y > 0 ? cbp_growth_over(growth, c, u) - cbp_growth_over(other, 1 - p, u) : 1 / c;
+    const cbp_real weight = cbp_exp(-p * (logs.log_base + u)); /* a^-p */
+    return (cbp_quadratic){2 * base * integral, residual, weight, -p * (residual / a)};
+}
+
+CBP_INLINE cbp_jet cbp_power_loss_jet(cbp_ending end)
+{
+    return cbp_jet_of(cbp_power_loss_quadratic(end));
+}
+
+CBP_INLINE cbp_real cbp_power_loss_size(cbp_ending end)
+{
+    return cbp_exp((2 - 2 * end.scale) * cbp_log(end.y));
+}
+
+/* Box and Cox's transform of both sides: (h(a) - h(y))^2, h(v) = (v^scale - 1) / scale, or log(v)
+ * for a scale of 0 (Carroll and Ruppert 1984). */
+static CBP_NOINLINE cbp_quadratic cbp_box_cox_loss_quadratic(cbp_ending end)
+{
+    const cbp_logs logs = cbp_logs_of(end);
+    const cbp_real scale = end.scale, u = logs.log_ratio, a = logs.a;
+    const cbp_real base = cbp_exp(scale * logs.log_base), growth = cbp_expm1(scale * u);
+    const cbp_real difference = base * (end.y > 0 ? cbp_growth_over(growth, scale, u) : 1 / scale);
+    const cbp_real slope = cbp_exp((scale - 1) * (logs.log_base + u)); /* h'(a) */
+    const cbp_real residual = difference / slope;
+    return (cbp_quadratic){difference * difference, residual, slope * slope,
+                           (scale - 1) * (residual / a)};
+}
+
+CBP_INLINE cbp_jet cbp_box_cox_loss_jet(cbp_ending end)
+{
+    return cbp_jet_of(cbp_box_cox_loss_quadratic(end));
+}
+
+CBP_INLINE cbp_real cbp_box_cox_loss_size(cbp_ending end)
+{
+    return cbp_exp(2 * end.scale * cbp_log(end.y));
+}
+
 /* ---- the list -------------------------------------------------------------------------------- */
 
 /* Every loss: code, name; the least and the greatest target; `dispersion`, 0 where the variance is
- * estimated (the facts of cbackprop.h say more); whether it has a scale; whether it is robust;
+ * estimated (the facts of cbackprop.h say more); whether it has a scale (2: one of any sign); whether it is
+ * robust;
  * whether it is a loss of z, behind a sigmoid; whether its quadratic model has an excess. */
-#define CBP_LOSSES(X)                                           \
-    X(CBP_SQUARED, squared, -INFINITY, INFINITY, 0, 0, 0, 0, 0) \
-    X(CBP_LOG_LOSS, log, 0, 1, 0.5, 0, 0, 1, 0)                 \
-    X(CBP_HUBER, huber, -INFINITY, INFINITY, 0, 1, 1, 0, 1)     \
-    X(CBP_SOFT_L1, soft_l1, -INFINITY, INFINITY, 0, 1, 1, 0, 1) \
-    X(CBP_CAUCHY, cauchy, -INFINITY, INFINITY, 0, 1, 1, 0, 1)   \
-    X(CBP_POISSON, poisson, 0, CBP_PICK(DBL_MAX, FLT_MAX), 1, 0, 0, 0, 1)
+#define CBP_LOSSES(X)                                                     \
+    X(CBP_SQUARED, squared, -INFINITY, INFINITY, 0, 0, 0, 0, 0)           \
+    X(CBP_LOG_LOSS, log, 0, 1, 0.5, 0, 0, 1, 0)                           \
+    X(CBP_HUBER, huber, -INFINITY, INFINITY, 0, 1, 1, 0, 1)               \
+    X(CBP_SOFT_L1, soft_l1, -INFINITY, INFINITY, 0, 1, 1, 0, 1)           \
+    X(CBP_CAUCHY, cauchy, -INFINITY, INFINITY, 0, 1, 1, 0, 1)             \
+    X(CBP_POISSON, poisson, 0, CBP_PICK(DBL_MAX, FLT_MAX), 1, 0, 0, 0, 1) \
+    X(CBP_BINOMIAL, binomial, 0, 1, 1, 0, 0, 0, 1)                        \
+    X(CBP_POWER, power, 0, CBP_PICK(DBL_MAX, FLT_MAX), 0, 2, 0, 0, 1)     \
+    X(CBP_BOX_COX, box_cox, 0, CBP_PICK(DBL_MAX, FLT_MAX), 0, 2, 0, 0, 1)
 
 #endif

@@ -284,7 +284,7 @@ static totals load_examples(const many *s, cbp_lanes *g, size_t lane, size_t cha
             factor < 0 || target < facts->target_low || target > facts->target_high ? 1 : 0;
         t.weight += factor;
         cbp_loss_sizes(criterion, &target, &target, 1, &size);
-        t.squares += factor * size;
+        t.squares += factor > 0 ? factor * size : 0;
         t.count += factor > 0;
         g->y[at] = target;
         g->weight[at] = factor;

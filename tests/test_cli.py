@@ -204,7 +204,9 @@ def test_help_names_the_default_loss(
 ) -> None:
     with pytest.raises(SystemExit):
         main([verb, "--help"])
-    assert f"cauchy, poisson (default: {default})" in " ".join(capsys.readouterr().out.split())
+    assert f"cauchy, poisson, binomial, power, box_cox (default: {default})" in " ".join(
+        capsys.readouterr().out.split()
+    )
 
 
 def test_as_a_module_into_a_pipe_that_closes() -> None:

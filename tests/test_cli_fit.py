@@ -1128,7 +1128,7 @@ def test_standard_output_may_be_a_file_too(tmp_path: Path) -> None:
         ),
         (LINE, [*LINEAR, "--loss-scale", "1"], "--loss-scale: only for --loss huber, soft_l1"),
         *(
-            (LINE, [*LINEAR, "--loss", loss, "--loss-scale", "2"], f"cauchy, not for {loss}")
+            (LINE, [*LINEAR, "--loss", loss, "--loss-scale", "2"], f"box_cox, not for {loss}")
             for loss in ("squared", "log")
         ),
         *(

@@ -42,10 +42,17 @@ EXACT: dict[str, Callable[[mp.mpf], mp.mpf]] = {
     "normal_cdf": mp.ncdf,
     "sin": mp.sin,
 }
+LAST = {
+    "log": "sigmoid",
+    "poisson": "softplus",
+    "binomial": "sigmoid",
+    "power": "softplus",
+    "box_cox": "softplus",
+}
 ABOVE_ZERO = {"log", "log1p", "sqrt"}  # domains that random points would leave
 
 
-def exact_loss(loss: str, a: mp.mpf, y: mp.mpf, s: mp.mpf) -> mp.mpf:
+def exact_loss(loss: str, a: mp.mpf, y: mp.mpf, s: mp.mpf) -> mp.mpf:  # noqa: PLR0911
     u = (a - y) / s
     if loss == "squared":
         return (a - y) ** 2
@@ -57,6 +64,16 @@ def exact_loss(loss: str, a: mp.mpf, y: mp.mpf, s: mp.mpf) -> mp.mpf:
         return 2 * s**2 * (mp.sqrt(1 + u**2) - 1)
     if loss == "poisson":
         return 2 * (y * mp.log(y / a) - y + a)
+    if loss == "binomial":
+        return 2 * (y * mp.log(y / a) + (1 - y) * mp.log((1 - y) / (1 - a)))
+    if loss == "power":
+
+        def antiderivative(t: mp.mpf) -> mp.mpf:
+            return t ** (2 - 2 * s) / (2 - 2 * s) - y * t ** (1 - 2 * s) / (1 - 2 * s)
+
+        return 2 * (antiderivative(a) - antiderivative(y))
+    if loss == "box_cox":
+        return ((a**s - y**s) / s) ** 2
     return s**2 * mp.log(1 + u**2)
 
 
@@ -214,9 +231,9 @@ def test_gradient_against_differences(loss: str, layers: int) -> None:
     rng = random.Random(f"{SEED} {loss} {layers}")
     for _ in range(5):
         names = [rng.choice(["sigmoid", "tanh", "softplus", "gelu"]) for _ in range(layers)]
-        names[-1] = {"log": "sigmoid", "poisson": "softplus"}.get(loss, "identity")
+        names[-1] = LAST.get(loss, "identity")
         params = [rng.gauss(0, 1) for _ in range(2 * layers)]
-        x, y, scale = rng.gauss(0, 1), rng.random(), 0.5
+        x, y, scale = rng.gauss(0, 1), rng.random(), 0.75
         loss_exact, gradient_exact = exact_gradient(params, names, x, y, loss=loss, scale=scale)
         got, gradient = reference.gradient(params, names, x, y, loss=loss, scale=scale)
         assert got == pytest.approx(loss_exact, rel=1e-12), f"seed {SEED}: {names} {params}"

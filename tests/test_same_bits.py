@@ -120,7 +120,8 @@ def has(kernel: str) -> bool:
 
 def everything(name: str, loss: Any) -> dict[str, bytes]:
     """All that a chain computes, on numbers of all sizes."""
-    last = "sigmoid" if loss in ("log", "poisson") else name  # where these losses are defined
+    positive = ("log", "poisson", "binomial", "power", "box_cox")
+    last = "sigmoid" if loss in positive else name  # where these losses are defined
     net = cbp.Chain([0.75, -1.25, 0.5], [0.5, 0.25, 0.125], [name, "tanh", last])
     x, y = inputs(800), np.random.default_rng(801).uniform(size=SIZES[-1])
     weight = np.random.default_rng(802).integers(0, 8, SIZES[-1]) / 3

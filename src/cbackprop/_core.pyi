@@ -23,7 +23,9 @@ from .fits.many import Found
 from .fits.one import Objective
 from .trace import Trace
 
-_Loss: TypeAlias = Literal["squared", "log", "huber", "soft_l1", "cauchy", "poisson"]
+_Loss: TypeAlias = Literal[
+    "squared", "log", "huber", "soft_l1", "cauchy", "poisson", "binomial", "power", "box_cox"
+]
 _Kernel: TypeAlias = Literal["generic", "avx2", "avx512"]
 _Number: TypeAlias = float | np.floating[Any] | np.integer[Any] | np.bool_
 _Integer: TypeAlias = int | np.integer[Any]
@@ -38,7 +40,7 @@ _Seed: TypeAlias = (
 )
 _Vector: TypeAlias = NDArray[np.float64]
 # curve, code of the loss, what `fit_curve` has returned, another covariance
-_CurveFit: TypeAlias = tuple["CurveRow", int, Fitted, _Vector | None]
+_CurveFit: TypeAlias = tuple["CurveRow", int, float, Fitted, _Vector | None]
 _Out = TypeVar("_Out", bound=NDArray[np.float64])
 _C = TypeVar("_C", bound="Chain")
 
@@ -56,7 +58,7 @@ class LossFacts(NamedTuple):
     target_low: float
     target_high: float
     dispersion: float
-    has_scale: bool
+    has_scale: int
     is_robust: bool
     needs_sigmoid: bool
 

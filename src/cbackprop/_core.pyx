@@ -65,7 +65,7 @@ cdef tuple named_loss(int code):
     cdef cbp_loss_facts facts
     cbp_loss_describe(code, &facts)
     return sys.intern(facts.name.decode()), LossFacts(
-        code, facts.target_low, facts.target_high, facts.dispersion, bool(facts.has_scale),
+        code, facts.target_low, facts.target_high, facts.dispersion, facts.has_scale,
         bool(facts.is_robust), bool(facts.needs_sigmoid))
 
 
@@ -104,8 +104,10 @@ cdef int loss_code(object loss, object loss_scale, double *scale) except -1:
     facts = LOSSES.get(loss) if isinstance(loss, str) else None
     if facts is None:
         raise ParameterError(f"loss: {loss!r} is not a loss; {no_such_name(loss, LOSSES)}")
-    if facts.has_scale and not 0 < scale[0] < INFINITY:
+    if facts.has_scale == 1 and not 0 < scale[0] < INFINITY:
         raise ParameterError(f"loss_scale: {loss_scale!r}; expected a positive finite number")
+    if facts.has_scale and not -INFINITY < scale[0] < INFINITY:
+        raise ParameterError(f"loss_scale: {loss_scale!r}; expected a finite exponent")
     return facts.code
 
 
@@ -277,6 +279,8 @@ cdef int refuse_target(str what, double y, int loss) except -1:
     needed = f"targets between {low:g} and {high:g}"
     if high == np.finfo(np.float64).max:
         needed = f"finite targets of {low:g} or more"
+    if low <= y <= high:
+        needed = "targets above 0 with this loss_scale"
     raise ParameterError(f"{what}: {y!r}; the {name} loss needs {needed}")
 
 
@@ -291,7 +295,8 @@ cdef int check_examples(int status, object y, object weight, int loss) except -1
     if status == CBP_ERROR_TARGET:
         y = real_array(y, "y").reshape(-1)
         facts = named_loss(loss)[1]
-        i = np.flatnonzero((y < facts.target_low) | (y > facts.target_high))[0]
+        wrong = (y < facts.target_low) | (y > facts.target_high)
+        i = np.flatnonzero(wrong if wrong.any() else y == 0)[0]
         refuse_target(f"y[{i}]", y[i], loss)
     if status == CBP_ERROR_WEIGHT and weight is not None:
         weight = real_array(weight, "sample_weight").reshape(-1)

@@ -16,13 +16,15 @@ cdef struct Inference:
 
 
 cdef int take_inference(tuple fit, int interval, double level, Inference *to) except -1:
-    """Take a fit: curve, loss, what `fit_curve` has returned, another covariance or None."""
+    """Take a fit: curve, loss, power of the variance, what `fit_curve` has returned, another
+    covariance or None."""
     cdef CurveRow row
-    row, loss, found, covariance = fit
+    row, loss, power, found, covariance = fit
     cdef size_t p = len(found.natural)
     memset(to, 0, sizeof(Inference))
     to.core.curve, to.core.loss = row.at, loss
     to.core.interval, to.core.level = interval, level
+    to.core.variance_power = power
     to.core.result = &to.result
     if covariance is not None:
         to.core.covariance = memory_of_const(covariance, p * p)
@@ -40,7 +42,7 @@ def curve_intervals(tuple fit, int interval, double level):
     """The interval of each natural parameter: its low and its high ends, (p,) each."""
     cdef Inference known
     take_inference(fit, interval, level, &known)
-    cdef size_t p = len(fit[2].natural)
+    cdef size_t p = len(fit[3].natural)
     low, high = empty(p), empty(p)
     check(cbp_curve_intervals(&known.core, memory_of(low, p), memory_of(high, p)))
     return low, high

@@ -40,6 +40,9 @@ cdef extern from "cbackprop.h" nogil:
         CBP_SOFT_L1
         CBP_CAUCHY
         CBP_POISSON
+        CBP_BINOMIAL
+        CBP_POWER
+        CBP_BOX_COX
         CBP_LOSS_END
 
     enum cbp_status:
@@ -330,6 +333,7 @@ cdef extern from "cbackprop.h" nogil:
         int loss
         int interval
         cbp_real level
+        cbp_real variance_power
 
     ctypedef struct cbp_curve_band:
         cbp_real *value

@@ -45,6 +45,7 @@ from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
 from .errors import ActivationError, ParameterError, ShapeError
+from .losses import LOSSES
 
 __all__ = ["ACTIVATIONS", "LOSSES", "Walk", "forward", "gradient", "times", "trace"]
 
@@ -267,90 +268,7 @@ ACTIVATIONS: Mapping[str, tuple[Function, Function]] = MappingProxyType(
 )
 """Name -> (value, slope), both functions of z, in the order of the C core's codes."""
 
-# ---- losses: E and dE/da of one example, with the residual r = a - y ---------------------------
-
-
-def _squared(a: float, y: float, scale: float) -> tuple[float, float]:
-    r = a - y
-    return r * r, 2.0 * r
-
-
-def _huber(a: float, y: float, scale: float) -> tuple[float, float]:
-    r = a - y
-    if abs(r) <= scale:
-        return _squared(a, y, scale)
-    return scale * (2.0 * abs(r) - scale), math.copysign(2.0 * scale, r)
-
-
-def _soft_l1(a: float, y: float, scale: float) -> tuple[float, float]:
-    r = a - y
-    u = r / scale
-    if abs(u) > 1e8:  # sqrt(1 + u^2) rounds to |u|, and u may be infinite
-        return 2.0 * scale * (abs(r) - scale), math.copysign(2.0 * scale, r)
-    root = math.hypot(1.0, u)
-    # 2 s^2 (root - 1), without the cancellation for small r
-    return 2.0 * r * (r / (1.0 + root)), 2.0 * (r / root)
-
-
-def _cauchy(a: float, y: float, scale: float) -> tuple[float, float]:
-    r = a - y
-    u = r / scale
-    if abs(u) <= 1.0:
-        return scale * scale * math.log1p(u * u), 2.0 * r / (1.0 + u * u)
-    # log(1 + u^2) where u^2 might overflow
-    return scale * scale * 2.0 * math.log(math.hypot(1.0, u)), 2.0 * scale / (u + 1.0 / u)
-
-
-def _nothing(y: float) -> float:
-    return 0.0
-
-
-def _poisson_best(y: float) -> float:
-    return (y * math.log(y) if y else 0.0) - y - math.lgamma(y + 1.0)
-
-
-def _poisson(a: float, y: float, scale: float) -> tuple[float, float]:
-    if not a > 0:
-        return math.nan, math.nan
-    if abs(a - y) <= 0.5 * y:  # without the cancellation for small a - y
-        t = (a - y) / y
-        deviance = 2.0 * y * (t - math.log1p(t))
-    else:
-        deviance = 2.0 * ((y * (math.log(y) - math.log(a)) if y else 0.0) - (y - a))
-    return deviance, 2.0 * ((a - y) / a)
-
-
-class Loss(NamedTuple):
-    """A loss: `error_and_slope` of (a, y, scale) gives E and dE/da; None if z is needed (log loss).
-
-    `best` of a target y is the log-likelihood at E = 0, for losses that stand for a likelihood,
-    and 0 for others.
-    """
-
-    error_and_slope: Callable[[float, float, float], tuple[float, float]] | None
-    formula: str
-    has_scale: bool = False
-    targets: tuple[float, float] = (-math.inf, math.inf)
-    best: Function = _nothing
-
-
-LOSSES: Mapping[str, Loss] = MappingProxyType(
-    {
-        "squared": Loss(_squared, "(a - y)²"),
-        "log": Loss(None, "-y·log a - (1 - y)·log(1 - a)", targets=(0.0, 1.0)),
-        # beyond |a - y| = s; squared up to there
-        "huber": Loss(_huber, "2s·|a - y| - s²", has_scale=True),
-        "soft_l1": Loss(_soft_l1, "2s²(√(1 + (a - y)²/s²) - 1)", has_scale=True),
-        "cauchy": Loss(_cauchy, "s²·log(1 + (a - y)²/s²)", has_scale=True),
-        "poisson": Loss(
-            _poisson,
-            "2(y·log(y/a) - (y - a))",
-            targets=(0.0, sys.float_info.max),
-            best=_poisson_best,
-        ),
-    }
-)
-"""Name -> loss, in the order of the C core's codes."""
+# ---- the passes --------------------------------------------------------------------------------
 
 
 def _log_loss(z: float, y: float) -> tuple[float, float]:
@@ -363,9 +281,6 @@ def _log_loss(z: float, y: float) -> tuple[float, float]:
     if z < 0:
         return times(y, -z) + math.log1p(e), _sigmoid(z) - y
     return times(1.0 - y, z) + math.log1p(e), (1.0 - y) - _sigmoid(-z)
-
-
-# ---- the passes --------------------------------------------------------------------------------
 
 
 class Walk(NamedTuple):
@@ -533,8 +448,10 @@ def _check_loss(activations: Sequence[str], loss: str, scale: float, y: float) -
     if loss not in LOSSES:
         raise ParameterError(f"loss: {loss!r} is not a loss; expected one of " + ", ".join(LOSSES))
     error_and_slope, _, has_scale, (low, high), _ = LOSSES[loss]
-    if has_scale and not 0 < scale < math.inf:
+    if has_scale == 1 and not 0 < scale < math.inf:
         raise ParameterError(f"scale: {scale!r} is not positive and finite")
+    if has_scale and not math.isfinite(scale):
+        raise ParameterError(f"scale: {scale!r} is not finite")
     if error_and_slope is None and activations[-1] != "sigmoid":
         raise ActivationError(f"the {loss} loss needs a chain whose last activation is sigmoid")
     if y < low or y > high:

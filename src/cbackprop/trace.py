@@ -13,7 +13,8 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .reference import LOSSES, times
+from .losses import LOSSES
+from .reference import times
 
 __all__ = ["Trace"]
 

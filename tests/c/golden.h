@@ -409,3 +409,6 @@
     {"many", 0x108897f492f1b07e, 593, 0x1.622a4dc4e9104p+7},
     {"many", 0x061e47beed39c1c8, 609, 0x1.dacf20e8e49c9p+3},
     {"poisson", 0x1fd65509456a5c2d, 8, 0x1.bf4e5807d867bp-8},
+    {"binomial", 0x4b4e4fbd5a304b4f, 9, 0x1.0c4a61c4482ecp-6},
+    {"power", 0x27e8c23e2204f2a5, 9, 0x1.44b2195d40fcep-8},
+    {"box_cox", 0x27fbda1c4126f0aa, 12, 0x1.c05e8bd788a77p-7},

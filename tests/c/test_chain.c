@@ -164,10 +164,18 @@ static void test_losses(void)
             cbp_real value;
             if (!takes_any_target(kind)) {
                 const double both = -t * log(a) - (1 - t) * log(1 - a),
-                             deviance = 2 * (t * log(t / a) - t + a);
+                             count = 2 * (t * log(t / a) - t + a),
+                             part = 2 * (t * log(t / a) + (1 - t) * log((1 - t) / (1 - a))),
+                             ratio = log(a / t);
+                /* of a scale of 0: the power of a is 1, the transform is the logarithm */
+                const double of_kind = kind == CBP_LOG_LOSS   ? both
+                                       : kind == CBP_POISSON  ? count
+                                       : kind == CBP_BINOMIAL ? part
+                                       : kind == CBP_POWER    ? (a - t) * (a - t)
+                                                              : ratio * ratio;
                 CHECK(cbp_loss_mean(&neuron, &(cbp_examples){&x, &target, NULL, 1},
                                     &(cbp_loss){kind, 0}, &value) == CBP_OK);
-                CHECK(near((double)value, kind == CBP_LOG_LOSS ? both : deviance, t, 32));
+                CHECK(near((double)value, of_kind, t, 32));
             } else {
                 CHECK(cbp_loss_mean(&line, &(cbp_examples){&x, &y, NULL, 1},
                                     &(cbp_loss){kind, scale}, &value) == CBP_OK);

@@ -206,7 +206,9 @@ static void test_losses(void)
         options.loss = (cbp_loss){kind, R(0.3)};
         const cbp_examples examples = {x, y, NULL, N};
         const int status = fit_curve(m, &examples, NULL, &options, &found);
-        CHECK(status == (kind == CBP_LOG_LOSS ? CBP_ERROR_NO_SIGMOID : CBP_OK));
+        CHECK(status == (kind == CBP_LOG_LOSS   ? CBP_ERROR_NO_SIGMOID
+                         : kind == CBP_BINOMIAL ? CBP_ERROR_TARGET
+                                                : CBP_OK));
         CHECK(status != CBP_OK || is_model(m, found.natural, 100 * EXACT));
     }
 }

@@ -229,7 +229,7 @@ static void test_stationary(void)
             }
         }
     }
-    CHECK(fits == 40 && converged >= 34);
+    CHECK(fits == 52 && converged >= 46);
 }
 
 /* Units of measurement do not matter: powers of 2 in x, y and the start change nothing but the

@@ -99,7 +99,10 @@ EXCEPTIONS: list[tuple[str, str, str, dict[str, int]]] = [
         "cbp_robust_part "
         + " ".join(
             f"cbp_{n}_loss_size"
-            for n in ("squared", "log", "huber", "soft_l1", "cauchy", "poisson")
+            for n in (
+                *("squared", "log", "huber", "soft_l1", "cauchy", "poisson"),
+                *("binomial", "power", "box_cox"),
+            )
         ),
         {ALL: 0},
     ),

@@ -93,13 +93,6 @@ def finites(text: str) -> list[float]:
     return [finite(part) for part in text.split(",")]
 
 
-def _scale(text: str) -> float:
-    value = finite(text)
-    if value <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
-    return value
-
-
 def joined(arguments: Sequence[str]) -> list[str]:
     """Write ``--weights -1.5,2`` as ``--weights=-1.5,2``, and mark other negative numbers.
 
@@ -132,7 +125,7 @@ def add_loss(parser: Parser, default: str) -> None:
     parser.add_argument("--loss", metavar="NAME", help=f"{', '.join(LOSSES)} (default: {default})")
     parser.add_argument(
         "--loss-scale",
-        type=_scale,
+        type=finite,
         metavar="S",
         help=f"scale, only for {', '.join(_SCALED)} (default: 1)",
     )
@@ -144,7 +137,12 @@ def loss_options(given: argparse.Namespace) -> dict[str, Any]:
     if given.loss is not None:
         code_of_loss(given.loss, 1.0)
         options["loss"] = given.loss
+    if getattr(given, "rule", None) is not None:
+        options["weights"] = given.rule
     if given.loss_scale is not None:
+        is_exponent = given.loss in _SCALED and LOSSES[given.loss].has_scale == 2
+        if given.loss_scale <= 0 and not is_exponent:
+            raise ParameterError(f"--loss-scale: '{given.loss_scale:g}' is not a positive number")
         if given.loss not in _SCALED:
             raise ParameterError(
                 f"--loss-scale: only for --loss {', '.join(_SCALED)}, "

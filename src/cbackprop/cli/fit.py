@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 
 from ..curves import CURVES, CurveFit
+from ..curves.weights import RULES
 from ..errors import ParameterError
 from ..fits.result import FitResult
 from ..model_file import check_outputs, load, write_whole
@@ -68,6 +69,13 @@ def fit(verbs: _Verbs) -> None:
     _add_columns(parser)
     _add_marks(parser)
     parser.add_argument("--weight", metavar="COLUMN", help="column of weights")
+    parser.add_argument(
+        "--weights",
+        dest="rule",
+        choices=tuple(RULES),
+        metavar="RULE",
+        help="with --curve: 1/y, 1/y2, 1/fitted or 1/fitted2, for errors that grow with y",
+    )
     parser.add_argument(
         "--group",
         metavar="COLUMN",

@@ -47,6 +47,8 @@ def check_model(given: argparse.Namespace) -> None:
         for option in ("fixed", "plot", "interval"):
             if getattr(given, option) is not None:
                 raise ParameterError(f"--{option}: only for --curve, not for --activations")
+        if given.rule is not None:
+            raise ParameterError("--weights: only for --curve, not for --activations")
         start_of(given)
 
 

@@ -32,6 +32,7 @@ from .ratios import Estimate, difference, ratio
 from .residual_plots import plot_influence, plot_qq, plot_residuals
 from .result import CurveFit
 from .suitability import Criterion, Suitability, equivalence, suitability
+from .variance import Dispersion, ScatterFit, box_cox, dispersion, power_of_mean
 
 __all__ = [
     "CURVES",
@@ -45,6 +46,7 @@ __all__ = [
     "CurveFit",
     "CurveFits",
     "DilutionLinearity",
+    "Dispersion",
     "Estimate",
     "GoodnessOfFit",
     "GroupFits",
@@ -55,6 +57,7 @@ __all__ = [
     "Prediction",
     "Profile",
     "Recovery",
+    "ScatterFit",
     "Selection",
     "Suitability",
     "arrhenius",
@@ -62,11 +65,13 @@ __all__ = [
     "asymptotic",
     "asymptotic_regression",
     "bootstrap",
+    "box_cox",
     "combine",
     "compare",
     "define",
     "difference",
     "dilution_linearity",
+    "dispersion",
     "equivalence",
     "expand_means",
     "exponential",
@@ -102,6 +107,7 @@ __all__ = [
     "plot_residuals",
     "potency",
     "power",
+    "power_of_mean",
     "precision_profile",
     "profile",
     "ratio",

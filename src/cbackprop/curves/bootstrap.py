@@ -312,6 +312,7 @@ def _check(fit: CurveFit) -> None:
 def _with_residuals(fit: CurveFit, count: int, random: np.random.Generator) -> Vector:
     if LOSSES[fit.loss].dispersion > 0:
         raise ParameterError(f"kind: 'residual' with the loss {fit.loss!r}; expected 'parametric'")
+    _check_scatter(fit, "residual")
     expected = np.asarray(fit(fit.x))
     roots = np.ones_like(fit.y) if fit.weights is None else np.sqrt(fit.weights)
     counted = roots > 0
@@ -322,7 +323,13 @@ def _with_residuals(fit: CurveFit, count: int, random: np.random.Generator) -> V
     return np.asarray(expected + drawn)
 
 
+def _check_scatter(fit: CurveFit, kind: str) -> None:
+    if fit.loss in ("power", "box_cox"):  # new y might be below 0
+        raise ParameterError(f"kind: {kind!r} with the loss {fit.loss!r}; expected 'cases'")
+
+
 def _with_errors(fit: CurveFit, count: int, random: np.random.Generator) -> Vector:
+    _check_scatter(fit, "parametric")
     expected, shape = np.asarray(fit(fit.x)), (count, len(fit.y))
     weights = np.ones_like(fit.y) if fit.weights is None else fit.weights
     if LOSSES[fit.loss].dispersion == 0:
@@ -330,14 +337,14 @@ def _with_errors(fit: CurveFit, count: int, random: np.random.Generator) -> Vect
             unit = 1.0 if fit.absolute_sigma else fit.residual_sd
             deviations = np.where(weights > 0, unit / np.sqrt(weights), 0.0)
         return np.asarray(expected + deviations * random.standard_normal(shape))
-    if fit.loss == "log" and (weights == np.floor(weights)).all():
+    if fit.loss in ("log", "binomial") and (weights == np.floor(weights)).all():
         drawn = random.binomial(weights.astype(np.int64), expected, shape)
         return np.asarray(drawn / np.maximum(weights, 1.0))
     if fit.loss == "poisson" and fit.weights is None:
         return random.poisson(expected, shape).astype(np.float64)
     raise ParameterError(
         f"kind: 'parametric' with the loss {fit.loss!r} and weights; expected "
-        + ("whole numbers of labels" if fit.loss == "log" else "no weights")
+        + ("whole numbers of labels" if fit.loss in ("log", "binomial") else "no weights")
     )
 
 

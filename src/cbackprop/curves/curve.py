@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _core
-from .._core import Chain, code_of_loss, no_such_name
+from .._core import Chain, no_such_name
 from ..errors import InputTypeError, ParameterError, ShapeError
 from ..fits.arguments import Count, Number, as_float, ends_of
 from .arguments import check_covariance, options_of, points_of
@@ -22,9 +22,11 @@ from .many import CurveFits, fit_sets
 from .result import CurveFit
 from .robust import fit_by_mad
 from .sharing import Share, groups_of, sharing_of
+from .weights import weighting
 
 if TYPE_CHECKING:
     from .._core import _Loss, _Number
+    from .weights import Rule
 
 __all__ = ["Curve", "named"]
 
@@ -156,6 +158,7 @@ class Curve:
         y: ArrayLike,
         *,
         sample_weight: ArrayLike | None = None,
+        weights: Rule | None = None,
         fixed: Mapping[str, Number] | None = None,
         bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
         loss: _Loss | None = None,
@@ -194,8 +197,13 @@ class Curve:
         bounds : mapping of str to (low, high), optional
             Bounds of natural parameters; None is no bound. A bound of `bottom` or `top` is one of
             the lesser or the greater plateau, unless only ``bottom > top`` can meet the bounds.
+        weights : {"1/y", "1/y2", "1/fitted", "1/fitted2"}, optional
+            Errors that grow with the response: their variance is in proportion to y or its square,
+            or to the curve or its square. Weights of "1/fitted" are those of the curve that is
+            found: the fit is that of iterated reweighting. They are multiplied by `sample_weight`.
         loss : str, optional
-            As for `cbackprop.fit`; by default the `loss` of the curve.
+            As for `cbackprop.fit`; by default the `loss` of the curve. "log" and "binomial" are the
+            same: y is a proportion, and `sample_weight` has the numbers of trials.
         loss_scale : float or "mad", default 1.0
             Scale of a robust loss. "mad" finds it from the data: 1.345 ("huber"), 2.385 ("cauchy";
             both of Holland and Welsch 1977) or 1.287 ("soft_l1") times 1.4826 times the median of
@@ -216,15 +224,14 @@ class Curve:
             If shapes differ or there are too few points.
         """
         with np.errstate(all="ignore"):
-            data, _ = points_of(x, y, sample_weight, nan_policy, has_log_doses=self.log_dose)
             known, lower, upper = self._limits(fixed, bounds)
-            loss = self.loss if loss is None else loss
             if isinstance(loss_scale, str):
                 again = partial(
                     self.fit,
                     x,
                     y,
                     sample_weight=sample_weight,
+                    weights=weights,
                     fixed=fixed,
                     bounds=bounds,
                     max_iterations=max_iterations,
@@ -234,13 +241,16 @@ class Curve:
                     nan_policy=nan_policy,
                 )
                 return fit_by_mad(
-                    lambda kind, scale: again(loss=kind, loss_scale=scale), loss, loss_scale
+                    lambda kind, scale: again(loss=kind, loss_scale=scale),
+                    self.loss if loss is None else loss,
+                    loss_scale,
                 )
-            code = code_of_loss(loss, loss_scale)  # raises if one is invalid
+            way = weighting(self, y, sample_weight, weights, loss, loss_scale)
+            data, _ = points_of(x, y, way.sample_weight, nan_policy, has_log_doses=self.log_dose)
             check_covariance(covariance, ("gauss-newton", "hessian", "sandwich"))
-            if covariance == "sandwich" and loss not in ("squared", "log", "poisson"):
-                raise ParameterError(f"covariance: 'sandwich' with the robust loss {loss!r}")
-            if absolute_sigma and (loss != "squared" or data[2] is None):
+            if covariance == "sandwich" and way.loss not in ("squared", "log", "poisson"):
+                raise ParameterError(f"covariance: 'sandwich' with the loss {way.loss!r}")
+            if absolute_sigma and (way.loss != "squared" or data[2] is None):
                 raise ParameterError("absolute_sigma: only for least squares with sample_weight")
             options = options_of(max_iterations, tolerance)
             free = len(self.parameters) - len(fixed or {})
@@ -254,8 +264,8 @@ class Curve:
                 known,
                 lower,
                 upper,
-                code,
-                float(loss_scale),
+                way.code,
+                way.scale,
                 *options,
             )
             if found is None:
@@ -265,22 +275,15 @@ class Curve:
                     raise ParameterError(
                         f"x[{i}]: {float(data[0][i])!r} is too large: its square is not finite"
                     )
-                _core.check_status(status, data[1], data[2], code)
+                _core.check_status(status, data[1], data[2], way.code)
             one, exact = Fitted(*found), None
             one = with_known_variance(one) if absolute_sigma else one
             if covariance == "hessian":
-                exact = exact_covariance(self, one, data, loss, float(loss_scale))
+                exact = exact_covariance(self, one, data, way.loss, way.scale)
             elif covariance == "sandwich":
-                exact = sandwich_covariance(self, one, data, loss)
+                exact = sandwich_covariance(self, one, data, way.loss)
             return CurveFit(
-                self,
-                one,
-                data,
-                loss,
-                float(loss_scale),
-                fixed=tuple(fixed or ()),
-                exact=exact,
-                bounds=bounds,
+                self, one, data, way, fixed=tuple(fixed or ()), exact=exact, bounds=bounds
             )
 
     def fit_many(
@@ -289,6 +292,7 @@ class Curve:
         y: ArrayLike,
         *,
         sample_weight: ArrayLike | None = None,
+        weights: Rule | None = None,
         fixed: Mapping[str, Number] | None = None,
         bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
         loss: _Loss | None = None,
@@ -311,7 +315,7 @@ class Curve:
             Targets; NaN is a missing point.
         sample_weight : array_like, shape (n,) or (m, n), optional
             A weight of 0 or more for every point.
-        fixed, bounds, loss, loss_scale, max_iterations, tolerance
+        weights, fixed, bounds, loss, loss_scale, max_iterations, tolerance
             As for `fit`.
         threads : int, optional
             Number of threads; by default the number of cores that this process may use.
@@ -332,20 +336,19 @@ class Curve:
             If x, y or weights are not real numbers.
         """
         known, lower, upper = self._limits(fixed, bounds)
-        loss = self.loss if loss is None else loss
-        code_of_loss(loss, loss_scale)  # raises if one is invalid
+        way = weighting(self, y, sample_weight, weights, loss, loss_scale)
         return fit_sets(
             self,
             x,
             y,
             sample_weight,
             (known, lower, upper),
-            loss,
-            float(loss_scale),
+            way,
             (max_iterations, tolerance),
             threads,
             partial(
                 self.fit,
+                weights=weights,
                 fixed=None if fixed is None else dict(fixed),
                 bounds=None if bounds is None else dict(bounds),
                 loss=loss,
@@ -363,6 +366,7 @@ class Curve:
         *,
         share: Share = (),
         sample_weight: ArrayLike | None = None,
+        weights: Rule | None = None,
         fixed: Mapping[str, Number] | None = None,
         bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
         loss: _Loss | None = None,
@@ -389,7 +393,7 @@ class Curve:
             mapping of groups to factors, ``{"ec50": {"a": 1, "b": 10}}``, up to these: a group's
             parameter is one value times its factor. Without any each group has the fit that it has
             alone, but the variance is that of all.
-        sample_weight, fixed, loss, loss_scale, max_iterations, tolerance, nan_policy
+        sample_weight, weights, fixed, loss, loss_scale, max_iterations, tolerance, nan_policy
             As for `fit`; what is fixed is so in all groups.
         bounds : mapping of str to (low, high), optional
             As for `fit`, for all groups; of the value where groups have factors.
@@ -412,25 +416,24 @@ class Curve:
             If `share` is something else, or a factor is no number.
         """
         with np.errstate(all="ignore"):
-            data, kept = points_of(x, y, sample_weight, nan_policy, has_log_doses=self.log_dose)
+            way = weighting(self, y, sample_weight, weights, loss, loss_scale)
+            data, kept = points_of(x, y, way.sample_weight, nan_policy, has_log_doses=self.log_dose)
             groups = groups_of(group, kept)
             known, lower, upper = self._limits(fixed, bounds)
             sharing = sharing_of(self, share, fixed or {}, groups)
-            loss = self.loss if loss is None else loss
-            code = code_of_loss(loss, loss_scale)  # raises if one is invalid
             check_covariance(covariance)
             own = len(self.parameters) - len(fixed or {}) - len(sharing.labels)
             inputs, targets = data[0][groups.order], data[1][groups.order]
-            weights = None if data[2] is None else data[2][groups.order]
-            groups.check_sizes(own, len(sharing.values), weights)
-            parts = groups.split(inputs, targets, weights)
+            factors = None if data[2] is None else data[2][groups.order]
+            groups.check_sizes(own, len(sharing.values), factors)
+            parts = groups.split(inputs, targets, factors)
             starts = [self.start_of(*part[:2]) for part in parts]
             status, found = _core.fit_curve_groups(
                 self.row,
                 None if starts[0] is None else np.array(starts),
                 inputs,
                 targets,
-                weights,
+                factors,
                 groups.sizes,
                 bytes(name in sharing.labels for name in self.parameters),
                 len(sharing.values),
@@ -439,13 +442,13 @@ class Curve:
                 known,
                 lower,
                 upper,
-                code,
-                float(loss_scale),
+                way.code,
+                way.scale,
                 *options_of(max_iterations, tolerance),
             )
             if found is None:
                 self.check_domain(data[0])
-                _core.check_status(status, *data[1:], code)
+                _core.check_status(status, *data[1:], way.code)
             return GroupFits(
                 self,
                 FoundGroups(*found),
@@ -453,8 +456,7 @@ class Curve:
                 groups,
                 sharing,
                 tuple(fixed or ()),
-                loss,
-                float(loss_scale),
+                way,
                 bounds=bounds,
                 exact=covariance == "hessian",
             )

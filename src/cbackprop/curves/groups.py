@@ -22,6 +22,7 @@ from .sharing import Groups, Sharing
 if TYPE_CHECKING:
     from .._core import _Loss
     from .curve import Curve
+    from .weights import Weighting
 
 __all__ = ["FoundGroups", "GroupFits"]
 
@@ -102,17 +103,17 @@ class GroupFits(Criteria):
         groups: Groups,
         sharing: Sharing,
         fixed: tuple[str, ...],
-        loss: _Loss,
-        loss_scale: float,
+        way: Weighting,
         *,
         bounds: Mapping[str, tuple[float | None, float | None]] | None,
         exact: bool,
     ) -> None:
-        self.loss: _Loss = loss
+        self.loss: _Loss = way.loss
+        self._way = way
         self.bounds = dict(bounds or {})
         self.curve, self.labels, self.fixed = curve, groups.labels, fixed
         self.shared, self._sharing, self._data = tuple(sharing.labels), sharing, data
-        self._scale, self._groups = loss_scale, {label: g for g, label in enumerate(self.labels)}
+        self._groups = {label: g for g, label in enumerate(self.labels)}
         self._fits: dict[Hashable, CurveFit] = {}
         names = curve.parameters
         self._place = {name: k for k, name in enumerate(names)}
@@ -145,8 +146,8 @@ class GroupFits(Criteria):
             self.curve,
             [self._found.one(g) for g in numbers],
             self._data,
-            self.loss,
-            self._scale,
+            self._way.loss,
+            self._way.scale,
             [self._values_of(g) for g in numbers],
             self._found.among,
         )
@@ -195,6 +196,11 @@ class GroupFits(Criteria):
         if dispersion > 0:
             fits = [self[label] for label in self.labels if label not in self.failures]
             self.log_likelihood = math.fsum(fit.log_likelihood for fit in fits)
+        elif self.loss in ("power", "box_cox"):
+            fits = [self[label] for label in self.labels if label not in self.failures]
+            log_weight = math.fsum(log_weights) + math.fsum(fit.log_jacobian for fit in fits)
+            squares = self.residual_sd**2 * self.df
+            self.log_likelihood = normal_log_likelihood(squares, self._counted, log_weight)
         else:
             log_weight = math.fsum(log_weights)
             self.log_likelihood = normal_log_likelihood(self.rss, self._counted, log_weight)
@@ -236,8 +242,7 @@ class GroupFits(Criteria):
                 self.curve,
                 self._found.one(g),
                 self._data[g],
-                self.loss,
-                self._scale,
+                self._way,
                 fixed=self.fixed,
                 exact=None if self._exact is None else self._exact[g],
                 bounds=self.bounds,

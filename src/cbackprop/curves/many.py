@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _core
-from .._core import LOSSES
 from ..chain_array import ChainArray, chains_on
 from ..errors import from_status
 from ..fits.arguments import Count, Number
@@ -24,9 +23,9 @@ from ..fits.many import (
 )
 
 if TYPE_CHECKING:
-    from .._core import _Loss
     from .curve import Curve
     from .result import CurveFit
+    from .weights import Weighting
 
 __all__ = ["CurveFits", "fit_sets"]
 
@@ -195,8 +194,7 @@ def fit_sets(
     y: ArrayLike,
     sample_weight: ArrayLike | None,
     limits: tuple[Vector | None, Vector | None, Vector | None],
-    loss: _Loss,
-    loss_scale: float,
+    way: Weighting,
     options: tuple[Count | None, Number | None],
     threads: Count | None,
     fit: Callable[..., CurveFit],
@@ -211,7 +209,7 @@ def fit_sets(
         curve.activations,
         curve.frozen,
     )
-    job = Job.of(net, x, y, sample_weight, loss, loss_scale, None, *options)
+    job = Job.of(net, x, y, way.sample_weight, way.loss, way.scale, None, *options)
     fixed = 0 if limits[0] is None else int((~np.isnan(limits[0])).sum())
     starts = curve.starts_of(job.x, job.y, max(1, len(curve.parameters) - fixed))
     found = Found.room_for(curve, len(job.y))
@@ -230,8 +228,8 @@ def fit_sets(
             y,
             weights,
             *limits,
-            LOSSES[loss].code,
-            loss_scale,
+            way.code,
+            way.scale,
             job.max_iterations,
             job.tolerance,
             job.stop,
@@ -255,6 +253,6 @@ def fit_sets(
         found.iterations,
         job.x,
         job.y,
-        job.weights,
+        None if sample_weight is None else _core.real_array(sample_weight, "sample_weight"),
         fit,
     )

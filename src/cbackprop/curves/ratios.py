@@ -312,15 +312,14 @@ def quantity_of(fits: GroupFits, what: _What, label: Hashable) -> Quantity:
 
 def _dose(fit: CurveFit, fraction: float) -> tuple[float, Vector]:
     """Return an effective dose and its derivatives by the natural parameters."""
-    row, loss, found, _ = fit._fit
+    row, loss, power, found, _ = fit._fit
 
     def dose_of(natural: Vector) -> float:
         params, _ = _core.curve_chain(row, natural)
         moved = found._replace(natural=natural, params=params)
         interval, given = _core.INTERVALS["wald"], np.array(fraction)
-        return float(
-            _core.curve_inputs((row, loss, moved, None), interval, 0.5, given, None, True)[0]
-        )
+        known = (row, loss, power, moved, None)
+        return float(_core.curve_inputs(known, interval, 0.5, given, None, True)[0])
 
     with np.errstate(all="ignore"):
         slopes = np.zeros(len(found.natural))

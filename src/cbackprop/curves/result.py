@@ -23,7 +23,7 @@ from .._core import LOSSES, real_array
 from ..errors import InputTypeError, ParameterError, ShapeError
 from ..fits.arguments import Count, Number, as_float
 from ..fits.result import AT_BOUND, OUTCOMES, UNDETERMINED
-from ..reference import LOSSES as FORMULAS
+from ..losses import LOSSES as FORMULAS
 from .advice import advice_on, hardly_determined
 from .covariance import DIVERGES, Fitted
 from .criteria import Criteria, known_log_likelihood, normal_log_likelihood
@@ -32,8 +32,9 @@ from .estimates import Inverse, Prediction
 from .limits import limit_of
 
 if TYPE_CHECKING:
-    from .._core import _CurveFit, _Loss, _Number
+    from .._core import _CurveFit, _Number
     from .curve import Curve
+    from .weights import Weighting
 
     _Interval: TypeAlias = Literal["log", "wald", "fieller"]
     _Band: TypeAlias = Literal["confidence", "prediction", "simultaneous"]
@@ -58,8 +59,9 @@ class CurveFit(Criteria):
     rss : float
         sum(weight (curve - y)^2), for any loss.
     residual_sd : float
-        sqrt(rss / df); for robust losses with the weights of the last reweighting. NaN if df is 0,
-        and for losses whose variance is known ("log", "poisson").
+        sqrt(rss / df); for robust losses with the weights of the last reweighting, for "power" that
+        of residuals over curve^loss_scale, for "box_cox" of transformed ones. NaN if df is 0, and
+        for losses whose variance is known ("log", "poisson", "binomial").
     df : int
         Degrees of freedom: the number of points less the number of fitted parameters.
     converged : bool
@@ -82,17 +84,18 @@ class CurveFit(Criteria):
         Whether the weights are 1 / sd^2 with known standard deviations.
     bounds : dict of str to (low, high)
         Bounds that were given.
-    loss : str
-        Name of the loss that was minimised.
-    loss_scale : float
-        Its scale, if it is a robust one.
+    loss, loss_scale : str, float
+        The loss that was minimised.
+    variance_power : float
+        p, where the variance of an observation is residual_sd^2 |curve|^p; 0 unless it is given by
+        `weights` or by a loss.
     mean_loss : float
         Its average.
     n_parameters : int
         Number of natural parameters that were fitted, including those at a bound.
     log_likelihood : float
-        Log-likelihood of the labels for the log loss, of the counts for the Poisson loss, else of
-        normal errors with the estimated variance, as in R.
+        Log-likelihood of the labels for the log loss, of the counts for the Poisson and the
+        binomial loss, else of normal errors with the estimated variance, as in R.
     """
 
     def __init__(
@@ -100,8 +103,7 @@ class CurveFit(Criteria):
         curve: Curve,
         found: Fitted,
         data: tuple[Vector, Vector, Vector | None],
-        loss: _Loss,
-        loss_scale: float,
+        way: Weighting,
         *,
         fixed: tuple[str, ...],
         exact: Vector | None,
@@ -109,8 +111,9 @@ class CurveFit(Criteria):
     ) -> None:
         self.x, self.y, self.weights = data
         names = curve.parameters
-        self.curve, self.loss, self._found = curve, loss, found
-        self.loss_scale, self.bounds = loss_scale, dict(bounds or {})
+        self.curve, self._found = curve, found
+        self.loss, self.loss_scale, self.variance_power = way.loss, way.scale, way.power
+        self.bounds = dict(bounds or {})
         self.n_iterations, self.n_evaluations = found.n_iterations, found.n_evaluations
         self.chain = curve.chain_with(found.params)
         self.fixed, self.n_parameters = fixed, len(names) - len(fixed)
@@ -193,15 +196,25 @@ class CurveFit(Criteria):
         if dispersion > 0:
             self.residual_sd = math.nan
             weight = np.ones_like(self.y) if self.weights is None else self.weights
-            least = np.array([FORMULAS[self.loss].best(target) for target in self.y.tolist()])
-            best = float((weight * least).sum())
+            best = math.fsum(map(FORMULAS[self.loss].best, self.y.tolist(), weight.tolist()))
             self.log_likelihood = best - self.mean_loss * found.weight / (2.0 * dispersion)
         elif self.absolute_sigma:
             self.residual_sd = math.sqrt(self.rss / self.df) if self.df > 0 else math.nan
             self.log_likelihood = known_log_likelihood(self.rss, n, found.log_weight)
         else:
             self.residual_sd = math.sqrt(found.variance)
-            self.log_likelihood = normal_log_likelihood(self.rss, n, found.log_weight)
+            squares, log_weight = self.rss, found.log_weight
+            if self.loss in ("power", "box_cox"):
+                squares = found.variance * found.df
+                log_weight += self.log_jacobian
+            self.log_likelihood = normal_log_likelihood(squares, n, log_weight)
+
+    @property
+    def log_jacobian(self) -> float:
+        """Twice the sum of the logarithms of d h/dy, where h(y) has the same variance at all x."""
+        of = self.y if self.loss == "box_cox" else self(self.x)
+        counted = of[of > 0] if self.weights is None else of[(of > 0) & (self.weights > 0)]
+        return -self.variance_power * math.fsum(map(math.log, counted.tolist()))
 
     @property
     def advice(self) -> dict[str, str]:
@@ -489,7 +502,8 @@ class CurveFit(Criteria):
 
     @property
     def _fit(self) -> _CurveFit:
-        return self.curve.row, LOSSES[self.loss].code, self._found, self._exact
+        code = LOSSES[self.loss].code
+        return self.curve.row, code, self.variance_power, self._found, self._exact
 
     def _inputs(
         self,

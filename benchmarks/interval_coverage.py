@@ -155,7 +155,7 @@ def print_profiles(design: Design, draws: int, rng: np.random.Generator) -> None
     counts = {"ec50": draws, "ED90": max(draws // 5, 1), "response": draws}
     for k in range(draws):
         fitted = experiment.draw(rng)
-        resampled = curves.bootstrap(fitted, 1000, rng=rng, threads=1)
+        resampled = curves.bootstrap(fitted, 1000, rng=k, threads=1)
         asked: dict[str, tuple[dict[str, Any], Any]] = {
             "ec50": ({"name": "ec50"}, "ec50"),
             "ED90": ({"effective_dose": 90}, _ed90),

@@ -286,3 +286,18 @@ def test_one_parameter() -> None:
     fit = curves.linear.fit(x, y, fixed={"intercept": 0})
     found, (low, high) = curves.profile(fit, "slope"), fit.confidence_interval()["slope"]
     check(found, low, high)
+
+
+def test_an_ec50_beyond_the_numbers() -> None:
+    """Points of a logarithm: ec50 and top run off, in some fits beyond the largest number."""
+    found = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        x = np.repeat(2.0 ** np.arange(8), 2)
+        y = 10 * np.log(x) + rng.normal(0, 10, 16)
+        fit = curves.logistic4.fit(x, y)
+        if not 1e-100 < fit.params["ec50"] < 1e100:
+            ends = curves.profile(fit, "ec50")
+            assert ends.is_open[0] or ends.is_open[1]
+            found += 1
+    assert found

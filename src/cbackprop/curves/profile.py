@@ -126,11 +126,9 @@ def profile(
     Each end takes at most 20 fits. For a parameter these are fits with a fixed value; for an input
     of a least-squares fit, with one more point of a large weight there. For an effective dose they
     are minima of the loss under the constraint that the curve has the output there, by Newton's
-    method with a multiplier of Lagrange [2]_. Where parameters diverge
-    under this constraint, as where data have no plateau, such an end may not be found: then it is
-    NaN. An end at which a fit with a fixed value 1e4 times as large (or as small) is not
-    significantly worse, or of a parameter that is not positive one 20 half-widths of the usual
-    interval away, is reported open if none is found further out.
+    method with a multiplier of Lagrange [2]_; if parameters diverge under it, an end may not be
+    found. An end beyond 1e4 times the estimate (or 1e-4 times; of a parameter of any sign, beyond
+    20 half-widths of the usual interval) is reported open if none is found further out.
 
     References
     ----------
@@ -194,6 +192,12 @@ class _Number:
             return value
         return math.log(value) if value > 0 else -math.inf
 
+    def error_of(self, error: float) -> float:
+        """Return the standard error of the coordinate; infinite if the number is 0 or infinite."""
+        if not self.is_positive:
+            return error
+        return error / self.value if 0 < self.value < math.inf else math.inf
+
     def number(self, coordinate: float) -> float:
         """Return the number of a coordinate."""
         return math.exp(coordinate) if self.is_positive else coordinate
@@ -221,17 +225,12 @@ def _search(number: _Number, level: float) -> Profile:
     return Profile(number.name, value, low, high, level, (is_low_open, is_high_open), counts[0])
 
 
-def _end(
-    number: _Number, root: Callable[[float], float], quantile: float, side: int
-) -> tuple[float, bool]:
-    """Find the end on one side, and whether it is open.
-
-    Steps become longer until the root of the deviance, which is nearly linear, is above the
-    quantile.
-    """
-    end = number.ends[0 if side < 0 else 1]
+def _way(number: _Number, quantile: float, side: int) -> tuple[float, float, float]:
+    """Return the coordinate where a search starts, its first step, and where it stops."""
     start = number.coordinate(number.value)
-    limit, step = number.coordinate(end), quantile * number.error
+    if number.is_positive:
+        start = min(max(start, -_LARGEST), _LARGEST)
+    limit, step = number.coordinate(number.ends[0 if side < 0 else 1]), quantile * number.error
     if not 0 < step < math.inf:  # at a bound, or not determined
         step = 1.0 if number.is_positive else max(abs(number.value), 1e-3)
     if number.is_positive:
@@ -244,6 +243,19 @@ def _end(
     if number.is_positive:
         far = min(max(far, -_LARGEST), _LARGEST)
     limit = max(limit, far) if side < 0 else min(limit, far)
+    return start, step, limit
+
+
+def _end(
+    number: _Number, root: Callable[[float], float], quantile: float, side: int
+) -> tuple[float, bool]:
+    """Find the end on one side, and whether it is open.
+
+    Steps become longer until the root of the deviance, which is nearly linear, is above the
+    quantile.
+    """
+    end = number.ends[0 if side < 0 else 1]
+    start, step, limit = _way(number, quantile, side)
     inside, at_inside, first = start, 0.0, step
     for k in range(_FITS):
         at = inside + side * step
@@ -319,7 +331,7 @@ class _Parameter(_Number):
         one = fit if isinstance(fit, CurveFit) else fit[fit.labels[0]]
         self.one, self.value, self.df = one, one.params[name], _df(one)
         self.is_positive = name in curve.positive
-        self.error = one.stderr[name] / (self.value if self.is_positive else 1.0)
+        self.error = self.error_of(one.stderr[name])
         self.bounds = {key: pair for key, pair in one.bounds.items() if key != name}
         low, high = one.bounds.get(name, (None, None))
         least, most = 0.0 if self.is_positive else -math.inf, math.inf
@@ -379,8 +391,7 @@ def _df(fit: CurveFit) -> float:
 class _Input(_Number):
     """The input of an output, or of a part of the effect.
 
-    An input x has the deviance of the least loss under a constraint that is linear in values of the
-    curve: at x, and at both ends of the effect.
+    Its deviance is that of the least loss under a constraint: on values at x, and at both ends.
     """
 
     def __init__(self, fit: CurveFit, percent: Number | None, output: Number | None) -> None:
@@ -403,11 +414,11 @@ class _Input(_Number):
         self.fit, self.value, self.df = fit, float(found.value), _df(fit)
         self.ends = fit.curve.domain
         self.is_positive = self.ends[0] == 0
-        self.error = float(found.stderr) / (self.value if self.is_positive else 1.0)
+        self.error = self.error_of(float(found.stderr))
         self.scale = _scale(fit) * fit._found.weight
         natural = fit._found.natural
-        kinds = fit._found.determined
-        self.moving = [k for k, kind in enumerate(kinds) if kind in (DETERMINED, DIVERGES)]
+        moving = (DETERMINED, DIVERGES)
+        self.moving = [k for k, kind in enumerate(fit._found.determined) if kind in moving]
         self.is_log = np.array([name in fit.curve.positive for name in fit.params])
         self.options: dict[str, Any] = {"loss": fit.loss, "sample_weight": fit.weights}
         if output is not None and fit.loss == "squared":
@@ -444,8 +455,7 @@ class _Input(_Number):
     def _by_observation(self, value: float) -> float:
         """Fit the curve with the output as one more observation, whose weight is large.
 
-        The residual d that is left of it is corrected for: the least rss under the constraint
-        changes with the output by -2 weight d.
+        The residual d left of it is corrected for: that rss changes by -2 weight d with the output.
         """
         fit, ones = self.fit, np.ones_like(self.fit.y)
         given = ones if fit.weights is None else fit.weights
@@ -474,7 +484,8 @@ class _Input(_Number):
             is_last = np.abs(change).max() < _SMALL
             for _ in range(_HALVINGS):
                 new, penalty = self._state(state.at + change, value), 2.0 * abs(there)
-                if new.penalised(penalty) < state.penalised(penalty):
+                lessened = state.deviance - new.deviance + penalty * (abs(state.gap) - abs(new.gap))
+                if lessened > 0:
                     break
                 if new.slope_with(there) < state.slope_with(multiplier):
                     break
@@ -528,14 +539,10 @@ class _State(NamedTuple):
     gap: float
     slopes: Vector
 
-    def penalised(self, penalty: float) -> float:
-        """Return the deviance with a penalty for the gap."""
-        return self.deviance + penalty * abs(self.gap)
-
     def slope_with(self, multiplier: float) -> float:
         """Return the size of the gradient of Lagrange's function."""
         slope = self.gradient + multiplier * self.slopes
-        return math.sqrt(_dot(slope, slope) + (multiplier * self.gap) ** 2)
+        return math.hypot(math.sqrt(_dot(slope, slope)), multiplier * self.gap)
 
 
 def _dot(a: Vector, b: Vector) -> float:

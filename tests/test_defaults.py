@@ -64,6 +64,7 @@ DEFAULTS: dict[str, Any] = {
     "threads": None,
     "tolerance": None,
     "weight": None,
+    "weights": None,
 }
 ELSEWHERE: dict[tuple[str, str], Any] = {
     ("Curve.fit", "loss"): None,  # the curve's own

@@ -88,7 +88,8 @@ def precision_profile(
         How many readings of a sample are averaged.
     weight : callable, optional
         The weight of a reading as a function of the value of the curve, on the scale of the
-        weights of the fit, such as ``lambda y: 1 / y**2``; by default 1.
+        `sample_weight` of the fit, such as ``lambda y: 1 / y**2``; by default 1. Omit it for a fit
+        with `weights`, such as "1/fitted2": its errors already grow with the curve here.
 
     Returns
     -------
@@ -133,7 +134,8 @@ def assay_range(
     max_cv : float, default 20
         The largest coefficient of variation of a dose, in percent.
     replicates, weight
-        As for `precision_profile`.
+        As for `precision_profile`; but `critical` and `detectable` use `weight` alone, and for a
+        fit with `weights` suppose constant errors if it is omitted.
     level : float, default 0.95
         One-sided level of the detection limits.
     blanks : array_like, optional

@@ -162,10 +162,11 @@ def bootstrap(
     n : int, default 2000
         Number of draws.
     kind : {"residual", "parametric", "cases"}
-        How data are drawn, at the same x: "residual", the fitted curve and residuals, with
-        replacement; "parametric", the fitted curve and normal errors with its residual standard
-        deviation, or labels or counts for the losses "log" and "poisson"; "cases", whole points,
-        with replacement.
+        How data are drawn: "residual", the fitted curve plus residuals drawn with replacement (not
+        for "log", "binomial" and "poisson"); "parametric", the fitted curve plus normal errors with
+        the residual standard deviation, or labels, proportions or counts for these three losses;
+        "cases", whole points (x, y) with replacement. Fits with weights of "1/fitted" or
+        "1/fitted2", or with the loss "power" or "box_cox", take "cases" only.
     rng : None, int or numpy.random.Generator
         Passed to `numpy.random.default_rng`.
     threads : int, optional

@@ -37,10 +37,11 @@ class Combination:
     df : float
         Degrees of freedom of the interval.
     chi_squared : float
-        Of the homogeneity of the potencies, the sum of their squared distances from the weighted
-        mean, each by its variance; it has one degree of freedom fewer than there are potencies.
+        Statistic of the test of homogeneity, on the scale of logarithms: the sum of the squared
+        distances from the weighted mean, each divided by its variance. Its degrees of freedom are
+        the number of potencies less 1.
     between_variance : float
-        Variance between the assays of the logarithm of the potency, 0 if it is estimated as less.
+        Variance of the logarithm of the potency between assays; 0 if the estimate is negative.
     weights : tuple of float
         Weights of the potencies; their sum is 1.
     """

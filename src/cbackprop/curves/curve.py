@@ -184,8 +184,8 @@ class Curve:
         sample_weight, tolerance, nan_policy
             As for `cbackprop.fit`.
         covariance : {"gauss-newton", "hessian", "sandwich"}
-            As for `cbackprop.fit`; or the estimate HC3 (MacKinnon and White 1985), which holds also
-            where variances are not those that weights and loss suppose; not for robust losses.
+            As for `cbackprop.fit`; "sandwich" is the estimate HC3 (MacKinnon and White 1985), valid
+            for any variances; only for the losses "squared", "poisson", and "log" of `platt`.
         absolute_sigma : bool, default False
             Whether weights are 1 / sd^2 with known standard deviations of the errors, so that their
             variance is not estimated, and intervals are by the normal distribution.
@@ -390,9 +390,9 @@ class Curve:
         share : iterable of str, or mapping, optional
             Names of the shared natural parameters, or a mapping of names that says how they are
             shared: True, by all groups; a label for each point, by groups with the same label; a
-            mapping of groups to factors, ``{"ec50": {"a": 1, "b": 10}}``, up to these: a group's
-            parameter is one value times its factor. Without any each group has the fit that it has
-            alone, but the variance is that of all.
+            mapping of groups to factors, ``{"ec50": {"a": 1, "b": 10}}``: the parameter of a group
+            is one common value times its factor. If nothing is shared, parameters are as in
+            separate fits, but the residual variance is estimated from all groups together.
         sample_weight, weights, fixed, loss, loss_scale, max_iterations, tolerance, nan_policy
             As for `fit`; what is fixed is so in all groups.
         bounds : mapping of str to (low, high), optional

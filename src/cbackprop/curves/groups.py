@@ -52,8 +52,8 @@ class FoundGroups(NamedTuple):
 class GroupFits(Criteria):
     """Fits of one curve to several groups, with shared parameters.
 
-    ``fits[label]`` is the `CurveFit` of a group, with everything that it can compute: its standard
-    errors and bands include what the other groups say of the shared parameters, and its residual
+    ``fits[label]`` is the `CurveFit` of a group, with everything that it can compute. Its standard
+    errors and bands use the information of all groups on the shared parameters; its residual
     standard deviation and degrees of freedom are those of all groups together. Iterating gives the
     labels.
 
@@ -78,7 +78,7 @@ class GroupFits(Criteria):
     rss : float
         sum(weight (curve - y)^2) over all groups.
     residual_sd : float
-        sqrt(rss / df); NaN for losses whose variance is known ("log", "poisson").
+        sqrt(rss / df); NaN for losses whose variance is known ("log", "binomial", "poisson").
     df : int
         Degrees of freedom: the number of points less the number of fitted parameters.
     n_parameters : int

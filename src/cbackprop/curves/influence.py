@@ -1,4 +1,4 @@
-"""How much each point has to say in a fit: leverage, studentised residuals, Cook's distance."""
+"""How much each point influences a fit: leverage, studentised residuals, Cook's distance."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ALONE: Final = 1e-10  # 1 - leverage of a point that alone determines a paramet
 
 @dataclass(frozen=True, eq=False)
 class Influence:
-    """What each point of a fit has to say; all arrays are in the order of the points.
+    """The influence of each point on a fit; all arrays are in the order of the points.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class Influence:
 
 
 def influence(fit: CurveFit) -> Influence:
-    """Compute how much each point has to say in a fit.
+    """Compute how much each point influences a fit.
 
     Parameters
     ----------

@@ -76,17 +76,20 @@ class Outliers:
 def outliers(fit: CurveFit, q: Number = 0.01) -> Outliers:
     """Find points that are too far from the curve to belong to it.
 
-    The curve is fitted again by the loss "cauchy", which outliers hardly move. The residuals are
-    compared with the scatter of the middle ones, by tests whose number is taken into account.
-    Fit the others without them: ``curve.fit(x[~found.flags], y[~found.flags])``.
+    The curve is fitted again with the loss "cauchy", on which outliers have little effect. The
+    largest residuals are tested against the scatter of the smaller ones, with a correction for the
+    number of tests. To fit the curve without the outliers:
+    ``curve.fit(x[~found.flags], y[~found.flags])``.
 
     Parameters
     ----------
     fit : CurveFit
-        A fit of the points, by least squares or a robust loss, such as ``fits[i]`` of many. What is
-        fixed and bounded is so in the robust fit, too. One of groups is fitted alone.
+        A fit of the points, by least squares or a robust loss, such as ``fits[i]`` of many. Its
+        fixed parameters, bounds, `sample_weight` and weights of "1/y" or "1/y2" hold for the robust
+        fit too. Weights of "1/fitted" or "1/fitted2" do not: the points then have equal weights.
+        The fit of one of several groups is repeated with the points of this group alone.
     q : float, default 0.01
-        The part of the flagged points that may on average be no outliers.
+        False discovery rate: the fraction of the flagged points that are not outliers, on average.
 
     Returns
     -------

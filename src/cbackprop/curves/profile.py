@@ -93,13 +93,13 @@ def profile(
     of squares is at most rss (1 + t^2 / df), with the quantile t of Student's distribution, which
     is an F test. If the variance is known, as for the losses "log" and "poisson", twice the
     log-likelihood differs by at most z^2, which is a likelihood-ratio test. Such an interval
-    supposes neither that the curve is linear in its parameters nor that the interval is symmetric,
+    assumes neither that the curve is linear in its parameters nor that the interval is symmetric,
     and it is the same for a number and its logarithm.
 
     Parameters
     ----------
     fit : CurveFit or GroupFits
-        Least squares, or a loss with a likelihood ("log", "poisson").
+        Least squares, or the loss "log", "binomial" or "poisson"; not weights of "1/fitted".
     name : str, optional
         A natural parameter that was fitted; of GroupFits one that all groups share.
     effective_dose : float, optional
@@ -117,7 +117,7 @@ def profile(
     ------
     ParameterError
         If not exactly one number is asked for; if it is not a parameter that was fitted; if the
-        loss has no likelihood or the fit has not converged; if the level or the percentage is out
+        loss is another one or the fit has not converged; if the level or the percentage is out
         of its range; for an effective dose or an input, if the fit has bounds or the curve cannot
         be inverted.
 

@@ -87,7 +87,7 @@ def equivalence(
     alpha: Number = 0.05,
     interval: Literal["log", "wald", "fieller"] = "fieller",
 ) -> Suitability:
-    """Test whether each curve is parallel to that of the reference, but for given margins.
+    """Test whether each curve is parallel to that of the reference, within given margins.
 
     The curves are fitted apart. A test preparation passes if the interval of the ratio of its
     parameter to that of the reference lies within the margins: two one-sided tests.
@@ -97,7 +97,7 @@ def equivalence(
     assay : Assay
     limits : mapping of str to (low, high)
         Margins of the ratios of parameters, with 1 between them, such as ``{"slope": (0.8,
-        1.25)}``; None is no margin on that side. "range" is the distance of both plateaus.
+        1.25)}``; None is no margin on that side. "range" is upper less lower plateau.
     alpha : float, default 0.05
         Significance level of each one-sided test; the confidence level is 1 - 2 alpha.
     interval : {"log", "wald", "fieller"}
@@ -147,12 +147,12 @@ def suitability(assay: Assay, limits: _Limits) -> Suitability:
     ----------
     assay : Assay
     limits : mapping of str to (low, high)
-        None is no limit on that side. Of each group, fitted apart: any parameter of the curve,
-        "r2", "rss", "range" (the distance of both plateaus) and "asymptote_ratio" (the greater
-        plateau by the lesser one). Of all: "residual_sd" of the common curve, and the p-values
-        "lack_of_fit" (of the curves fitted apart, by replicates) and "parallelism" (of the common
-        curve). Of each test preparation: "potency", "precision" (the ends of its interval by the
-        potency) and "width" (the upper end by the lower one).
+        None is no limit on that side. For each group, fitted separately: any parameter of the
+        curve, "r2", "rss", "range" (the distance between the plateaus) and "asymptote_ratio" (the
+        greater plateau divided by the lesser one). For the assay: "residual_sd" of the common
+        curve, and the p-values "lack_of_fit" (of the separate curves, against replicates) and
+        "parallelism" (of the common curve). For each test preparation: "potency", "precision" (the
+        ends of its interval divided by the potency) and "width" (upper end divided by lower end).
 
     Returns
     -------

@@ -756,7 +756,9 @@ typedef struct cbp_curve_result {
     /* CBP_EXHAUSTED with CBP_DIVERGES among `determined`: the loss has no minimum, but the fit is
      * within about 1e-9 of the least that it approaches */
     enum cbp_outcome outcome;
-    size_t iterations, evaluations; /* from all starts, and of the steps towards a limit */
+    /* from all starts, and of the steps towards a limit; without those in which starts were compared
+     * side by side, as cbp_fit_many does */
+    size_t iterations, evaluations;
     /* the parameter that was fixed far out on the way to such a limit, which is not one of those
      * that moved in the triangle; p if there is none */
     size_t fixed_at;

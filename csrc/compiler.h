@@ -33,7 +33,13 @@
 typedef char cbp_constants_are_double[sizeof 1.0 == sizeof(double) ? 1 : -1];
 
 /* "unused": not every target uses every function, which clang reports where all is one file. */
-#if defined(_MSC_VER) && !defined(__clang__)
+#ifdef __CUDACC_RTC__ /* see cuda.h */
+#define CBP_RESTRICT __restrict__
+#define CBP_INLINE static __forceinline__
+#elif defined(__cplusplus) && defined(__GNUC__)
+#define CBP_RESTRICT __restrict__
+#define CBP_INLINE static inline __attribute__((always_inline, unused))
+#elif defined(_MSC_VER) && !defined(__clang__)
 #define CBP_RESTRICT __restrict
 #define CBP_INLINE static __forceinline
 #define CBP_NOINLINE __declspec(noinline)
@@ -46,6 +52,13 @@ typedef char cbp_constants_are_double[sizeof 1.0 == sizeof(double) ? 1 : -1];
 #define CBP_RESTRICT restrict
 #define CBP_INLINE static inline
 #define CBP_NOINLINE
+#endif
+
+/* A function of constants may give the length of an array, in C++. */
+#ifdef __cplusplus
+#define CBP_CONSTANT static constexpr
+#else
+#define CBP_CONSTANT static
 #endif
 
 #ifndef CBP_LIKELY

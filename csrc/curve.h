@@ -84,12 +84,11 @@ typedef struct cbp_curve_search {
     int keeps_order; /* of a mirror image: bounds of parameters 0 and 1 are of the lesser and the
                         greater */
     size_t fixed_at; /* what was fixed on the way to a limit, or count */
-    size_t iterations, evaluations; /* of all fits so far */
-    size_t last_iteration;          /* of steps towards a limit */
-    cbp_real least;                 /* the least loss that they have found */
-    int is_stopped;                 /* by the progress function */
-    int left_unsettled; /* from some start no minimum was found, but a loss near the best one */
-    int is_second;      /* the search is the second one */
+    size_t iterations, evaluations;           /* of all fits so far */
+    size_t last_iteration;                    /* of steps towards a limit */
+    cbp_real least;                           /* the least loss that they have found */
+    int is_stopped;                           /* by the progress function */
+    int is_second;                            /* the search is the second one */
     cbp_curve_start starts[CBP_CURVE_STARTS]; /* starts[0]: then what was found */
     size_t starts_len;
     cbp_real *node, *work; /* the node of the chain and one of coordinates; the search's */
@@ -189,9 +188,10 @@ size_t cbp_curve_fill_energies(const cbp_curve_search *s, const cbp_examples *ex
                                cbp_real low, cbp_real range, cbp_real *params);
 
 /* Fills s->starts with those of a second search: at a step, unless that is null; at kinks, if the
- * curve has an asymmetry; and if the first has left fits that are not settled, the best of the wide
+ * curve has an asymmetry; and unless the first has settled at a minimum, the best of the wide
  * candidates of each list. */
-void cbp_curve_find_more_starts(cbp_curve_search *s, const cbp_curve_step *step, cbp_real *work);
+void cbp_curve_find_more_starts(cbp_curve_search *s, const cbp_curve_step *step, int was_settled,
+                                cbp_real *work);
 
 /* Fits from all starts side by side, if the chain allows it; whether one has converged. Then what
  * is left of s->starts is the best of these, and the starts of those that have not and may yet be

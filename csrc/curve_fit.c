@@ -320,7 +320,7 @@ void cbp_curve_begin(cbp_curve_search *s, const cbp_examples *examples, cbp_real
 {
     s->problem.examples = *examples;
     s->starts_len = s->iterations = s->evaluations = 0;
-    s->is_stopped = s->left_unsettled = s->is_second = 0;
+    s->is_stopped = s->is_second = 0;
     s->least = (cbp_real)INFINITY;
     s->memory =
         (cbp_fit_memory){.fit = &s->problem,
@@ -383,8 +383,8 @@ static int fit_from_starts(cbp_curve_search *s, cbp_real *work, cbp_fit_info *in
 }
 
 /* Whether a fit has converged where all parameters are determined. */
-static int is_settled(const cbp_curve_search *s, const cbp_fit_info *info,
-                      const cbp_curve_result *result)
+static int has_settled(const cbp_curve_search *s, const cbp_fit_info *info,
+                       const cbp_curve_result *result)
 {
     int is_determined = info->outcome == CBP_CONVERGED;
     for (size_t k = 0; k < s->count; k++) {
@@ -401,19 +401,18 @@ static int search_again(cbp_curve_search *s, cbp_real *work, cbp_fit_info *info,
     cbp_curve_step step;
     const cbp_curve_start first = s->starts[0];
     const size_t first_fixed_at = s->fixed_at;
-    const int was_settled = is_settled(s, info, result),
+    const int was_settled = has_settled(s, info, result),
               explains_little = cbp_curve_explains_little(s, &s->problem.examples, info->loss),
               has_step = (!was_settled || explains_little) &&
                          cbp_curve_find_step(s, info->loss, work, &step);
     unsigned char first_diverges[CBP_CURVE_WIDTH];
     cbp_fit_info again;
-    s->left_unsettled |= !was_settled;
-    s->is_second = s->left_unsettled || has_step || (explains_little && s->curve->power_at > 0);
+    s->is_second = !was_settled || has_step || (explains_little && s->curve->power_at > 0);
     if (!s->is_second || s->is_stopped || has_few_inputs(s) ||
         s->options.max_iterations <= CBP_CURVE_LANE_ITERATIONS) {
         return CBP_OK;
     }
-    cbp_curve_find_more_starts(s, has_step ? &step : NULL, work);
+    cbp_curve_find_more_starts(s, has_step ? &step : NULL, was_settled, work);
     if (s->starts_len == 0) {
         s->starts[0] = first;
         return CBP_OK;
@@ -423,8 +422,8 @@ static int search_again(cbp_curve_search *s, cbp_real *work, cbp_fit_info *info,
     s->fixed_at = s->count;
     const int status = fit_from_starts(s, work, &again, result);
     const cbp_real noise = cbp_curve_noise(s, info->loss),
-                   most = !was_settled && is_settled(s, &again, result) ? info->loss + noise
-                                                                        : info->loss - noise;
+                   most = !was_settled && has_settled(s, &again, result) ? info->loss + noise
+                                                                         : info->loss - noise;
     if (status == CBP_OK && again.loss <= most) {
         *info = again;
         return CBP_OK;

@@ -16,6 +16,9 @@
  * last in a pass: what is left is small of second order. */
 #define OWN_TOLERANCE ((cbp_real)(sizeof(cbp_real) == sizeof(float) ? 1e-4 : 1e-8))
 
+/* Of so many groups starts are compared by fits of all. */
+#define FEW_GROUPS 15
+
 /* ---- values and coordinates ------------------------------------------------------------------ */
 
 static size_t value_of_group(const cbp_curve_groups *groups, size_t p, size_t group, size_t k)
@@ -420,36 +423,69 @@ static int retry_groups(cbp_group_fit *f)
     return is_better;
 }
 
-/* Fits the values from where they are, and leaves the node of all at what it finds. */
-static int fit_from_start(cbp_group_fit *f, cbp_fit_info *info)
+/* Fits the values from where they are. */
+static int fit_from_start(cbp_group_fit *f, cbp_real tolerance, cbp_fit_info *info)
 {
     cbp_fit_options options = *f->given;
+    options.history = tolerance == options.tolerance ? options.history : NULL;
+    options.tolerance = tolerance;
     options.lower = f->low;
     options.upper = f->high;
     f->least = (cbp_real)INFINITY;
-    f->s.options.tolerance = options.tolerance > OWN_TOLERANCE ? options.tolerance : OWN_TOLERANCE;
+    f->s.options.tolerance = tolerance > OWN_TOLERANCE ? tolerance : OWN_TOLERANCE;
     const int status =
         cbp_fit_over(cbp_group_pass, f, &f->values, &options, f->outer, f->start, info);
-    if (status != CBP_OK) {
-        return status;
-    }
+    return status == CBP_OK && info->outcome == CBP_STOPPED ? CBP_STOPPED : status;
+}
+
+/* The same to the tolerance that is given, and the node of all at what it finds. */
+static int finish_fit(cbp_group_fit *f, cbp_fit_info *info)
+{
+    const int status = fit_from_start(f, f->given->tolerance, info);
     f->least = (cbp_real)INFINITY;
-    f->s.options.tolerance = options.tolerance;
-    const int stops = info->outcome == CBP_STOPPED || cbp_group_pass(f, &f->values, f->node);
-    return stops ? CBP_STOPPED : CBP_OK;
+    f->s.options.tolerance = f->given->tolerance;
+    return status == CBP_OK && cbp_group_pass(f, &f->values, f->node) ? CBP_STOPPED : status;
+}
+
+/* Compares the starts of few groups by coarse fits, and leaves the values of the best. */
+static int compare_starts(cbp_group_fit *f)
+{
+    const size_t len = f->values_len, size = len * sizeof *f->start;
+    size_t best = 0;
+    cbp_real least = (cbp_real)INFINITY;
+    for (size_t i = 0; i < f->tries_len; i++) {
+        cbp_fit_info info;
+        memcpy(f->start, f->ordered + i * len, size);
+        int status = cbp_group_start_own(f);
+        if (status == CBP_OK) {
+            status = fit_from_start(f, CBP_GROUP_COARSE, &info);
+        }
+        if (status == CBP_STOPPED) {
+            return status;
+        }
+        if (status == CBP_OK && info.loss < least) {
+            memcpy(f->ordered + i * len, f->start, size);
+            least = info.loss;
+            best = i;
+        }
+    }
+    memcpy(f->start, f->ordered + best * len, size);
+    return CBP_OK;
 }
 
 static int fit_values(cbp_group_fit *f, cbp_fit_info *info)
 {
     int status = cbp_group_start_values(f);
+    if (status == CBP_OK && f->tries_len > 1 && f->groups->count <= FEW_GROUPS) {
+        status = compare_starts(f);
+    }
     if (status == CBP_OK) {
         status = cbp_group_start_own(f);
     }
     if (status == CBP_OK) {
-        status = fit_from_start(f, info);
+        status = finish_fit(f, info);
     }
-    return status == CBP_OK && f->weak_count > 0 && retry_groups(f) ? fit_from_start(f, info)
-                                                                    : status;
+    return status == CBP_OK && f->weak_count > 0 && retry_groups(f) ? finish_fit(f, info) : status;
 }
 
 int cbp_curve_fit_groups(const cbp_curve *curve, const cbp_curve_groups *groups,

@@ -12,6 +12,10 @@
 #define CBP_GROUP_SLOPES (CBP_CURVE_PARAMETERS * CBP_CURVE_PARAMETERS / 4)
 #define CBP_GROUP_POINT (CBP_CURVE_WIDTH + CBP_GROUP_SLOPES)
 
+/* Of few groups, so many starts are compared by fits to this tolerance. */
+#define CBP_GROUP_TRIES 3
+#define CBP_GROUP_COARSE ((cbp_real)1e-4)
+
 /* A call under way. A shared parameter has one value, or several, each for some of the groups: all
  * values stand in one vector, those of the parameter with the most values first. */
 typedef struct cbp_group_fit {
@@ -31,6 +35,7 @@ typedef struct cbp_group_fit {
     size_t weak_count; /* groups in a pass with own parameters that hardly change the outputs */
     cbp_real *row;     /* of a triangle of the values, [values_len + 1] */
     cbp_real *node, *ordered; /* of the values; a triangle of them in another order */
+    size_t tries_len;         /* of few groups: starts in `ordered`, [values_len] each */
     cbp_real *matrix;         /* their covariance */
     cbp_real *block;          /* to fit groups in lanes */
     cbp_real *outer, *work;   /* of the fit of the values; of one group */
@@ -67,7 +72,7 @@ int cbp_group_add(cbp_group_fit *f, size_t group, const cbp_real *values, cbp_re
 /* Adds what a group leaves at these coordinates to the node of the values. */
 void cbp_group_add_rest(cbp_group_fit *f, size_t group, cbp_real *at, cbp_real *node);
 
-/* Where the values start: f->start. */
+/* Where the values start: f->start, and the best of all in f->ordered, CBP_GROUP_TRIES at most. */
 int cbp_group_start_values(cbp_group_fit *f);
 
 /* Where the groups' own parameters start at these values: f->best. */

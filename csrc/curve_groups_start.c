@@ -89,7 +89,7 @@ static void fit_sets(const cbp_group_fit *f, const group_block *b, const cbp_exa
 }
 
 /* Whether the i-th fit of a block has converged, with all parameters determined. */
-static int is_settled(const cbp_group_fit *f, const block_fits *found, size_t i)
+static int is_a_minimum(const cbp_group_fit *f, const block_fits *found, size_t i)
 {
     int is_determined = found->status[i] == CBP_CONVERGED;
     for (size_t k = 0; k < f->s.count; k++) {
@@ -132,7 +132,7 @@ static int fit_block_alone(const cbp_group_fit *f, const group_block *b, int mus
         }
         memset(at, 0, CBP_GROUP_POINT * sizeof *at);
         const int is_known =
-            take_coordinates(f, found, i, at) && (!must_settle || is_settled(f, found, i));
+            take_coordinates(f, found, i, at) && (!must_settle || is_a_minimum(f, found, i));
         at[0] = is_known ? at[0] : (cbp_real)NAN;
         *loss += is_known ? found->loss[i] * found->weight[i] : (cbp_real)INFINITY;
     }
@@ -248,11 +248,12 @@ static void take_middles(cbp_group_fit *f, size_t sample)
     }
 }
 
-/* The same where no group can be fitted alone, from some of them taken as one. */
-static int take_pool(cbp_group_fit *f)
+/* Values of the fit of some groups that are taken as one; they become the middles where no group can
+ * be fitted alone. */
+static int take_pool(cbp_group_fit *f, cbp_real *values)
 {
     block_fits *found = (void *)cbp_aligned(f->block);
-    cbp_real *x = (cbp_real *)(void *)(found + 1);
+    cbp_real *x = (cbp_real *)(void *)(found + 1), at[CBP_CURVE_WIDTH] = {0};
     const size_t sample = f->groups->count < BLOCK_GROUPS ? f->groups->count : BLOCK_GROUPS;
     group_block b = {.count = 0};
     fix_parameters(f, 0, NULL, b.fixed);
@@ -270,12 +271,15 @@ static int take_pool(cbp_group_fit *f)
     sets.n *= b.count;
     sets.m = 1;
     fit_sets(f, &b, &sets, work, found);
-    if (!take_coordinates(f, found, 0, f->middle)) {
+    if (!take_coordinates(f, found, 0, at)) {
         return found->status[0] < 0 ? found->status[0] : CBP_ERROR_START_LOSS;
+    }
+    if (f->middle[0] != f->middle[0]) {
+        memcpy(f->middle, at, sizeof at);
     }
     for (size_t k = 0; k < f->s.count; k++) {
         for (size_t i = 0; i < f->counts[k]; i++) {
-            f->start[f->first[k] + i] = f->middle[k];
+            values[f->first[k] + i] = at[k];
         }
     }
     return CBP_OK;
@@ -296,13 +300,32 @@ static int loss_of_sample(cbp_group_fit *f, size_t sample, const cbp_real *value
     return CBP_OK;
 }
 
-/* Replaces values by those of a sampled group's own fit, where that leaves less loss. */
+/* Keeps values among the best, which stand in the order of their losses. */
+static void keep_values(cbp_group_fit *f, const cbp_real *values, cbp_real loss, cbp_real *losses)
+{
+    const size_t len = f->values_len;
+    size_t place = f->tries_len < CBP_GROUP_TRIES ? f->tries_len++ : CBP_GROUP_TRIES;
+    for (; place > 0 && losses[place - 1] > loss; place--) {
+        if (place < CBP_GROUP_TRIES) {
+            losses[place] = losses[place - 1];
+            memcpy(f->ordered + place * len, f->ordered + (place - 1) * len, len * sizeof loss);
+        }
+    }
+    if (place < CBP_GROUP_TRIES) {
+        losses[place] = loss;
+        memcpy(f->ordered + place * len, values, len * sizeof loss);
+    }
+}
+
+/* The best values among those in the middle of all groups, of a sampled group's own fit, and of a
+ * fit of few groups as one. */
 static int try_groups(cbp_group_fit *f, size_t sample)
 {
-    cbp_real *values = f->matrix, *best = f->ordered, least, loss;
+    cbp_real *values = f->matrix, losses[CBP_GROUP_TRIES], loss;
     const size_t size = f->values_len * sizeof *values;
-    int status = loss_of_sample(f, sample, f->start, &least);
-    memcpy(best, f->start, size);
+    int status = loss_of_sample(f, sample, f->start, &loss);
+    f->tries_len = 0;
+    keep_values(f, f->start, loss, losses);
     for (size_t i = 0; i < sample && status == CBP_OK; i++) {
         const size_t group = sampled(f, i, sample);
         if (f->trial[group * CBP_GROUP_POINT] != f->trial[group * CBP_GROUP_POINT]) {
@@ -315,12 +338,13 @@ static int try_groups(cbp_group_fit *f, size_t sample)
             }
         }
         status = loss_of_sample(f, sample, values, &loss);
-        if (status == CBP_OK && loss < least) {
-            least = loss;
-            memcpy(best, values, size);
-        }
+        keep_values(f, values, loss, losses);
     }
-    memcpy(f->start, best, size);
+    if (status == CBP_OK && sample == f->groups->count && take_pool(f, values) == CBP_OK) {
+        status = loss_of_sample(f, sample, values, &loss);
+        keep_values(f, values, loss, losses);
+    }
+    memcpy(f->start, f->ordered, size);
     return status;
 }
 
@@ -337,7 +361,11 @@ int cbp_group_start_values(cbp_group_fit *f)
         }
         take_middles(f, sample);
     }
-    return f->middle[0] == f->middle[0] ? try_groups(f, few) : take_pool(f);
+    if (f->middle[0] == f->middle[0]) {
+        return try_groups(f, few);
+    }
+    f->tries_len = 1;
+    return take_pool(f, f->start);
 }
 
 int cbp_group_start_own(cbp_group_fit *f)

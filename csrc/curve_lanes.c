@@ -176,12 +176,10 @@ int cbp_curve_fit_starts(cbp_curve_search *s, cbp_real *work)
     for (size_t i = 0; i < s->starts_len; i++) {
         if (!cbp_curve_is_settled(&found, i, width) &&
             !(fits.loss[i] >= CBP_CURVE_NEAR * best.loss) && kept < CBP_CURVE_STARTS) {
-            s->starts[kept] = starts[i];
-            s->starts[kept++].loss = fits.loss[i]; /* to which it leads at least */
+            s->starts[kept++] = starts[i];
         }
     }
     s->starts_len = kept;
-    s->left_unsettled = kept > 1;
     return 1;
 }
 

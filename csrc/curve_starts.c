@@ -477,13 +477,14 @@ static cbp_candidates without_narrow(const cbp_curve_search *s, cbp_real *params
     return (cbp_candidates){params, kept, GRID_WIDTHS - NARROW_WIDTHS};
 }
 
-void cbp_curve_find_more_starts(cbp_curve_search *s, const cbp_curve_step *step, cbp_real *work)
+void cbp_curve_find_more_starts(cbp_curve_search *s, const cbp_curve_step *step, int was_settled,
+                                cbp_real *work)
 {
     const cbp_examples *examples = &s->problem.examples;
     cbp_real *params = work, *rest = params + CBP_CURVE_CANDIDATES * CBP_CURVE_PLACES;
     const cbp_examples sample = sample_of(examples, rest);
     const curve_extent e = extent_of(s->curve, examples);
-    const size_t len = s->left_unsettled && has_rows(s->curve) ? count_lists(s) : 0;
+    const size_t len = !was_settled && has_rows(s->curve) ? count_lists(s) : 0;
     rest += sample_len(examples->n);
     s->starts_len = 0;
     for (int sign = 0; sign < 2; sign++) {

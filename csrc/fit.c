@@ -16,25 +16,6 @@ int cbp_fit_defaults(cbp_fit_options *options)
     return CBP_OK;
 }
 
-size_t cbp_count_free(const unsigned char *frozen, size_t layers)
-{
-    size_t free = 0;
-    for (size_t k = 0; k < 2 * layers; k++) {
-        free += (size_t)cbp_is_free(frozen, k);
-    }
-    return free;
-}
-
-size_t cbp_count_leading(const unsigned char *frozen, size_t layers)
-{
-    size_t leading = 0;
-    while (leading + 1 < layers && !cbp_is_free(frozen, 2 * leading) &&
-           !cbp_is_free(frozen, 2 * leading + 1)) {
-        leading++;
-    }
-    return leading;
-}
-
 cbp_fit_totals cbp_fit_totals_of(const cbp_fit *fit)
 {
     cbp_fit_totals totals = {0, 0};

@@ -40,10 +40,25 @@ CBP_INLINE int cbp_is_free(const unsigned char *frozen, size_t k)
 }
 
 /* How many of 2 * layers parameters are free. */
-size_t cbp_count_free(const unsigned char *frozen, size_t layers);
+CBP_INLINE size_t cbp_count_free(const unsigned char *frozen, size_t layers)
+{
+    size_t free = 0;
+    for (size_t k = 0; k < 2 * layers; k++) {
+        free += (size_t)cbp_is_free(frozen, k);
+    }
+    return free;
+}
 
 /* How many leading layers are frozen; not all of them. */
-size_t cbp_count_leading(const unsigned char *frozen, size_t layers);
+CBP_INLINE size_t cbp_count_leading(const unsigned char *frozen, size_t layers)
+{
+    size_t leading = 0;
+    while (leading + 1 < layers && !cbp_is_free(frozen, 2 * leading) &&
+           !cbp_is_free(frozen, 2 * leading + 1)) {
+        leading++;
+    }
+    return leading;
+}
 
 /* The chain at other parameters. */
 CBP_INLINE cbp_chain cbp_chain_at(cbp_chain chain, const cbp_real *params)

@@ -16,11 +16,13 @@
  * activations and slopes (2 kB a layer) stay in the first-level cache for the depths that people
  * use. Sums keep CBP_LANES partial sums apart, a multiple of every vector width, so that the order
  * of the additions is the same on all of them. */
+#ifndef CBP_LANES
 #define CBP_LANES 16
+#endif
 #define CBP_TILE 128
 
 /* The tile of fits: sixteen examples of each of CBP_LANES chains. */
-#define CBP_FIT_TILE 256
+#define CBP_FIT_TILE (16 * CBP_LANES)
 
 /* A number for each lane, where vectors find it best. */
 #if defined(__GNUC__) || defined(__clang__)

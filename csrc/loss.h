@@ -100,7 +100,8 @@ CBP_INLINE cbp_jet cbp_huber_loss_jet(cbp_ending end)
     const int inside = cbp_abs(residual) <= scale;
     const cbp_real outside = scale * (2 * cbp_abs(residual) - scale);
     const cbp_real clamped = cbp_clamp(residual, -scale, scale);
-    return (cbp_jet){inside ? residual * residual : outside, 2 * clamped, inside ? 2 : 0};
+    return (cbp_jet){inside ? residual * residual : outside, 2 * clamped,
+                     (cbp_real)(inside ? 2 : 0)};
 }
 
 CBP_INLINE cbp_quadratic cbp_huber_loss_quadratic(cbp_ending end)

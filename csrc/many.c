@@ -45,34 +45,41 @@ typedef struct many {
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
-static size_t triangle_len(size_t size)
+CBP_CONSTANT size_t triangle_len(size_t size)
 {
     return size * (size + 1) / 2;
 }
 
-static size_t packed_len(size_t free)
+CBP_CONSTANT size_t packed_len(size_t free)
 {
     return triangle_len(free + 1) * CBP_LANES;
 }
 
-static size_t lanes_len(size_t layers, size_t free, size_t n)
+CBP_CONSTANT size_t lanes_len(size_t layers, size_t free, size_t n)
 {
     return (4 * n + 6 * layers + 3 * free) * CBP_LANES + 8 * packed_len(free) +
            (3 * layers + free + 7) * CBP_FIT_TILE;
 }
 
 /* Of `free` numbers of type size_t. */
-static size_t places_len(size_t free)
+CBP_CONSTANT size_t places_len(size_t free)
 {
     return (free * sizeof(size_t) / sizeof(cbp_real) + CBP_ALIGNED) / CBP_ALIGNED * CBP_ALIGNED;
 }
 
+/* Of all but cbp_fit_lm. */
+CBP_CONSTANT size_t many_len(size_t layers, size_t free, size_t n)
+{
+    return CBP_ALIGNED + (n < MOST_IN_LANES ? lanes_len(layers, free, n) : 0) + 4 * n +
+           free * free + 2 * free + places_len(free);
+}
+
+#ifndef CBP_CUDA
 size_t cbp_fit_many_work_len(size_t layers, size_t free, size_t n)
 {
-    const size_t lanes = n < MOST_IN_LANES ? lanes_len(layers, free, n) : 0;
-    return CBP_ALIGNED + lanes + 4 * n + free * free + cbp_fit_work_len(layers, free, n) +
-           2 * free + places_len(free);
+    return many_len(layers, free, n) + cbp_fit_work_len(layers, free, n);
 }
+#endif
 
 static void place_lanes(cbp_lanes *g, size_t layers, cbp_real **work)
 {
@@ -145,6 +152,13 @@ static void give_up(const many *s, size_t chain, int status)
     set_errors(s, chain, (cbp_real)NAN);
 }
 
+#ifdef CBP_CUDA
+/* The host fits it, and finds the start where it was. */
+static void fit_one(many *s, size_t chain)
+{
+    give_up(s, chain, CBP_RUNNING);
+}
+#else
 /* What is not missing of a chain's examples; *positive: how many of them have a weight above 0. */
 static cbp_examples present_examples(const many *s, size_t chain, cbp_fit_totals *totals)
 {
@@ -215,6 +229,7 @@ static void fit_one(many *s, size_t chain)
     s->fits->weight[chain] = totals.weight;
     store_covariance(s, chain, totals.examples);
 }
+#endif
 
 /* ---- lanes ----------------------------------------------------------------------------------- */
 
@@ -527,7 +542,14 @@ static void fit_in_lanes(many *s, cbp_lanes *g, cbp_lanes *done)
 
 /* ---- the call -------------------------------------------------------------------------------- */
 
-static int check(const many *s)
+#ifdef CBP_CUDA
+static int check_kind(const many *s)
+{
+    (void)s; /* the host has checked it */
+    return CBP_OK;
+}
+#else
+static int check_kind(const many *s)
 {
     const cbp_fits *fits = s->fits;
     if (!fits->status || !fits->iterations || !fits->loss || !fits->weight || !fits->variance ||
@@ -547,6 +569,7 @@ static int check(const many *s)
     kind.chain.params = s->work_of_one;
     return cbp_fit_check(&kind);
 }
+#endif
 
 /* The places and bounds of the free parameters, from `skipped` layers on. */
 static void place_free(const many *s, cbp_lanes *g, size_t *places, cbp_real *low, cbp_real *high)
@@ -575,8 +598,8 @@ static cbp_lanes lanes_of(const many *s)
                        .n = s->sets.n,
                        .criterion = kind->loss,
                        .tolerance = kind->options->tolerance,
-                       .is_smooth = !has_kink(kind->chain.activations, kind->chain.layers),
-                       .patience = (cbp_real)(most < PATIENCE ? most : PATIENCE)};
+                       .patience = (cbp_real)(most < PATIENCE ? most : PATIENCE),
+                       .is_smooth = !has_kink(kind->chain.activations, kind->chain.layers)};
 }
 
 /* The call's work memory, but for what the lanes take. */
@@ -590,6 +613,51 @@ static void place_own(many *s, cbp_real **work)
     s->covariance = cbp_taken(work, s->free * s->free);
 }
 
+/* Fits all sets, for the kind of chain, what it has in common with others, and its results. */
+static int fit_all_sets(many *s, cbp_real *work)
+{
+    const cbp_chain *chain = &s->kind.chain;
+    const size_t n = s->sets.n, m = s->sets.m;
+    if (n == 0) { /* not read, but reckoned with */
+        s->sets.x = s->sets.y = work;
+    }
+    s->free = cbp_count_free(chain->frozen, chain->layers);
+    s->skipped = cbp_count_leading(chain->frozen, chain->layers);
+    work = cbp_aligned(work);
+    size_t *places = (size_t *)(void *)cbp_taken(&work, places_len(s->free));
+    cbp_lanes g = lanes_of(s), done = g;
+    const int in_lanes = n < MOST_IN_LANES && s->kind.options->restarts == 0;
+    if (in_lanes) {
+        place_lanes(&g, g.layers, &work);
+        place_done(&done, &g, &work);
+    }
+    place_own(s, &work);
+    cbp_real *low = cbp_taken(&work, s->free), *high = cbp_taken(&work, s->free);
+    s->work_of_one = work;
+    const int status = check_kind(s);
+    if (status != CBP_OK) {
+        return status;
+    }
+    place_free(s, &g, places, low, high);
+    place_free(s, &done, places, low, high);
+    if (in_lanes && m > 0) {
+        s->shares_x = share_inputs(s);
+        if (s->shares_x && s->skipped > 0) {
+            const cbp_chain leading = leading_layers(s, 0);
+            cbp_kernels_now()->forward(&leading, s->sets.x, n, s->inputs);
+        }
+        fit_in_lanes(s, &g, &done);
+    }
+    for (; s->next < m; s->next++) {
+        fit_one(s, s->next);
+        tell(s);
+    }
+    return CBP_OK;
+}
+
+#ifdef CBP_CUDA
+#include "cuda.h"
+#else
 int cbp_fit_many_in_lanes(const cbp_chain *chain, const cbp_example_sets *sets,
                           const cbp_fit_options *options, const cbp_least *least, cbp_real *work,
                           const cbp_fits *fits)
@@ -605,41 +673,7 @@ int cbp_fit_many_in_lanes(const cbp_chain *chain, const cbp_example_sets *sets,
         return status;
     }
     s.sets = *sets;
-    if (sets->n == 0) { /* not read, but reckoned with */
-        s.sets.x = s.sets.y = work;
-    }
-    s.free = cbp_count_free(chain->frozen, chain->layers);
-    s.skipped = cbp_count_leading(chain->frozen, chain->layers);
-    work = cbp_aligned(work);
-    size_t *places = (size_t *)(void *)cbp_taken(&work, places_len(s.free));
-    cbp_lanes g = lanes_of(&s), done = g;
-    const int in_lanes = sets->n < MOST_IN_LANES && options->restarts == 0;
-    if (in_lanes) {
-        place_lanes(&g, g.layers, &work);
-        place_done(&done, &g, &work);
-    }
-    place_own(&s, &work);
-    cbp_real *low = cbp_taken(&work, s.free), *high = cbp_taken(&work, s.free);
-    s.work_of_one = work;
-    status = check(&s);
-    if (status != CBP_OK) {
-        return status;
-    }
-    place_free(&s, &g, places, low, high);
-    place_free(&s, &done, places, low, high);
-    if (in_lanes && sets->m > 0) {
-        s.shares_x = share_inputs(&s);
-        if (s.shares_x && s.skipped > 0) {
-            const cbp_chain leading = leading_layers(&s, 0);
-            cbp_kernels_now()->forward(&leading, s.sets.x, s.sets.n, s.inputs);
-        }
-        fit_in_lanes(&s, &g, &done);
-    }
-    for (; s.next < sets->m; s.next++) {
-        fit_one(&s, s.next);
-        tell(&s);
-    }
-    return CBP_OK;
+    return fit_all_sets(&s, work);
 }
 
 int cbp_fit_many(const cbp_chain *chain, const cbp_example_sets *sets,
@@ -647,3 +681,4 @@ int cbp_fit_many(const cbp_chain *chain, const cbp_example_sets *sets,
 {
     return cbp_fit_many_in_lanes(chain, sets, options, NULL, work, fits);
 }
+#endif

@@ -4,8 +4,9 @@
 has the activations alone: ``cbackprop export`` begins every header with it.
 
 The sources stand in ``cbackprop.c`` one after the other, without their comments, which are a
-quarter of its size in a wheel; and no two of them have a private name in common. But the loops are compiled once for each target, where the file includes itself: there each
-name gets the target's added, by a macro that ends with that target.
+quarter of its size in a wheel; and no two of them have a private name in common. But the loops are
+compiled once for each target, where the file includes itself: there each name gets the target's
+added, by a macro that ends with that target.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ TYPE = re.compile(r"^(?:typedef struct (\w+) \{|typedef [\w ]+ (\w+);)", re.MULT
 NO_INVERSE = re.compile(r"^CBP_NO_INVERSE\((\w+)\)", re.MULTILINE)
 MEMBER = re.compile(r"^    \.(\w+) = ", re.MULTILINE)
 MACRO = re.compile(r"^#define (\w+)", re.MULTILINE)
-COMMENT = re.compile(r'("(?:\\.|[^"\\\n])*")|/\*(?! ====).*?\*/', re.DOTALL)
+COMMENT = re.compile(r'("(?:\\.|[^"\\\n])*")|/\*(?! ====| ----).*?\*/', re.DOTALL)
 
 
 def text_of(path: Path) -> str:
@@ -42,7 +43,8 @@ def expanded(path: Path, there: set[Path]) -> str:
         there.add(header)
         return expanded(header, there)
 
-    return f"\n/* ==== {path.name} ==== */\n{INCLUDE.sub(included, text_of(path))}"
+    text = INCLUDE.sub(included, text_of(path))
+    return f"\n/* ==== {path.name} ==== */\n{text}/* ==== end of {path.name} ==== */\n"
 
 
 def pragma(words: str) -> str:
@@ -60,7 +62,7 @@ def loops(there: set[Path]) -> str:
 
 def for_target(path: Path, loops_text: str) -> str:
     """Return what includes the loops for one target, with names of their own."""
-    text = f"\n/* ==== {path.name} ==== */\n{text_of(path)}"
+    text = f"\n/* ==== {path.name} ==== */\n{text_of(path)}/* ==== end of {path.name} ==== */\n"
     text = text.replace('#include "kernels.h"\n', "").replace('#include "loss.h"\n\n', "")
     text = text.replace('#include "kernels/table.h"\n', f'#include "{WHOLE}"\n')
     target = path.stem.removeprefix("kernels_")
@@ -96,7 +98,7 @@ def single_file() -> str:
     return (
         f"/* cbackprop in one file, made of its sources by {Path(__file__).name}: compile it with\n"
         f" * any level of optimization, beside {PUBLIC}. It includes itself: keep its name.\n *\n"
-        f"{licence()}\n */\n" + re.sub(r"[ \t]*\n\s*\n", "\n", bare)
+        f"{licence()}\n */\n" + re.sub(r"[ \t]*\n\s*\n", "\n\n", bare)
     )
 
 

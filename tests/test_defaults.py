@@ -15,6 +15,7 @@ from cbackprop import curves, plot, reference
 # dask's functions are tests/test_dask.py's
 MODULES = (cbp, curves, plot, reference)
 DEFAULTS: dict[str, Any] = {
+    "absolute_sigma": False,
     "activations": "sigmoid",
     "alpha": 0.05,
     "ax": None,
@@ -25,11 +26,14 @@ DEFAULTS: dict[str, Any] = {
     "covariance": "gauss-newton",
     "criterion": "aicc",
     "domain": None,
+    "effective_dose": None,
     "error": "residual",
     "fixed": None,
     "formula": None,
     "frozen": (),
     "interval": "log",
+    "inverse": None,
+    "kind": "residual",
     "learning_rate": None,
     "level": 0.95,
     "levels": 30,
@@ -40,6 +44,7 @@ DEFAULTS: dict[str, Any] = {
     "max_iterations": None,
     "method": "lm",
     "momentum": None,
+    "n": 2000,
     "name": "model",
     "nan_policy": "raise",
     "out": None,
@@ -67,9 +72,11 @@ ELSEWHERE: dict[tuple[str, str], Any] = {
     ("CurveFit.predict", "interval"): None,
     ("assay_range", "replicates"): 1,  # for `inverse` None is a mean that is known
     ("precision_profile", "replicates"): 1,
+    ("Bootstrap.interval", "method"): "bca",
     ("combine", "method"): "weighted",
     ("equivalence", "interval"): "fieller",
     ("potency", "loss"): None,
+    ("profile", "name"): None,
     ("fit_many", "covariance"): False,  # whether to keep the matrices
 }
 

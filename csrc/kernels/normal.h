@@ -3,7 +3,7 @@
 
 /* Half of the lanes: the sums of all products of six columns then stay in the registers of the
  * widest vectors, and those of one column with six in the registers of any. */
-#define CBP_HALF_LANES (CBP_LANES / 2)
+#define CBP_HALF_LANES ((CBP_LANES + 1) / 2)
 #define CBP_EACH_OF_HALF CBP_EACH_OF(CBP_HALF_LANES, 1)
 #define CBP_COLUMNS 6
 

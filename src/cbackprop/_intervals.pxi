@@ -48,23 +48,37 @@ def curve_intervals(tuple fit, int interval, double level):
     return low, high
 
 
-def curve_band(tuple fit, double level, x, bint is_prediction):
-    """Values at an array x, and the low and high ends of a band; three arrays of its shape."""
+def curve_band(tuple fit, double level, x, weight):
+    """Values at an array x, and the low and high ends of a band; three arrays of its shape.
+
+    The band is one for the curve if weight is None, else for observations with these weights.
+    """
     cdef Inference known
     cdef cbp_curve_band band
-    cdef size_t n = x.size
+    cdef size_t n = x.size, at = 0, end
     cdef const double *inputs = memory_of_const(x, n)
-    cdef int status
+    cdef const double *weights = memory_of_const(weight, n) if weight is not None else NULL
+    cdef int status = CBP_OK
     take_inference(fit, CBP_INTERVAL_LOG, level, &known)
-    memset(&band, 0, sizeof(cbp_curve_band))
     value, low, high = np.empty_like(x), np.empty_like(x), np.empty_like(x)
-    band.value = memory_of(value, n)
-    if is_prediction:
-        band.prediction_low, band.prediction_high = memory_of(low, n), memory_of(high, n)
-    else:
-        band.low, band.high = memory_of(low, n), memory_of(high, n)
+    cdef double *values = memory_of(value, n)
+    cdef double *lows = memory_of(low, n)
+    cdef double *highs = memory_of(high, n)
     with nogil:
-        status = cbp_curve_predict(&known.core, inputs, n, 1.0, &band)
+        while at < n and status == CBP_OK:  # neighbours of the same weight at once
+            memset(&band, 0, sizeof(cbp_curve_band))
+            band.value = values + at
+            end = n
+            if weights == NULL:
+                band.low, band.high = lows, highs
+            else:
+                band.prediction_low, band.prediction_high = lows + at, highs + at
+                end = at + 1
+                while end < n and weights[end] == weights[at]:
+                    end += 1
+            status = cbp_curve_predict(&known.core, inputs + at, end - at,
+                                       1.0 if weights == NULL else weights[at], &band)
+            at = end
     check(status)
     return value, low, high
 

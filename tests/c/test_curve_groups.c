@@ -356,6 +356,49 @@ static void test_groups_of_few(void)
     CHECK(found.of[1].determined[1] == CBP_UNDETERMINED && found.results[0].df == 1);
 }
 
+/* A weight of 2 is an example that is there twice, in a group among weightless or larger ones; bounds
+ * are those of all, and what is fixed is so in all. */
+static void test_weights_and_bounds(void)
+{
+    static cbp_real x[300], y[300], twice_x[24], twice_y[24], weight[12];
+    static found_groups found, wanted;
+    const cbp_real fixed[] = {R(NAN), R(NAN), R(NAN), R(1.3)}, low[] = {0, 0, R(0.1), 0},
+                   high[] = {1, R(1.8), 9, 9};
+    const cbp_examples weighted[] = {{x, y, weight, 12},
+                                     {x, y, NULL, 300},
+                                     {x + 9, y + 9, NULL, 9}},
+                       twice[] = {{twice_x, twice_y, NULL, 24},
+                                  {x, y, NULL, 300},
+                                  {x + 9, y + 9, NULL, 9}};
+    const unsigned char shared[] = {1, 1, 0, 1};
+    const cbp_curve_groups own = {.examples = weighted, .count = 3, .shared = shared},
+                           other = {.examples = twice, .count = 3, .shared = shared};
+    for (size_t i = 0; i < 300; i++) {
+        x[i] = R(pow(10, -2 + (double)(i % 12) * 4 / 11));
+        y[i] = R(0.5 + 1.5 / (1 + pow(1 / (double)x[i], 1.3)) + 0.03 * random_between(-1, 1));
+    }
+    for (size_t i = 0; i < 24; i++) {
+        twice_x[i] = x[i % 12];
+        twice_y[i] = y[i % 12];
+        weight[i % 12] = 2;
+    }
+    cbp_fit_options options = squared();
+    CHECK(fit_groups("logistic4", &own, fixed, &options, &found) == CBP_OK);
+    CHECK(fit_groups("logistic4", &other, fixed, &options, &wanted) == CBP_OK);
+    for (size_t g = 0; g < 3; g++) {
+        CHECK(found.results[g].outcome == CBP_CONVERGED && found.of[g].determined[3] == CBP_FROZEN);
+        for (size_t k = 0; k < 4; k++) {
+            CHECK(
+                is_near((double)(found.of[g].natural[k] / wanted.of[g].natural[k]), 1, OF_ERRORS));
+        }
+    }
+    options.lower = low;
+    options.upper = high;
+    CHECK(fit_groups("logistic4", &own, NULL, &options, &found) == CBP_OK);
+    CHECK(found.of[0].natural[1] == high[1] && found.of[2].determined[1] == CBP_AT_BOUND);
+    CHECK(found.of[0].covariance[5] == 0);
+}
+
 static void test_refused(void)
 {
     const cbp_real x[] = {1, 2, 3, 4, 5, 6}, y[] = {1, 3, 4, 5, 5, 6},
@@ -412,17 +455,20 @@ static void test_stop(void)
 {
     const cbp_examples examples[] = {EXAMPLES(bentazone_x, bentazone_y),
                                      EXAMPLES(glyphosate_x, glyphosate_y)};
-    const unsigned char shared[] = {1, 1, 0, 0};
-    const cbp_curve_groups groups = {.examples = examples, .count = 2, .shared = shared};
+    const unsigned char shared[] = {1, 1, 0, 0}, none[] = {0, 0, 0, 0};
     for (int calls = 1; calls < 200; calls += 7) {
-        int left = calls;
-        cbp_fit_options options = squared();
-        options.progress = count_down;
-        options.user = &left;
-        found_groups found;
-        const int status = fit_groups("logistic4", &groups, NULL, &options, &found);
-        CHECK(status == (left > 0 ? CBP_OK : CBP_STOPPED));
-        CHECK((found.of[0].natural[0] != 0) == (left > 0));
+        for (int is_apart = 0; is_apart < 2; is_apart++) {
+            const cbp_curve_groups groups = {
+                .examples = examples, .count = 2, .shared = is_apart ? none : shared};
+            int left = calls;
+            cbp_fit_options options = squared();
+            options.progress = count_down;
+            options.user = &left;
+            found_groups found;
+            const int status = fit_groups("logistic4", &groups, NULL, &options, &found);
+            CHECK(status == (left > 0 ? CBP_OK : CBP_STOPPED));
+            CHECK(is_apart || (found.of[0].natural[0] != 0) == (left > 0));
+        }
     }
 }
 
@@ -435,6 +481,7 @@ int main(void)
     test_many_groups();
     test_values();
     test_groups_of_few();
+    test_weights_and_bounds();
     test_refused();
     test_stop();
     return check_done("test_curve_groups");

@@ -248,7 +248,7 @@ static void test_stopped_on_the_way(void)
 /* The history is that of all starts: the least loss so far, down to what is reported. */
 static void test_history(void)
 {
-    enum { LEN = 20000 };
+    enum { LEN = 60000 };
     static cbp_real history[LEN];
     const char *names[] = {"logistic4", "logistic5", "weibull", "exponential"};
     for (size_t which = 0; which < 8; which++) {
@@ -278,8 +278,43 @@ static void test_history(void)
     }
 }
 
+/* A coarser tolerance takes fewer iterations, and is met; one iteration is not enough. */
+static void test_iterations(void)
+{
+    enum { LEN = 12 };
+    const char *names[] = {"logistic4", "michaelis_menten"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const model *m = find_model(names[i]);
+        cbp_fit_options options = *defaults();
+        cbp_real x[LEN], y[LEN];
+        limit_fit f;
+        fill_inputs(m, LEN, x);
+        fill_noisy(m, m->natural, 0.05, LEN, x, y);
+        CHECK(fit_both(cbp_curve_named(names[i]), EXAMPLES(x, y), &options, &f) == CBP_OK);
+        CHECK(f.result.outcome == CBP_CONVERGED);
+        const size_t all = f.result.iterations;
+        const double least = (double)f.result.loss;
+        cbp_real *work = numbers(cbp_curve_fit_work_len(LEN));
+        options.tolerance = R(0.05);
+        CHECK(cbp_curve_fit(cbp_curve_named(names[i]), EXAMPLES(x, y), NULL, &options, work,
+                            &f.result) == CBP_OK);
+        CHECK(f.result.outcome == CBP_CONVERGED && f.result.iterations < all);
+        CHECK((double)f.result.loss >= least * (1 - ALIKE));
+        CHECK((double)f.result.loss <= least * (1 + 0.05 * 0.05) * (1 + ALIKE));
+        options.tolerance = 0;
+        options.max_iterations = 1;
+        CHECK(cbp_curve_fit(cbp_curve_named(names[i]), EXAMPLES(x, y), NULL, &options, work,
+                            &f.result) == CBP_OK);
+        /* one from each start, and four times as many on the way to a limit */
+        CHECK(f.result.outcome == CBP_EXHAUSTED && f.result.iterations <= 2 + 4 + 2);
+        CHECK((double)f.result.loss > least);
+        free(work);
+    }
+}
+
 int main(void)
 {
+    test_iterations();
     test_to_zero();
     test_step();
     test_spikes();

@@ -22,6 +22,7 @@ from .definition import define
 from .estimates import Inverse, Prediction
 from .groups import GroupFits
 from .influence import Influence, influence
+from .known_errors import GoodnessOfFit, expand_means, goodness_of_fit
 from .many import CurveFits
 from .outliers import Outliers, outliers
 from .plates import percent_of_controls, z_factor
@@ -47,6 +48,7 @@ __all__ = [
     "DilutionLinearity",
     "Dispersion",
     "Estimate",
+    "GoodnessOfFit",
     "GroupFits",
     "Influence",
     "Inverse",
@@ -71,6 +73,7 @@ __all__ = [
     "dilution_linearity",
     "dispersion",
     "equivalence",
+    "expand_means",
     "exponential",
     "exponential_growth",
     "freundlich",
@@ -78,6 +81,7 @@ __all__ = [
     "gaussian_peak_baseline",
     "gompertz",
     "gompertz4",
+    "goodness_of_fit",
     "hill",
     "hill_log10",
     "influence",

@@ -16,10 +16,11 @@ __all__ = ["check_covariance", "options_of", "points_of"]
 Vector: TypeAlias = NDArray[np.float64]
 
 
-def check_covariance(covariance: str) -> None:
+def check_covariance(covariance: str, kinds: tuple[str, ...] = ("gauss-newton", "hessian")) -> None:
     """Raise ParameterError if there is no such covariance."""
-    if covariance not in ("gauss-newton", "hessian"):
-        raise ParameterError(f"covariance: {covariance!r}; expected 'gauss-newton' or 'hessian'")
+    if covariance not in kinds:
+        expected = f"{', '.join(map(repr, kinds[:-1]))} or {kinds[-1]!r}"
+        raise ParameterError(f"covariance: {covariance!r}; expected {expected}")
 
 
 def options_of(max_iterations: Count | None, tolerance: Number | None) -> tuple[int, float]:

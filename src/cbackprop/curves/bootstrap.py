@@ -303,7 +303,7 @@ def jackknife(fit: CurveFit, quantity: Quantity, level: Number = 0.95) -> Jackkn
 def _check(fit: CurveFit) -> None:
     if not isinstance(fit, CurveFit):
         raise InputTypeError(f"fit: expected a CurveFit, got {fit!r}")
-    if not fit.converged:
+    if fit.status == "max_iterations":
         raise ParameterError(f"fit: it has not converged ({fit.message})")
     if fit.df < 1:
         raise ParameterError("fit: no degree of freedom is left")
@@ -334,7 +334,8 @@ def _with_errors(fit: CurveFit, count: int, random: np.random.Generator) -> Vect
     weights = np.ones_like(fit.y) if fit.weights is None else fit.weights
     if LOSSES[fit.loss].dispersion == 0:
         with np.errstate(divide="ignore"):
-            deviations = np.where(weights > 0, fit.residual_sd / np.sqrt(weights), 0.0)
+            unit = 1.0 if fit.absolute_sigma else fit.residual_sd
+            deviations = np.where(weights > 0, unit / np.sqrt(weights), 0.0)
         return np.asarray(expected + deviations * random.standard_normal(shape))
     if fit.loss in ("log", "binomial") and (weights == np.floor(weights)).all():
         drawn = random.binomial(weights.astype(np.int64), expected, shape)

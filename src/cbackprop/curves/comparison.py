@@ -157,6 +157,8 @@ def compare(full: _Fit, reduced: _Fit) -> Comparison:
         _check_fit(name, fit)
     if full.loss != reduced.loss:
         raise ParameterError(f"loss: {full.loss!r} and {reduced.loss!r}; expected the same")
+    if full.absolute_sigma != reduced.absolute_sigma:
+        raise ParameterError("absolute_sigma: of one of the fits; expected of both, or of none")
     if not all(
         np.array_equal(own, other)
         for own, other in zip(_points(full), _points(reduced), strict=True)
@@ -168,7 +170,7 @@ def compare(full: _Fit, reduced: _Fit) -> Comparison:
         (reduced.rss, full.rss),
         (reduced.df, full.df),
         (reduced.log_likelihood, full.log_likelihood),
-        has_known_variance=LOSSES[full.loss].dispersion > 0,
+        has_known_variance=full.has_known_variance,
     )
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .. import _core
 from .._core import LOSSES
-from .matrices import inverse_definite, product
+from .matrices import inverse_definite, inverse_triangle, product
 
 if TYPE_CHECKING:
     from .._core import _Loss
@@ -26,12 +26,15 @@ __all__ = [
     "Places",
     "exact_covariance",
     "exact_group_covariances",
+    "sandwich_covariance",
     "slopes_at",
+    "with_known_variance",
 ]
 
 Vector: TypeAlias = NDArray[np.float64]
 Places: TypeAlias = NDArray[np.intp]
-DETERMINED, DIVERGES = 0, 4  # of enum cbp_determined
+DETERMINED, FROZEN, DIVERGES = 0, 1, 4  # of enum cbp_determined
+_ALONE: Final = 1e-10  # 1 - leverage of a point that alone determines a parameter
 _DIFFERENCE: Final = 1e-5  # a step of coordinates
 
 
@@ -111,6 +114,49 @@ def exact_covariance(
     else:
         known[np.ix_(moving, moving)] = _dispersion(found, loss) * inverse
     return known
+
+
+def sandwich_covariance(
+    curve: Curve, found: Fitted, data: tuple[Vector, Vector, Vector | None], loss: _Loss
+) -> Vector:
+    """Compute the covariance of the coordinates by HC3, which supposes no variances.
+
+    With the derivatives J of the curve, weights W divided by the variance that the loss supposes,
+    and leverages h, it is (J'WJ)^-1 J'W diag(residual / (1 - h))^2 WJ (J'WJ)^-1.
+    """
+    x, y, weights = data
+    moving, chain = _moving(found), curve.chain_with(found.params)
+    value = np.asarray(chain.forward(x))
+    supposed = {"log": value * (1.0 - value), "poisson": value}.get(loss, np.ones_like(y))
+    roots = np.sqrt((1.0 if weights is None else weights) / supposed)
+    roots[~np.isfinite(roots)] = 0.0
+    slopes = slopes_at(curve, found.natural)[:, moving]
+    scaled = product(np.asarray(chain.jacobian(x)), slopes) * roots[:, None]
+    inverse = inverse_triangle(scaled)
+    q = product(scaled, inverse)
+    left = 1.0 - (q * q).sum(axis=1)
+    known = found.covariance.copy()
+    if (left < _ALONE).any():  # nothing is known of the scatter at a point that is always met
+        known[moving] = known[:, moving] = math.nan
+        known[moving, moving] = math.inf
+        return known
+    scores = product(q * (roots * (y - value) / left)[:, None], inverse.T)
+    known[np.ix_(moving, moving)] = product(scores.T, scores)
+    return known
+
+
+def with_known_variance(found: Fitted) -> Fitted:
+    """Return what was found, if the variance of an observation of weight 1 is 1."""
+    kinds = found.determined
+    free = [k for k, kind in enumerate(kinds) if kind != FROZEN and k != found.fixed_at]
+    size = len(free)
+    triangle = found.triangle.reshape(-1)[: (size + 1) ** 2].reshape(size + 1, size + 1)
+    moving = [j for j, k in enumerate(free) if kinds[k] in (DETERMINED, DIVERGES)]
+    inverse = inverse_triangle(triangle[:size, moving])
+    places = [free[j] for j in moving]
+    covariance = found.covariance.copy()
+    covariance[np.ix_(places, places)] = product(inverse, inverse.T)
+    return found._replace(covariance=covariance, variance=1.0, df=math.inf)
 
 
 def exact_group_covariances(

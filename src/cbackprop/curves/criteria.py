@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from .._core import LOSSES
 
-__all__ = ["Criteria", "normal_log_likelihood"]
+if TYPE_CHECKING:
+    from .result import CurveFit
+
+__all__ = ["Criteria", "known_log_likelihood", "log_jacobian", "normal_log_likelihood"]
 
 
 def normal_log_likelihood(rss: float, n: int, log_weight: float) -> float:
@@ -16,12 +20,25 @@ def normal_log_likelihood(rss: float, n: int, log_weight: float) -> float:
     return 0.5 * (log_weight - n * (math.log(2.0 * math.pi) + log_ratio + 1.0))
 
 
+def known_log_likelihood(rss: float, n: int, log_weight: float) -> float:
+    """Return that of n normal errors whose variances are the reciprocals of the weights."""
+    return 0.5 * (log_weight - n * math.log(2.0 * math.pi) - rss)
+
+
+def log_jacobian(fit: CurveFit) -> float:
+    """Return twice the sum of log(dh/dy), where h(y) has the same variance at all x."""
+    of = fit.y if fit.loss == "box_cox" else fit(fit.x)
+    counted = of[of > 0] if fit.weights is None else of[(of > 0) & (fit.weights > 0)]
+    return -fit.variance_power * math.fsum(map(math.log, counted.tolist()))
+
+
 class Criteria:
     """What fits of one curve and of groups have in common."""
 
     loss: str
     n_parameters: int
     log_likelihood: float
+    absolute_sigma = False
     _counted: int  # points of weight above 0
 
     @property
@@ -46,7 +63,12 @@ class Criteria:
 
     @property
     def _estimated(self) -> int:
-        return self.n_parameters + (LOSSES[self.loss].dispersion == 0)
+        return self.n_parameters + (not self.has_known_variance)
+
+    @property
+    def has_known_variance(self) -> bool:
+        """Whether the variance of the errors is known: by the loss, or from the weights."""
+        return self.absolute_sigma or LOSSES[self.loss].dispersion > 0
 
     def _criterion(self, penalty: float) -> float:
         return penalty * self._estimated - 2.0 * self.log_likelihood

@@ -16,7 +16,7 @@ from .._core import Chain, no_such_name
 from ..errors import InputTypeError, ParameterError, ShapeError
 from ..fits.arguments import Count, Number, as_float, ends_of
 from .arguments import check_covariance, options_of, points_of
-from .covariance import Fitted, exact_covariance
+from .covariance import Fitted, exact_covariance, sandwich_covariance, with_known_variance
 from .groups import FoundGroups, GroupFits
 from .many import CurveFits, fit_sets
 from .result import CurveFit
@@ -165,7 +165,8 @@ class Curve:
         loss_scale: _Number | Literal["mad"] = 1.0,
         max_iterations: Count | None = None,
         tolerance: Number | None = None,
-        covariance: Literal["gauss-newton", "hessian"] = "gauss-newton",
+        covariance: Literal["gauss-newton", "hessian", "sandwich"] = "gauss-newton",
+        absolute_sigma: bool = False,
         nan_policy: Literal["raise", "omit"] = "raise",
     ) -> CurveFit:
         """Fit the curve to data, without starting values.
@@ -180,8 +181,14 @@ class Curve:
         ----------
         x, y : array_like
             Data of the same shape, at least as many points as parameters to fit.
-        sample_weight, tolerance, covariance, nan_policy
+        sample_weight, tolerance, nan_policy
             As for `cbackprop.fit`.
+        covariance : {"gauss-newton", "hessian", "sandwich"}
+            As for `cbackprop.fit`; or the estimate HC3 (MacKinnon and White 1985), which holds also
+            where variances are not those that weights and loss suppose; not for robust losses.
+        absolute_sigma : bool, default False
+            Whether weights are 1 / sd^2 with known standard deviations of the errors, so that their
+            variance is not estimated, and intervals are by the normal distribution.
         max_iterations : int, default 2000
             Iterations from each start that is tried; the steps towards a limit take at most four
             times as many.
@@ -230,6 +237,7 @@ class Curve:
                     max_iterations=max_iterations,
                     tolerance=tolerance,
                     covariance=covariance,
+                    absolute_sigma=absolute_sigma,
                     nan_policy=nan_policy,
                 )
                 return fit_by_mad(
@@ -239,7 +247,11 @@ class Curve:
                 )
             way = weighting(self, y, sample_weight, weights, loss, loss_scale)
             data, _ = points_of(x, y, way.sample_weight, nan_policy, has_log_doses=self.log_dose)
-            check_covariance(covariance)
+            check_covariance(covariance, ("gauss-newton", "hessian", "sandwich"))
+            if covariance == "sandwich" and way.loss not in ("squared", "log", "poisson"):
+                raise ParameterError(f"covariance: 'sandwich' with the robust loss {way.loss!r}")
+            if absolute_sigma and (way.loss != "squared" or data[2] is None):
+                raise ParameterError("absolute_sigma: only for least squares with sample_weight")
             options = options_of(max_iterations, tolerance)
             free = len(self.parameters) - len(fixed or {})
             if len(data[0]) < max(free, 1):
@@ -265,8 +277,11 @@ class Curve:
                     )
                 _core.check_status(status, data[1], data[2], way.code)
             one, exact = Fitted(*found), None
+            one = with_known_variance(one) if absolute_sigma else one
             if covariance == "hessian":
                 exact = exact_covariance(self, one, data, way.loss, way.scale)
+            elif covariance == "sandwich":
+                exact = sandwich_covariance(self, one, data, way.loss)
             return CurveFit(
                 self, one, data, way, fixed=tuple(fixed or ()), exact=exact, bounds=bounds
             )

@@ -33,6 +33,7 @@ _FAR: Final = 1e12, 1e8  # factor of a positive number, multiple of another: bey
 _LARGEST: Final = 690.0  # of logarithms
 _STEPS: Final = 30  # of a minimum with a constraint
 _HALVINGS: Final = 12  # of a step
+_HEAVY: Final = 1e4  # weight of an observation that is a constraint, by that of the estimate
 _SMALL: Final = 1e-8  # the last step of a minimum, in standard errors
 _DIFFERENCE: Final = 1e-4  # for second derivatives, in standard errors
 
@@ -122,9 +123,10 @@ def profile(
 
     Notes
     -----
-    Each end takes at most 20 fits. For a parameter these are fits with a fixed value. For an input
-    or an effective dose they are minima of the loss under the constraint that the curve has the
-    output there, by Newton's method with a multiplier of Lagrange [2]_. Where parameters diverge
+    Each end takes at most 20 fits. For a parameter these are fits with a fixed value; for an input
+    of a least-squares fit, with one more point of a large weight there. For an effective dose they
+    are minima of the loss under the constraint that the curve has the output there, by Newton's
+    method with a multiplier of Lagrange [2]_. Where parameters diverge
     under this constraint, as where data have no plateau, such an end may not be found: then it is
     NaN. An end at which a fit with a fixed value 1e4 times as large (or as small) is not
     significantly worse, or of a parameter that is not positive one 20 half-widths of the usual
@@ -408,6 +410,10 @@ class _Input(_Number):
         self.moving = [k for k, kind in enumerate(kinds) if kind in (DETERMINED, DIVERGES)]
         self.is_log = np.array([name in fit.curve.positive for name in fit.params])
         self.options: dict[str, Any] = {"loss": fit.loss, "sample_weight": fit.weights}
+        if output is not None and fit.loss == "squared":
+            band = fit.predict(self.value, "confidence")
+            reach = float(band.high - band.value) / _core.t_quantile(0.975, self.df)
+            self.weight = _HEAVY * _scale(fit) ** -1 / reach**2
         self.start = np.where(self.is_log, np.log(natural), natural)
         self.units = np.ones(len(natural))
         origin = np.zeros(len(self.moving))  # the fit
@@ -420,9 +426,11 @@ class _Input(_Number):
         self.minima = {self.coordinate(self.value): self._state(origin, self.value)}
 
     def deviance(self, value: float) -> float:
+        if self.fit.loss == "squared" and not self.others:
+            return self._by_observation(value)
         b = self.coordinate(value)
         a = min(self.minima, key=lambda known: abs(known - b))
-        for parts in (1, 2, 4, 8, 16, 32):  # on the way in steps, if it must be
+        for parts in (1, 4, 16):  # on the way in steps, if it must be
             least = self.minima[a]
             for k in range(1, parts + 1):
                 least = self._minimum(least.at, self.number(a + (b - a) * k / parts))
@@ -432,6 +440,23 @@ class _Input(_Number):
                 self.minima[b] = least
                 return least.deviance
         return math.nan
+
+    def _by_observation(self, value: float) -> float:
+        """Fit the curve with the output as one more observation, whose weight is large.
+
+        The residual d that is left of it is corrected for: the least rss under the constraint
+        changes with the output by -2 weight d.
+        """
+        fit, ones = self.fit, np.ones_like(self.fit.y)
+        given = ones if fit.weights is None else fit.weights
+        found = fit.curve.fit(
+            np.append(fit.x, value),
+            np.append(fit.y, self.output),
+            sample_weight=np.append(given, self.weight),
+            fixed={name: fit.params[name] for name in fit.fixed},
+        )
+        penalty = self.weight * (float(found(value)) - self.output) ** 2
+        return _scale(fit) * (found.rss + penalty - fit.rss)
 
     def _minimum(self, at: Vector, value: float) -> _State:
         """Find the least deviance under the constraint, from a point, by Newton's steps.

@@ -26,7 +26,8 @@ from ..fits.result import AT_BOUND, OUTCOMES, UNDETERMINED
 from ..losses import LOSSES as FORMULAS
 from .advice import advice_on, hardly_determined
 from .covariance import DIVERGES, Fitted
-from .criteria import Criteria, normal_log_likelihood
+from .criteria import Criteria, known_log_likelihood, log_jacobian, normal_log_likelihood
+from .distributions import distributions
 from .estimates import Inverse, Prediction
 from .limits import limit_of
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from .weights import Weighting
 
     _Interval: TypeAlias = Literal["log", "wald", "fieller"]
+    _Band: TypeAlias = Literal["confidence", "prediction", "simultaneous"]
 
 __all__ = ["CurveFit"]
 
@@ -72,11 +74,14 @@ class CurveFit(Criteria):
         is approached, such as the slope of a line; the message has its formula. Empty if there is
         none, or it is none of the usual ones.
     n_iterations, n_evaluations : int
-        Numbers of iterations and of passes over the points, of all starts that were tried.
+        Numbers of iterations and of passes over the points, of all starts that were tried; without
+        those in which several starts are compared side by side.
     r2 : float
         1 - rss / sum(weight (y - mean)^2).
     fixed : tuple of str
         Names of the parameters that were given.
+    absolute_sigma : bool
+        Whether the weights are 1 / sd^2 with known standard deviations.
     bounds : dict of str to (low, high)
         Bounds that were given.
     loss, loss_scale : str, float
@@ -111,8 +116,11 @@ class CurveFit(Criteria):
         self.bounds = dict(bounds or {})
         self.n_iterations, self.n_evaluations = found.n_iterations, found.n_evaluations
         self.chain = curve.chain_with(found.params)
-        self.mean_loss, self.df = found.loss, int(found.df)
         self.fixed, self.n_parameters = fixed, len(names) - len(fixed)
+        self.absolute_sigma = math.isinf(found.df)
+        own_df = found.n_examples - self.n_parameters + (found.fixed_at < len(names))
+        self.mean_loss = found.loss
+        self.df = int(own_df if self.absolute_sigma else found.df)
         natural = found.natural.tolist()
         self.params = dict(zip(names, natural, strict=True))
         self._exact = exact
@@ -156,7 +164,7 @@ class CurveFit(Criteria):
         ):
             if named:
                 text += f"; {why}: {', '.join(named)}"
-        if self.df == 0:
+        if self.df == 0 and not self.absolute_sigma:
             text += "; no degrees of freedom left: no standard errors"
         return text
 
@@ -190,20 +198,15 @@ class CurveFit(Criteria):
             weight = np.ones_like(self.y) if self.weights is None else self.weights
             best = math.fsum(map(FORMULAS[self.loss].best, self.y.tolist(), weight.tolist()))
             self.log_likelihood = best - self.mean_loss * found.weight / (2.0 * dispersion)
+        elif self.absolute_sigma:
+            self.residual_sd = math.sqrt(self.rss / self.df) if self.df > 0 else math.nan
+            self.log_likelihood = known_log_likelihood(self.rss, n, found.log_weight)
         else:
             self.residual_sd = math.sqrt(found.variance)
             squares, log_weight = self.rss, found.log_weight
             if self.loss in ("power", "box_cox"):
-                squares = found.variance * found.df
-                log_weight += self.log_jacobian
+                squares, log_weight = found.variance * found.df, log_weight + log_jacobian(self)
             self.log_likelihood = normal_log_likelihood(squares, n, log_weight)
-
-    @property
-    def log_jacobian(self) -> float:
-        """Twice the sum of the logarithms of d h/dy, where h(y) has the same variance at all x."""
-        of = self.y if self.loss == "box_cox" else self(self.x)
-        counted = of[of > 0] if self.weights is None else of[(of > 0) & (self.weights > 0)]
-        return -self.variance_power * math.fsum(map(math.log, counted.tolist()))
 
     @property
     def advice(self) -> dict[str, str]:
@@ -260,21 +263,27 @@ class CurveFit(Criteria):
     def predict(
         self,
         x: ArrayLike,
-        interval: Literal["confidence", "prediction"],
+        interval: _Band,
         level: Number = 0.95,
+        *,
+        sample_weight: ArrayLike | None = None,
     ) -> Prediction: ...
     @overload
     def predict(
         self,
         x: ArrayLike,
-        interval: Literal["confidence", "prediction"] | None = None,
+        interval: _Band | None = None,
         level: Number = 0.95,
+        *,
+        sample_weight: ArrayLike | None = None,
     ) -> float | Vector | Prediction: ...
     def predict(
         self,
         x: ArrayLike,
-        interval: Literal["confidence", "prediction"] | None = None,
+        interval: _Band | None = None,
         level: Number = 0.95,
+        *,
+        sample_weight: ArrayLike | None = None,
     ) -> float | Vector | Prediction:
         """Compute the curve, and optionally a band around it.
 
@@ -282,11 +291,16 @@ class CurveFit(Criteria):
         ----------
         x : array_like
             Inputs.
-        interval : {None, "confidence", "prediction"}
-            No band, a band for the curve, or a band for a new observation of weight 1; the latter
-            is NaN for losses whose variance is known ("log", "poisson").
+        interval : {None, "confidence", "prediction", "simultaneous"}
+            No band; one that contains the curve at each x, or a new observation there, with this
+            probability; or one that contains the whole curve (Scheffe 1953): sqrt(p F) standard
+            errors wide, with the quantile F of the F distribution with p and df degrees of freedom,
+            for p fitted parameters; that needs SciPy. A band for observations is NaN for losses
+            whose variance is known ("log", "poisson").
         level : float, default 0.95
             Confidence level of the band.
+        sample_weight : float or array_like, optional
+            Weight of a new observation, on the scale of the weights of the fit; by default 1.
 
         Returns
         -------
@@ -296,21 +310,42 @@ class CurveFit(Criteria):
         Raises
         ------
         ParameterError
-            If `interval` is unknown, or `level` is not between 0 and 1, or given without interval.
+            If `interval` is unknown, `level` is not between 0 and 1, or given without interval, or
+            weights are negative, not finite, or given without the interval "prediction".
+        ShapeError
+            If there are several weights, but not one for each x.
         """
+        if sample_weight is not None and interval != "prediction":
+            raise ParameterError("sample_weight: only with interval='prediction'")
         with np.errstate(all="ignore"):
             if interval is None:
                 if level != 0.95:
                     raise ParameterError(f"level: {level!r} without interval; expected both")
                 return self.chain.forward(x)
-            if interval not in ("confidence", "prediction"):
+            if interval not in ("confidence", "prediction", "simultaneous"):
                 raise ParameterError(
-                    f"interval: {interval!r}; expected None, 'confidence' or 'prediction'"
+                    f"interval: {interval!r}; expected None, 'confidence', 'prediction' or "
+                    "'simultaneous'"
                 )
-            band = _core.curve_band(
-                self._fit, _between("level", level, 1), real_array(x, "x"), interval == "prediction"
-            )
-            return Prediction(*(array[()] for array in band))
+            confidence, inputs = _between("level", level, 1), real_array(x, "x")
+            weights = None
+            if interval == "prediction":
+                weights = _readings(1, sample_weight, inputs.shape, "x")
+            value, low, high = _core.curve_band(self._fit, confidence, inputs, weights)
+            if interval == "simultaneous":
+                factor = self._simultaneous(confidence)
+                low, high = value - factor * (value - low), value + factor * (high - value)
+            return Prediction(value[()], low[()], high[()])
+
+    def _simultaneous(self, level: float) -> float:
+        """Return how much wider than others a band is that contains the whole curve."""
+        count = sum(error > 0 for error in self.stderr.values())
+        df = self._found.df if LOSSES[self.loss].dispersion == 0 else math.inf
+        if math.isinf(df):
+            square = distributions().chdtri(count, 1.0 - level)
+        else:
+            square = count * distributions().fdtri(count, df, level)
+        return math.sqrt(square) / _core.t_quantile(0.5 + level / 2, df)
 
     def inverse(
         self,
@@ -357,7 +392,7 @@ class CurveFit(Criteria):
         """
         with np.errstate(all="ignore"):
             outputs = real_array(y, "y")
-            readings = _readings(replicates, sample_weight, outputs.shape)
+            readings = _readings(replicates, sample_weight, outputs.shape, "y")
             found = self._inputs(outputs, readings, level, interval, is_dose=False)
             return Inverse(*(array[()] for array in found))
 
@@ -492,7 +527,7 @@ def _between(argument: str, value: Number, high: int) -> float:
 
 
 def _readings(
-    replicates: Count | None, sample_weight: ArrayLike | None, shape: tuple[int, ...]
+    replicates: Count | None, sample_weight: ArrayLike | None, shape: tuple[int, ...], of: str
 ) -> Vector | None:
     """Return the summed weight of the observations of each y; None without `replicates`."""
     if replicates is None:
@@ -505,7 +540,7 @@ def _readings(
     weight = real_array(1.0 if sample_weight is None else sample_weight, "sample_weight")
     if weight.shape not in ((), shape):
         raise ShapeError(
-            f"sample_weight: shape {weight.shape}, expected one weight or the shape {shape} of y"
+            f"sample_weight: shape {weight.shape}, expected one weight or the shape {shape} of {of}"
         )
     bad = weight[~((weight >= 0) & (weight < math.inf))]
     if bad.size:

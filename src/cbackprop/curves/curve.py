@@ -249,7 +249,10 @@ class Curve:
             data, _ = points_of(x, y, way.sample_weight, nan_policy, has_log_doses=self.log_dose)
             check_covariance(covariance, ("gauss-newton", "hessian", "sandwich"))
             if covariance == "sandwich" and way.loss not in ("squared", "log", "poisson"):
-                raise ParameterError(f"covariance: 'sandwich' with the loss {way.loss!r}")
+                raise ParameterError(
+                    f"covariance: 'sandwich' with the loss {way.loss!r}; expected 'squared', 'log' "
+                    "or 'poisson'"
+                )
             if absolute_sigma and (way.loss != "squared" or data[2] is None):
                 raise ParameterError("absolute_sigma: only for least squares with sample_weight")
             options = options_of(max_iterations, tolerance)

@@ -88,8 +88,8 @@ class CurveFit(Criteria):
     loss, loss_scale : str, float
         The loss that was minimised.
     variance_power : float
-        p, where the variance of an observation is residual_sd^2 |curve|^p; 0 unless it is given by
-        `weights` or by a loss.
+        p, where the variance of an observation is residual_sd^2 abs(curve)^p; 0 unless `weights` or
+        the loss gives it.
     mean_loss : float
         Its average.
     n_parameters : int

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from .._core import _Loss, _Number
     from .curve import Curve
 
-__all__ = ["RULES", "Rule", "Weighting", "weighting"]
+    Rule: TypeAlias = Literal["1/y", "1/y2", "1/fitted", "1/fitted2"]
+
+__all__ = ["RULES", "Weighting", "weighting"]
 
 Vector: TypeAlias = NDArray[np.float64]
-Rule: TypeAlias = Literal["1/y", "1/y2", "1/fitted", "1/fitted2"]
 
 RULES: Final[dict[str, float]] = {"1/y": 1.0, "1/y2": 2.0, "1/fitted": 1.0, "1/fitted2": 2.0}
 """The power of the response to which the variance of an observation is proportional."""

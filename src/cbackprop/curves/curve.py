@@ -26,7 +26,7 @@ from .weights import weighting
 
 if TYPE_CHECKING:
     from .._core import _Loss, _Number
-    from .weights import Rule
+    from .weights import _Rule
 
 __all__ = ["Curve", "named"]
 
@@ -158,7 +158,7 @@ class Curve:
         y: ArrayLike,
         *,
         sample_weight: ArrayLike | None = None,
-        weights: Rule | None = None,
+        weights: _Rule | None = None,
         fixed: Mapping[str, Number] | None = None,
         bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
         loss: _Loss | None = None,
@@ -295,7 +295,7 @@ class Curve:
         y: ArrayLike,
         *,
         sample_weight: ArrayLike | None = None,
-        weights: Rule | None = None,
+        weights: _Rule | None = None,
         fixed: Mapping[str, Number] | None = None,
         bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
         loss: _Loss | None = None,
@@ -369,7 +369,7 @@ class Curve:
         *,
         share: Share = (),
         sample_weight: ArrayLike | None = None,
-        weights: Rule | None = None,
+        weights: _Rule | None = None,
         fixed: Mapping[str, Number] | None = None,
         bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
         loss: _Loss | None = None,

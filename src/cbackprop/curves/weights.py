@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .._core import _Loss, _Number
     from .curve import Curve
 
-    Rule: TypeAlias = Literal["1/y", "1/y2", "1/fitted", "1/fitted2"]
+    _Rule: TypeAlias = Literal["1/y", "1/y2", "1/fitted", "1/fitted2"]
 
 __all__ = ["RULES", "Weighting", "weighting"]
 

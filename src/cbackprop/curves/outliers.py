@@ -97,8 +97,9 @@ def outliers(fit: CurveFit, q: Number = 0.01) -> Outliers:
     InputTypeError
         If `fit` is no fit of a curve, or `q` no number.
     ParameterError
-        If the variance of the loss is known ("log", "poisson"), no degree of freedom is left, `q`
-        is not from 0 to below 1, or the residuals are rounding errors.
+        If the variance of the loss is known ("log", "poisson") or grows with the curve ("power",
+        "box_cox": use ``weights="1/y"`` or ``"1/y2"``), no degree of freedom is left, `q` is not
+        from 0 to below 1, or the residuals are rounding errors.
 
     Notes
     -----
@@ -134,6 +135,11 @@ def outliers(fit: CurveFit, q: Number = 0.01) -> Outliers:
     if LOSSES[fit.loss].dispersion > 0:
         raise ParameterError(
             f"fit: the variance of the loss {fit.loss!r} is known; expected another"
+        )
+    if fit.loss in ("power", "box_cox"):
+        raise ParameterError(
+            f"fit: the errors of the loss {fit.loss!r} grow with the curve; expected a fit with "
+            "weights='1/y' or '1/y2'"
         )
     weights = np.ones_like(fit.y) if fit.weights is None else fit.weights
     kept = weights > 0

@@ -356,7 +356,7 @@ CBP_INLINE cbp_jet cbp_sin_jet(cbp_real z)
     return (cbp_jet){turn.sin, turn.cos, -turn.sin};
 }
 
-/* ---- activations that are not one-to-one: the public functions refuse to invert them ---------- */
+/* ---- not one-to-one: the public functions refuse to invert these ----------------------------- */
 
 #define CBP_NO_INVERSE(name)                             \
     CBP_INLINE cbp_real cbp_##name##_inverse(cbp_real y) \

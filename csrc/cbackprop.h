@@ -756,8 +756,8 @@ typedef struct cbp_curve_result {
     /* CBP_EXHAUSTED with CBP_DIVERGES among `determined`: the loss has no minimum, but the fit is
      * within about 1e-9 of the least that it approaches */
     enum cbp_outcome outcome;
-    /* from all starts, and of the steps towards a limit; without those in which starts were compared
-     * side by side, as cbp_fit_many does */
+    /* from all starts, and of the steps towards a limit; without those in which starts were
+     * compared side by side, as cbp_fit_many does */
     size_t iterations, evaluations;
     /* the parameter that was fixed far out on the way to such a limit, which is not one of those
      * that moved in the triangle; p if there is none */
@@ -814,13 +814,13 @@ CBP_API size_t cbp_curve_fit_groups_work_len(const cbp_curve *curve,
 /* Fits a curve to all groups at once, results[count], by the least loss of all examples together:
  * shared parameters have one value, or one for each number in `value`, the others one for each
  * group. What is fixed is so in all groups; bounds of shared parameters are those of their values.
- * A group's result is as cbp_curve_fit writes it, but for these: the variance and
- * its degrees of freedom are of all groups, and so are the loss, the outcome and the iterations;
- * `covariance` and `triangle` are those of the group's parameters, the shared ones included, in the
- * fit of all. If nothing is shared each group is fitted as it is alone, with an outcome, a loss and
- * iterations of its own; one for which cbp_curve_fit would fail has that as its status, NaN for
- * numbers and CBP_UNDETERMINED for its parameters. If the progress function stops it, it returns CBP_STOPPED, and the results
- * are of no use. Fails as cbp_curve_fit, with CBP_ERROR_EMPTY without groups, with
+ * A group's result is as cbp_curve_fit writes it, but for these: the variance and its degrees of
+ * freedom are of all groups, and so are the loss, the outcome and the iterations; `covariance` and
+ * `triangle` are those of the group's parameters, the shared ones included, in the fit of all. If
+ * nothing is shared each group is fitted as it is alone, with an outcome, a loss and iterations of
+ * its own; one for which cbp_curve_fit would fail has that as its status, NaN for numbers and
+ * CBP_UNDETERMINED for its parameters. If the progress function stops it, it returns CBP_STOPPED,
+ * and the results are of no use. Fails as cbp_curve_fit, with CBP_ERROR_EMPTY without groups, with
  * CBP_ERROR_FEW_EXAMPLES also if a group has fewer examples than parameters of its own, and with
  * CBP_ERROR_OPTION for a factor that is none. */
 CBP_API int cbp_curve_fit_groups(const cbp_curve *curve, const cbp_curve_groups *groups,
@@ -893,8 +893,8 @@ typedef struct cbp_curve_inference {
     int loss;       /* that was minimised, of enum cbp_loss_kind */
     int interval;   /* of enum cbp_interval_kind */
     cbp_real level; /* confidence level, between 0 and 1 */
-    /* p: the variance of an observation of weight 1 is result->variance |curve|^p; of CBP_POWER 2 s,
-     * of CBP_BOX_COX 2 - 2 s */
+    /* p: the variance of an observation of weight 1 is result->variance |curve|^p; p is
+     * 2 s of CBP_POWER, 2 - 2 s of CBP_BOX_COX */
     cbp_real variance_power;
 } cbp_curve_inference;
 

@@ -36,9 +36,11 @@ typedef char cbp_constants_are_double[sizeof 1.0 == sizeof(double) ? 1 : -1];
 #ifdef __CUDACC_RTC__ /* see cuda.h */
 #define CBP_RESTRICT __restrict__
 #define CBP_INLINE static __forceinline__
+#define CBP_NOINLINE __noinline__
 #elif defined(__cplusplus) && defined(__GNUC__)
 #define CBP_RESTRICT __restrict__
 #define CBP_INLINE static inline __attribute__((always_inline, unused))
+#define CBP_NOINLINE __attribute__((noinline, unused))
 #elif defined(_MSC_VER) && !defined(__clang__)
 #define CBP_RESTRICT __restrict
 #define CBP_INLINE static __forceinline

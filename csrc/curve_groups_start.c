@@ -248,8 +248,8 @@ static void take_middles(cbp_group_fit *f, size_t sample)
     }
 }
 
-/* Values of the fit of some groups that are taken as one; they become the middles where no group can
- * be fitted alone. */
+/* Values of the fit of some groups that are taken as one; they become the middles where no group
+ * can be fitted alone. */
 static int take_pool(cbp_group_fit *f, cbp_real *values)
 {
     block_fits *found = (void *)cbp_aligned(f->block);

@@ -266,9 +266,9 @@ CBP_INLINE cbp_jet cbp_jet_of(cbp_quadratic model)
                      2 * model.curvature * (1 + model.excess)};
 }
 
-/* The quasi-likelihood of a variance in proportion to a^p, p = 2 scale: twice the integral of
- * (t - y) t^-p from y to a (Wedderburn 1974), by t = y exp(s). At y = 0 from 0 on, for p < 2. By Fisher's
- * scoring. */
+/* The quasi-likelihood of a variance in proportion to a^p, p = 2 scale: twice the integral
+ * of (t - y) t^-p from y to a (Wedderburn 1974), by t = y exp(s). At y = 0 from 0 on, for p < 2.
+ * By Fisher's scoring. */
 static CBP_NOINLINE cbp_quadratic cbp_power_loss_quadratic(cbp_ending end)
 {
     const cbp_logs logs = cbp_logs_of(end);
@@ -318,9 +318,9 @@ CBP_INLINE cbp_real cbp_box_cox_loss_size(cbp_ending end)
 /* ---- the list -------------------------------------------------------------------------------- */
 
 /* Every loss: code, name; the least and the greatest target; `dispersion`, 0 where the variance is
- * estimated (the facts of cbackprop.h say more); whether it has a scale (2: one of any sign); whether it is
- * robust;
- * whether it is a loss of z, behind a sigmoid; whether its quadratic model has an excess. */
+ * estimated (the facts of cbackprop.h say more); whether it has a scale (2: one of any sign);
+ * whether it is robust; whether it is a loss of z, behind a sigmoid; whether its quadratic model
+ * has an excess. */
 #define CBP_LOSSES(X)                                                     \
     X(CBP_SQUARED, squared, -INFINITY, INFINITY, 0, 0, 0, 0, 0)           \
     X(CBP_LOG_LOSS, log, 0, 1, 0.5, 0, 0, 1, 0)                           \

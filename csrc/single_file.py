@@ -1,12 +1,12 @@
 """Writes the core as few files: ``python csrc/single_file.py DIRECTORY``.
 
 ``include/cbackprop.c`` is the whole core, compiled beside ``include/cbackprop.h``; ``exported.h``
-has the activations alone: ``cbackprop export`` begins every header with it.
+has the activations alone: ``cbackprop export`` begins every header with it. Both are without the
+comments of the sources, which would be a quarter of them.
 
-The sources stand in ``cbackprop.c`` one after the other, without their comments, which are a
-quarter of its size in a wheel; and no two of them have a private name in common. But the loops are
-compiled once for each target, where the file includes itself: there each name gets the target's
-added, by a macro that ends with that target.
+The sources stand in ``cbackprop.c`` one after the other, and no two of them have a private name in
+common. But the loops are compiled once for each target, where the file includes itself: there each
+name gets the target's added, by a macro that ends with that target.
 """
 
 from __future__ import annotations
@@ -94,12 +94,17 @@ def single_file() -> str:
         *(for_target(path, loops_text) for path in targets),
         f"#else\n{loops_text}#endif\n",
     ]
-    bare = COMMENT.sub(lambda found: found[1] or "", "".join(code))
     return (
         f"/* cbackprop in one file, made of its sources by {Path(__file__).name}: compile it with\n"
         f" * any level of optimization, beside {PUBLIC}. It includes itself: keep its name.\n *\n"
-        f"{licence()}\n */\n" + re.sub(r"[ \t]*\n\s*\n", "\n\n", bare)
+        f"{licence()}\n */\n{bare(''.join(code))}"
     )
+
+
+def bare(code: str) -> str:
+    """Return code without comments, but for those that name its parts, and without empty lines."""
+    code = COMMENT.sub(lambda found: found[1] or "", code)
+    return re.sub(r"[ \t]*\n(\s*\n)?", "\n", code)
 
 
 def inline_header() -> str:
@@ -122,7 +127,7 @@ def inline_header() -> str:
         '#error "headers of another version of cbackprop came before: export them by one version"\n'
         "#endif\n\n"
         "#ifndef CBP_EXPORTED\n#define CBP_EXPORTED\n\n"
-        f"{found[0]}\n{expanded(HERE / 'activation.h', {HERE / PUBLIC})}\n"
+        f"{found[0]}\n{bare(expanded(HERE / 'activation.h', {HERE / PUBLIC}))}\n"
         "#endif /* CBP_EXPORTED */\n"
     )
 

@@ -119,6 +119,25 @@ def test_weights() -> None:
     assert critical == pytest.approx(zero, rel=1e-7)
 
 
+def test_a_fit_whose_errors_grow_says_the_scatter_of_readings_itself() -> None:
+    with np.errstate(divide="ignore"):
+        expected = four(DOSES, 0.05, 10.0, 12.0, 1.1)
+    y = expected * (1 + 0.06 * np.random.default_rng(5).standard_normal(27))
+    fit = curves.logistic4.fit(DOSES, y, weights="1/y2")
+    exact = Exact(fit)
+    doses = [0.2, 1.0, 8.0, 90.0]
+    cvs = [exact.cv(x, 2, float(exact.value(x)) ** -2.0) for x in doses]
+    np.testing.assert_allclose(curves.precision_profile(fit, doses, replicates=2), cvs, rtol=1e-6)
+    found = curves.assay_range(fit, max_cv=25, replicates=2)
+    zero, detectable = (
+        exact.value(x)
+        + side * exact.t * np.sqrt(exact.spread(x) + exact.s2 * exact.value(x) ** 2 / 2)
+        for x, side in ((0.0, 1), (found.detectable, -1))
+    )
+    assert exact.value(found.critical) == pytest.approx(zero, rel=1e-6)
+    assert detectable == pytest.approx(zero, rel=1e-6)
+
+
 def test_a_line_as_hubaux_and_vos_have_it() -> None:
     """Prediction limits of a line by the textbook (Analytical Chemistry 42, 1970)."""
     x = np.array([0.0, 1, 2, 3, 4, 5, 6])

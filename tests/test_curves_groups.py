@@ -256,6 +256,12 @@ def test_words() -> None:
         ({"group": STATE[1:]}, ShapeError, "group: 22 labels, expected 23"),
         ({"group": [math.nan, *STATE[1:]]}, ParameterError, "group: nan among the labels"),
         ({"group": [None, *STATE[1:]]}, ParameterError, "group: None among the labels"),
+        (
+            {"group": np.ma.array(STATE, mask=[True] + [False] * 22)},
+            InputTypeError,
+            "group: a masked",
+        ),
+        ({"weights": [1.0] * 23}, InputTypeError, "weights: .*sample_weight takes"),
         ({"y": Y[1:]}, ShapeError, "y: shape"),
         ({"x": [-1.0, *X[1:]]}, ParameterError, "michaelis_menten is defined from 0"),
         ({"y": [math.nan, *Y[1:]]}, ParameterError, "point 0 is not finite"),

@@ -269,3 +269,145 @@ def test_dnase_with_known_factors() -> None:
     assert other.rss == pytest.approx(fits.rss, rel=1e-12)
     assert other[3].params["top"] == pytest.approx(-0.9 * top[0], rel=1e-6)
     np.testing.assert_allclose(other.covariance, fits.covariance, rtol=1e-6)
+
+
+def test_alba_by_transformed_responses() -> None:
+    """drc's boxcox(): common limits, lambda 0.1010101; recomputed in 50 digits."""
+    x, y, herbicide = columns(HERE / "vectors/alba.csv", "dose", "matter", "herbicide")
+    options: dict[str, Any] = {"share": ["bottom", "top"], "loss": "box_cox"}
+    options |= {"loss_scale": 0.1010101010101}
+    fits = curves.logistic4.fit_groups(x, y, herbicide, **options, **HESSIAN)
+    check(fits, "bottom", {None: (0.6825906820043, 0.028768501901284)})
+    check(fits, "top", {None: (3.8626042375163, 0.10618589738897)})
+    check(
+        fits,
+        "slope",
+        {
+            "Bentazone": (4.8387037957328, 0.92728782424059),
+            "Glyphosate": (1.9443081861647, 0.23647080047914),
+        },
+    )
+    check(
+        fits,
+        "ec50",
+        {
+            "Bentazone": (28.396277180385, 1.8746525412947),
+            "Glyphosate": (65.573549867034, 5.6189707853959),
+        },
+    )
+    assert fits.df == 62
+    assert fits.log_likelihood == pytest.approx(-6.3602072366085, rel=1e-9)
+    found = curves.ratio(fits, "ec50", "Bentazone", "Glyphosate")
+    assert found.value == pytest.approx(0.43304468399171, rel=1e-8)
+    assert found.stderr == pytest.approx(0.041805856453876, rel=1e-6)
+    fits = curves.logistic4.fit_groups(x, y, herbicide, **options)
+    check(
+        fits,
+        "ec50",
+        {
+            "Bentazone": (28.396277180385, 1.8890987130043),
+            "Glyphosate": (65.573549867034, 5.9596069642555),
+        },
+    )
+    check(
+        fits,
+        "slope",
+        {
+            "Bentazone": (4.8387037957328, 0.89506169092146),
+            "Glyphosate": (1.9443081861647, 0.23128979296973),
+        },
+    )
+
+
+# dose, trials and deaths of drc's selenium (Jeske et al. 2009), without the controls
+SELENIUM = """
+100 146 40 200 116 31 300 159 85 400 150 102 500 140 112
+100 153 30 200 142 59 300 139 82 400 154 62 500 155 85
+5 106 0 25 63 11 50 145 22 100 127 31 200 140 105 400 172 166 800 188 188
+5 152 7 25 150 11 50 153 45 100 125 74
+"""
+
+
+@pytest.mark.parametrize(
+    ("share", "log_likelihood", "slopes", "ec50s"),
+    [
+        (
+            [],
+            -96.792709565617,
+            {
+                1: (1.5035319819107, 0.15547401236128),
+                2: (0.8432190103646, 0.1391073339269),
+                3: (2.1635381618929, 0.13824142760197),
+                4: (1.4530270155107, 0.1686069595876),
+            },
+            {
+                1: (252.2558847765, 13.826865678516),
+                2: (378.45887478546, 39.37044782895),
+                3: (119.71298987883, 5.90535963389),
+                4: (88.805241915758, 8.6161624171691),
+            },
+        ),
+        (
+            ["slope"],
+            -121.11989824666,
+            {None: (1.5901133819985, 0.069451687395998)},
+            {
+                1: (253.44224478606, 13.109550898408),
+                2: (331.62633904128, 16.855790457881),
+                3: (114.79258113871, 6.7605126269533),
+                4: (84.970899846752, 6.1733806806809),
+            },
+        ),
+        (
+            ["ec50"],
+            -158.57213368923,
+            {
+                1: (0.60349099681545, 0.10046723081858),
+                2: (0.058098738637963, 0.082598706669067),
+                3: (2.1775955626143, 0.13773343507759),
+                4: (1.0952872255576, 0.10232841077312),
+            },
+            {None: (126.51231159966, 6.854756225972)},
+        ),
+    ],
+)
+def test_selenium(
+    share: list[str],
+    log_likelihood: float,
+    slopes: dict[Any, tuple[float, float]],
+    ec50s: dict[Any, tuple[float, float]],
+) -> None:
+    """LL.2 of four types: apart, with a common b, with a common e; recomputed in 50 digits."""
+    rows = np.array(SELENIUM.split(), dtype=float).reshape(-1, 3)
+    dose, trials, deaths = rows.T
+    kind = np.repeat([1, 2, 3, 4], [5, 5, 7, 4])
+    fits = curves.hill.fit_groups(
+        dose,
+        deaths / trials,
+        kind,
+        share=share,
+        sample_weight=trials,
+        loss="binomial",
+        fixed={"top": 1},
+        **HESSIAN,
+    )
+    check(fits, "slope", slopes)
+    check(fits, "ec50", ec50s)
+    assert fits.log_likelihood == pytest.approx(log_likelihood, rel=1e-10)
+
+
+def test_effective_doses_of_selenium() -> None:
+    """ED(drm(..., LL.2(), type = "binomial"), c(10, 50, 90)) of type 1, drc 3.2-0."""
+    rows = np.array(SELENIUM.split(), dtype=float).reshape(-1, 3)[:5]
+    dose, trials, deaths = rows.T
+    options: dict[str, Any] = {"loss": "binomial", "fixed": {"top": 1}, **HESSIAN}
+    fitted = curves.hill.fit(dose, deaths / trials, sample_weight=trials, **options)
+    published = {
+        10: (58.5024538631732, 9.86880399886968),
+        50: (252.255889544079, 13.8268595670174),
+        90: (1087.6985426714, 165.758207190806),
+    }
+    for percent, (dose_at, error) in published.items():
+        found = fitted.effective_dose(percent, interval="wald")
+        assert found.value == pytest.approx(dose_at, abs=1e-6 * error)
+        assert found.stderr == pytest.approx(error, rel=1e-6)

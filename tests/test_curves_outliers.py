@@ -166,3 +166,6 @@ def test_bad_input() -> None:
     counts = curves.exponential.fit([1, 2, 3, 4], [9, 5, 2, 1], loss="poisson")
     with pytest.raises(ParameterError, match="the variance of the loss 'poisson' is known"):
         curves.outliers(counts)
+    growing = curves.logistic4.fit(DOSES, np.abs(EFFECTS), weights="1/fitted2")
+    with pytest.raises(ParameterError, match="the errors of the loss 'power' grow"):
+        curves.outliers(growing)

@@ -18,11 +18,12 @@ SOURCE = ROOT / "src" / "cbackprop"  # what is compiled is not installed
 # Each module, and after its modules each package: it may import what stands to its left.
 LEFT_TO_RIGHT = """
     errors losses reference _core threads trace chain_array model_file c_core cuda c_export plot
-    fits fits.arguments fits.result fits.one fits.many fits.shards dask curves.arguments
-    curves.matrices curves.covariance curves.limits curves.advice curves.estimates
-    curves.criteria curves.weights curves.distributions curves.result curves.robust
-    curves.sharing curves.groups curves.many curves.curve curves.comparison curves.profile
-    curves.bootstrap curves.known_errors curves.outliers curves.assay curves.plates
+    fits fits.arguments fits.result fits.one fits.many fits.shards
+    dask
+    curves.arguments curves.matrices curves.covariance curves.limits curves.advice curves.estimates
+    curves.criteria curves.distributions curves.weights curves.result curves.robust
+    curves.sharing curves.groups curves.many curves.curve curves.comparison
+    curves.profile curves.bootstrap curves.known_errors curves.outliers curves.assay curves.plates
     curves.expressions curves.definition curves.ratios curves.potency curves.suitability
     curves.combination curves.variance
     curves.plot curves.influence curves.residual_plots curves
@@ -44,6 +45,7 @@ UPWARDS_FOR_TYPES = {
     ("curves.covariance", "curves.curve"),
     ("curves.advice", "curves.result"),
     ("curves.result", "curves.curve"),
+    ("curves.criteria", "curves.result"),
     ("curves.weights", "curves.curve"),
     ("curves.sharing", "curves.curve"),
     ("curves.groups", "curves.curve"),

@@ -185,8 +185,9 @@ static void backward_layer(cbp_real w, const cbp_real *CBP_RESTRICT slopes, size
     }
 }
 
-/* The losses of a tile, after forward_tile, and dE/da_L, from which backward_layer starts. Of a loss
- * of z_L it is dE/dz_L already: the last slopes become 1, so that act' is not multiplied by again.
+/* The losses of a tile, after forward_tile, and dE/da_L, from which backward_layer starts. Of a
+ * loss of z_L it is dE/dz_L already: the last slopes become 1, so that act' is not multiplied by
+ * again.
  */
 static void start_backward(const cbp_chain *chain, cbp_loss criterion, size_t count,
                            const cbp_tile_end *end, cbp_real *slopes)

@@ -561,6 +561,38 @@ static void test_no_minimum(void)
     CHECK((double)found.result.loss <= (sizeof(cbp_real) == 4 ? 1e-6 : 1e-12) * squares);
 }
 
+/* The quasi-likelihood of a power, and a transform of both sides: of exact data the curve itself,
+ * with weights and without. A power of 1 and more needs targets above 0. */
+static void test_powers(void)
+{
+    const model *m = find_model("logistic4");
+    const cbp_real scales[] = {R(0.5), 1}, zero[N] = {0};
+    cbp_real x[N], y[N], weight[N];
+    fitted found;
+    fill_inputs(m, N, x);
+    for (size_t i = 0; i < N; i++) {
+        y[i] = R(m->value(m->natural, (double)x[i]));
+        weight[i] = R(1 + i % 3);
+    }
+    for (size_t i = 0; i < 8; i++) {
+        const cbp_examples examples = {x, y, i & 2 ? weight : NULL, N};
+        cbp_fit_options options = options_for(m);
+        options.loss = (cbp_loss){i & 1 ? CBP_POWER : CBP_BOX_COX, scales[i / 4]};
+        CHECK(fit_curve(m, &examples, NULL, &options, &found) == CBP_OK);
+        CHECK(found.result.outcome == CBP_CONVERGED);
+        for (size_t k = 0; k < 4; k++) {
+            CHECK(is_near((double)found.natural[k], m->natural[k],
+                          sizeof(cbp_real) == 4 ? 1e-2 : 1e-6));
+        }
+    }
+    const cbp_examples none = {x, zero, NULL, N};
+    cbp_fit_options options = options_for(m);
+    options.loss = (cbp_loss){CBP_POWER, 1};
+    CHECK(fit_curve(m, &none, NULL, &options, &found) == CBP_ERROR_TARGET);
+    options.loss = (cbp_loss){CBP_BOX_COX, 0};
+    CHECK(fit_curve(m, &none, NULL, &options, &found) == CBP_ERROR_TARGET);
+}
+
 int main(void)
 {
     test_facts();
@@ -568,6 +600,7 @@ int main(void)
     test_chain_refused();
     test_exact();
     test_losses();
+    test_powers();
     test_line();
     test_fixed();
     test_fixed_is_hill();

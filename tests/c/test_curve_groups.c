@@ -81,8 +81,8 @@ static void check_estimate(const found_groups *found, size_t g, size_t k, const 
     CHECK(fabs((double)found->of[g].natural[k] - wanted[0]) < OF_AN_ERROR * wanted[1]);
 }
 
-/* Whether two fits of logistic4 have found the same; of the first ec50 is that of the second times a
- * factor, [count][4]. */
+/* Whether two fits of logistic4 have found the same; of the first ec50 is that of the second times
+ * a factor, [count][4]. */
 static void check_same_groups(const found_groups *found, const found_groups *wanted, size_t count,
                               const cbp_real *factor)
 {
@@ -265,8 +265,8 @@ static void test_many_groups(void)
     CHECK(flat[0] == CBP_DETERMINED && flat[2] != CBP_DETERMINED);
 }
 
-/* Values for some of the groups, with factors: where each value is that of one group, the groups are
- * as apart as without; and doses divided by the factors have one ec50. */
+/* Values for some of the groups, with factors: where each value is that of one group, the groups
+ * are as apart as without; and doses divided by the factors have one ec50. */
 static void test_values(void)
 {
     cbp_real x[12], scaled[6][12], y[6][12], among[36];
@@ -356,8 +356,8 @@ static void test_groups_of_few(void)
     CHECK(found.of[1].determined[1] == CBP_UNDETERMINED && found.results[0].df == 1);
 }
 
-/* A weight of 2 is an example that is there twice, in a group among weightless or larger ones; bounds
- * are those of all, and what is fixed is so in all. */
+/* A weight of 2 is an example that is there twice, in a group among weightless or larger ones;
+ * bounds are those of all, and what is fixed is so in all. */
 static void test_weights_and_bounds(void)
 {
     static cbp_real x[300], y[300], twice_x[24], twice_y[24], weight[12];

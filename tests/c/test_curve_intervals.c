@@ -166,6 +166,30 @@ static void test_bands(void)
 
 /* ---- parameters ------------------------------------------------------------------------------ */
 
+/* The variance of an observation is in proportion to a power of the curve. */
+static void test_power_of_the_curve(void)
+{
+    const model *m = find_model("logistic4");
+    const double powers[] = {1, 2, -0.5};
+    fit f;
+    fit_noisy(m, 0.02, &f);
+    for (size_t i = 0; i < sizeof powers / sizeof *powers; i++) {
+        cbp_real x[3], value[3], error[3], low[3], high[3], single_low[3], single_high[3];
+        const cbp_curve_band band = {value, error, low, high, single_low, single_high};
+        const double t = quantile_of(m, &f.found);
+        fill_inputs(m, 3, x);
+        f.inference.variance_power = R(powers[i]);
+        CHECK(cbp_curve_predict(&f.inference, x, 3, 2, &band) == CBP_OK);
+        for (size_t j = 0; j < 3; j++) {
+            const double spread = pow(fabs((double)value[j]), powers[i]),
+                         variance = (double)f.found.result.variance * spread / 2,
+                         single = sqrt((double)error[j] * (double)error[j] + variance);
+            CHECK(is_near((double)single_high[j], (double)value[j] + t * single, 5 * DIGITS));
+            CHECK(is_near((double)single_low[j], (double)value[j] - t * single, 5 * DIGITS));
+        }
+    }
+}
+
 static void test_parameters(void)
 {
     for (size_t i = 0; i < MODELS; i++) {
@@ -512,6 +536,11 @@ static void test_refused(void)
     cbp_curve_inference other = f.inference;
     other.interval = CBP_INTERVAL_END;
     CHECK(cbp_curve_intervals(&other, low, high) == CBP_ERROR_OPTION);
+    for (size_t i = 1; i < 3; i++) {
+        other = f.inference;
+        other.variance_power = wrong[i];
+        CHECK(cbp_curve_intervals(&other, low, high) == CBP_ERROR_OPTION);
+    }
     other = f.inference;
     other.loss = CBP_LOSS_END;
     CHECK(cbp_curve_intervals(&other, low, high) == CBP_ERROR_LOSS);
@@ -528,6 +557,7 @@ int main(void)
 {
     test_quantiles();
     test_bands();
+    test_power_of_the_curve();
     test_parameters();
     test_inverses();
     test_lines();

@@ -8,12 +8,21 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import ParameterError
+from ..errors import InputTypeError, ParameterError
 from ..fits.arguments import Count, Number, count_of, examples_of, number_of
 
-__all__ = ["check_covariance", "options_of", "points_of"]
+__all__ = ["between", "check_covariance", "options_of", "points_of"]
 
 Vector: TypeAlias = NDArray[np.float64]
+
+
+def between(argument: str, value: Number, high: int) -> float:
+    """Return a number between 0 and `high`; raise if it is none."""
+    if not isinstance(value, int | float | np.integer | np.floating) or isinstance(value, bool):
+        raise InputTypeError(f"{argument}: {value!r}; expected a number between 0 and {high}")
+    if not 0 < value < high:
+        raise ParameterError(f"{argument}: {value!r}; expected between 0 and {high}")
+    return float(value)
 
 
 def check_covariance(covariance: str, kinds: tuple[str, ...] = ("gauss-newton", "hessian")) -> None:

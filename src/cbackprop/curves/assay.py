@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._core import real_array, t_quantile
+from .._core import real_array
 from ..errors import InputTypeError, ParameterError, ShapeError
 from ..fits.arguments import Count, Number, count_of, number_of
 from .curve import named
@@ -88,8 +88,8 @@ def precision_profile(
         How many readings of a sample are averaged.
     weight : callable, optional
         The weight of a reading as a function of the value of the curve, on the scale of the
-        `sample_weight` of the fit, such as ``lambda y: 1 / y**2``; by default 1. Omit it for a fit
-        with `weights`, such as "1/fitted2": its errors already grow with the curve here.
+        `sample_weight` of the fit, such as ``lambda y: 1 / y**2``; by default 1. A fit with
+        `weights` or a loss of a power has its own scatter at each value, which needs no `weight`.
 
     Returns
     -------
@@ -134,8 +134,7 @@ def assay_range(
     max_cv : float, default 20
         The largest coefficient of variation of a dose, in percent.
     replicates, weight
-        As for `precision_profile`; but `critical` and `detectable` use `weight` alone, and for a
-        fit with `weights` suppose constant errors if it is omitted.
+        As for `precision_profile`.
     level : float, default 0.95
         One-sided level of the detection limits.
     blanks : array_like, optional
@@ -205,15 +204,13 @@ def _detection(
     if not fit.curve.domain[0] <= zero <= fit.curve.domain[1]:
         return math.nan, math.nan
     sign = _direction(fit)
-    t = t_quantile(level, fit.df)
 
     def limit(x: Vector, side: float) -> Vector:
         """Return the prediction limit on one side, in the direction of the curve."""
-        band = fit.predict(x, "confidence", 2.0 * level - 1.0)
-        weights = replicates * _weights_at(weight, band.value)
+        weights = replicates * _weights_at(weight, np.asarray(fit(x)))
+        band = fit.predict(x, "prediction", 2.0 * level - 1.0, sample_weight=weights)
         with np.errstate(all="ignore"):
-            half = np.hypot(0.5 * (band.high - band.low), t * fit.residual_sd / np.sqrt(weights))
-            return np.asarray(sign * band.value + side * half)
+            return np.asarray(sign * band.value + side * 0.5 * (band.high - band.low))
 
     threshold = limit(np.array([zero]), 1.0)[0]
     if not math.isfinite(threshold):

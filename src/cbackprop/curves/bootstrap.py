@@ -15,8 +15,9 @@ from .._core import LOSSES
 from ..errors import InputTypeError, ParameterError, ShapeError
 from ..fits.arguments import Count, Number, count_of
 from ..fits.many import CONVERGED, NOT_IDENTIFIED
+from .arguments import between
 from .many import CurveFits
-from .result import CurveFit, _between
+from .result import CurveFit
 
 __all__ = ["Bootstrap", "Jackknife", "bootstrap", "jackknife"]
 
@@ -100,7 +101,7 @@ class Bootstrap:
         """
         if method not in ("bca", "percentile"):
             raise ParameterError(f"method: {method!r}; expected 'bca' or 'percentile'")
-        tail = 0.5 - _between("level", level, 1) / 2
+        tail = 0.5 - between("level", level, 1) / 2
         values = self.values(quantity)
         estimate, drawn = float(values[0]), values[1:]
         if not len(drawn) or np.isnan(values).any():
@@ -287,7 +288,7 @@ def jackknife(fit: CurveFit, quantity: Quantity, level: Number = 0.95) -> Jackkn
     0.0456
     """
     _check(fit)
-    confidence = _between("level", level, 1)
+    confidence = between("level", level, 1)
     values = _values(quantity, _without_each(fit))
     estimate, without = float(values[0]), values[1:]
     n, mean = len(without), math.fsum(without.tolist()) / len(without)

@@ -11,9 +11,9 @@ import numpy as np
 
 from ..errors import InputTypeError, ParameterError
 from ..fits.arguments import Number
+from .arguments import between
 from .distributions import distributions
 from .ratios import Estimate, exp, log, quantile_of
-from .result import _between
 
 __all__ = ["Combination", "combine"]
 
@@ -127,7 +127,7 @@ def combine(
         raise ParameterError(
             f"method: {method!r}; expected 'weighted', 'semi-weighted' or 'unweighted'"
         )
-    confidence = _between("level", level, 1)
+    confidence = between("level", level, 1)
     given = [_log_of(i, one, confidence) for i, one in enumerate(potencies)]
     n = len(given)
     if n < 2:
@@ -139,8 +139,8 @@ def combine(
     )
     middle = math.fsum(logs) / n
     scatter = math.fsum((one - middle) ** 2 for one in logs) / (n - 1)
-    between = max(scatter - math.fsum(variances) / n, 0.0)
-    extra = between if method == "semi-weighted" else 0.0
+    among = max(scatter - math.fsum(variances) / n, 0.0)
+    extra = among if method == "semi-weighted" else 0.0
     weights = [1.0 if method == "unweighted" else 1.0 / (one + extra) for one in variances]
     total = math.fsum(weights)
     error = math.sqrt(scatter / n if method == "unweighted" else 1.0 / total)
@@ -155,7 +155,7 @@ def combine(
         confidence,
         df,
         chi_squared,
-        between,
+        among,
         tuple(weight / total for weight in weights),
     )
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from .._core import LOSSES
 
-__all__ = ["Criteria", "known_log_likelihood", "normal_log_likelihood"]
+if TYPE_CHECKING:
+    from .result import CurveFit
+
+__all__ = ["Criteria", "known_log_likelihood", "log_jacobian", "normal_log_likelihood"]
 
 
 def normal_log_likelihood(rss: float, n: int, log_weight: float) -> float:
@@ -19,6 +23,13 @@ def normal_log_likelihood(rss: float, n: int, log_weight: float) -> float:
 def known_log_likelihood(rss: float, n: int, log_weight: float) -> float:
     """Return that of n normal errors whose variances are the reciprocals of the weights."""
     return 0.5 * (log_weight - n * math.log(2.0 * math.pi) - rss)
+
+
+def log_jacobian(fit: CurveFit) -> float:
+    """Return twice the sum of log(dh/dy), where h(y) has the same variance at all x."""
+    of = fit.y if fit.loss == "box_cox" else fit(fit.x)
+    counted = of[of > 0] if fit.weights is None else of[(of > 0) & (fit.weights > 0)]
+    return -fit.variance_power * math.fsum(map(math.log, counted.tolist()))
 
 
 class Criteria:

@@ -26,7 +26,7 @@ from .weights import weighting
 
 if TYPE_CHECKING:
     from .._core import _Loss, _Number
-    from .weights import Rule
+    from .weights import _Rule
 
 __all__ = ["Curve", "named"]
 
@@ -158,7 +158,7 @@ class Curve:
         y: ArrayLike,
         *,
         sample_weight: ArrayLike | None = None,
-        weights: Rule | None = None,
+        weights: _Rule | None = None,
         fixed: Mapping[str, Number] | None = None,
         bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
         loss: _Loss | None = None,
@@ -249,7 +249,10 @@ class Curve:
             data, _ = points_of(x, y, way.sample_weight, nan_policy, has_log_doses=self.log_dose)
             check_covariance(covariance, ("gauss-newton", "hessian", "sandwich"))
             if covariance == "sandwich" and way.loss not in ("squared", "log", "poisson"):
-                raise ParameterError(f"covariance: 'sandwich' with the loss {way.loss!r}")
+                raise ParameterError(
+                    f"covariance: 'sandwich' with the loss {way.loss!r}; expected 'squared', 'log' "
+                    "or 'poisson'"
+                )
             if absolute_sigma and (way.loss != "squared" or data[2] is None):
                 raise ParameterError("absolute_sigma: only for least squares with sample_weight")
             options = options_of(max_iterations, tolerance)
@@ -292,7 +295,7 @@ class Curve:
         y: ArrayLike,
         *,
         sample_weight: ArrayLike | None = None,
-        weights: Rule | None = None,
+        weights: _Rule | None = None,
         fixed: Mapping[str, Number] | None = None,
         bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
         loss: _Loss | None = None,
@@ -366,7 +369,7 @@ class Curve:
         *,
         share: Share = (),
         sample_weight: ArrayLike | None = None,
-        weights: Rule | None = None,
+        weights: _Rule | None = None,
         fixed: Mapping[str, Number] | None = None,
         bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
         loss: _Loss | None = None,

@@ -14,7 +14,7 @@ from ..errors import ParameterError
 from ..fits.arguments import Number
 from ..fits.result import OUTCOMES, UNDETERMINED
 from .covariance import Fitted, Places, exact_group_covariances
-from .criteria import Criteria, normal_log_likelihood
+from .criteria import Criteria, log_jacobian, normal_log_likelihood
 from .matrices import inverse_definite, product
 from .result import CurveFit
 from .sharing import Groups, Sharing
@@ -198,7 +198,7 @@ class GroupFits(Criteria):
             self.log_likelihood = math.fsum(fit.log_likelihood for fit in fits)
         elif self.loss in ("power", "box_cox"):
             fits = [self[label] for label in self.labels if label not in self.failures]
-            log_weight = math.fsum(log_weights) + math.fsum(fit.log_jacobian for fit in fits)
+            log_weight = math.fsum(log_weights) + math.fsum(map(log_jacobian, fits))
             squares = self.residual_sd**2 * self.df
             self.log_likelihood = normal_log_likelihood(squares, self._counted, log_weight)
         else:

@@ -86,8 +86,7 @@ def outliers(fit: CurveFit, q: Number = 0.01) -> Outliers:
     fit : CurveFit
         A fit of the points, by least squares or a robust loss, such as ``fits[i]`` of many. Its
         fixed parameters, bounds, `sample_weight` and weights of "1/y" or "1/y2" hold for the robust
-        fit too. Weights of "1/fitted" or "1/fitted2" do not: the points then have equal weights.
-        The fit of one of several groups is repeated with the points of this group alone.
+        fit too. The fit of one of several groups is repeated with the points of this group alone.
     q : float, default 0.01
         False discovery rate: the fraction of the flagged points that are not outliers, on average.
 
@@ -100,8 +99,9 @@ def outliers(fit: CurveFit, q: Number = 0.01) -> Outliers:
     InputTypeError
         If `fit` is no fit of a curve, or `q` no number.
     ParameterError
-        If the variance of the loss is known ("log", "poisson"), no degree of freedom is left, `q`
-        is not from 0 to below 1, or the residuals are rounding errors.
+        If the variance of the loss is known ("log", "poisson") or grows with the curve ("power",
+        "box_cox": use ``weights="1/y"`` or ``"1/y2"``), no degree of freedom is left, `q` is not
+        from 0 to below 1, or the residuals are rounding errors.
 
     Notes
     -----
@@ -137,6 +137,11 @@ def outliers(fit: CurveFit, q: Number = 0.01) -> Outliers:
     if LOSSES[fit.loss].dispersion > 0:
         raise ParameterError(
             f"fit: the variance of the loss {fit.loss!r} is known; expected another"
+        )
+    if fit.loss in ("power", "box_cox"):
+        raise ParameterError(
+            f"fit: the errors of the loss {fit.loss!r} grow with the curve; expected a fit with "
+            "weights='1/y' or '1/y2'"
         )
     weights = np.ones_like(fit.y) if fit.weights is None else fit.weights
     kept = weights > 0

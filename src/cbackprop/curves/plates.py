@@ -46,8 +46,8 @@ def percent_of_controls(
     Examples
     --------
     >>> from cbackprop import curves
-    >>> curves.percent_of_controls([130, 480, 820], [95, 105, 100], [1010, 990, 1000])
-    array([ 3.33333333, 42.22222222, 80.        ])
+    >>> curves.percent_of_controls([130, 480, 820], [95, 105, 100], [1010, 990, 1000]).round(2)
+    array([ 3.33, 42.22, 80.  ])
     """
     readings = real_array(y, "y")
     plates = readings.shape[:-1]
@@ -75,7 +75,7 @@ def z_factor(negative: ArrayLike, positive: ArrayLike, *, robust: bool = False) 
     Returns
     -------
     float or ndarray
-        1 - 3 (sd of positive + sd of negative) / |difference of their means|, for each plate.
+        1 - 3 (sd of positive + sd of negative) / abs(difference of their means), for each plate.
 
     Raises
     ------

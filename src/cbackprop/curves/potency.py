@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from .._core import LOSSES, real_array
 from ..errors import InputTypeError, ParameterError
 from ..fits.arguments import Number
+from .arguments import between
 from .comparison import scatter_of
 from .curve import Curve, named
 from .groups import GroupFits
@@ -27,7 +28,7 @@ from .ratios import (
     quantity_of,
     quotient_of,
 )
-from .result import CurveFit, _between
+from .result import CurveFit
 
 if TYPE_CHECKING:
     from .._core import _Loss
@@ -216,7 +217,7 @@ def potency(
         )
     if error not in ("residual", "replicates"):
         raise ParameterError(f"error: {error!r}; expected 'residual' or 'replicates'")
-    confidence = _between("level", level, 1)
+    confidence = between("level", level, 1)
     if model.own in (fixed or {}):
         raise ParameterError(f"fixed: {model.own!r} is what preparations differ in")
     doses = real_array(x, "x")

@@ -14,11 +14,12 @@ from .. import _core
 from .._core import LOSSES
 from ..errors import InputTypeError, ParameterError
 from ..fits.arguments import Number, number_of
+from .arguments import between
 from .covariance import DETERMINED, DIVERGES, slopes_at
 from .estimates import Inverse
 from .groups import GroupFits
 from .matrices import product, solve
-from .result import CurveFit, _between
+from .result import CurveFit
 
 __all__ = ["Profile", "profile"]
 
@@ -150,7 +151,7 @@ def profile(
     """
     if not isinstance(fit, CurveFit | GroupFits):
         raise InputTypeError(f"fit: expected a CurveFit or GroupFits, got {fit!r}")
-    level = _between("level", level, 1)
+    level = between("level", level, 1)
     given = [value is not None for value in (name, effective_dose, inverse)]
     if sum(given) != 1:
         raise ParameterError(

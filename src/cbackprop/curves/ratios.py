@@ -14,10 +14,11 @@ from .. import _core
 from .._core import LOSSES, Chain
 from ..errors import InputTypeError, ParameterError
 from ..fits.arguments import Number
+from .arguments import between
 from .distributions import distributions
 from .groups import GroupFits
 from .matrices import product
-from .result import CurveFit, _between
+from .result import CurveFit
 
 if TYPE_CHECKING:
     _Interval: TypeAlias = Literal["log", "wald", "fieller"]
@@ -208,7 +209,7 @@ def ratio(
     first, second = _pair(fits, what, a, b)
     name = f"{first.name} / {second.name}"
     return quotient_of(fits, first, second).estimate(
-        name, interval, _between("level", level, 1), df_of(fits)
+        name, interval, between("level", level, 1), df_of(fits)
     )
 
 
@@ -238,7 +239,7 @@ def difference(
         As for `ratio`.
     """
     first, second = _pair(fits, what, a, b)
-    confidence, df = _between("level", level, 1), df_of(fits)
+    confidence, df = between("level", level, 1), df_of(fits)
     with np.errstate(all="ignore"):
         variance = float(_spread(fits, (first.gradient - second.gradient)[None])[0, 0])
     error = math.sqrt(max(variance, 0.0)) if math.isfinite(variance) else math.inf
@@ -300,7 +301,7 @@ def quantity_of(fits: GroupFits, what: _What, label: Hashable) -> Quantity:
         slopes = np.array([float(name == what) for name in parameters])
         name, value = f"{what}[{label}]", fit.params[what]
     else:
-        percent = _between("what", what, 100)
+        percent = between("what", what, 100)
         name = f"ED{percent:g}[{label}]"
         value, slopes = _dose(fit, percent / 100.0)
     gradient = np.zeros(fits.n_parameters)

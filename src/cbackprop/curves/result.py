@@ -20,13 +20,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _core
 from .._core import LOSSES, real_array
-from ..errors import InputTypeError, ParameterError, ShapeError
+from ..errors import ParameterError, ShapeError
 from ..fits.arguments import Count, Number, as_float
 from ..fits.result import AT_BOUND, OUTCOMES, UNDETERMINED
 from ..losses import LOSSES as FORMULAS
 from .advice import advice_on, hardly_determined
+from .arguments import between
 from .covariance import DIVERGES, Fitted
-from .criteria import Criteria, known_log_likelihood, normal_log_likelihood
+from .criteria import Criteria, known_log_likelihood, log_jacobian, normal_log_likelihood
 from .distributions import distributions
 from .estimates import Inverse, Prediction
 from .limits import limit_of
@@ -87,8 +88,8 @@ class CurveFit(Criteria):
     loss, loss_scale : str, float
         The loss that was minimised.
     variance_power : float
-        p, where the variance of an observation is residual_sd^2 |curve|^p; 0 unless it is given by
-        `weights` or by a loss.
+        p, where the variance of an observation is residual_sd^2 abs(curve)^p; 0 unless `weights` or
+        the loss gives it.
     mean_loss : float
         Its average.
     n_parameters : int
@@ -205,16 +206,8 @@ class CurveFit(Criteria):
             self.residual_sd = math.sqrt(found.variance)
             squares, log_weight = self.rss, found.log_weight
             if self.loss in ("power", "box_cox"):
-                squares = found.variance * found.df
-                log_weight += self.log_jacobian
+                squares, log_weight = found.variance * found.df, log_weight + log_jacobian(self)
             self.log_likelihood = normal_log_likelihood(squares, n, log_weight)
-
-    @property
-    def log_jacobian(self) -> float:
-        """Twice the sum of the logarithms of d h/dy, where h(y) has the same variance at all x."""
-        of = self.y if self.loss == "box_cox" else self(self.x)
-        counted = of[of > 0] if self.weights is None else of[(of > 0) & (self.weights > 0)]
-        return -self.variance_power * math.fsum(map(math.log, counted.tolist()))
 
     @property
     def advice(self) -> dict[str, str]:
@@ -258,7 +251,7 @@ class CurveFit(Criteria):
         if interval not in ("log", "wald"):
             raise ParameterError(f"interval: {interval!r}; expected 'log' or 'wald'")
         ends = _core.curve_intervals(
-            self._fit, _core.INTERVALS[interval], _between("level", level, 1)
+            self._fit, _core.INTERVALS[interval], between("level", level, 1)
         )
         low, high = (end.tolist() for end in ends)
         return dict(zip(self.params, zip(low, high, strict=True), strict=True))
@@ -335,7 +328,7 @@ class CurveFit(Criteria):
                     f"interval: {interval!r}; expected None, 'confidence', 'prediction' or "
                     "'simultaneous'"
                 )
-            confidence, inputs = _between("level", level, 1), real_array(x, "x")
+            confidence, inputs = between("level", level, 1), real_array(x, "x")
             weights = None
             if interval == "prediction":
                 weights = _readings(1, sample_weight, inputs.shape, "x")
@@ -434,7 +427,7 @@ class CurveFit(Criteria):
             If the curve is not one-to-one, or has no such limits; or the percentage or the level is
             out of its range, or `interval` unknown.
         """
-        fraction = np.array(_between("percent", percent, 100) / 100.0)
+        fraction = np.array(between("percent", percent, 100) / 100.0)
         return Inverse(*map(float, self._inputs(fraction, None, level, interval, is_dose=True)))
 
     def summary(self, *, interval: Literal["log", "wald"] = "log") -> str:
@@ -519,19 +512,11 @@ class CurveFit(Criteria):
         return _core.curve_inputs(
             self._fit,
             _core.INTERVALS[interval],
-            _between("level", level, 1),
+            between("level", level, 1),
             given,
             readings,
             is_dose,
         )
-
-
-def _between(argument: str, value: Number, high: int) -> float:
-    if not isinstance(value, int | float | np.integer | np.floating) or isinstance(value, bool):
-        raise InputTypeError(f"{argument}: {value!r}; expected a number between 0 and {high}")
-    if not 0 < value < high:
-        raise ParameterError(f"{argument}: {value!r}; expected between 0 and {high}")
-    return float(value)
 
 
 def _readings(

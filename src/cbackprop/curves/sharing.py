@@ -114,6 +114,8 @@ def sharing_of(curve: Curve, share: Share, fixed: Iterable[str], groups: Groups)
 
 
 def _labels(argument: str, given: ArrayLike, kept: NDArray[np.bool_]) -> NDArray[np.object_]:
+    if np.ma.isMaskedArray(given):
+        raise InputTypeError(f"{argument}: a masked array; fill or compress it first")
     labels = np.asarray(given, dtype=object).reshape(-1)  # texts and numbers as they are
     if labels.shape != kept.shape:
         raise ShapeError(f"{argument}: {labels.size} labels, expected {kept.size}, one for a point")

@@ -12,11 +12,11 @@ import numpy as np
 
 from ..errors import InputTypeError, ParameterError
 from ..fits.arguments import Number
+from .arguments import between
 from .comparison import compare, lack_of_fit
 from .groups import GroupFits
 from .potency import Assay
 from .ratios import Estimate, Quantity, df_of, quantity_of, quotient_of
-from .result import _between
 
 if TYPE_CHECKING:
     _Limits: TypeAlias = Mapping[str, tuple[Number | None, Number | None]]
@@ -120,7 +120,7 @@ def equivalence(
     D. J. Schuirmann, J. Pharmacokinet. Biopharm. 15 (1987), 657-680: two one-sided tests.
     """
     margins = _checked(assay, limits)
-    level = 1.0 - 2.0 * _between("alpha", alpha, 1)
+    level = 1.0 - 2.0 * between("alpha", alpha, 1)
     if level <= 0:
         raise ParameterError(f"alpha: {alpha!r}; expected between 0 and 0.5")
     fits, criteria = assay.apart, []

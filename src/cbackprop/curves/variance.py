@@ -14,10 +14,11 @@ from .._core import t_quantile
 from ..errors import CBackpropError, InputTypeError, ParameterError
 from ..fits.arguments import Number
 from ..losses import LOSSES
+from .arguments import between
 from .curve import Curve
 from .distributions import distributions
 from .groups import GroupFits
-from .result import CurveFit, _between
+from .result import CurveFit
 
 __all__ = ["Dispersion", "ScatterFit", "box_cox", "dispersion", "power_of_mean"]
 
@@ -117,7 +118,7 @@ def power_of_mean(
     (1.11, 10.21)
     """
     options: dict[str, Any] = {"fixed": fixed, "bounds": bounds, "nan_policy": nan_policy}
-    reach = t_quantile(0.5 + 0.5 * _between("level", level, 1), math.inf)
+    reach = t_quantile(0.5 + 0.5 * between("level", level, 1), math.inf)
     theta, error = 0.5, math.inf
     for _ in range(100):
         fit = curve.fit(
@@ -185,7 +186,7 @@ def box_cox(
     (-0.13, 10.14)
     """
     options: dict[str, Any] = {"fixed": fixed, "bounds": bounds, "nan_policy": nan_policy}
-    quantile = t_quantile(0.5 + 0.5 * _between("level", level, 1), math.inf)
+    quantile = t_quantile(0.5 + 0.5 * between("level", level, 1), math.inf)
 
     def fit_by(exponent: float) -> CurveFit:
         return curve.fit(

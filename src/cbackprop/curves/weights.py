@@ -8,16 +8,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._core import LOSSES, code_of_loss, no_such_name, real_array
-from ..errors import ParameterError
+from ..errors import InputTypeError, ParameterError
 
 if TYPE_CHECKING:
     from .._core import _Loss, _Number
     from .curve import Curve
 
-__all__ = ["RULES", "Rule", "Weighting", "weighting"]
+    _Rule: TypeAlias = Literal["1/y", "1/y2", "1/fitted", "1/fitted2"]
+
+__all__ = ["RULES", "Weighting", "weighting"]
 
 Vector: TypeAlias = NDArray[np.float64]
-Rule: TypeAlias = Literal["1/y", "1/y2", "1/fitted", "1/fitted2"]
 
 RULES: Final[dict[str, float]] = {"1/y": 1.0, "1/y2": 2.0, "1/fitted": 1.0, "1/fitted2": 2.0}
 """The power of the response to which the variance of an observation is proportional."""
@@ -51,6 +52,11 @@ def weighting(
     code, scale = code_of_loss(given, loss_scale), float(loss_scale)
     power = {"power": 2.0 * scale, "box_cox": 2.0 - 2.0 * scale}.get(given, 0.0)
     if weights is not None:
+        if np.ndim(weights) > 0:
+            raise InputTypeError(
+                "weights: expected the name of a rule, not an array "
+                "(sample_weight takes a weight for each point)"
+            )
         if not isinstance(weights, str) or weights not in RULES:
             raise ParameterError(
                 f"weights: {weights!r} is no rule; {no_such_name(weights, tuple(RULES))}"

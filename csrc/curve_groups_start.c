@@ -39,6 +39,15 @@ size_t cbp_group_block_len(size_t largest)
            (many > more ? many : more);
 }
 
+static int have_same_inputs(const cbp_examples *one, const cbp_examples *other)
+{
+    int is_same = one->n == other->n;
+    for (size_t j = 0; is_same && j < one->n; j++) {
+        is_same = one->x[j] == other->x[j];
+    }
+    return is_same;
+}
+
 /* The examples of a block side by side: shorter ones are filled up with missing points. Inputs that
  * are the same stand there once. */
 static cbp_example_sets gather_block(const cbp_group_fit *f, const group_block *b, cbp_real *x)
@@ -52,7 +61,7 @@ static cbp_example_sets gather_block(const cbp_group_fit *f, const group_block *
     for (size_t i = 0; i < b->count; i++) {
         const cbp_examples *one = &all[b->numbers[i]];
         n = one->n > n ? one->n : n;
-        is_same &= one->n == first->n && memcmp(one->x, first->x, one->n * sizeof *one->x) == 0;
+        is_same &= have_same_inputs(one, first);
         has_weights |= one->weight != NULL;
     }
     cbp_real *y = x + b->count * n, *weight = y + b->count * n;

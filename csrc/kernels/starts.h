@@ -232,6 +232,31 @@ static void take_candidate(const cbp_lanes *g, const cbp_lane_candidates *c, siz
     }
 }
 
+/* Solves for the free weight and bias of a linear last layer, in g->trial. */
+static void solve_last_layers(const cbp_lanes *g, const cbp_lane_candidates *c, const cbp_match *m)
+{
+    cbp_real *CBP_RESTRICT w = g->trial + 2 * c->depth * CBP_LANES, *CBP_RESTRICT b = w + CBP_LANES;
+    CBP_EACH_LANE
+    {
+        /* nothing but rounding, also of the mean, is along the feature of constant targets */
+        const cbp_real sizes =
+                           cbp_sqrt(m->size[k] * m->squares[k]) + cbp_abs(m->mean[k] * m->sum[k]),
+                       rounding = 8 * CBP_EPSILON * sizes;
+        const cbp_real solved =
+            m->size[k] > 0 && cbp_abs(m->along[k]) > rounding ? m->along[k] / m->size[k] : 0;
+        w[k] = c->solves_w ? cbp_clamp(solved, c->low_w, c->high_w) : w[k];
+        b[k] = c->solves_b ? m->sum[k] / m->total[k] - w[k] * m->mean[k] : b[k];
+    }
+    for (size_t k = 0; k < CBP_LANES; k++) {
+        if (c->solves_w && w[k] == 0 && m->total[k] > 0) { /* all are as good */
+            const cbp_real last = b[k];
+            take_candidate(g, c, c->count / 2, k);
+            w[k] = 0;
+            b[k] = last;
+        }
+    }
+}
+
 /* For each lane the candidate that leaves the least sum of squares, a linear last layer's free
  * weight and bias being solved for, or what lies between it and its neighbours unless that is far
  * worse: its number, or -1 if no sum is finite; its gain; and the parameters, in g->trial. */
@@ -273,27 +298,6 @@ static void choose_starts(const cbp_lanes *g, const cbp_lane_candidates *c, cbp_
         add_feature(g, c->own_features, c->solves_b, &m);
     }
     if (c->is_linear) {
-        cbp_real *CBP_RESTRICT w = g->trial + 2 * c->depth * CBP_LANES,
-                               *CBP_RESTRICT b = w + CBP_LANES;
-        CBP_EACH_LANE
-        {
-            /* nothing but rounding, also of the mean, is along the feature if the targets are
-             * constant */
-            const cbp_real sizes =
-                               cbp_sqrt(m.size[k] * m.squares[k]) + cbp_abs(m.mean[k] * m.sum[k]),
-                           rounding = 8 * CBP_EPSILON * sizes;
-            const cbp_real solved =
-                m.size[k] > 0 && cbp_abs(m.along[k]) > rounding ? m.along[k] / m.size[k] : 0;
-            w[k] = c->solves_w ? cbp_clamp(solved, c->low_w, c->high_w) : w[k];
-            b[k] = c->solves_b ? m.sum[k] / m.total[k] - w[k] * m.mean[k] : b[k];
-        }
-        for (size_t k = 0; k < CBP_LANES; k++) {
-            if (c->solves_w && w[k] == 0 && m.total[k] > 0) { /* all are as good */
-                const cbp_real last = b[k];
-                take_candidate(g, c, c->count / 2, k);
-                w[k] = 0;
-                b[k] = last;
-            }
-        }
+        solve_last_layers(g, c, &m);
     }
 }

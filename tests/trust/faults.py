@@ -116,7 +116,7 @@ def leftover(call: Callable[[], object]) -> int:
     """How much memory 20 failed calls leave behind."""
 
     def fail() -> None:
-        for n in (3, 11, 23, 40):
+        for n in (3, 11, 23, 39):  # at 40 CPython 3.11 itself loses the arguments of a call
             try:
                 _testcapi.set_nomemory(n, n + 1)
                 call()

@@ -17,6 +17,7 @@ from .arguments import between
 from .comparison import scatter_of
 from .curve import Curve, named
 from .groups import GroupFits
+from .profile import enclosed
 from .ratios import (
     Estimate,
     Quantity,
@@ -389,23 +390,13 @@ def _fit_moved(
 
 def _end(distance: Callable[[float], float], t: float, middle: float, step: float) -> float:
     """Find where a distance, which is nearly proportional to that from the middle, is t."""
-    within, beyond, n_fits = (middle, -t), middle + step, 1
-    value = distance(beyond) - t
-    while value < 0:
+    within, beyond, n_fits = (middle, 0.0), middle + step, 1
+    value = distance(beyond)
+    while value < t:
         reach = beyond - middle
         if abs(reach) > _FARTHEST:
             return math.copysign(math.inf, step)
-        growth = 1.05 * t / (value + t) if value + t > 0 else 4.0
+        growth = 1.05 * t / value if value > 0 else 4.0
         within, beyond = (beyond, value), middle + reach * min(max(growth, 1.1), 4.0)
-        value, n_fits = distance(beyond) - t, n_fits + 1
-    ends, last = [within, (beyond, value)], 1
-    while abs(value) > 1e-10 * t and n_fits < _MOST:  # false position, the Illinois variant
-        (a, value_a), (b, value_b) = ends
-        between = b - value_b * (b - a) / (value_b - value_a)
-        value, n_fits = distance(between) - t, n_fits + 1
-        side = int(value >= 0)
-        ends[side] = between, value
-        if side == last:
-            ends[1 - side] = ends[1 - side][0], 0.5 * ends[1 - side][1]
-        last = side
-    return ends[last][0]
+        value, n_fits = distance(beyond), n_fits + 1
+    return enclosed(distance, t, within, (beyond, value), _MOST - n_fits)

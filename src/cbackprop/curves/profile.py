@@ -21,7 +21,7 @@ from .groups import GroupFits
 from .matrices import product, solve
 from .result import CurveFit
 
-__all__ = ["Profile", "profile"]
+__all__ = ["Profile", "enclosed", "profile"]
 
 Vector: TypeAlias = NDArray[np.float64]
 _Fit: TypeAlias = CurveFit | GroupFits
@@ -267,7 +267,7 @@ def _end(
             step *= 0.5
             continue
         if r >= quantile:
-            found = _enclosed(root, quantile, (inside, at_inside), (at, r), _FITS - k - 1)
+            found = enclosed(root, quantile, (inside, at_inside), (at, r), _FITS - k - 1)
             if not math.isnan(found):
                 return number.number(found), False
             break
@@ -285,7 +285,7 @@ def _end(
     return (end, True) if is_open else (math.nan, False)
 
 
-def _enclosed(
+def enclosed(
     root: Callable[[float], float],
     quantile: float,
     inside: tuple[float, float],

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._core import LOSSES
 from ..errors import InputTypeError, ParameterError
 from .distributions import distributions
 from .groups import GroupFits
@@ -403,7 +402,7 @@ def _check_fit(name: str, fit: _Fit) -> None:
         raise ParameterError(f"{name}: the fit has not converged ({fit.message})")
     if fit.df < 1:
         raise ParameterError(f"{name}: no degree of freedom is left")
-    if fit.loss != "squared" and LOSSES[fit.loss].dispersion == 0:
+    if not fit._has_likelihood:
         raise ParameterError(
             f"{name}: a fit with the loss {fit.loss!r} has no likelihood; expected 'squared'"
         )

@@ -35,6 +35,7 @@ def log_jacobian(fit: CurveFit) -> float:
 class Criteria:
     """What fits of one curve and of groups have in common."""
 
+    df: int
     loss: str
     n_parameters: int
     log_likelihood: float
@@ -69,6 +70,15 @@ class Criteria:
     def has_known_variance(self) -> bool:
         """Whether the variance of the errors is known: by the loss, or from the weights."""
         return self.absolute_sigma or LOSSES[self.loss].dispersion > 0
+
+    @property
+    def _has_likelihood(self) -> bool:
+        return self.loss == "squared" or self.has_known_variance
+
+    @property
+    def _interval_df(self) -> float:
+        """Degrees of freedom of Student's t in intervals: infinite for a known variance."""
+        return math.inf if self.has_known_variance else float(self.df)
 
     def _criterion(self, penalty: float) -> float:
         return penalty * self._estimated - 2.0 * self.log_likelihood

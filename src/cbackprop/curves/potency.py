@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._core import LOSSES, real_array
+from .._core import real_array
 from ..errors import InputTypeError, ParameterError
 from ..fits.arguments import Number
 from .arguments import between
@@ -22,7 +22,6 @@ from .ratios import (
     Estimate,
     Quantity,
     Quotient,
-    df_of,
     exp,
     log,
     quantile_of,
@@ -294,7 +293,7 @@ def _check_positive(doses: Vector) -> None:
 def _variance_factor(fits: GroupFits, error: str) -> tuple[float, float]:
     """Return by how much the variance is greater than that of the fits, and its df."""
     if error == "residual":
-        return 1.0, df_of(fits)
+        return 1.0, fits._interval_df
     if fits.loss != "squared":
         raise ParameterError(f"error: 'replicates', but loss is {fits.loss!r}; expected 'squared'")
     scatter = scatter_of(fits)
@@ -335,8 +334,7 @@ def _profiled(
     factor: float,
 ) -> Estimate:
     """Replace the ends of an interval by those of the profile likelihood."""
-    has_known_variance = LOSSES[fits.loss].dispersion > 0
-    if fits.loss != "squared" and not has_known_variance:
+    if not fits._has_likelihood:
         raise ParameterError(
             f"interval: 'profile', but the loss {fits.loss!r} has no likelihood; expected 'squared'"
         )
@@ -347,12 +345,12 @@ def _profiled(
         )
     t = quantile_of(found.level, found.df)
     middle = log(min(max(found.value, 1e-20), 1e20))  # of one not identified it may be 0
-    variance = math.nan if has_known_variance else factor * fits.rss / fits.df
+    variance = math.nan if fits.has_known_variance else factor * fits.rss / fits.df
 
     def distance(shift: float) -> float:
         """Return how far the potency exp(shift) is from the estimate, in standard errors."""
         moved = _fit_moved(model, fits, labels, shift)
-        if has_known_variance:
+        if fits.has_known_variance:
             more = 2.0 * (fits.log_likelihood - moved.log_likelihood)
         else:
             more = (moved.rss - fits.rss) / variance

@@ -157,7 +157,7 @@ def profile(
         raise ParameterError(
             f"expected one of name, effective_dose and inverse, got {sum(given)} of them"
         )
-    if fit.loss != "squared" and LOSSES[fit.loss].dispersion == 0:
+    if not fit._has_likelihood:
         raise ParameterError(f"fit: its loss {fit.loss!r} has no likelihood; expected 'squared'")
     if fit.status == "max_iterations":
         raise ParameterError(f"fit: it has not converged ({fit.message})")
@@ -330,7 +330,7 @@ class _Parameter(_Number):
             raise ParameterError("fit: groups have factors, or values in part; expected one value")
         self.fit, self.name = fit, name
         one = fit if isinstance(fit, CurveFit) else fit[fit.labels[0]]
-        self.one, self.value, self.df = one, one.params[name], _df(one)
+        self.one, self.value, self.df = one, one.params[name], one._interval_df
         self.is_positive = name in curve.positive
         self.error = self.error_of(one.stderr[name])
         self.bounds = {key: pair for key, pair in one.bounds.items() if key != name}
@@ -381,11 +381,6 @@ def _scale(fit: CurveFit) -> float:
     return 1.0 / dispersion if dispersion > 0 else math.inf if dispersion == 0 else math.nan
 
 
-def _df(fit: CurveFit) -> float:
-    """Return the degrees of freedom of Student's distribution, infinite for a known variance."""
-    return math.inf if LOSSES[fit.loss].dispersion > 0 else fit._found.df
-
-
 # ---- inputs --------------------------------------------------------------------------------------
 
 
@@ -412,7 +407,7 @@ class _Input(_Number):
             if not math.isfinite(fit.chain.forward(first)):
                 first = 0.0
             self.others, self.factors = [first, last], [part - 1.0, -part]
-        self.fit, self.value, self.df = fit, float(found.value), _df(fit)
+        self.fit, self.value, self.df = fit, float(found.value), fit._interval_df
         self.ends = fit.curve.domain
         self.is_positive = self.ends[0] == 0
         self.error = self.error_of(float(found.stderr))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
-from .._core import LOSSES, Chain
+from .._core import Chain
 from ..errors import InputTypeError, ParameterError
 from ..fits.arguments import Number
 from .arguments import between
@@ -27,7 +27,6 @@ __all__ = [
     "Estimate",
     "Quantity",
     "Quotient",
-    "df_of",
     "difference",
     "exp",
     "log",
@@ -209,7 +208,7 @@ def ratio(
     first, second = _pair(fits, what, a, b)
     name = f"{first.name} / {second.name}"
     return quotient_of(fits, first, second).estimate(
-        name, interval, between("level", level, 1), df_of(fits)
+        name, interval, between("level", level, 1), fits._interval_df
     )
 
 
@@ -239,7 +238,7 @@ def difference(
         As for `ratio`.
     """
     first, second = _pair(fits, what, a, b)
-    confidence, df = between("level", level, 1), df_of(fits)
+    confidence, df = between("level", level, 1), fits._interval_df
     with np.errstate(all="ignore"):
         variance = float(_spread(fits, (first.gradient - second.gradient)[None])[0, 0])
     error = math.sqrt(max(variance, 0.0)) if math.isfinite(variance) else math.inf
@@ -251,11 +250,6 @@ def difference(
 def quantile_of(level: float, df: float) -> float:
     """Return the t that -t and t enclose with this probability, infinite without df."""
     return _core.t_quantile(0.5 + 0.5 * level, df) if df > 0 else math.inf
-
-
-def df_of(fits: GroupFits) -> float:
-    """Return the degrees of freedom, infinite if the variance is known."""
-    return math.inf if LOSSES[fits.loss].dispersion > 0 else float(fits.df)
 
 
 def quotient_of(

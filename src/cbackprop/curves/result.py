@@ -341,7 +341,7 @@ class CurveFit(Criteria):
     def _simultaneous(self, level: float) -> float:
         """Return how much wider than others a band is that contains the whole curve."""
         count = sum(error > 0 for error in self.stderr.values())
-        df = self._found.df if LOSSES[self.loss].dispersion == 0 else math.inf
+        df = self._interval_df
         if math.isinf(df):
             square = distributions().chdtri(count, 1.0 - level)
         else:

@@ -16,7 +16,7 @@ from .arguments import between
 from .comparison import compare, lack_of_fit
 from .groups import GroupFits
 from .potency import Assay
-from .ratios import Estimate, Quantity, df_of, quantity_of, quotient_of
+from .ratios import Estimate, Quantity, quantity_of, quotient_of
 
 if TYPE_CHECKING:
     _Limits: TypeAlias = Mapping[str, tuple[Number | None, Number | None]]
@@ -134,7 +134,7 @@ def equivalence(
         for label in assay:
             top, bottom = (_parameter(fits, name, one) for one in (label, assay.reference))
             one = quotient_of(fits, top, bottom).estimate(
-                f"{top.name} / {bottom.name}", interval, level, df_of(fits)
+                f"{top.name} / {bottom.name}", interval, level, fits._interval_df
             )
             criteria.append(Criterion(one.name, one.value, one.low, one.high, (low, high)))
     return Suitability(tuple(criteria))

@@ -24,6 +24,7 @@ __all__ = [
     "DIVERGES",
     "Fitted",
     "Places",
+    "dispersion_of",
     "exact_covariance",
     "exact_group_covariances",
     "sandwich_covariance",
@@ -112,7 +113,7 @@ def exact_covariance(
         known[moving] = known[:, moving] = math.nan
         known[moving, moving] = math.inf
     else:
-        known[np.ix_(moving, moving)] = _dispersion(found, loss) * inverse
+        known[np.ix_(moving, moving)] = dispersion_of(found, loss) * inverse
     return known
 
 
@@ -188,7 +189,7 @@ def exact_group_covariances(
         total[np.ix_(at, at)] += slopes * rest
         parts.append((own, common, at, slopes, inverse, across))
     known = np.isfinite(among.diagonal()) & (among.diagonal() > 0)
-    factor = _dispersion(found[0], loss)
+    factor = dispersion_of(found[0], loss)
     exact, matrices = among.copy(), []
     exact[np.ix_(known, known)] = factor * _inverse_or_nan(total[np.ix_(known, known)])
     for one, (own, common, at, slopes, inverse, across) in zip(found, parts, strict=True):
@@ -211,6 +212,7 @@ def _moving(found: Fitted) -> NDArray[np.bool_]:
     return np.array([kind == DETERMINED for kind in found.determined])
 
 
-def _dispersion(found: Fitted, loss: _Loss) -> float:
+def dispersion_of(found: Fitted, loss: str) -> float:
+    """Return the variance of an observation of weight 1: that of the loss, or the estimate."""
     dispersion = LOSSES[loss].dispersion
     return dispersion if dispersion > 0 else found.variance

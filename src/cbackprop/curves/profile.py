@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
-from .._core import LOSSES
 from ..errors import InputTypeError, ParameterError
 from ..fits.arguments import Number, number_of
 from .arguments import between
-from .covariance import DETERMINED, DIVERGES, slopes_at
+from .covariance import DETERMINED, DIVERGES, dispersion_of, slopes_at
 from .estimates import Inverse
 from .groups import GroupFits
 from .matrices import product, solve
@@ -377,7 +376,7 @@ class _Parameter(_Number):
 
 def _scale(fit: CurveFit) -> float:
     """Return what the sum of losses is multiplied with, for twice a logarithm of a likelihood."""
-    dispersion = LOSSES[fit.loss].dispersion or fit._found.variance
+    dispersion = dispersion_of(fit._found, fit.loss)
     return 1.0 / dispersion if dispersion > 0 else math.inf if dispersion == 0 else math.nan
 
 

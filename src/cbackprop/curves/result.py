@@ -297,7 +297,7 @@ class CurveFit(Criteria):
             probability; or one that contains the whole curve (Scheffe 1953): sqrt(p F) standard
             errors wide, with the quantile F of the F distribution with p and df degrees of freedom,
             for p fitted parameters; that needs SciPy. A band for observations is NaN for losses
-            whose variance is known ("log", "poisson").
+            whose variance is known ("log", "poisson", "binomial").
         level : float, default 0.95
             Confidence level of the band.
         sample_weight : float or array_like, optional

@@ -45,6 +45,7 @@ module cbackprop
     real(c_double) :: variance, loss, df, examples, weight, log_weight, rss, total_squares
     integer(c_int) :: outcome
     integer(c_size_t) :: iterations, evaluations, fixed_at
+    integer(c_int) :: status
   end type
 
   interface

@@ -44,6 +44,7 @@ typedef struct cbp_curve_result {
     double variance, loss, df, examples, weight, log_weight, rss, total_squares;
     int outcome;
     size_t iterations, evaluations, fixed_at;
+    int status;
 } cbp_curve_result;
 const char *cbp_status_string(int status);
 int cbp_forward(const cbp_chain *chain, const double *x, size_t n, double *out);

@@ -77,6 +77,7 @@ struct CurveResult {
     iterations: usize,
     evaluations: usize,
     fixed_at: usize,
+    status: c_int,
 }
 
 // None is C's null.
